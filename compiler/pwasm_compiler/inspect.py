@@ -1,0 +1,158 @@
+"""What `pwasm inspect` shows of a finished module: any Proxy-Wasm module, ours or another SDK's."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from .errors import BinaryError, DecodeError, ProjectError
+from .verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callback_types, problems
+from .wasm.decode import decode_module
+from .wasm.module import PAGE, Kind, Module
+
+_SIZE_LIMIT = 1 << 30
+
+
+def report(path: Path) -> dict[str, Any]:
+    """Describe the module in `path` as plain values (what `--json` prints).
+
+    Raises:
+        ProjectError: the file cannot be read, or is too large to be a module.
+        DecodeError: it is not a core module; with the offset.
+    """
+    module = _decode(path)
+    record = _record(module)
+    found = [{"message": problem.message, "offset": problem.offset} for problem in problems(module)]
+    memory = module.memories[0] if module.memories else None
+    functions = {item.name for item in module.exports if item.kind is Kind.FUNC}
+    return {
+        "path": str(path),
+        "size": len(module.source),
+        "abi": next((name.removeprefix("proxy_abi_version_") for name in ABI_MARKERS if name in functions), None),
+        "accepted": not found,
+        "problems": found,
+        "callbacks": sorted(name for name in functions & set(callback_types()) if _is_callback(name)),
+        "exports": sorted(item.name for item in module.exports),
+        "hostcalls": sorted(item.name for item in module.imports if item.module == "env"),
+        "wasi": sorted(item.name for item in module.imports if item.module in WASI_MODULES),
+        "memory": None
+        if memory is None
+        else {
+            "initial_bytes": memory.minimum * PAGE,
+            "maximum_bytes": None if memory.maximum is None else memory.maximum * PAGE,
+        },
+        "functions": len(module.bodies),
+        "sections": [{"name": span.name, "size": span.size} for span in module.sections],
+        "sdk": record.get("sdk"),
+        "python": record.get("python"),
+        "dependencies": list(record.get("dependencies", ())),
+        "modules": list(record.get("modules", ())),
+    }
+
+
+def callbacks(path: Path) -> tuple[str, ...]:
+    """Names of the callbacks that the module in `path` exports; the same errors as `report`."""
+    return tuple(report(path)["callbacks"])
+
+
+def _is_callback(name: str) -> bool:
+    """Whether an export of the ABI is a callback; the allocator only has the name of one."""
+    return name.startswith("proxy_on_") and name != "proxy_on_memory_allocate"
+
+
+def _decode(path: Path) -> Module:
+    try:
+        if path.is_dir():
+            raise ProjectError(f"{path} is a folder, not a module")
+        if not path.is_file():
+            raise ProjectError(f"{path} does not exist" if not path.exists() else f"{path} is not a regular file")
+        if path.stat().st_size > _SIZE_LIMIT:
+            raise ProjectError(f"{path} is larger than 1 GiB: not a module that Envoy would load")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ProjectError(f"cannot read {path}", why=error.strerror or str(error)) from error
+    if not data:
+        raise DecodeError(f"{path} is empty", offset=0)
+    try:
+        return decode_module(memoryview(data))
+    except BinaryError as error:
+        error.args = (f"{path}: {error.what}",)
+        error.what = f"{path}: {error.what}"
+        if "component" in error.what:
+            error.hint = "pwasm build turns a filter into a core module"
+        raise
+
+
+def _record(module: Module) -> dict[str, Any]:
+    for custom in module.customs:
+        if custom.name == RECORD_SECTION:
+            try:
+                found = ast.literal_eval(bytes(custom.data).decode())
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                return {}
+            return found if _is_record(found) else {}
+    return {}
+
+
+def _is_record(found: object) -> bool:
+    """Whether a custom section that calls itself ours has what `report` reads: anybody may have written the file."""
+    if not isinstance(found, dict):
+        return False
+    texts = [found.get("sdk", ""), found.get("python", "")]
+    for key in ("dependencies", "modules"):
+        names = found.get(key, ())
+        if not isinstance(names, list | tuple):
+            return False
+        texts += names
+    return all(isinstance(text, str) for text in texts)
+
+
+def render(found: dict[str, Any]) -> str:
+    """`report` for people."""
+    memory = found["memory"] or {"initial_bytes": 0, "maximum_bytes": None}
+    maximum = memory["maximum_bytes"]
+    lines = [
+        f"{found['path']}: {_mib(found['size'])}",
+        f"  ABI          {found['abi'] or 'not a Proxy-Wasm module'}",
+        f"  Envoy        {'would load it' if found['accepted'] else 'would refuse it'}",
+        *(f"               - {problem['message']}{_at(problem['offset'])}" for problem in found["problems"]),
+        f"  memory       {_mib(memory['initial_bytes'])} at start, "
+        + (f"at most {_mib(maximum)}" if maximum else "no maximum"),
+        f"  functions    {found['functions']}",
+        *_wrapped("callbacks", [name.removeprefix("proxy_on_") for name in found["callbacks"]]),
+        *_wrapped("hostcalls", [name.removeprefix("proxy_") for name in found["hostcalls"]]),
+        *_wrapped("WASI", found["wasi"]),
+        *(
+            f"  {'sections' if not n else '':<13}{s['name']:<22}{s['size']:>12,}"
+            for n, s in enumerate(found["sections"])
+        ),
+    ]
+    if found["sdk"]:
+        lines.append(f"  built by     pwasm-sdk {found['sdk']}, CPython {found['python']}")
+        lines += _wrapped("dependencies", found["dependencies"])
+        lines += _wrapped("modules", _top_level(found["modules"]))
+    return "\n".join(lines)
+
+
+def _top_level(modules: list[str]) -> list[str]:
+    return sorted({name.partition(".")[0] for name in modules})
+
+
+def _wrapped(title: str, words: list[str], width: int = 96) -> list[str]:
+    lines, line = [], ""
+    for word in words:
+        if line and len(line) + len(word) + 1 > width:
+            lines.append(line)
+            line = ""
+        line = f"{line} {word}" if line else word
+    lines.append(line or "none")
+    return [f"  {title if not number else '':<13}{text}" for number, text in enumerate(lines)]
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB" if size >= 1 << 20 else f"{size:,} bytes"
+
+
+def _at(offset: int | None) -> str:
+    return "" if offset is None else f" (at offset {offset:#x})"

@@ -1,0 +1,115 @@
+"""What a filter may import only when it runs: found by reading its sources, for a VM has no files to import from.
+
+Three kinds: imports inside functions, modules of the standard library that others import lazily, and codecs named in
+the source. A later import that is not in the snapshot would be a ModuleNotFoundError in production.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+LAZY_IN_STANDARD_LIBRARY: dict[str, tuple[str, ...]] = {
+    # module: what its functions import on first use (CPython 3.14, Lib/)
+    "base64": ("binascii",),
+    "calendar": ("locale",),
+    "csv": ("io",),
+    "dataclasses": ("reprlib",),
+    "datetime": ("_strptime",),
+    "decimal": ("numbers",),
+    "email": ("email.parser", "email.message", "email.policy"),
+    "hashlib": ("_blake2", "_md5", "_sha1", "_sha2", "_sha3"),
+    "importlib": ("importlib.resources._adapters", "importlib.resources.readers"),
+    "importlib.resources": ("importlib.resources._adapters", "importlib.resources.readers"),
+    "ipaddress": ("functools",),
+    "json": ("json.scanner",),
+    "logging": ("traceback", "string"),
+    "random": ("hashlib", "statistics"),
+    "secrets": ("base64",),
+    "time": ("_strptime",),
+    "urllib": ("unicodedata",),
+    "urllib.parse": ("unicodedata", "ipaddress"),
+    "uuid": ("hashlib", "random"),
+    "xml": ("xml.etree.ElementPath",),
+    "xml.etree": ("xml.etree.ElementPath",),
+    "xml.etree.ElementTree": ("xml.etree.ElementPath", "pyexpat"),
+    "zoneinfo": ("importlib.resources", "zoneinfo._tzpath", "zoneinfo._common", "tzdata"),
+}
+
+ALWAYS = (
+    "encodings.ascii",
+    "encodings.idna",
+    "encodings.latin_1",
+    "encodings.punycode",
+    "encodings.utf_8",
+    "linecache",
+    "traceback",
+)
+"""Imported into every snapshot: tracebacks and the codecs that network code names without thinking."""
+
+_CODEC_CALLS = {"encode": 0, "decode": 0, "bytes": 1, "str": 1, "bytearray": 1, "lookup": 0, "TextIOWrapper": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Module or codec → "file:line" where it is named; "" for what the standard library adds by itself."""
+
+    modules: dict[str, str] = field(default_factory=dict)
+    encodings: dict[str, str] = field(default_factory=dict)
+
+
+def find_later(sources: Mapping[str, str], own: frozenset[str]) -> Later:
+    """Scan `sources` (path → text).
+
+    Only the places in the filter's `own` files are named: a dependency that falls back when an optional import
+    fails is not the author's business.
+    """
+    later = Later(modules=dict.fromkeys(ALWAYS, ""))
+    imported: set[str] = set()
+    for path, text in sources.items():
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError):
+            continue  # the import in the guest reports it, with the guest's own words
+        for name, line, nested in _imports(tree):
+            imported.add(name)
+            if nested:
+                later.modules.setdefault(name, f"{path}:{line}" if path in own else "")
+        if path in own:
+            for name, line in _encodings(tree):
+                later.encodings.setdefault(name, f"{path}:{line}")
+    for name in sorted(imported):
+        for lazy in LAZY_IN_STANDARD_LIBRARY.get(name, ()):
+            later.modules.setdefault(lazy, "")
+    return later
+
+
+def _imports(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
+    """(module, line, inside a function) of every absolute import."""
+    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while pending:
+        node, nested = pending.pop()
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno, nested
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module, node.lineno, nested
+        inside = nested or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        pending += ((child, inside) for child in ast.iter_child_nodes(node))
+
+
+def _encodings(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """(codec, line) of every string that is used as one: `.encode("…")`, `str(b, "…")`, `encoding="…"`."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        position = _CODEC_CALLS.get(called)
+        candidates = [keyword.value for keyword in node.keywords if keyword.arg == "encoding"]
+        if position is not None and len(node.args) > position:
+            candidates.append(node.args[position])
+        for value in candidates:
+            if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value:
+                yield value.value, value.lineno

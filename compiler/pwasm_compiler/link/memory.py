@@ -1,0 +1,38 @@
+"""Read the snapshot's memory: the linker knows its contents before any code runs."""
+
+from __future__ import annotations
+
+from ..errors import LinkError
+from ..wasm.module import Kind
+from .layout import Layout
+
+
+def global_address(layout: Layout, symbol: str) -> int:
+    """Address of the data `symbol` that the shim defines.
+
+    The shim reaches it through the global offset table, so its import `GOT.mem.<symbol>` holds the address.
+
+    Raises:
+        LinkError: the shim has no such import.
+    """
+    shim = layout.plan.shim
+    for position, item in enumerate(shim.module.imported(Kind.GLOBAL)):
+        if item.module == "GOT.mem" and item.name == symbol:
+            return layout.values[layout.plan.imported_globals[shim.number][position]]
+    raise LinkError(f"the runtime shim has no data symbol {symbol}", offset=shim.module.offset)
+
+
+def read_memory(layout: Layout, address: int, size: int) -> bytes:
+    """`size` bytes at `address`; memory that no segment fills is zero.
+
+    Raises:
+        LinkError: the range lies outside the memory.
+    """
+    if address + size > layout.memory.minimum * 65536:
+        raise LinkError(f"{size} bytes at address {address:#x} lie outside the memory")
+    found = bytearray(size)
+    for placed in layout.data:
+        start, end = max(address, placed.address), min(address + size, placed.address + len(placed.data))
+        if start < end:
+            found[start - address : end - address] = placed.data[start - placed.address : end - placed.address]
+    return bytes(found)

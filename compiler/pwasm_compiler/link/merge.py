@@ -1,0 +1,206 @@
+"""Renumber what stays and write one core module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..component.graph import Item
+from ..errors import DecodeError
+from ..wasm import encode
+from ..wasm.instructions import Site, Space
+from ..wasm.leb128 import encode_signed, encode_unsigned
+from ..wasm.module import (
+    FUNCREF,
+    I32,
+    ConstExpr,
+    Export,
+    FuncType,
+    Global,
+    GlobalType,
+    Import,
+    Kind,
+    Limits,
+    Module,
+    Section,
+    TableType,
+)
+from ..wasm.reader import Reader
+from .layout import Layout, global_item
+from .passes.reachable import Reachable
+from .resolve import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Everything of the merged module that does not depend on data: the same for every filter with these exports."""
+
+    head: bytes  # type, import, function and table sections
+    tail: bytes  # global, export, element and code sections
+    names: tuple[str, ...]  # of every function, in the order of the index space
+    values: tuple[tuple[int, int, int], ...]  # (instance, index, value) of every global whose value went into this
+
+    def module(self, layout: Layout, memory_maximum: int) -> bytes:
+        """The whole module, with a memory of at most `memory_maximum` pages."""
+        minimum = layout.memory.minimum
+        memory = encode.section(Section.MEMORY, [encode.limits(Limits(minimum, max(minimum, memory_maximum)))])
+        data = encode.section(
+            Section.DATA, [encode.active_data(placed.address, placed.data) for placed in layout.data if placed.data]
+        )
+        return b"".join([encode.PREAMBLE, self.head, memory, self.tail, data])
+
+
+def merge(layout: Layout, kept: Reachable, exports: Mapping[str, Target], memory_export: str = "memory") -> Code:
+    """Merge the functions in `kept`; `exports` are the functions to export by name."""
+    merger = _Merger(layout, kept)
+    bodies = encode.section(Section.CODE, merger.bodies())
+    elements = encode.section(Section.ELEMENT, merger.elements())
+    export_items = [Export(memory_export, Kind.MEMORY, 0)]
+    export_items += [Export(name, Kind.FUNC, merger.function(target)) for name, target in sorted(exports.items())]
+    functions = encode.section(Section.FUNCTION, [encode_unsigned(index) for index in merger.function_types()])
+    imports = encode.section(Section.IMPORT, [encode.function_import(item) for item in merger.imports()])
+    types = encode.section(Section.TYPE, [encode.func_type(item) for item in merger.types])  # last: all are known now
+    size = layout.table_size
+    table = encode.section(Section.TABLE, [encode.table_type(TableType(FUNCREF, Limits(size, size)))])
+    globals_ = encode.section(Section.GLOBAL, [encode.global_(item) for item in merger.globals()])
+    exported = encode.section(Section.EXPORT, [encode.export(item) for item in export_items])
+    return Code(
+        types + imports + functions + table, globals_ + exported + elements + bodies, merger.names(), merger.values()
+    )
+
+
+class _Merger:
+    def __init__(self, layout: Layout, kept: Reachable) -> None:
+        self.layout = layout
+        self.kept = kept
+        self.types: dict[FuncType, int] = {}
+        order: list[Target] = [*kept.host_functions, *kept.functions]
+        self.numbers: dict[Target, int] = {target: number for number, target in enumerate(order)}
+        self.variables = {item: number for number, item in enumerate(sorted(kept.written, key=_by_place))}
+        instances = layout.plan.graph.instances
+        self.calls: list[dict[int, bytes]] = [{} for _ in instances]
+        self.gets: list[dict[int, bytes]] = [{} for _ in instances]
+        self.constants: set[Item] = set()
+
+    def function(self, target: Target) -> int:
+        return self.numbers[target]
+
+    def type_index(self, item: FuncType) -> int:
+        return self.types.setdefault(item, len(self.types))
+
+    def imports(self) -> list[Import]:
+        return [
+            Import(host.module, host.name, Kind.FUNC, self.type_index(host.type)) for host in self.kept.host_functions
+        ]
+
+    def function_types(self) -> list[int]:
+        return [self.type_index(self._type(item)) for item in self.kept.functions]
+
+    def _type(self, item: Item) -> FuncType:
+        module = self._module(item.instance)
+        index = module.functions[item.index]
+        if index >= len(module.types):
+            raise DecodeError(f"type {index} is not defined", offset=module.offset)
+        return module.types[index]
+
+    def _module(self, instance: int) -> Module:
+        return self.layout.plan.graph.instances[instance].module
+
+    def globals(self) -> list[Global]:
+        """Globals that are written; the others have become constants in the code."""
+        return [
+            Global(
+                GlobalType(self.layout.global_types[item].value, True),
+                ConstExpr(self.layout.global_types[item].value, self.layout.values[item]),
+            )
+            for item in self.variables
+        ]
+
+    def elements(self) -> Iterator[bytes]:
+        """Active segments, one for each run of slots that follow each other."""
+        slots = sorted(self.layout.slots.items())
+        start = 0
+        for position in range(1, len(slots) + 1):
+            if position == len(slots) or slots[position][0] != slots[position - 1][0] + 1:
+                run = slots[start:position]
+                yield encode.active_element(run[0][0], [self.numbers[target] for _, target in run])
+                start = position
+
+    def bodies(self) -> Iterator[bytes]:
+        for item, found in self.kept.functions.items():
+            yield self._body(item, found)
+
+    def _body(self, item: Item, found: list[Site]) -> bytes:
+        body = self._module(item.instance).bodies[item.index]
+        code, position = self.layout.code, body.start
+        pieces: list[bytes] = []
+        for site in found:
+            pieces += (code[position : site.start], self._renumbered(item.instance, site))
+            position = site.end
+        pieces.append(code[position : body.end])
+        renumbered = b"".join(pieces)
+        return encode_unsigned(len(renumbered)) + renumbered
+
+    def _renumbered(self, instance: int, site: Site) -> bytes:
+        if site.space is Space.FUNC:
+            calls = self.calls[instance]
+            encoded = calls.get(site.target)
+            if encoded is None:
+                number = self.numbers[self.layout.target(instance, site.target)]
+                encoded = calls[site.target] = encode_unsigned(number)
+            return encoded
+        if site.space is Space.GLOBAL_GET:
+            gets = self.gets[instance]
+            encoded = gets.get(site.target)
+            if encoded is None:
+                encoded = gets[site.target] = self._get(instance, site.target)
+            return encoded
+        if site.space is Space.GLOBAL_SET:
+            return b"\x24" + encode_unsigned(self.variables[global_item(self.layout.plan, instance, site.target)])
+        if site.space is Space.TABLE:
+            return b"\0"
+        return encode_signed(self.type_index(self._module(instance).types[site.target]))
+
+    def _get(self, instance: int, index: int) -> bytes:
+        """`global.get` of a variable, else the constant: GOT entries, memory and table bases never change."""
+        item = global_item(self.layout.plan, instance, index)
+        if item in self.variables:
+            return b"\x23" + encode_unsigned(self.variables[item])
+        self.constants.add(item)
+        opcode = b"\x41" if self.layout.global_types[item].value == I32 else b"\x42"
+        value = self.layout.values[item]
+        if opcode == b"\x41" and value >= 1 << 31:
+            value -= 1 << 32
+        return opcode + encode_signed(value)
+
+    def values(self) -> tuple[tuple[int, int, int], ...]:
+        used = sorted({*self.constants, *self.variables}, key=_by_place)
+        return tuple((item.instance, item.index, self.layout.values[item]) for item in used)
+
+    def names(self) -> tuple[str, ...]:
+        tables = [function_names(instance.module) for instance in self.layout.plan.graph.instances]
+        own = [host.name for host in self.kept.host_functions]
+        for item in self.kept.functions:
+            imported = len(self.layout.plan.imported_functions[item.instance])
+            own.append(tables[item.instance].get(imported + item.index, f"f{item.instance}.{item.index}"))
+        return tuple(own)
+
+
+def _by_place(item: Item) -> tuple[int, int]:
+    return item.instance, item.index
+
+
+def function_names(module: Module) -> dict[int, str]:
+    """Names of the functions from the name section (core spec §7.4.1); an odd name section gives no names."""
+    for custom in module.customs:
+        if custom.name != "name":
+            continue
+        reader = Reader(custom.data)
+        try:
+            while not reader.at_end():
+                identifier, contents = reader.section()
+                if identifier == 1:
+                    return {contents.u32(): contents.name() for _ in range(contents.count())}
+        except DecodeError:
+            break
+    return {}

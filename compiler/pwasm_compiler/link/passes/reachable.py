@@ -1,0 +1,94 @@
+"""Which functions can be called: from the exports, through calls, and through the table.
+
+Every function in the table counts as called, for a `call_indirect` may pick any slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ...component.graph import Item
+from ...errors import DecodeError, LinkError
+from ...wasm.instructions import Site, Space, sites
+from ..layout import Layout, global_item, table_of
+from ..resolve import HostFunction, Target, Unbound
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """Functions that stay, with the sites in their bodies, in the order of instances and definition."""
+
+    functions: dict[Item, list[Site]]
+    host_functions: tuple[HostFunction, ...]
+    written: frozenset[Item]  # globals that some function sets; all others are constants
+
+
+def reachable(layout: Layout, roots: Iterable[Target]) -> Reachable:
+    """Everything that `roots` and the table can reach.
+
+    Raises:
+        LinkError: a WASI function that the shim does not answer is reachable.
+        UnsupportedError: an instruction outside the subset.
+    """
+    walk = _Walk(layout)
+    for target in [*roots, *layout.slots.values()]:
+        walk.visit(target)
+    while walk.pending:
+        walk.scan(walk.pending.pop())
+    functions = dict(sorted(walk.found.items(), key=lambda entry: (entry[0].instance, entry[0].index)))
+    hosts = tuple(sorted(walk.hosts, key=lambda host: (host.module, host.name)))
+    return Reachable(functions, hosts, frozenset(walk.written))
+
+
+class _Walk:
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.found: dict[Item, list[Site]] = {}
+        self.pending: list[Item] = []
+        self.hosts: set[HostFunction] = set()
+        self.written: set[Item] = set()
+        self.indices: dict[bytes, int] = {}
+        self.seen: list[set[int]] = [set() for _ in layout.plan.graph.instances]
+
+    def visit(self, target: Target) -> None:
+        if isinstance(target, HostFunction):
+            self.hosts.add(target)
+        elif isinstance(target, Unbound):
+            raise LinkError(
+                f"{target.name} can be called, and nothing in the runtime shim answers it", offset=target.offset
+            )
+        elif target not in self.found:
+            self.found[target] = []
+            self.pending.append(target)
+
+    def scan(self, item: Item) -> None:
+        module = self.layout.plan.graph.instances[item.instance].module
+        if item.index >= len(module.bodies):
+            raise DecodeError(f"function {item.index} is not defined", offset=module.offset)
+        found = list(sites(self.layout.code, module.bodies[item.index], self.indices))
+        self.found[item] = found
+        seen = self.seen[item.instance]
+        for site in found:
+            if site.space is Space.FUNC:
+                if site.target not in seen:
+                    seen.add(site.target)
+                    self.visit(self.layout.target(item.instance, site.target))
+            elif site.space is Space.GLOBAL_SET:
+                self.written.add(self._global(item, site))
+            elif site.space is Space.GLOBAL_GET:
+                self._global(item, site)
+            elif site.space is Space.TABLE:
+                self._table(item, site)
+            elif site.target >= len(module.types):
+                raise DecodeError(f"type {site.target} is not defined", offset=site.start)
+
+    def _global(self, item: Item, site: Site) -> Item:
+        target = global_item(self.layout.plan, item.instance, site.target)
+        if target not in self.layout.values:
+            raise DecodeError(f"global {site.target} is not defined", offset=site.start)
+        return target
+
+    def _table(self, item: Item, site: Site) -> None:
+        if table_of(self.layout.plan, item.instance, site.target) != self.layout.plan.table:
+            raise LinkError("a second table is in use", offset=site.start)

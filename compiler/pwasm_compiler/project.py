@@ -1,0 +1,262 @@
+"""What is built: a folder with `filter.py` and perhaps a `pyproject.toml`, or a single Python file.
+
+    [project]
+    name = "add-header"
+    dependencies = ["idna>=3.7"]       pure-Python packages that go into the module
+
+    [tool.pwasm]                       all of it is optional
+    include = ["codecs_of_mine"]       modules that only run time imports, imported at build as well
+    memory = 256                       MiB the module may grow to, 32 … 1024
+    output = "main.wasm"               relative to this file
+    build-timeout = 120                seconds
+
+A path to `filter.py` stands for its folder; any other `.py` file is a filter on its own.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pwasm_compiler.errors import ProjectError, UsageError
+
+ENTRY = "filter.py"
+CONFIGURATION = "pyproject.toml"
+SDK_DISTRIBUTION = "pwasm-sdk"
+
+MEMORY_MIB = range(32, 1024 + 1)
+BUILD_TIMEOUT_SECONDS = range(1, 3600 + 1)
+_KEYS = ("include", "memory", "output", "build-timeout")
+_TOML_TYPES = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a float",
+    str: "a string",
+    list: "an array",
+    dict: "a table",
+}
+_MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+
+_NEVER = {"__pycache__", "node_modules"}
+_NEVER_AT_THE_TOP = {"venv", "build", "dist", "test"}
+_RESERVED = {"pwasm", "pwasm_app", "pwasm_shim", "wit_world", "componentize_py_runtime", "componentize_py_types"}
+# Python 3.14 is what runs the filter, and these are new in it.
+_STANDARD_LIBRARY = sys.stdlib_module_names | {"annotationlib", "compression"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """One filter, ready to be built; every path is absolute."""
+
+    root: Path
+    entry: Path
+    name: str
+    output: Path
+    dependencies: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    memory_max_mib: int = 256
+    build_timeout_seconds: int = 120
+
+    @property
+    def configuration(self) -> Path | None:
+        """The filter's `pyproject.toml`, if it has one."""
+        file = self.root / CONFIGURATION
+        return file if self.entry.name == ENTRY and file.is_file() else None
+
+
+def load_project(path: Path) -> Project:
+    """The project at `path`; a path that is missing is a `UsageError`, one that is no filter a `ProjectError`."""
+    entry = _entry(path)
+    root = entry.parent
+    if entry.name != ENTRY:
+        return Project(root=root, entry=entry, name=entry.stem, output=root / "main.wasm")
+    file = root / CONFIGURATION
+    table = _read_toml(file) if file.exists() else {}
+    project, tool = _table(table, "project", file), _table(_table(table, "tool", file), "pwasm", file, parent="tool.")
+    _refuse_unknown_keys(tool, file)
+    return Project(
+        root=root,
+        entry=entry,
+        name=_string(project, "name", file, where="project") or root.name or "filter",
+        output=root / (_string(tool, "output", file) or "main.wasm"),
+        dependencies=tuple(d for d in _strings(project, "dependencies", file, where="project") if not _is_sdk(d, file)),
+        include=_module_names(tool, file),
+        memory_max_mib=_integer(tool, "memory", file, MEMORY_MIB, Project.memory_max_mib),
+        build_timeout_seconds=_integer(
+            tool, "build-timeout", file, BUILD_TIMEOUT_SECONDS, Project.build_timeout_seconds
+        ),
+    )
+
+
+def requirement_name(requirement: str) -> str | None:
+    """The normalized project name at the start of a requirement, or None if there is none."""
+    match = _REQUIREMENT_NAME.match(requirement)
+    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else None
+
+
+def source_files(project: Project) -> tuple[Path, ...]:
+    """The entry, the modules beside it and the packages with all their data, sorted; no tests, caches or builds.
+
+    A filter that is a single file other than `filter.py` is that file alone.
+    """
+    if project.entry.name != ENTRY:
+        _refuse_shadowing(project.entry)
+        return (project.entry,)
+    files: list[Path] = []
+    for path in sorted(project.root.iterdir()):
+        if _skipped(path.name) or path.name in _NEVER_AT_THE_TOP or not _module_name(path).isidentifier():
+            continue
+        if path.suffix == ".py" and path.is_file():
+            _refuse_shadowing(path)
+            files.append(path)
+        elif (path / "__init__.py").is_file():
+            _refuse_shadowing(path)
+            files += sorted(_package(path, ()))
+    return tuple(files)
+
+
+def _entry(path: Path) -> Path:
+    if not path.exists():
+        raise UsageError(f"there is no {path}", hint="give a folder with filter.py, or a .py file")
+    if path.is_dir():
+        return _entry_of_folder(path.resolve())
+    if path.suffix != ".py":
+        raise ProjectError(f"{path} is not a filter", hint="give a folder with filter.py, or a .py file")
+    # The folder is resolved and the file is not: a filter.py that is a link stays in its own folder.
+    return path.parent.resolve() / path.name
+
+
+def _entry_of_folder(folder: Path) -> Path:
+    entry = folder / ENTRY
+    if entry.is_file():
+        return entry
+    if (folder / "go.mod").is_file():
+        raise ProjectError(
+            f"{folder} is a Go filter",
+            why="It has a go.mod and no filter.py. The Go backend comes later; this version builds Python filters.",
+        )
+    hint = "make one with: pwasm new NAME"
+    candidates = sorted(file.name for file in folder.glob("*.py") if not _is_test(file.name))
+    if candidates:
+        hint = f"a single file is built with: pwasm build {folder / candidates[0]}"
+    raise ProjectError(f"{folder} is not a filter", why=f"It has no {ENTRY}.", hint=hint)
+
+
+def _is_test(name: str) -> bool:
+    """Whether a file or folder of this name belongs to the tests and not to the filter."""
+    return name in {"conftest.py", "tests"} or name.startswith("test_") or name.endswith("_test.py")
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectError(f"{file} is not valid TOML", why=f"{error}.") from error
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{file} is not valid TOML", why=f"It is not UTF-8 at byte {error.start}.") from error
+    except OSError as error:
+        raise ProjectError(f"cannot read {file}", why=f"{error.strerror}.") from error
+
+
+def _refuse_unknown_keys(tool: Mapping[str, Any], file: Path) -> None:
+    for key in tool:
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"the keys are: {', '.join(_KEYS)}"
+            raise ProjectError(f"unknown key '{key}' in [tool.pwasm] of {file}", hint=hint)
+
+
+def _wrong(where: str, key: str, file: Path, expected: str, value: object) -> ProjectError:
+    got = _TOML_TYPES.get(type(value), "a date or time")
+    shown = f"{got}, {value!r}" if isinstance(value, bool | int | float | str) else got
+    return ProjectError(f"wrong value for '{key}' in [{where}] of {file}", why=f"Expected {expected}, got {shown}.")
+
+
+def _table(table: Mapping[str, Any], key: str, file: Path, *, parent: str = "") -> Mapping[str, Any]:
+    value = table.get(key, {})
+    if not isinstance(value, dict):
+        raise ProjectError(f"[{parent}{key}] of {file} is not a table")
+    return value
+
+
+def _string(table: Mapping[str, Any], key: str, file: Path, *, where: str = "tool.pwasm") -> str:
+    value = table.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise _wrong(where, key, file, "a string that is not empty", value)
+    return value
+
+
+def _strings(table: Mapping[str, Any], key: str, file: Path, *, where: str = "tool.pwasm") -> tuple[str, ...]:
+    value = table.get(key, [])
+    if not isinstance(value, list):
+        raise _wrong(where, key, file, "an array of strings", value)
+    for item in value:
+        if not isinstance(item, str):
+            raise _wrong(where, key, file, "an array of strings", item)
+    return tuple(value)
+
+
+def _module_names(tool: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+    names = _strings(tool, "include", file)
+    for name in names:
+        if not _MODULE_NAME.fullmatch(name):
+            raise _wrong("tool.pwasm", "include", file, "names of modules, such as 'package.module'", name)
+    return names
+
+
+def _integer(table: Mapping[str, Any], key: str, file: Path, allowed: range, default: int) -> int:
+    value = table.get(key, default)
+    if not isinstance(value, int) or isinstance(value, bool) or value not in allowed:
+        raise _wrong("tool.pwasm", key, file, f"an integer from {allowed[0]} to {allowed[-1]}", value)
+    return value
+
+
+def _is_sdk(requirement: str, file: Path) -> bool:
+    """Whether a requirement is the SDK itself, which is always part of the module."""
+    name = requirement_name(requirement)
+    if name is None:
+        raise ProjectError(f"'{requirement}' in [project] dependencies of {file} is not a requirement")
+    return name == SDK_DISTRIBUTION
+
+
+def _package(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    """Every file below `folder`; a link to one of the folders `above` is not followed again."""
+    status = folder.stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    with os.scandir(folder) as entries:
+        children = [folder / entry.name for entry in entries if not _skipped(entry.name)]
+    for child in children:
+        if child.is_dir():
+            yield from _package(child, (*above, identity))
+        elif child.is_file() and child.suffix not in {".pyc", ".pyo"}:
+            yield child
+
+
+def _skipped(name: str) -> bool:
+    return name.startswith(".") or name in _NEVER or _is_test(name)
+
+
+def _module_name(path: Path) -> str:
+    return path.stem if path.suffix == ".py" else path.name
+
+
+def _refuse_shadowing(path: Path) -> None:
+    name = _module_name(path)
+    if name in _RESERVED:
+        raise ProjectError(f"{path} would hide pwasm's own module '{name}'", hint="give it another name")
+    if name in _STANDARD_LIBRARY:
+        raise ProjectError(
+            f"{path} would hide the module '{name}' of the standard library", hint="give it another name"
+        )

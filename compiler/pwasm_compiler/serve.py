@@ -1,0 +1,291 @@
+"""What `pwasm run` does: decide what Envoy is started with, start it, and pass its log on until it ends.
+
+    prepare  Request → Plan     which folder, which configuration, which Envoy; no process is started
+    serve    Plan → …           Envoy runs until Ctrl-C, SIGTERM or its own end
+
+Envoy's working directory is the filter's folder, so `filename: main.wasm` in a configuration means the filter's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import queue
+import re
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from pwasm_compiler.config_file import port_fields, with_ports
+from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
+from pwasm_compiler.project import ENTRY, Project, load_project, source_files
+
+if TYPE_CHECKING:
+    from pwasm.testing.envoy import Envoy, EnvoyError
+    from pwasm.testing.envoy_config import Kind
+    from pwasm.testing.envoy_log import LogRecord
+
+OWN_CONFIGURATION = "envoy.yaml"
+DEFAULT_PORT = 10000
+DEFAULT_ADMIN_PORT = 9901
+_KEPT_RECORDS = 1000
+
+_HTTP_CALLBACK = re.compile(r"proxy_on_(http_)?(request|response)_(headers|body|trailers|metadata)")
+_TCP_CALLBACK = re.compile(r"proxy_on_(new_connection|downstream_|upstream_)")
+_UPSTREAM = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
+_HINTS = (
+    ("Invalid path", "Envoy does not find that file from the filter's folder; `pwasm build` makes main.wasm"),
+    ("due to a missing import", "this Envoy lacks a function that the module needs; use a newer Envoy"),
+    ("Missing or unknown Proxy-Wasm ABI version", "that file is not a Proxy-Wasm module; make one with: pwasm build"),
+    ("ddress already in use", "another process listens there; choose another port, or stop it"),
+    ("no such field", "the configuration names a field that this Envoy does not know; see its name and version"),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; a port of None was not mentioned."""
+
+    path: Path
+    port: int | None = None
+    admin_port: int | None = None
+    concurrency: int = 1
+    config: Path | None = None
+    upstream: str | None = None
+    envoy: str | None = None
+    build: bool = True
+    log_level: str = "info"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What Envoy will be started with; `config_text` takes the place of what is in the file `config`."""
+
+    root: Path
+    executable: Path
+    config: dict[str, Any] | Path
+    config_text: str | None
+    concurrency: int
+    log_level: str
+
+
+def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
+    """Look at the filter, build it with `build` if that is needed, choose the configuration, check the ports."""
+    executable = _find_envoy(request.envoy)
+    if request.upstream is not None:
+        if request.config is not None:
+            raise UsageError("--upstream and -c exclude each other", hint="name the upstream in the configuration")
+        parse_upstream(request.upstream)
+    if request.path.suffix == ".wasm":
+        root, module, name = *_existing_module(request.path), request.path.stem
+    else:
+        root, module, name = _built_module(request, build)
+    config, text = _configuration(request, root, module, name)
+    _refuse_used_ports(json.dumps(config) if isinstance(config, dict) else text or _read(config))
+    return Plan(root, executable, config, text, request.concurrency, request.log_level)
+
+
+def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRecord], None]) -> None:
+    """Run Envoy until Ctrl-C or SIGTERM, which is how it is meant to end; any other end is an error."""
+    from pwasm.testing.envoy import Envoy, EnvoyError
+
+    records: queue.SimpleQueue[LogRecord] = queue.SimpleQueue()
+    with TemporaryDirectory(prefix="pwasm-run-") as folder, _sigterm_like_ctrl_c():
+        envoy = Envoy(
+            _config_for_envoy(plan, Path(folder)),
+            executable=plan.executable,
+            cwd=plan.root,
+            concurrency=plan.concurrency,
+            wasm_log_level=plan.log_level,
+            on_log=records.put,
+            keep_log=_KEPT_RECORDS,
+        )
+        serving = False
+        try:
+            envoy.start()
+            serving = True
+            started(envoy)
+            while envoy.wait(0) is None:
+                with contextlib.suppress(queue.Empty):
+                    show(records.get(timeout=0.1))
+            envoy.check_alive()
+        except KeyboardInterrupt:
+            envoy.stop()
+            _drain(records, show)
+        except EnvoyError as error:
+            envoy.stop()
+            _drain(records, lambda record: show(record) if record.from_filter else None)
+            raise _explain(error, serving) from error
+        finally:
+            envoy.stop()
+
+
+def is_stale(project: Project) -> bool:
+    """Whether the module is missing, or older than a source file or the pyproject.toml."""
+    try:
+        built = project.output.stat().st_mtime_ns
+    except OSError:
+        return True
+    inputs = [*source_files(project), *filter(None, [project.configuration])]
+    return any(file.stat().st_mtime_ns > built for file in inputs)
+
+
+def kind_of(callbacks: tuple[str, ...]) -> Kind:
+    """Where a module belongs, by the callbacks it exports."""
+    if any(_HTTP_CALLBACK.match(name) for name in callbacks):
+        return "http"
+    if any(_TCP_CALLBACK.match(name) for name in callbacks):
+        return "tcp"
+    return "plugin"
+
+
+def parse_upstream(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`."""
+    match = _UPSTREAM.fullmatch(text)
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise UsageError(f"'{text}' is not an upstream", hint="write HOST:PORT, for example 127.0.0.1:8080")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def generate(kind: Kind, module: Path, name: str, request: Request) -> dict[str, Any]:
+    """The bootstrap for a filter that has none of its own."""
+    from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+
+    port = DEFAULT_PORT if request.port is None else request.port
+    admin_port = DEFAULT_ADMIN_PORT if request.admin_port is None else request.admin_port
+    upstreams = [Upstream(*parse_upstream(request.upstream))] if request.upstream else []
+    cluster = upstreams[0].name if upstreams else None
+    plugin = WasmFilter(module, kind=kind, name=name)
+    if kind == "http":
+        listeners: list[HttpListener | TcpListener] = [HttpListener([plugin], port, routes=[Route(upstream=cluster)])]
+    elif kind == "tcp":
+        listeners = [TcpListener([plugin], port, upstream=cluster)]
+    else:
+        return bootstrap(plugins=[plugin], upstreams=upstreams, admin_port=admin_port)
+    return bootstrap(listeners, upstreams=upstreams, admin_port=admin_port)
+
+
+def _find_envoy(explicit: str | None) -> Path:
+    from pwasm.testing.envoy import EnvoyNotFoundError, find_envoy
+
+    try:
+        return find_envoy(explicit)
+    except EnvoyNotFoundError as error:
+        raise ToolError(error.what, hint=error.hint) from error
+
+
+def _existing_module(path: Path) -> tuple[Path, Path]:
+    if not path.is_file():
+        raise UsageError(f"there is no {path}", hint="make it with: pwasm build")
+    return path.parent.resolve(), Path(path.name)
+
+
+def _built_module(request: Request, build: Callable[[Project], object]) -> tuple[Path, Path, str]:
+    """The folder, the module as Envoy is to open it from there, and the filter's name."""
+    folder = request.path
+    if not request.build and folder.is_dir() and not (folder / ENTRY).is_file():
+        # "As things are": the tutorial starts Envoy before there is a filter.
+        return folder.resolve(), Path("main.wasm"), folder.resolve().name
+    project = load_project(request.path)
+    if request.build and is_stale(project):
+        build(project)
+    inside = project.output.is_relative_to(project.root)
+    return project.root, project.output.relative_to(project.root) if inside else project.output, project.name
+
+
+def _configuration(request: Request, root: Path, module: Path, name: str) -> tuple[dict[str, Any] | Path, str | None]:
+    file = request.config or _own_configuration(request, root)
+    if file is None:
+        return generate(_kind_of_module(root / module), module, name, request), None
+    text = _read(file)
+    if request.port is None and request.admin_port is None:
+        return file.absolute(), None
+    changed = with_ports(text, port=request.port, admin_port=request.admin_port)
+    if changed is None:
+        raise UsageError(f"{file} has no port to replace", hint="leave --port and --admin-port out")
+    return file.absolute(), changed
+
+
+def _own_configuration(request: Request, root: Path) -> Path | None:
+    """The filter's envoy.yaml; not for a module that it does not mention, and not if an upstream is asked for."""
+    file = root / OWN_CONFIGURATION
+    if request.upstream is not None or not file.is_file():
+        return None
+    if request.path.suffix == ".wasm" and request.path.name not in _read(file):
+        return None
+    return file
+
+
+def _kind_of_module(module: Path) -> Kind:
+    if not module.is_file():
+        return "http"  # --no-build: Envoy itself is to say that it is missing
+    from pwasm_compiler import inspect
+
+    return kind_of(inspect.callbacks(module))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{file} is not UTF-8 (at byte {error.start})") from error
+    except OSError as error:
+        raise ProjectError(f"cannot read {file}", why=f"{error.strerror}.") from error
+
+
+def _config_for_envoy(plan: Plan, folder: Path) -> dict[str, Any] | Path:
+    if plan.config_text is None or isinstance(plan.config, dict):
+        return plan.config
+    # The name stays: Envoy chooses the parser by its suffix.
+    file = folder / plan.config.name
+    file.write_text(plan.config_text, encoding="utf-8")
+    return file
+
+
+def _refuse_used_ports(config: str) -> None:
+    """Say so before Envoy starts. Its listeners share their ports (SO_REUSEPORT), so Envoy might not notice."""
+    for field in port_fields(config):
+        option = "--admin-port" if field.role == "admin" else "--port"
+        with contextlib.closing(socket.socket(socket.AF_INET6 if ":" in field.host else socket.AF_INET)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((field.host, field.port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    continue  # not for us to judge: Envoy will say what it does not like
+                raise PwasmError(
+                    f"port {field.port} is in use",
+                    why=f"The {field.role} address {field.host}:{field.port} is taken by another process.",
+                    hint=f"choose another port with {option}, or stop that process",
+                ) from error
+
+
+def _drain(records: queue.SimpleQueue[LogRecord], show: Callable[[LogRecord], None]) -> None:
+    while not records.empty():
+        show(records.get())
+
+
+def _explain(error: EnvoyError, serving: bool) -> PwasmError:
+    text = "\n".join(error.last_lines(of_filters=False))
+    # Protobuf varies the spaces in its messages, so that nobody depends on them.
+    words = " ".join(text.split())
+    hint = next((hint for message, hint in _HINTS if message in words), error.hint)
+    return ToolError(error.what if serving else f"Envoy did not start: {error.what}", why=text, hint=hint)
+
+
+@contextlib.contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,139 @@
+"""Lay out a clean folder with exactly what goes into the module: the SDK, the shim, the filter, its dependencies.
+
+componentize-py gives the build guest read-write access to every folder it is told about, so nothing else may lie
+there: no `.env`, no `.git`, no tests.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pwasm_shim
+
+from . import dependencies
+from .errors import ProjectError
+from .later import Later, find_later
+from .project import Project, source_files
+
+APP_MODULE = "pwasm_app"
+GUEST_ROOT = "/0"
+"""Where componentize-py mounts the first folder of its Python path inside the guest."""
+
+_NOT_IN_GUEST = ("testing", "__pycache__", "pytest_plugin.py", "py.typed")
+
+_APP = """\
+import wit_world
+
+from pwasm import _freeze
+
+_freeze.run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r},
+            later={later!r}, encodings={encodings!r})
+
+
+class WitWorld(wit_world.WitWorld):
+    def nop(self) -> None:
+        pass
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """The folder to hand to componentize-py."""
+
+    folder: Path
+    dependencies: tuple[str, ...]
+
+
+def stage(project: Project, folder: Path) -> Staged:
+    """Fill the empty `folder` for `project`.
+
+    Raises:
+        ProjectError: the filter's files or dependencies are not usable.
+    """
+    installed = dependencies.resolve(project, folder, _ignore) if project.dependencies else ()
+    _copy_sdk(folder / "pwasm")
+    shutil.copyfile(pwasm_shim.library(), folder / pwasm_shim.library().name)
+    own = _copy_filter(project, folder)
+    _write_app(project, folder, own)
+    return Staged(folder, installed)
+
+
+def _ignore(_message: str) -> None:
+    pass
+
+
+def sdk_folder() -> Path:
+    """The SDK as files: it runs in the guest, this compiler never imports it."""
+    spec = importlib.util.find_spec("pwasm")
+    if spec is None or spec.origin is None:
+        raise ProjectError("the SDK (package pwasm) is not installed", hint="pip install pwasm-sdk")
+    return Path(spec.origin).parent
+
+
+def _copy_sdk(target: Path) -> None:
+    shutil.copytree(sdk_folder(), target, ignore=shutil.ignore_patterns(*_NOT_IN_GUEST))
+
+
+def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
+    """Copy the filter's files; returns their names relative to `folder`."""
+    names = []
+    for source in source_files(project):
+        name = source.relative_to(project.root)
+        target = folder / name
+        if target.exists():
+            raise ProjectError(
+                f"{name} collides with a file of the SDK or of a dependency", hint="rename it in your filter"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        names.append(name.as_posix())
+    return tuple(names)
+
+
+def _write_app(project: Project, folder: Path, own: tuple[str, ...]) -> None:
+    later = _later(folder, frozenset(own))
+    data_files = _data_files(folder)
+    for package in _packages_of(folder, data_files):
+        later.modules.setdefault(package, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by its name
+    text = _APP.format(
+        entry=project.entry.stem,
+        root=GUEST_ROOT,
+        sources=[name for name in own if name.endswith(".py")],
+        data_files=data_files,
+        include=list(project.include),
+        later=later.modules,
+        encodings=later.encodings,
+    )
+    (folder / f"{APP_MODULE}.py").write_text(text, encoding="utf-8")
+
+
+def _later(folder: Path, own: frozenset[str]) -> Later:
+    texts = {}
+    for path in sorted(folder.rglob("*.py")):
+        name = path.relative_to(folder).as_posix()
+        if not name.startswith("pwasm/"):
+            texts[name] = path.read_text(encoding="utf-8", errors="replace")
+    return find_later(texts, own)
+
+
+def _data_files(folder: Path) -> list[str]:
+    """Files beside the modules of packages; metadata of dependencies and loose files at the top are left out."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and path.suffix != ".py" and len(name.parts) > 1 and not _is_metadata(name.parts[0]):
+            found.append(name.as_posix())
+    return found
+
+
+def _packages_of(folder: Path, data_files: list[str]) -> list[str]:
+    """Packages that directly hold data files."""
+    folders = sorted({Path(name).parent for name in data_files})
+    return [".".join(found.parts) for found in folders if (folder / found / "__init__.py").is_file()]
+
+
+def _is_metadata(top: str) -> bool:
+    return top.endswith((".dist-info", ".data")) or top in ("pwasm", "bin", "__pycache__")

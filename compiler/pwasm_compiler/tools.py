@@ -1,0 +1,63 @@
+"""External programs: componentize-py, run in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pwasm_shim
+
+from .errors import BuildError, ToolError
+
+# The library call, not the command line tool: that one appends whatever site-packages it finds to the path.
+_COMPONENTIZE = """\
+import sys, componentize_py
+wit, world, folder, app, output = sys.argv[1:]
+componentize_py.componentize([wit], [world], [], False, None, [folder], [], app, output, False, [], [], False, None)
+"""
+_KEPT_ENVIRONMENT = ("PATH", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH")
+
+
+def componentize(folder: Path, app: str, output: Path, timeout: float) -> None:
+    """Build a component from module `app` in `folder`.
+
+    The process sees neither the user's environment nor their working directory, so nothing of them can be frozen.
+
+    Raises:
+        BuildError: it did not finish within `timeout` seconds, or failed.
+        ToolError: componentize-py is not installed.
+    """
+    command = [sys.executable, "-I", "-c", _COMPONENTIZE, str(pwasm_shim.world()), pwasm_shim.WORLD_NAME]
+    command += [str(folder), app, str(output)]
+    environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(
+            f"importing the filter took longer than {timeout:g} s",
+            why="code at the top level of a module runs at build; an endless loop there never ends",
+            hint="move it into on_vm_start, or raise build-timeout in [tool.pwasm]",
+        ) from error
+    if done.returncode == 0:
+        return
+    if "No module named 'componentize_py'" in done.stderr:
+        raise ToolError("componentize-py is not installed", hint="pip install pwasm-sdk")
+    raise BuildError("componentize-py failed", why=_without_backtrace(done.stderr))
+
+
+def _without_backtrace(text: str) -> str:
+    """What a Rust error says before its backtrace, the last lines of it."""
+    head = text.partition("Stack backtrace:")[0].strip()
+    return "\n".join(head.splitlines()[-20:])

@@ -1,0 +1,78 @@
+"""Encode sections of a core module (core spec §5.5). The counterpart of `decode`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .leb128 import encode_signed, encode_unsigned
+from .module import I32, MAGIC, VERSION, ConstExpr, Export, FuncType, Global, Import, Kind, Limits, Section, TableType
+
+PREAMBLE = MAGIC + VERSION
+
+
+def section(identifier: Section, items: Iterable[bytes]) -> bytes:
+    """A section that is a vector of `items`."""
+    encoded = list(items)
+    return raw_section(identifier, encode_unsigned(len(encoded)) + b"".join(encoded))
+
+
+def raw_section(identifier: Section, contents: bytes) -> bytes:
+    return bytes([identifier]) + encode_unsigned(len(contents)) + contents
+
+
+def custom_section(title: str, contents: bytes) -> bytes:
+    return raw_section(Section.CUSTOM, name(title) + contents)
+
+
+def name(text: str) -> bytes:
+    raw = text.encode()
+    return encode_unsigned(len(raw)) + raw
+
+
+def func_type(item: FuncType) -> bytes:
+    return b"\x60" + b"".join(encode_unsigned(len(side)) + side for side in (item.params, item.results))
+
+
+def limits(item: Limits) -> bytes:
+    if item.maximum is None:
+        return b"\0" + encode_unsigned(item.minimum)
+    return b"\1" + encode_unsigned(item.minimum) + encode_unsigned(item.maximum)
+
+
+def table_type(item: TableType) -> bytes:
+    return bytes([item.element]) + limits(item.limits)
+
+
+def function_import(item: Import) -> bytes:
+    assert item.kind is Kind.FUNC
+    assert isinstance(item.type, int)
+    return name(item.module) + name(item.name) + bytes([item.kind]) + encode_unsigned(item.type)
+
+
+def const_expr(item: ConstExpr) -> bytes:
+    """Only constants: an `i32.const` is what every engine takes; `global.get` needs newer ones."""
+    if item.global_index is not None:
+        raise ValueError("constant expressions are resolved before they are encoded")
+    opcode = {I32: b"\x41"}.get(item.type, b"\x42")
+    return opcode + encode_signed(item.value) + b"\x0b"
+
+
+def global_(item: Global) -> bytes:
+    return bytes([item.type.value, item.type.mutable]) + const_expr(item.init)
+
+
+def export(item: Export) -> bytes:
+    return name(item.name) + bytes([item.kind]) + encode_unsigned(item.index)
+
+
+def active_element(offset: int, functions: Iterable[int]) -> bytes:
+    encoded = [encode_unsigned(index) for index in functions]
+    return b"\0" + const_expr(ConstExpr(I32, offset)) + encode_unsigned(len(encoded)) + b"".join(encoded)
+
+
+def active_data(offset: int, contents: memoryview | bytes) -> bytes:
+    return b"\0" + const_expr(ConstExpr(I32, _as_signed(offset))) + encode_unsigned(len(contents)) + bytes(contents)
+
+
+def _as_signed(address: int) -> int:
+    return address - (1 << 32) if address >= 1 << 31 else address

@@ -1,0 +1,17 @@
+"""hello_world: adds the header `x-wasm-custom: FOO` to each response."""
+
+import pwasm
+from pwasm import Action, HttpContext
+
+
+class AddHeader(HttpContext):
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        pwasm.log_info("adding the header")
+        try:
+            pwasm.add_http_response_header("x-wasm-custom", "FOO")
+        except pwasm.HostcallError:
+            return Action.PAUSE
+        return Action.CONTINUE
+
+
+pwasm.set_http_context(AddHeader)

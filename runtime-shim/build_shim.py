@@ -1,0 +1,52 @@
+"""Build hook of the wheel: compile the runtime shim to a Wasm dynamic library.
+
+The `ziglang` wheel is the whole toolchain, and a build requirement only: a filter author gets the library as
+package data. Run as a script it does the same in place, for a checkout.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent / "pwasm_shim"
+LIBRARY = PACKAGE / "_pwasm_shim.cpython-314-wasm32-wasi.so"
+_COMPILE = ["cc", "--target=wasm32-wasi", "-std=c17", "-O2", "-g0", "-fPIC", "-Wall", "-Wextra", "-Werror", "-c"]
+_LINK = ["wasm-ld", "-shared", "--experimental-pic", "--unresolved-symbols=import-dynamic", "--strip-all"]
+
+
+def build() -> Path:
+    """Compile and link the C sources; returns the library."""
+    with tempfile.TemporaryDirectory() as folder:
+        objects = []
+        for source in sorted((PACKAGE / "src").glob("*.c")):
+            output = Path(folder, source.stem + ".o")
+            _zig(*_COMPILE, source, "-o", output)
+            objects.append(output)
+        _zig(*_LINK, *objects, "-o", LIBRARY)
+    return LIBRARY
+
+
+def _zig(*arguments: str | Path) -> None:
+    subprocess.run([sys.executable, "-m", "ziglang", *map(str, arguments)], check=True)
+
+
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # as a script, in an environment that only has ziglang
+    pass
+else:
+
+    class ShimBuildHook(BuildHookInterface):  # type: ignore[misc,type-arg]
+        """Compiles the shim before a wheel (or an editable install) is made; an sdist carries the sources."""
+
+        def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+            if self.target_name == "wheel":
+                build()
+
+
+if __name__ == "__main__":
+    print(build())

@@ -1,0 +1,33 @@
+"""The runtime shim: the ABI adapter that is linked into every filter.
+
+C sources by topic in `src/` (callbacks, hostcalls, wasi, module), compiled by `build_shim.py` when pwasm itself is
+built; the compiled library and the WIT world are package data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+MODULE_NAME = "_pwasm_shim"
+"""Import name of the extension inside the guest."""
+
+
+def library() -> Path:
+    """The compiled shim, a Wasm dynamic library.
+
+    Raises:
+        FileNotFoundError: in a checkout that was never installed, where the build hook has not run.
+    """
+    path = _HERE / f"{MODULE_NAME}.cpython-314-wasm32-wasi.so"
+    if not path.is_file():
+        raise FileNotFoundError(f"the runtime shim is not compiled ({path.name} is missing); run `pip install -e .`")
+    return path
+
+
+def world() -> Path:
+    """The WIT world that componentize-py builds for."""
+    return _HERE / "world.wit"
+
+
+WORLD_NAME = "pwasm-plugin"

@@ -1,0 +1,230 @@
+/* Every callback: one exported function each, in the order of the ABI table (sdk/pwasm/_abi.py; the two are compared
+   by tests/abi/test_views_agree.py). Each calls one Python callable with plain objects; no name is looked up.
+
+   The dispatcher in Python catches everything. Should an exception escape it all the same (out of memory while it
+   handles one, say), the verdicts here fail closed. Nothing here traps. */
+
+#include "shim.h"
+
+enum {
+  CONTEXT_CREATE,
+  VM_START,
+  CONFIGURE,
+  TICK,
+  QUEUE_READY,
+  NEW_CONNECTION,
+  DOWNSTREAM_DATA,
+  DOWNSTREAM_CONNECTION_CLOSE,
+  UPSTREAM_DATA,
+  UPSTREAM_CONNECTION_CLOSE,
+  REQUEST_HEADERS,
+  REQUEST_BODY,
+  REQUEST_TRAILERS,
+  RESPONSE_HEADERS,
+  RESPONSE_BODY,
+  RESPONSE_TRAILERS,
+  HTTP_CALL_RESPONSE,
+  GRPC_RECEIVE_INITIAL_METADATA,
+  GRPC_RECEIVE,
+  GRPC_RECEIVE_TRAILING_METADATA,
+  GRPC_CLOSE,
+  FOREIGN_FUNCTION,
+  DONE,
+  LOG,
+  DELETE,
+  CALLBACK_COUNT
+};
+
+static PyObject *callables[CALLBACK_COUNT];
+
+/* set_callbacks(callables: tuple) -> bool: one callable for each callback of the ABI, in its order. */
+PyObject *set_callbacks(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+  (void)self;
+  if (count != 1 || PyTuple_Size(args[0]) != CALLBACK_COUNT) {
+    PyErr_Clear();
+    return PyErr_Format(PyExc_TypeError, "set_callbacks takes a tuple of %d callables", CALLBACK_COUNT);
+  }
+  for (int i = 0; i < CALLBACK_COUNT; i++) {
+    PyObject *old = callables[i];
+    callables[i] = PyTuple_GetItem(args[0], i);
+    Py_IncRef(callables[i]);
+    if (old) Py_DecRef(old);
+  }
+  return PyBool_FromLong(1);
+}
+
+/* The snapshot was taken without a thread state attached. There is one thread, so it is attached once and kept. */
+static void attach(void) {
+  static int attached;
+  if (!attached) {
+    PyGILState_Ensure();
+    attached = 1;
+  }
+}
+
+static const char escaped[] = "pwasm: an exception escaped the dispatcher; the stream is failed";
+
+/* Calls the Python side with `count` new references, which it consumes; NULL after a failure, with no error set. */
+static PyObject *call(int callback, PyObject **args, int count) {
+  PyObject *result = NULL;
+  int ready = callables[callback] != NULL;
+  for (int i = 0; i < count; i++) ready = ready && args[i];
+  if (ready) result = PyObject_Vectorcall(callables[callback], args, count, NULL);
+  for (int i = 0; i < count; i++)
+    if (args[i]) Py_DecRef(args[i]);
+  if (!result) {
+    PyErr_Clear();
+    proxy_log(LOG_CRITICAL, escaped, sizeof escaped - 1);
+  }
+  flush_standard_streams();
+  return result;
+}
+
+/* Callbacks without a result. */
+static void notify(int callback, PyObject **args, int count) {
+  PyObject *result = call(callback, args, count);
+  if (result) Py_DecRef(result);
+}
+
+/* Callbacks that answer yes or no: start-up fails closed, an unanswered on_done lets the context go. */
+static uint32_t ask(int callback, PyObject **args, int count) {
+  PyObject *result = call(callback, args, count);
+  if (!result) return callback == DONE;
+  uint32_t answer = PyObject_IsTrue(result) > 0;
+  Py_DecRef(result);
+  return answer;
+}
+
+static uint32_t fail_closed(int callback) {
+  switch (callback) {
+    case NEW_CONNECTION:
+    case DOWNSTREAM_DATA:
+    case UPSTREAM_DATA:
+      proxy_close_stream(STREAM_DOWNSTREAM);
+      break;
+    case RESPONSE_BODY:
+    case RESPONSE_TRAILERS: /* the headers are on the wire: too late for another response */
+      proxy_close_stream(STREAM_HTTP_RESPONSE);
+      break;
+    default:
+      proxy_send_local_response(500, "pwasm_dispatcher_error", 22, NULL, 0, NULL, 0, -1);
+  }
+  return ACTION_PAUSE;
+}
+
+/* Callbacks that answer with an action. Only 0 and 1 leave: other values make Envoy drop data. */
+static uint32_t act(int callback, PyObject **args, int count) {
+  PyObject *result = call(callback, args, count);
+  if (!result) return fail_closed(callback);
+  long action = PyLong_AsLong(result);
+  Py_DecRef(result);
+  if (action == ACTION_CONTINUE || action == ACTION_PAUSE) return action;
+  PyErr_Clear();
+  return fail_closed(callback);
+}
+
+#define U32(name) PyLong_FromUnsignedLong(name)
+#define I32(name) PyLong_FromLong(name)
+#define BOOL(name) PyBool_FromLong(name)
+#define ARGUMENTS(...) \
+  (attach(), (PyObject *[]){__VA_ARGS__}), sizeof((PyObject *[]){__VA_ARGS__}) / sizeof(PyObject *)
+
+EXPORT("proxy_on_context_create") void proxy_on_context_create(uint32_t context_id, uint32_t parent_id) {
+  notify(CONTEXT_CREATE, ARGUMENTS(U32(context_id), U32(parent_id)));
+}
+
+EXPORT("proxy_on_vm_start") uint32_t proxy_on_vm_start(uint32_t root_id, uint32_t configuration_size) {
+  return ask(VM_START, ARGUMENTS(U32(root_id), U32(configuration_size)));
+}
+
+EXPORT("proxy_on_configure") uint32_t proxy_on_configure(uint32_t root_id, uint32_t configuration_size) {
+  return ask(CONFIGURE, ARGUMENTS(U32(root_id), U32(configuration_size)));
+}
+
+EXPORT("proxy_on_tick") void proxy_on_tick(uint32_t root_id) {
+  notify(TICK, ARGUMENTS(U32(root_id)));
+}
+
+EXPORT("proxy_on_queue_ready") void proxy_on_queue_ready(uint32_t root_id, uint32_t token) {
+  notify(QUEUE_READY, ARGUMENTS(U32(root_id), U32(token)));
+}
+
+EXPORT("proxy_on_new_connection") uint32_t proxy_on_new_connection(uint32_t context_id) {
+  return act(NEW_CONNECTION, ARGUMENTS(U32(context_id)));
+}
+
+EXPORT("proxy_on_downstream_data") uint32_t proxy_on_downstream_data(uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
+  return act(DOWNSTREAM_DATA, ARGUMENTS(U32(context_id), U32(size), BOOL(end_of_stream)));
+}
+
+EXPORT("proxy_on_downstream_connection_close") void proxy_on_downstream_connection_close(uint32_t context_id, uint32_t peer_type) {
+  notify(DOWNSTREAM_CONNECTION_CLOSE, ARGUMENTS(U32(context_id), U32(peer_type)));
+}
+
+EXPORT("proxy_on_upstream_data") uint32_t proxy_on_upstream_data(uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
+  return act(UPSTREAM_DATA, ARGUMENTS(U32(context_id), U32(size), BOOL(end_of_stream)));
+}
+
+EXPORT("proxy_on_upstream_connection_close") void proxy_on_upstream_connection_close(uint32_t context_id, uint32_t peer_type) {
+  notify(UPSTREAM_CONNECTION_CLOSE, ARGUMENTS(U32(context_id), U32(peer_type)));
+}
+
+EXPORT("proxy_on_request_headers") uint32_t proxy_on_request_headers(uint32_t context_id, uint32_t num_headers, uint32_t end_of_stream) {
+  return act(REQUEST_HEADERS, ARGUMENTS(U32(context_id), U32(num_headers), BOOL(end_of_stream)));
+}
+
+EXPORT("proxy_on_request_body") uint32_t proxy_on_request_body(uint32_t context_id, uint32_t body_size, uint32_t end_of_stream) {
+  return act(REQUEST_BODY, ARGUMENTS(U32(context_id), U32(body_size), BOOL(end_of_stream)));
+}
+
+EXPORT("proxy_on_request_trailers") uint32_t proxy_on_request_trailers(uint32_t context_id, uint32_t num_trailers) {
+  return act(REQUEST_TRAILERS, ARGUMENTS(U32(context_id), U32(num_trailers)));
+}
+
+EXPORT("proxy_on_response_headers") uint32_t proxy_on_response_headers(uint32_t context_id, uint32_t num_headers, uint32_t end_of_stream) {
+  return act(RESPONSE_HEADERS, ARGUMENTS(U32(context_id), U32(num_headers), BOOL(end_of_stream)));
+}
+
+EXPORT("proxy_on_response_body") uint32_t proxy_on_response_body(uint32_t context_id, uint32_t body_size, uint32_t end_of_stream) {
+  return act(RESPONSE_BODY, ARGUMENTS(U32(context_id), U32(body_size), BOOL(end_of_stream)));
+}
+
+EXPORT("proxy_on_response_trailers") uint32_t proxy_on_response_trailers(uint32_t context_id, uint32_t num_trailers) {
+  return act(RESPONSE_TRAILERS, ARGUMENTS(U32(context_id), U32(num_trailers)));
+}
+
+EXPORT("proxy_on_http_call_response") void proxy_on_http_call_response(uint32_t root_id, uint32_t token, uint32_t num_headers, uint32_t body_size, uint32_t num_trailers) {
+  notify(HTTP_CALL_RESPONSE, ARGUMENTS(U32(root_id), U32(token), U32(num_headers), U32(body_size), U32(num_trailers)));
+}
+
+EXPORT("proxy_on_grpc_receive_initial_metadata") void proxy_on_grpc_receive_initial_metadata(uint32_t root_id, uint32_t token, uint32_t num_elements) {
+  notify(GRPC_RECEIVE_INITIAL_METADATA, ARGUMENTS(U32(root_id), U32(token), U32(num_elements)));
+}
+
+EXPORT("proxy_on_grpc_receive") void proxy_on_grpc_receive(uint32_t root_id, uint32_t token, uint32_t message_size) {
+  notify(GRPC_RECEIVE, ARGUMENTS(U32(root_id), U32(token), U32(message_size)));
+}
+
+EXPORT("proxy_on_grpc_receive_trailing_metadata") void proxy_on_grpc_receive_trailing_metadata(uint32_t root_id, uint32_t token, uint32_t num_elements) {
+  notify(GRPC_RECEIVE_TRAILING_METADATA, ARGUMENTS(U32(root_id), U32(token), U32(num_elements)));
+}
+
+EXPORT("proxy_on_grpc_close") void proxy_on_grpc_close(uint32_t root_id, uint32_t token, int32_t status_code) {
+  notify(GRPC_CLOSE, ARGUMENTS(U32(root_id), U32(token), I32(status_code)));
+}
+
+EXPORT("proxy_on_foreign_function") void proxy_on_foreign_function(uint32_t context_id, uint32_t function_id, uint32_t arguments_size) {
+  notify(FOREIGN_FUNCTION, ARGUMENTS(U32(context_id), U32(function_id), U32(arguments_size)));
+}
+
+EXPORT("proxy_on_done") uint32_t proxy_on_done(uint32_t context_id) {
+  return ask(DONE, ARGUMENTS(U32(context_id)));
+}
+
+EXPORT("proxy_on_log") void proxy_on_log(uint32_t context_id) {
+  notify(LOG, ARGUMENTS(U32(context_id)));
+}
+
+EXPORT("proxy_on_delete") void proxy_on_delete(uint32_t context_id) {
+  notify(DELETE, ARGUMENTS(U32(context_id)));
+}

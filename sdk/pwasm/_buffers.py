@@ -1,0 +1,109 @@
+"""The functions on body and data buffers, made once for each buffer; see `_maps` for why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from . import _validate
+from ._abi import BufferType
+from ._guards import failed, stream_for
+from ._state import current
+
+MAX_U32 = 2**32 - 1
+
+_NAMES = {
+    BufferType.HTTP_REQUEST_BODY: ("http_request_body", "the request body"),
+    BufferType.HTTP_RESPONSE_BODY: ("http_response_body", "the response body"),
+    BufferType.DOWNSTREAM_DATA: ("downstream_data", "the data from the client"),
+    BufferType.UPSTREAM_DATA: ("upstream_data", "the data from upstream"),
+}
+
+
+class Read(Protocol):
+    """Signature of the functions that read a buffer."""
+
+    def __call__(self, start: int = 0, max_size: int | None = None) -> bytes: ...
+
+
+class Write(Protocol):
+    """Signature of the functions that change a buffer."""
+
+    def __call__(self, data: bytes | str) -> None: ...
+
+
+def _named(function: Callable[..., object], verb: str, buffer_type: BufferType, doc: str) -> str:
+    name, noun = _NAMES[buffer_type]
+    function.__name__ = function.__qualname__ = f"{verb}_{name}"
+    function.__module__ = "pwasm.hostcalls"
+    function.__doc__ = doc.format(noun=noun, buffer=buffer_type.name)
+    return function.__name__
+
+
+def get(buffer_type: BufferType) -> Read:
+    """Make `get_…`."""
+
+    def function(start: int = 0, max_size: int | None = None) -> bytes:
+        start = _validate.integer("start", start, 0, MAX_U32)
+        size = MAX_U32 if max_size is None else _validate.integer("max_size", max_size, 0, MAX_U32)
+        stream_for(what)
+        status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
+        if status:
+            raise failed(status, "proxy_get_buffer_bytes", buffer_type.name)
+        return data
+
+    what = _named(function, "get", buffer_type, _GET_DOC)
+    return function
+
+
+def _writer(buffer_type: BufferType, verb: str, start: int, size: int, doc: str) -> Write:
+    def function(data: bytes | str) -> None:
+        written = _validate.data("data", data)
+        stream_for(what)
+        status = current.host.proxy_set_buffer_bytes(buffer_type, start, size, written)
+        if status:
+            raise failed(status, "proxy_set_buffer_bytes", buffer_type.name)
+
+    what = _named(function, verb, buffer_type, doc + _WRITE_DOC)
+    return function
+
+
+def append(buffer_type: BufferType) -> Write:
+    """Make `append_…`; a start at or beyond the end appends."""
+    return _writer(buffer_type, "append", 2**31 - 1, 0, "Append `data` to {noun} that is here now.")
+
+
+def prepend(buffer_type: BufferType) -> Write:
+    """Make `prepend_…`."""
+    return _writer(buffer_type, "prepend", 0, 0, "Put `data` before {noun} that is here now.")
+
+
+def replace(buffer_type: BufferType) -> Write:
+    """Make `replace_…`; a size beyond the end means all of it."""
+    return _writer(buffer_type, "replace", 0, 2**31 - 1, "Replace {noun} that is here now with `data`.")
+
+
+_GET_DOC = """Bytes of {noun} that are here now.
+
+Args:
+    start: first byte, from 0; beyond the end the result is empty.
+    max_size: most bytes to return; None for all.
+
+Raises:
+    PhaseError: no stream is selected.
+    HostcallError: the host refused.
+
+Source: proxy_get_buffer_bytes with {buffer}."""
+
+_WRITE_DOC = """
+
+The host never corrects `content-length`: remove the header in the headers callback before changing a body.
+
+Args:
+    data: bytes, or str in UTF-8.
+
+Raises:
+    PhaseError: no stream is selected.
+    BadArgument: {noun} cannot be changed in this callback.
+
+Source: proxy_set_buffer_bytes with {buffer}."""

@@ -1,0 +1,84 @@
+"""Which callbacks main.wasm must export for a filter.
+
+Every exported callback is called for every request, and each call costs, so a callback that no class overrides is
+left out: the host then does what the default would.
+
+Always there: proxy_on_context_create (the only one that tells a stream's plugin), proxy_on_vm_start and
+proxy_on_configure (the only time configurations can be read), proxy_on_delete (frees the context), and the five
+that bring the answers of callouts: whether a filter makes any cannot be seen from its classes (a helper module may,
+or a library), and they cost nothing where there is nothing to answer. proxy_on_done is
+not: for a stream its result is ignored, and the stream's last callback is proxy_on_log. proxy_on_response_headers
+is not either: `resume_http_response` before a response was seen crashes Envoy, and a filter that has no callback
+for the response never has one to resume, so the call is refused.
+"""
+
+from __future__ import annotations
+
+from ._abi import CALLBACKS
+from ._guards import PHASES
+from ._state import Entry, Registration
+from ._traits import traits_of
+from .types import HttpContext, PluginContext, TcpContext
+
+_ALWAYS = frozenset(
+    {
+        "proxy_on_context_create",
+        "proxy_on_vm_start",
+        "proxy_on_configure",
+        "proxy_on_http_call_response",
+        "proxy_on_grpc_receive_initial_metadata",
+        "proxy_on_grpc_receive",
+        "proxy_on_grpc_receive_trailing_metadata",
+        "proxy_on_grpc_close",
+        "proxy_on_delete",
+    }
+)
+
+
+def callbacks_used(registration: Registration) -> tuple[str, ...]:
+    """Names of the callbacks to export, in the order of the ABI.
+
+    Of a factory nobody knows which class it will return, so all callbacks of its kind are used; the same holds for a
+    class that overrides `new_http_context` or its siblings.
+    """
+    used = set(_ALWAYS)
+    for registered in (registration, *(named for _, named in registration.named)):
+        used |= _used(registered, registration.vm)
+    return tuple(callback.name for callback in CALLBACKS if callback.name in used)
+
+
+def _used(registration: Registration, vm: Entry | None) -> set[str]:
+    decides_plugin = vm is not None and _overrides(vm, "new_plugin_context")
+    plugin = _ANY if decides_plugin else registration.plugin
+    http, tcp = registration.http, registration.tcp
+    if plugin is not None:
+        http = _ANY if _overrides(plugin, "new_http_context") else http
+        tcp = _ANY if _overrides(plugin, "new_tcp_context") else tcp
+    used: set[str] = set()
+    for entry, base in ((plugin, PluginContext), (http, HttpContext), (tcp, TcpContext)):
+        if entry is not None:
+            methods = {name for name in vars(base) if name.startswith("on_") and _overrides(entry, name)}
+            used |= {export for export, phase in PHASES.items() if phase.method in methods}
+            if "on_stream_done" in methods:
+                used.add("proxy_on_log")
+    if http is not None and isinstance(http.factory, type):
+        traits = traits_of(http.factory)
+        used |= traits.callbacks() if traits is not None else set()
+    return used
+
+
+_ANY = Entry(lambda: None, False, "")
+
+
+def _overrides(entry: Entry, method: str) -> bool:
+    """Whether contexts of `entry` may have a method of their own."""
+    if not isinstance(entry.factory, type):
+        return True
+    for base in (PluginContext, HttpContext, TcpContext):
+        if issubclass(entry.factory, base):
+            return getattr(entry.factory, method) is not getattr(base, method)
+    return method == "new_plugin_context" and "new_plugin_context" in _attributes_before_base(entry.factory)
+
+
+def _attributes_before_base(cls: type) -> set[str]:
+    return {name for klass in cls.__mro__[:-2] for name in vars(klass)}

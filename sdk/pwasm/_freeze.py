@@ -1,0 +1,113 @@
+"""Runs once, while the snapshot is made: import the filter, wire it, and tell the linker what was found.
+
+Whatever goes wrong becomes part of the build record instead of an exception, for componentize-py would report
+that through a Rust backtrace. The record is the `repr` of a dict of plain values; the linker reads it with
+`ast.literal_eval`.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import sys
+import traceback
+from typing import Any
+
+from . import __version__, _bundle, _guest, entrypoint, log
+
+
+def run(
+    entry: str,
+    *,
+    root: str,
+    sources: list[str],
+    data_files: list[str],
+    include: list[str],
+    later: dict[str, str],
+    encodings: dict[str, str],
+) -> None:
+    """Import module `entry` and freeze what it registers.
+
+    Args:
+        entry: name of the filter's module.
+        root: the staged folder inside the guest.
+        sources: the filter's own files, relative to `root`; their lines are kept for tracebacks.
+        data_files: files to keep in memory, relative to `root`.
+        include: modules that `[tool.pwasm] include` names; it is an error when one is missing.
+        later: module → place of an import that runs only later; missing ones are reported.
+        encodings: codec → place where it is named; unknown ones are reported.
+    """
+    record: dict[str, Any] = {"sdk": __version__, "python": sys.version.split()[0], "warnings": []}
+    output = io.StringIO()
+    stdout, stderr = sys.stdout, sys.stderr
+    sys.stdout = sys.stderr = output
+    try:
+        _import_all(record, entry, root, sources, data_files, include, later, encodings)
+    except BaseException as error:
+        record["error"] = _describe(error, root)
+    finally:
+        sys.stdout, sys.stderr = stdout, stderr
+    record["prints"] = output.getvalue()
+    record["modules"] = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
+    gc.collect()
+    _guest.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
+
+
+def _import_all(
+    record: dict[str, Any],
+    entry: str,
+    root: str,
+    sources: list[str],
+    data_files: list[str],
+    include: list[str],
+    later: dict[str, str],
+    encodings: dict[str, str],
+) -> None:
+    sys.dont_write_bytecode = True
+    _bundle.install(root, frozenset(sources))
+    _bundle.keep_data_files(data_files)
+    _guest.guard_python()
+    __import__(entry)
+    log.install_logging_handler()
+    _guest.guard_json()
+    for name in include:
+        try:
+            __import__(name)
+        except ImportError as error:
+            record["error"] = {"kind": "include", "module": name, "message": str(error)}
+            return
+    for name, place in later.items():
+        try:
+            __import__(name)
+        except ImportError as error:
+            if place:
+                record["warnings"].append(f"{place} imports {name} when it runs, and that will fail: {error}")
+    for name, place in encodings.items():
+        try:
+            "".encode(name)
+        except LookupError:
+            record["warnings"].append(f"{place} names the encoding {name!r}, which is unknown")
+    try:
+        registration = entrypoint.registration()
+    except Exception as error:
+        record["error"] = {"kind": "registration", "message": str(error)}
+        return
+    record["callbacks"] = _guest.install(registration)
+
+
+def _describe(error: BaseException, root: str) -> dict[str, Any]:
+    """The error as the user should see it: only frames of their files and dependencies.
+
+    Those have names relative to the staged folder (see `_bundle`); Python's own modules and the SDK have not.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename[:1] not in ("/", "<")]
+    lines = ["Traceback (most recent call last):\n"] if frames else []
+    lines += traceback.format_list(frames)
+    lines += traceback.format_exception_only(type(error), error)
+    return {
+        "kind": "import",
+        "type": type(error).__name__,
+        "message": str(error),
+        "module": getattr(error, "name", None) or "",
+        "traceback": "".join(lines).replace(root + "/", ""),
+    }

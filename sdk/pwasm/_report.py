@@ -1,0 +1,48 @@
+"""The one log record an exception becomes.
+
+    AddHeader.on_http_request_headers failed for context 2: answered with 500 (on_error = fail_closed)
+      | Traceback (most recent call last):
+      |   File "filter.py", line 9, in on_http_request_headers
+      |     raise ValueError("boom")
+      | ValueError: boom
+
+Nothing may escape from here: this runs where an exception has just been caught, and the next stop is the host.
+"""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+
+from ._state import current
+from .log import log_lines
+
+_MAX_SIZE = 16 * 1024
+"""Characters of a record. An exception's message can hold a whole body."""
+
+_OWN_MODULES = frozenset({"pwasm._answers", "pwasm._dispatch", "pwasm._state", "pwasm._traits"})
+
+
+def report(level: int, what: str, error: BaseException) -> None:
+    """Log that `what` failed with `error`, with the traceback from the filter's own frame on."""
+    try:
+        text = "".join(traceback.format_exception(type(error), error, _from_filter(error.__traceback__)))
+        if len(text) > _MAX_SIZE:
+            text = f"{text[: _MAX_SIZE // 2]}\n[… {len(text) - _MAX_SIZE} characters …]\n{text[-_MAX_SIZE // 2 :]}"
+        log_lines(level, f"{what}\n{text}")
+    except BaseException:
+        _report_briefly(level, what, error)
+
+
+def _from_filter(tb: TracebackType | None) -> TracebackType | None:
+    while tb is not None and tb.tb_frame.f_globals.get("__name__") in _OWN_MODULES:
+        tb = tb.tb_next
+    return tb
+
+
+def _report_briefly(level: int, what: str, error: BaseException) -> None:
+    """Formatting failed (no memory, a broken __str__ or source cache): name the type, which needs neither."""
+    try:
+        current.host.proxy_log(level, f"{what}: {type(error).__name__} (it could not be formatted)")
+    except BaseException:
+        return

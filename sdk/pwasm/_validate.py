@@ -1,0 +1,156 @@
+"""Checks of what a filter writes, before anything leaves.
+
+Envoy checks none of this: a response header value with CR LF was written to the client as it came, which is response
+splitting; so were names with spaces, empty names, NUL, and status 99999 (design notes, abi.md §0.4, §1.16).
+
+The rules are RFC 9110 § 5.1 (field-name = token), § 5.5 (field-value: no CTL except HTAB; bytes 0x80-0xFF pass) and
+§ 9.1 (method = token); pseudo headers as in RFC 9113 § 8.3. Blanks around a value are kept: Envoy's codecs strip
+them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, NoReturn
+
+from ._abi import MapType
+from ._serde import to_bytes
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*")
+_STATUS = re.compile(r"[2-5][0-9][0-9]")
+
+Headers = Iterable[tuple[str, str | bytes]] | Mapping[str, str | bytes]
+"""What functions that write several headers accept: pairs, or a mapping."""
+
+
+def _no_blank(value: str) -> bool:
+    return bool(value) and " " not in value and "\t" not in value
+
+
+class _Rule(NamedTuple):
+    test: Callable[[str], object]
+    wants: str
+
+
+_METHOD = _Rule(_TOKEN.fullmatch, "a token such as GET")
+_REQUEST_PSEUDO = {
+    ":method": _METHOD,
+    ":path": _Rule(_no_blank, "not empty and without blanks"),
+    ":authority": _Rule(_no_blank, "not empty and without blanks"),
+    ":scheme": _Rule(_SCHEME.fullmatch, "a URI scheme such as https"),
+    ":protocol": _Rule(_TOKEN.fullmatch, "a token such as websocket"),
+}
+_RESPONSE_PSEUDO = {":status": _Rule(_STATUS.fullmatch, "three digits, 200 to 599")}
+
+PSEUDO: dict[int, dict[str, _Rule]] = {
+    MapType.HTTP_REQUEST_HEADERS: _REQUEST_PSEUDO,
+    MapType.HTTP_RESPONSE_HEADERS: _RESPONSE_PSEUDO,
+}
+"""Pseudo headers a map may have; trailers have none."""
+
+known_names: set[str] = set()
+"""Names that passed once: no regular expression for the names a filter uses again and again. Bounded, since a filter
+may take names from the request."""
+
+_MAX_KNOWN_NAMES = 512
+
+
+def type_error(argument: str, wanted: str, value: object) -> NoReturn:
+    """Raise the TypeError for an argument of the wrong type."""
+    raise TypeError(f"{argument} must be {wanted}, not {type(value).__name__}")
+
+
+def text(argument: str, value: object) -> str:
+    """`value` if it is a str."""
+    if not isinstance(value, str):
+        type_error(argument, "str", value)
+    return value
+
+
+def text_or_bytes(argument: str, value: object) -> None:
+    """Refuse what is neither str nor bytes."""
+    if not isinstance(value, (str, bytes)):
+        type_error(argument, "str or bytes", value)
+
+
+def integer(argument: str, value: object, low: int, high: int) -> int:
+    """`value` if it is an int (no bool) between `low` and `high`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        type_error(argument, "int", value)
+    if not low <= value <= high:
+        raise ValueError(f"{argument} must be between {low} and {high}, not {value}")
+    return value
+
+
+def data(argument: str, value: object) -> bytes:
+    """Bytes of `value`: bytes as they are, a str in UTF-8, other buffers copied."""
+    if type(value) is bytes:
+        return value
+    if isinstance(value, str):
+        return to_bytes(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    type_error(argument, "bytes or str", value)
+
+
+def name(value: object, map_type: int, *, adding: bool = False) -> str:
+    """A header name that may be written to this map."""
+    checked = text("name", value)
+    if checked.startswith(":"):
+        if checked not in PSEUDO.get(map_type, ()):
+            raise ValueError(f"name: the pseudo header {checked!r} is not allowed here")
+        if adding:
+            raise ValueError(
+                f"name: adding to the pseudo header {checked!r} would make one broken value of two; replace it"
+            )
+        return checked
+    if not _TOKEN.fullmatch(checked):
+        raise ValueError(f"name: {checked!r} is not a header name (RFC 9110: letters, digits and !#$%&'*+-.^_`|~)")
+    if len(known_names) < _MAX_KNOWN_NAMES:
+        known_names.add(checked)
+    return checked
+
+
+def value(checked: object) -> bytes:
+    """Bytes of a header value that may be written."""
+    if not isinstance(checked, (str, bytes)):
+        type_error("value", "str or bytes", checked)
+    encoded = to_bytes(checked)
+    found = _FORBIDDEN.search(encoded)
+    if found:
+        raise ValueError(f"value: byte {found[0][0]:#04x} is not allowed in a header value, in {checked!r}")
+    return encoded
+
+
+def pseudo_value(name: str, checked: bytes, map_type: int) -> None:
+    """Check the value of a pseudo header."""
+    rule = PSEUDO[map_type][name]
+    if not rule.test(checked.decode("utf-8", "surrogateescape")):
+        raise ValueError(f"value: {name} must be {rule.wants}, not {checked!r}")
+
+
+def header(pair_name: object, pair_value: object, map_type: int) -> tuple[str, bytes]:
+    """A name and value that may stand in this map."""
+    checked_name = name(pair_name, map_type)
+    checked_value = value(pair_value)
+    if checked_name.startswith(":"):
+        pseudo_value(checked_name, checked_value, map_type)
+    return checked_name, checked_value
+
+
+def headers(argument: str, pairs: Headers, map_type: int) -> list[tuple[str, bytes]]:
+    """The pairs of a whole map that may be written; errors name the argument and the place in the list."""
+    if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
+        type_error(argument, "pairs of name and value, or a mapping", pairs)
+    checked: list[tuple[str, bytes]] = []
+    for pair in pairs.items() if isinstance(pairs, Mapping) else pairs:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"{argument}[{len(checked)}] must be a pair of name and value, not {pair!r}")
+        try:
+            checked.append(header(pair[0], pair[1], map_type))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{argument}[{len(checked)}].{error}") from None
+    return checked

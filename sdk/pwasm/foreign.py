@@ -1,0 +1,288 @@
+"""Envoy's foreign functions, as functions.
+
+    packed = pwasm.foreign.compress(b"…")
+    with pwasm.foreign.Expression("request.path.startsWith('/admin')") as admin:
+        if admin.evaluate(bool): ...
+
+All may be called in every callback, unless they say otherwise. An Envoy that does not have a function raises
+`NotFound`; any other status is an error of the function. Expressions are evaluated for the context whose callback is
+running, whatever stream is selected with `set_effective_context`.
+
+Source: Envoy, source/extensions/common/wasm/foreign.cc.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import Any, TypeVar
+
+from . import _validate
+from .errors import InternalFailure
+from .hostcalls import call_foreign_function
+
+__all__ = [
+    "Expression",
+    "LifeSpan",
+    "PropertyType",
+    "clear_route_cache",
+    "compress",
+    "declare_property",
+    "set_envoy_filter_state",
+    "sign",
+    "uncompress",
+    "verify_signature",
+]
+
+_T = TypeVar("_T", bool, int, float, str, bytes)
+
+
+def compress(data: bytes | str) -> bytes:
+    """Compress with zlib, in the host: much faster than in Python."""
+    return call_foreign_function("compress", _validate.data("data", data))
+
+
+def uncompress(data: bytes) -> bytes:
+    """Uncompress a zlib stream.
+
+    Raises:
+        SerializationFailure: `data` is not one.
+    """
+    return call_foreign_function("uncompress", _validate.data("data", data))
+
+
+def clear_route_cache() -> None:
+    """Choose the route again, after changing something it depends on.
+
+    Changes to request headers do it by themselves. Envoy 1.33 and later; does nothing without a stream.
+    """
+    call_foreign_function("clear_route_cache")
+
+
+class Expression:
+    """A CEL expression over the stream's properties, compiled by the host.
+
+    The host keeps it until `delete` (or the end of the `with` block), so make expressions once, in `on_plugin_start`,
+    and keep them.
+
+    Raises:
+        TypeError: `text` is not a str.
+        BadArgument: it is not a CEL expression.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = _validate.text("text", text)
+        self._token: bytes | None = call_foreign_function("expr_create", text)
+
+    def evaluate(self, kind: type[_T]) -> _T | None:
+        """The value of the expression; None when it is null or cannot be computed (a missing header, say).
+
+        Args:
+            kind: the type of the result: bool, int, float, str or bytes. It is not checked by the host; a list or map
+                has to be read as bytes (encoded as header pairs).
+
+        Raises:
+            TypeError: `kind` is none of the five.
+            ValueError: the result has another size than `kind`, or the expression was deleted.
+        """
+        decode = _DECODERS.get(kind)
+        if decode is None:
+            raise TypeError(f"kind must be bool, int, float, str or bytes, not {kind!r}")
+        if self._token is None:
+            raise ValueError(f"the expression {self.text!r} was deleted")
+        try:
+            result = call_foreign_function("expr_evaluate", self._token)
+        except InternalFailure:
+            return None
+        value: _T = decode(result)
+        return value
+
+    def delete(self) -> None:
+        """Let the host forget the expression; a second call does nothing."""
+        token, self._token = self._token, None
+        if token is not None:
+            call_foreign_function("expr_delete", token)
+
+    def __enter__(self) -> Expression:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.delete()
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+
+class PropertyType(IntEnum):
+    """How Envoy keeps a declared property."""
+
+    BYTES = 0
+    STRING = 1
+    FLATBUFFERS = 2
+    PROTOBUF = 3
+
+
+class LifeSpan(IntEnum):
+    """How long a declared property or filter state lives."""
+
+    FILTER_CHAIN = 0
+    DOWNSTREAM_REQUEST = 1
+    DOWNSTREAM_CONNECTION = 2
+
+
+def declare_property(
+    name: str,
+    kind: PropertyType = PropertyType.BYTES,
+    *,
+    readonly: bool = False,
+    schema: bytes = b"",
+    span: LifeSpan = LifeSpan.FILTER_CHAIN,
+) -> None:
+    """Say what a property of `set_property` is, before it is set first: its type, and how long it lives.
+
+    Call it in a callback of the plugin, such as `on_plugin_start`: Envoy keeps the declaration with the context whose
+    callback runs and reads only the plugin's, so that elsewhere it has no effect (measured in 1.40).
+
+    Args:
+        name: name of the property.
+        kind: how it is kept; expressions and the access log read it accordingly.
+        readonly: meant to forbid a second write; Envoy 1.40 does not.
+        schema: for FLATBUFFERS the schema, for PROTOBUF the type URL.
+        span: how long it lives.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        BadArgument: it is declared already.
+    """
+    if not isinstance(readonly, bool):
+        _validate.type_error("readonly", "bool", readonly)
+    message = encode_field(1, _validate.text("name", name)) + encode_field(2, int(readonly))
+    message += encode_field(3, _validate.integer("kind", kind, 0, 3)) + encode_field(
+        4, _validate.data("schema", schema)
+    )
+    call_foreign_function("declare_property", message + encode_field(5, _validate.integer("span", span, 0, 2)))
+
+
+def set_envoy_filter_state(name: str, value: str | bytes, span: LifeSpan = LifeSpan.FILTER_CHAIN) -> None:
+    """Set a filter state object that Envoy itself reads, such as `envoy.tcp_proxy.cluster`.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        NotFound: this Envoy has no object factory of that name; its own are listed under "well known filter state
+            objects" in Envoy's documentation.
+        BadArgument: the factory does not accept `value`.
+    """
+    message = encode_field(1, _validate.text("name", name)) + encode_field(2, _validate.data("value", value))
+    call_foreign_function("set_envoy_filter_state", message + encode_field(3, _validate.integer("span", span, 0, 2)))
+
+
+def verify_signature(hash_function: str, public_key: bytes | str, signature: bytes, text: bytes | str) -> bool:
+    """Whether `signature` is that of `text`.
+
+    Args:
+        hash_function: name of the hash, such as "sha256".
+        public_key: the key, DER as bytes or PEM as str (the latter in newer Envoys).
+        signature: the signature.
+        text: what was signed.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        BadArgument: the host could not decode the arguments.
+    """
+    message = encode_field(1, _validate.text("hash_function", hash_function)) + _key("public_key", public_key, 5)
+    message += encode_field(3, _validate.data("signature", signature)) + encode_field(4, _validate.data("text", text))
+    return bool(decode_fields(call_foreign_function("verify_signature", message)).get(1))
+
+
+def sign(hash_function: str, private_key: bytes | str, text: bytes | str) -> bytes:
+    """The signature of `text`; arguments and errors as for `verify_signature`. Newer Envoys only.
+
+    Raises:
+        ValueError: the host could not sign, for a reason it gives (a broken key, an unknown hash).
+    """
+    message = encode_field(1, _validate.text("hash_function", hash_function)) + _key("private_key", private_key, 4)
+    result = decode_fields(call_foreign_function("sign", message + encode_field(3, _validate.data("text", text))))
+    signature = result.get(2, b"")
+    if not result.get(1) or not isinstance(signature, bytes):
+        raise ValueError(f"the host could not sign: {result.get(3, b'')!r}")
+    return signature
+
+
+# --- the encodings ------------------------------------------------------------------------------------------------
+
+
+def _number(size: int) -> Any:
+    def decode(data: bytes) -> int:
+        if len(data) != size:
+            raise ValueError(f"the result has {len(data)} bytes, not the {size} of a number or bool")
+        return int.from_bytes(data, "little", signed=True)
+
+    return decode
+
+
+def _float(data: bytes) -> float:
+    if len(data) != 8:
+        raise ValueError(f"the result has {len(data)} bytes, not the 8 of a number")
+    return float(struct.unpack("<d", data)[0])
+
+
+_DECODERS: dict[type, Any] = {
+    bool: lambda data: bool(_number(1)(data)),
+    int: _number(8),
+    float: _float,
+    str: lambda data: data.decode("utf-8", "surrogateescape"),
+    bytes: bytes,
+}
+
+
+def _key(argument: str, key: bytes | str, number_of_pem: int) -> bytes:
+    return encode_field(number_of_pem if isinstance(key, str) else 2, _validate.data(argument, key))
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def encode_field(number: int, value: int | bytes | str) -> bytes:
+    """One field of a protobuf message; a default value takes no bytes."""
+    if not value:
+        return b""
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def decode_fields(message: bytes) -> dict[int, int | bytes]:
+    """The numbers and byte strings of a protobuf message; what is broken ends it."""
+    fields: dict[int, int | bytes] = {}
+    position = 0
+
+    def varint() -> int:
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = message[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    try:
+        while position < len(message):
+            key = varint()
+            value: int | bytes = varint()
+            if key & 7 == 2:
+                size = int(value)
+                value = message[position : position + size]
+                position += size
+            fields[key >> 3] = value
+    except IndexError:
+        return fields
+    return fields

@@ -1,0 +1,384 @@
+"""What a filter can ask of the proxy, in the order of the Go SDK's `hostcall.go`.
+
+Names are the Go SDK's in snake case (`AddHttpResponseHeader` → `add_http_response_header`). Getters of one value
+return None when there is none; every other failure is a `HostcallError`. A call that would crash or hang Envoy at
+this time is a `PhaseError`, and a header that would break the message is a `ValueError`: in both cases nothing was
+sent.
+
+Everything here acts on the stream whose callback is running, or on the one selected with `set_effective_context`.
+"""
+
+from __future__ import annotations
+
+from . import _buffers, _maps, _validate
+from ._abi import BufferType, LogLevel, MapType, StreamType
+from ._guards import (
+    DOWNSTREAM,
+    REQUEST,
+    RESPONSE,
+    UPSTREAM,
+    failed,
+    guard_close,
+    guard_local_response,
+    guard_resume,
+    resumed,
+    select_stream,
+)
+from ._serde import encode_pairs
+from ._state import current
+from ._traits import leave_headers
+from ._validate import Headers
+from .errors import BadArgument
+
+MAX_U32 = 2**32 - 1
+
+
+# --- configuration, timer, contexts -------------------------------------------------------------------------------
+
+
+def get_vm_configuration() -> bytes:
+    """`vm_config.configuration` of Envoy's configuration; b"" when there is none, or before `on_vm_start`."""
+    root = current.active_root()
+    context = root and root.context
+    vm = getattr(context, "vm", None)
+    return vm.configuration if vm is not None else b""
+
+
+def get_plugin_configuration() -> bytes:
+    """`configuration` of the plugin in Envoy's configuration; b"" when there is none, or before `on_plugin_start`.
+
+    Envoy gives it out in proxy_on_configure only; the SDK keeps it, so this works in every callback.
+    """
+    root = current.active_root()
+    return b"" if root is None or root.context is None else root.context.configuration
+
+
+def set_tick_period_milliseconds(milliseconds: int) -> None:
+    """Call `PluginContext.on_tick` every so many milliseconds; 0 stops it.
+
+    One timer for each plugin; setting it from a stream callback sets that of the stream's plugin. Note that Envoy runs
+    the plugin in every worker and in the main thread, so several VMs tick.
+
+    Raises:
+        TypeError, ValueError: not an int from 0 to 2**32 - 1.
+        HostcallError: the host refused.
+
+    Source: proxy_set_tick_period_milliseconds.
+    """
+    _validate.integer("milliseconds", milliseconds, 0, MAX_U32)
+    status = current.host.proxy_set_tick_period_milliseconds(milliseconds)
+    if status:
+        raise failed(status, "proxy_set_tick_period_milliseconds", milliseconds)
+
+
+set_tick_period_milli_seconds = set_tick_period_milliseconds
+"""The Go SDK's `SetTickPeriodMilliSeconds`, spelled word by word."""
+
+
+def plugin_done() -> None:
+    """Let the plugin go, after `PluginContext.on_plugin_done` returned False (proxy_done).
+
+    To be called in a callback of the plugin itself: a tick, a queue, the answer to a callout.
+
+    Raises:
+        NotFound: Envoy is not waiting for it, or a stream is selected.
+    """
+    status = current.host.proxy_done()
+    if status:
+        raise failed(status, "proxy_done")
+
+
+def get_log_level() -> int:
+    """The least level that Envoy logs for this plugin, a `LogLevel`, or 6 when it logs nothing.
+
+    It is asked for at each call: an operator can change it at any time.
+
+    Raises:
+        HostcallError: the host refused.
+
+    Source: proxy_get_log_level.
+    """
+    status, level = current.host.proxy_get_log_level()
+    if status:
+        raise failed(status, "proxy_get_log_level")
+    return LogLevel(level) if level <= LogLevel.CRITICAL else level
+
+
+def call_foreign_function(name: str, param: bytes | str = b"") -> bytes:
+    """Call a function that this host has beyond the ABI; `pwasm.foreign` has Envoy's by name.
+
+    May be called in every callback.
+
+    Args:
+        name: name of the function.
+        param: its argument, bytes or str in UTF-8.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type.
+        NotFound: the host has no such function. Others, such as BadArgument, are the function's own.
+
+    Source: proxy_call_foreign_function.
+    """
+    _validate.text("name", name)
+    argument = _validate.data("param", param)
+    status, result = current.host.proxy_call_foreign_function(name, argument)
+    if status:
+        raise failed(status, "proxy_call_foreign_function", name)
+    return result
+
+
+def get_current_time_nanoseconds() -> int:
+    """Wall-clock time in nanoseconds since 1970; `time.time_ns()` says the same.
+
+    Raises:
+        HostcallError: the host refused.
+
+    Source: proxy_get_current_time_nanoseconds.
+    """
+    status, nanoseconds = current.host.proxy_get_current_time_nanoseconds()
+    if status:
+        raise failed(status, "proxy_get_current_time_nanoseconds")
+    return nanoseconds
+
+
+def set_effective_context(context_id: int) -> None:
+    """Make stream functions act on another stream of this VM, until the running callback returns.
+
+    Used in `on_tick` and in callout callbacks to act on a paused stream. The id of the plugin, or of the stream whose
+    callback is running, goes back.
+
+    Raises:
+        TypeError, ValueError: `context_id` is not an int from 0 to 2**32 - 1.
+        BadArgument: there is no such stream, or it is over. The host is not asked then: for a moment after the end
+            of a stream it would say OK, and crash (K6).
+
+    Source: proxy_set_effective_context.
+    """
+    _validate.integer("context_id", context_id, 0, MAX_U32)
+    root = current.active_root()
+    stream = root.streams.get(context_id) if root is not None else None
+    is_root = root is not None and context_id == root.id
+    if (stream is None and not is_root) or (stream is not None and stream.ended and stream is not current.stream):
+        raise BadArgument("proxy_set_effective_context", 2, context_id, current.phase.method)
+    status = current.host.proxy_set_effective_context(context_id)
+    if status:
+        raise failed(status, "proxy_set_effective_context", context_id)
+    select_stream(stream)
+
+
+class effective_context:  # noqa: N801, used like a function
+    """`with effective_context(context_id): …` acts on another stream, and goes back to this one afterwards.
+
+    Raises:
+        as `set_effective_context`.
+    """
+
+    def __init__(self, context_id: int) -> None:
+        self._context_id = _validate.integer("context_id", context_id, 0, MAX_U32)
+        self._before: int | None = None
+
+    def __enter__(self) -> None:
+        stream, root = current.stream, current.active_root()
+        self._before = stream.id if stream is not None else root.id if root is not None else None
+        set_effective_context(self._context_id)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._before is not None:
+            set_effective_context(self._before)
+
+
+# --- TCP ----------------------------------------------------------------------------------------------------------
+
+get_downstream_data = _buffers.get(BufferType.DOWNSTREAM_DATA)
+append_downstream_data = _buffers.append(BufferType.DOWNSTREAM_DATA)
+prepend_downstream_data = _buffers.prepend(BufferType.DOWNSTREAM_DATA)
+replace_downstream_data = _buffers.replace(BufferType.DOWNSTREAM_DATA)
+
+get_upstream_data = _buffers.get(BufferType.UPSTREAM_DATA)
+append_upstream_data = _buffers.append(BufferType.UPSTREAM_DATA)
+prepend_upstream_data = _buffers.prepend(BufferType.UPSTREAM_DATA)
+replace_upstream_data = _buffers.replace(BufferType.UPSTREAM_DATA)
+
+
+def continue_tcp_stream() -> None:
+    """Go on reading from the client after `Action.PAUSE` (proxy_continue_stream with DOWNSTREAM).
+
+    Errors as in `resume_http_request`.
+    """
+    _resume("continue_tcp_stream", DOWNSTREAM)
+
+
+def close_downstream() -> None:
+    """Close the connection to the client (proxy_close_stream with DOWNSTREAM); errors as in `close_http_request`."""
+    _close("close_downstream", DOWNSTREAM)
+
+
+def close_upstream() -> None:
+    """Close the connection to upstream (proxy_close_stream with UPSTREAM); errors as in `close_http_request`."""
+    _close("close_upstream", UPSTREAM)
+
+
+# --- request ------------------------------------------------------------------------------------------------------
+
+get_http_request_headers = _maps.get_all(MapType.HTTP_REQUEST_HEADERS)
+get_http_request_headers_bytes = _maps.get_all_bytes(MapType.HTTP_REQUEST_HEADERS)
+replace_http_request_headers = _maps.replace_all(MapType.HTTP_REQUEST_HEADERS)
+get_http_request_header = _maps.get(MapType.HTTP_REQUEST_HEADERS)
+get_http_request_header_bytes = _maps.get_bytes(MapType.HTTP_REQUEST_HEADERS)
+remove_http_request_header = _maps.remove(MapType.HTTP_REQUEST_HEADERS)
+replace_http_request_header = _maps.replace(MapType.HTTP_REQUEST_HEADERS)
+add_http_request_header = _maps.add(MapType.HTTP_REQUEST_HEADERS)
+
+get_http_request_body = _buffers.get(BufferType.HTTP_REQUEST_BODY)
+append_http_request_body = _buffers.append(BufferType.HTTP_REQUEST_BODY)
+prepend_http_request_body = _buffers.prepend(BufferType.HTTP_REQUEST_BODY)
+replace_http_request_body = _buffers.replace(BufferType.HTTP_REQUEST_BODY)
+
+get_http_request_trailers = _maps.get_all(MapType.HTTP_REQUEST_TRAILERS)
+get_http_request_trailers_bytes = _maps.get_all_bytes(MapType.HTTP_REQUEST_TRAILERS)
+replace_http_request_trailers = _maps.replace_all(MapType.HTTP_REQUEST_TRAILERS)
+get_http_request_trailer = _maps.get(MapType.HTTP_REQUEST_TRAILERS)
+get_http_request_trailer_bytes = _maps.get_bytes(MapType.HTTP_REQUEST_TRAILERS)
+remove_http_request_trailer = _maps.remove(MapType.HTTP_REQUEST_TRAILERS)
+replace_http_request_trailer = _maps.replace(MapType.HTTP_REQUEST_TRAILERS)
+add_http_request_trailer = _maps.add(MapType.HTTP_REQUEST_TRAILERS)
+
+
+def resume_http_request() -> None:
+    """Let a paused request go on (proxy_continue_stream with HTTP_REQUEST).
+
+    The request headers cannot be changed after it. Does nothing when the request is not paused, or was answered or
+    closed. In a callback of the request itself, it makes the callback's `Action.PAUSE` a CONTINUE, since Envoy
+    would wait for ever.
+
+    Raises:
+        PhaseError: no HTTP stream is selected.
+        HostcallError: the host refused.
+    """
+    _resume("resume_http_request", REQUEST)
+
+
+def close_http_request() -> None:
+    """Reset the stream; the client gets no response (proxy_close_stream with HTTP_REQUEST).
+
+    Raises:
+        PhaseError: no HTTP stream is selected, it is over (Envoy crashes), or a local response was sent (it would
+        be lost). HostcallError: the host refused.
+    """
+    _close("close_http_request", REQUEST)
+
+
+# --- response -----------------------------------------------------------------------------------------------------
+
+get_http_response_headers = _maps.get_all(MapType.HTTP_RESPONSE_HEADERS)
+get_http_response_headers_bytes = _maps.get_all_bytes(MapType.HTTP_RESPONSE_HEADERS)
+replace_http_response_headers = _maps.replace_all(MapType.HTTP_RESPONSE_HEADERS)
+get_http_response_header = _maps.get(MapType.HTTP_RESPONSE_HEADERS)
+get_http_response_header_bytes = _maps.get_bytes(MapType.HTTP_RESPONSE_HEADERS)
+remove_http_response_header = _maps.remove(MapType.HTTP_RESPONSE_HEADERS)
+replace_http_response_header = _maps.replace(MapType.HTTP_RESPONSE_HEADERS)
+add_http_response_header = _maps.add(MapType.HTTP_RESPONSE_HEADERS)
+
+get_http_response_body = _buffers.get(BufferType.HTTP_RESPONSE_BODY)
+append_http_response_body = _buffers.append(BufferType.HTTP_RESPONSE_BODY)
+prepend_http_response_body = _buffers.prepend(BufferType.HTTP_RESPONSE_BODY)
+replace_http_response_body = _buffers.replace(BufferType.HTTP_RESPONSE_BODY)
+
+get_http_response_trailers = _maps.get_all(MapType.HTTP_RESPONSE_TRAILERS)
+get_http_response_trailers_bytes = _maps.get_all_bytes(MapType.HTTP_RESPONSE_TRAILERS)
+replace_http_response_trailers = _maps.replace_all(MapType.HTTP_RESPONSE_TRAILERS)
+get_http_response_trailer = _maps.get(MapType.HTTP_RESPONSE_TRAILERS)
+get_http_response_trailer_bytes = _maps.get_bytes(MapType.HTTP_RESPONSE_TRAILERS)
+remove_http_response_trailer = _maps.remove(MapType.HTTP_RESPONSE_TRAILERS)
+replace_http_response_trailer = _maps.replace(MapType.HTTP_RESPONSE_TRAILERS)
+add_http_response_trailer = _maps.add(MapType.HTTP_RESPONSE_TRAILERS)
+
+
+def resume_http_response() -> None:
+    """Let a paused response go on (proxy_continue_stream with HTTP_RESPONSE); see `resume_http_request`.
+
+    Raises:
+        PhaseError: no HTTP stream is selected, or it has had no callback for the response yet (Envoy crashes).
+        HostcallError: the host refused.
+    """
+    _resume("resume_http_response", RESPONSE)
+
+
+def close_http_response() -> None:
+    """Reset the stream in the response (proxy_close_stream with HTTP_RESPONSE); errors as in `close_http_request`."""
+    _close("close_http_response", RESPONSE)
+
+
+def send_http_response(
+    status_code: int,
+    headers: Headers = (),
+    body: bytes | str = b"",
+    grpc_status: int = -1,
+    details: str = "",
+) -> None:
+    """Answer the request from here; upstream is not called, or its response is replaced.
+
+    What the callback returns afterwards is ignored. This filter's own response callbacks run on the answer. Once the
+    response headers have gone out, Envoy can only cut the stream off.
+
+    Args:
+        status_code: 200 to 599.
+        headers: pairs of name and value, or a mapping. Envoy sets `content-length`, and `content-type: text/plain` if
+            there is a body and no other type.
+        body: bytes, or str in UTF-8.
+        grpc_status: what a gRPC client gets, 0 to 16, with the body as its message; -1 derives it from `status_code`.
+        details: `response_code_details` of the access log; blanks become underscores.
+
+    Raises:
+        TypeError, ValueError: an argument that may not be sent.
+        PhaseError: no HTTP stream is selected, it is over (Envoy crashes), it was closed, or it was answered already.
+        HostcallError: the host refused.
+
+    Source: proxy_send_local_response.
+    """
+    _validate.integer("status_code", status_code, 200, 599)
+    _validate.integer("grpc_status", grpc_status, -1, 16)
+    if not _validate.text("details", details).isprintable():
+        raise ValueError(f"details must be printable, not {details!r}")
+    pairs = _validate.headers("headers", headers, MapType.HTTP_RESPONSE_TRAILERS)  # like trailers: no `:status`
+    content = _validate.data("body", body)
+    stream = guard_local_response("send_http_response")
+    status = current.host.proxy_send_local_response(
+        status_code, details, content, encode_pairs(list(pairs)), grpc_status
+    )
+    if status:
+        raise failed(status, "proxy_send_local_response", status_code)
+    stream.local_response = True
+
+
+# --- shared -------------------------------------------------------------------------------------------------------
+
+
+def _resume(what: str, direction: int) -> None:
+    stream = guard_resume(what, direction)
+    if stream is None:
+        return
+    # Measured in Envoy 1.40: it goes on after the callback returns *and* once more by itself, so that what is continued
+    # without being held goes out twice: the request upstream, the response's head to the client, trailers (which
+    # crashed Envoy). In the direction's own callback the returned action is all it takes.
+    own = current.phase.direction == direction and current.phase.origin is None
+    if not own and not stream.paused & 1 << direction:
+        return
+    if stream.traits is not None and direction in {REQUEST, RESPONSE}:
+        leave_headers(stream, direction)
+    status = 0 if own else current.host.proxy_continue_stream(direction)
+    if status:
+        raise failed(status, "proxy_continue_stream", StreamType(direction).name)
+    stream.paused &= ~(1 << direction)
+    resumed(stream, direction)
+
+
+def _close(what: str, direction: int) -> None:
+    stream = guard_close(what, http=direction in {REQUEST, RESPONSE})
+    if stream is None:
+        return
+    status = current.host.proxy_close_stream(direction)
+    if status:
+        raise failed(status, "proxy_close_stream", StreamType(direction).name)
+    if stream.http:  # a TCP stream has two connections to close
+        stream.closed = True

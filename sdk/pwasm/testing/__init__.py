@@ -1,0 +1,29 @@
+"""Unit tests for filters without a proxy.
+
+    from pwasm.testing import HostEmulator
+
+    def test_header():
+        response = HostEmulator(AddHeader).request("GET", "/one")
+        assert response.headers["x-wasm-custom"] == "FOO"
+
+This package is never part of main.wasm.
+"""
+
+from .callouts import GrpcCall, HttpCall
+from .emulator import EnvoyCrash, HostEmulator
+from .headers import Headers
+from .shared import Process
+from .streams import HttpStream, LocalResponse, TcpStream, UpstreamResponse
+
+__all__ = [
+    "EnvoyCrash",
+    "GrpcCall",
+    "Headers",
+    "HostEmulator",
+    "HttpCall",
+    "HttpStream",
+    "LocalResponse",
+    "Process",
+    "TcpStream",
+    "UpstreamResponse",
+]

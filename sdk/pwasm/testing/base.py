@@ -1,0 +1,44 @@
+"""What the parts of the emulated host need of each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pwasm._abi import Status
+
+if TYPE_CHECKING:
+    from .streams import Stream
+
+OK, NOT_FOUND, BAD_ARGUMENT = int(Status.OK), int(Status.NOT_FOUND), int(Status.BAD_ARGUMENT)
+UNIMPLEMENTED = int(Status.UNIMPLEMENTED)
+
+
+class Part:
+    """State of the host that every part sees; `HostEmulator` is all parts together."""
+
+    def __init__(self) -> None:
+        self.callback = ""
+        self.context_id = 0
+        self.effective_id = 0
+        self.streams: dict[int, Stream] = {}
+        self.roots: list[int] = []
+        self.now_nanoseconds = 1_700_000_000 * 10**9
+
+    def call(self, export: str, context_id: int, *args: int, stream: Stream | None = None) -> object:
+        """Enter the plugin."""
+        raise NotImplementedError
+
+    def run_pending(self) -> None:
+        """Let happen what Envoy's event loop would do next."""
+        raise NotImplementedError
+
+    def _stream(self) -> Stream | None:
+        return self.streams.get(self.effective_id)
+
+    def _own_stream(self) -> Stream | None:
+        return self.streams.get(self.context_id)
+
+    def _root_id(self) -> int:
+        """The plugin the running call is for; that of the selected stream, as in Envoy."""
+        stream = self._stream() or self._own_stream()
+        return self.context_id if stream is None else stream.root_id

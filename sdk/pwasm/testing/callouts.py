@@ -1,0 +1,280 @@
+"""HTTP and gRPC calls the plugin makes: the test sees them and answers them (design notes, abi.md §1.6, §1.7).
+
+stream = host.request()
+(call,) = host.http_calls
+host.answer(call, body=b"yes")
+assert stream.status == 200
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pwasm._abi import BufferType, MapType, Status
+from pwasm._serde import decode_pairs, to_bytes, to_text
+
+from .base import BAD_ARGUMENT, NOT_FOUND, OK, Part
+from .headers import Headers, Pairs
+
+_REQUIRED = (b":method", b":path", b":authority")
+_RESET = 11
+_GRPC_CALL, _GRPC_STREAM = 1, 2
+
+
+class HttpCall:
+    """An HTTP call the plugin made."""
+
+    def __init__(self, token: int, root_id: int, cluster: str, message: tuple[Headers, bytes, Headers], timeout: int):
+        self.token = token
+        self.root_id = root_id
+        self.cluster = cluster
+        self.headers, self.body, self.trailers = message
+        self.timeout_ms = timeout
+        self.answered = False
+
+
+class GrpcCall:
+    """A unary gRPC call or a gRPC stream the plugin made."""
+
+    def __init__(self, token: int, root_id: int, target: tuple[bytes, str, str], metadata: Headers) -> None:
+        self.token = token
+        self.root_id = root_id
+        self.upstream, self.service, self.method = target
+        self.initial_metadata = metadata
+        self.message = b""
+        """The request of a unary call."""
+        self.timeout_ms = 0
+        self.sent: list[bytes] = []
+        """The messages sent on a stream."""
+        self.half_closed = False
+        """The plugin sends no more."""
+        self.cancelled = False
+        self.finished = False
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it was opened with `open_grpc_stream`."""
+        return self.token & 3 == _GRPC_STREAM
+
+
+class Callouts(Part):
+    """The hostcalls of callouts, and what answers them."""
+
+    def __init__(self) -> None:
+        Part.__init__(self)
+        self.clusters: set[str] | None = None
+        """The clusters there are; None for any."""
+        self.unhealthy_clusters: set[str] = set()
+        """Clusters without a healthy host: calls fail at once."""
+        self.http_calls: list[HttpCall] = []
+        """Every HTTP call made, in order."""
+        self.grpc_calls: list[GrpcCall] = []
+        """Every unary gRPC call made."""
+        self.grpc_streams: list[GrpcCall] = []
+        """Every gRPC stream opened."""
+        self.call_maps: dict[int, Headers] = {}
+        self.call_buffers: dict[int, bytes] = {}
+        self._call_status = (0, b"")
+        self._calls_made = 0
+
+    # --- hostcalls ------------------------------------------------------------------------------------------------
+
+    def _token(self, kind: int) -> int:
+        self._calls_made += 1
+        return 4 * self._calls_made + kind
+
+    def _knows(self, cluster: str) -> bool:
+        return bool(cluster) and (self.clusters is None or cluster in self.clusters)
+
+    def proxy_get_status(self) -> tuple[int, int, bytes]:
+        return OK, *self._call_status
+
+    def proxy_http_call(
+        self,
+        cluster: str | bytes,
+        headers: bytes,
+        body: bytes,
+        trailers: bytes,
+        timeout_milliseconds: int,
+        /,
+    ) -> tuple[int, int]:
+        name = to_text(to_bytes(cluster))
+        sent = Headers(decode_pairs(headers))
+        if not self._knows(name) or timeout_milliseconds >= 2**31 or any(sent.first(key) is None for key in _REQUIRED):
+            return BAD_ARGUMENT, 0
+        if name in self.unhealthy_clusters or any(byte < 32 and byte != 9 for _, value in sent.raw for byte in value):
+            return int(Status.INTERNAL_FAILURE), 0
+        message = (sent, body, Headers(decode_pairs(trailers)))
+        call = HttpCall(self._token(0), self._root_id(), name, message, timeout_milliseconds)
+        self.http_calls.append(call)
+        return OK, call.token
+
+    def _new_grpc(
+        self, kind: int, cluster: bytes, service: str | bytes, method: str | bytes, metadata: bytes
+    ) -> GrpcCall | None:
+        if not self._knows(to_text(cluster)):
+            return None
+        target = (cluster, to_text(to_bytes(service)), to_text(to_bytes(method)))
+        return GrpcCall(self._token(kind), self._root_id(), target, Headers(decode_pairs(metadata)))
+
+    def proxy_grpc_call(
+        self,
+        cluster: bytes,
+        service: str | bytes,
+        method: str | bytes,
+        initial_metadata: bytes,
+        message: bytes,
+        timeout_milliseconds: int,
+        /,
+    ) -> tuple[int, int]:
+        call = self._new_grpc(_GRPC_CALL, cluster, service, method, initial_metadata)
+        if call is None:
+            return int(Status.PARSE_FAILURE), 0
+        call.message, call.timeout_ms = message, timeout_milliseconds
+        self.grpc_calls.append(call)
+        return OK, call.token
+
+    def proxy_grpc_stream(
+        self,
+        cluster: bytes,
+        service: str | bytes,
+        method: str | bytes,
+        initial_metadata: bytes,
+        /,
+    ) -> tuple[int, int]:
+        stream = self._new_grpc(_GRPC_STREAM, cluster, service, method, initial_metadata)
+        if stream is None:
+            return int(Status.PARSE_FAILURE), 0
+        self.grpc_streams.append(stream)
+        return OK, stream.token
+
+    def _open_grpc(self, token: int) -> GrpcCall | None:
+        calls = (*self.grpc_calls, *self.grpc_streams)
+        return next((call for call in calls if call.token == token and not call.finished), None)
+
+    def proxy_grpc_send(self, token: int, message: bytes, end_of_stream: bool, /) -> int:
+        if token & 3 != _GRPC_STREAM:
+            return BAD_ARGUMENT
+        stream = self._open_grpc(token)
+        if stream is None:
+            return NOT_FOUND
+        stream.sent.append(message)
+        stream.half_closed = stream.half_closed or end_of_stream
+        return OK
+
+    def proxy_grpc_close(self, token: int, /) -> int:
+        call = self._open_grpc(token)
+        if call is None:
+            return NOT_FOUND
+        call.half_closed = True
+        if not call.is_stream:
+            call.cancelled = call.finished = True
+        return OK
+
+    def proxy_grpc_cancel(self, token: int, /) -> int:
+        call = self._open_grpc(token)
+        if call is None:
+            return NOT_FOUND
+        call.cancelled = call.finished = True
+        return OK
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def answer(
+        self,
+        call: HttpCall,
+        headers: Pairs = (),
+        body: bytes = b"",
+        trailers: Pairs = (),
+        *,
+        status: int = 200,
+    ) -> None:
+        """Answer an HTTP call.
+
+        Args:
+            call: one of `http_calls`.
+            headers: without `:status`, which is put first unless it is there.
+            body, trailers: the rest of the response.
+            status: `:status`.
+        """
+        pairs = list(headers)
+        if not any(name == ":status" for name, _ in pairs):
+            pairs.insert(0, (":status", str(status)))
+        self._answer(call, Headers(pairs), body, Headers(trailers))
+
+    def time_out(self, call: HttpCall) -> None:
+        """Let the time of an HTTP call run out: Envoy makes a response itself."""
+        if call.timeout_ms == 0:
+            raise RuntimeError("the call has no time limit")
+        self._local_answer(call, 504, b"upstream request timeout")
+
+    def refuse(self, call: HttpCall) -> None:
+        """Let the connection for an HTTP call be refused: Envoy makes a response itself."""
+        text = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure"
+        self._local_answer(call, 503, text)
+
+    def fail(self, call: HttpCall) -> None:
+        """Reset an HTTP call: there is no response at all, and `get_call_status` says why."""
+        self._call_status = (_RESET, b"reset")
+        self._answer(call, Headers(), b"", Headers())
+
+    def _local_answer(self, call: HttpCall, status: int, text: bytes) -> None:
+        self.answer(call, [("content-length", str(len(text))), ("content-type", "text/plain")], text, status=status)
+
+    def _answer(self, call: HttpCall, headers: Headers, body: bytes, trailers: Headers) -> None:
+        if call.answered:
+            raise RuntimeError(f"call {call.token} was answered already")
+        call.answered = True
+        self.call_maps = {
+            MapType.HTTP_CALL_RESPONSE_HEADERS: headers,
+            MapType.HTTP_CALL_RESPONSE_TRAILERS: trailers,
+        }
+        self.call_buffers = {BufferType.HTTP_CALL_RESPONSE_BODY: body}
+        self._enter("proxy_on_http_call_response", call, len(headers), len(body), len(trailers))
+
+    def answer_grpc(self, call: GrpcCall, message: bytes = b"") -> None:
+        """Answer a unary gRPC call, or send a message on a gRPC stream."""
+        self._check_open(call)
+        call.finished = not call.is_stream
+        self.call_buffers = {BufferType.GRPC_CALL_MESSAGE: message}
+        self._enter("proxy_on_grpc_receive", call, len(message))
+
+    def send_grpc_initial_metadata(self, stream: GrpcCall, metadata: Pairs = ()) -> None:
+        """Send the initial metadata of a gRPC stream."""
+        self._send_metadata(
+            stream, metadata, MapType.GRPC_CALL_INITIAL_METADATA, "proxy_on_grpc_receive_initial_metadata"
+        )
+
+    def send_grpc_trailing_metadata(self, stream: GrpcCall, metadata: Pairs = ()) -> None:
+        """Send the trailing metadata of a gRPC stream."""
+        self._send_metadata(
+            stream, metadata, MapType.GRPC_CALL_TRAILING_METADATA, "proxy_on_grpc_receive_trailing_metadata"
+        )
+
+    def _send_metadata(
+        self, stream: GrpcCall, metadata: Iterable[tuple[str, str]], map_type: MapType, export: str
+    ) -> None:
+        self._check_open(stream)
+        headers = Headers(metadata)
+        self.call_maps = {map_type: headers}
+        self._enter(export, stream, len(headers))
+
+    def close_grpc(self, call: GrpcCall, status: int = 0, message: str = "") -> None:
+        """End a gRPC stream, or let a unary call fail, with a gRPC status."""
+        self._check_open(call)
+        call.finished = True
+        self._call_status = (status, message.encode())
+        self._enter("proxy_on_grpc_close", call, status)
+
+    @staticmethod
+    def _check_open(call: GrpcCall) -> None:
+        if call.finished:
+            raise RuntimeError(f"gRPC call {call.token} is over")
+
+    def _enter(self, export: str, call: HttpCall | GrpcCall, *args: int) -> None:
+        try:
+            if call.root_id in self.roots:
+                self.call(export, call.root_id, call.token, *args)
+        finally:
+            self.call_maps, self.call_buffers, self._call_status = {}, {}, (0, b"")
+        self.run_pending()

@@ -1,0 +1,229 @@
+"""`HostEmulator`: a proxy in plain Python, for unit tests of filters.
+
+    host = HostEmulator(AddHeader, plugin_configuration=b"…")
+    response = host.request("GET", "/one")
+    assert response.headers["x-wasm-custom"] == "FOO"
+
+It drives a plugin through the ABI's callbacks only, so the plugin may be the filter's classes in this process (the
+default) or anything else that implements `_abi.Plugin`, such as a main.wasm.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from pwasm import _abi
+from pwasm._dispatch import Dispatcher
+from pwasm.entrypoint import registration, registration_of
+
+from .headers import Headers, Pairs
+from .hostcalls import EmulatedHost
+from .shared import Process
+from .streams import HttpStream, Stream, TcpStream, UpstreamResponse
+
+_OK = UpstreamResponse()
+
+
+class EnvoyCrash(AssertionError):  # noqa: N818, it is not the emulator's error
+    """The plugin did what kills a real Envoy; the SDK must have refused it."""
+
+
+class HostEmulator(EmulatedHost):
+    """A host with one VM and one plugin, started at construction.
+
+    Args:
+        filters: classes derived from VMContext, PluginContext, HttpContext or TcpContext; none of them for what is
+            registered with `set_http_context` and its siblings.
+        vm_configuration, plugin_configuration: what Envoy's configuration would say.
+        upstream: what upstream answers to every request that has no answer of its own.
+        root_id, vm_id, plugin_name: what Envoy's configuration would call the plugin.
+        process: shared data, queues and metrics; give the same one to several emulators to share them.
+        plugin: makes the plugin side from the host side; the default runs the filter's classes.
+    """
+
+    def __init__(
+        self,
+        *filters: type,
+        vm_configuration: bytes | str = b"",
+        plugin_configuration: bytes | str = b"",
+        upstream: UpstreamResponse = _OK,
+        log_level: _abi.LogLevel = _abi.LogLevel.TRACE,
+        root_id: str = "",
+        vm_id: str = "",
+        plugin_name: str = "",
+        process: Process | None = None,
+        plugin: Callable[[_abi.Host], _abi.Plugin] | None = None,
+    ) -> None:
+        super().__init__(_bytes(vm_configuration), _bytes(plugin_configuration), process or Process(), vm_id)
+        self.plugin_name = plugin_name
+        self.upstream = upstream
+        self.log_level = log_level
+        if plugin is None:
+            registered = registration_of(*filters) if filters else registration()
+            self.plugin = Dispatcher(registered, self)
+        else:
+            self.plugin = plugin(self)
+        self._next_id = 1
+        self._to_advance: list[Stream] = []
+        self.started = self.start_plugin(root_id)
+        """False when on_vm_start or on_plugin_start refused: Envoy would reject the configuration."""
+
+    # --- driving --------------------------------------------------------------------------------------------------
+
+    def start_plugin(self, root_id: str = "") -> bool:
+        """Start one more plugin in this VM, as Envoy does for each use of the module; returns whether it accepted."""
+        context_id = self._new_id()
+        self.roots.append(context_id)
+        self.plugin_names[context_id] = (self.plugin_name, root_id, self.vm_id)
+        self.call("proxy_on_context_create", context_id, 0)
+        started = bool(
+            self.call("proxy_on_vm_start", context_id, len(self.vm_configuration))
+            and self.call("proxy_on_configure", context_id, len(self.plugin_configuration))
+        )
+        self.run_pending()
+        return started
+
+    def request(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        headers: Pairs | Mapping[str, str] = (),
+        body: bytes | Iterable[bytes] = b"",
+        *,
+        trailers: Pairs | None = None,
+        response: UpstreamResponse | None = None,
+        root_id: int | None = None,
+    ) -> HttpStream:
+        """Send a request through the plugin.
+
+        Args:
+            method, path: pseudo headers; `headers` may override the others (`:authority`, `:scheme`).
+            body: one chunk, or several.
+            response: what upstream answers, if it is asked.
+            root_id: the plugin to use, when there are several.
+
+        Returns:
+            The stream; it is over unless the plugin paused it.
+        """
+        given = list(headers.items() if isinstance(headers, Mapping) else headers)
+        names = {name.lower() for name, _ in given}
+        defaults = [(":method", method), (":path", path), (":authority", "example.com"), (":scheme", "http")]
+        defaults.append(("x-forwarded-proto", "http"))
+        chunks = [body] if isinstance(body, bytes) and body else [bytes(chunk) for chunk in body] if body else []
+        sent = Headers([pair for pair in defaults if pair[0] not in names] + given)
+        stream = HttpStream(
+            self,
+            self._new_id(),
+            self._usable_root(root_id),
+            (sent, chunks, None if trailers is None else Headers(trailers)),
+            response or self.upstream,
+        )
+        self._create(stream)
+        self._advance(stream)
+        return stream
+
+    def rejected(self, status: int = 403, *, root_id: int | None = None) -> HttpStream:
+        """A request that a filter before this plugin answered: the plugin sees only its end."""
+        headers = Headers([(":status", str(status))])
+        nothing: tuple[Headers, list[bytes], None] = (Headers(), [], None)
+        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), nothing, self.upstream)
+        stream.maps[_abi.MapType.HTTP_RESPONSE_HEADERS] = stream.headers = headers
+        stream.status = status
+        self._create(stream)
+        stream.end("proxy_on_log", "proxy_on_done", "proxy_on_delete")
+        return stream
+
+    def connect(self, *, root_id: int | None = None) -> TcpStream:
+        """Open a TCP connection through the plugin."""
+        stream = TcpStream(self, self._new_id(), self._usable_root(root_id))
+        self._create(stream)
+        stream.open()
+        self.run_pending()
+        return stream
+
+    def tick(self) -> None:
+        """Let one tick period pass for every plugin that has set one."""
+        ticking = [(root_id, period) for root_id, period in self.tick_periods.items() if period]
+        if not ticking:
+            raise RuntimeError("no tick period is set, so Envoy would not tick")
+        for root_id, period in ticking:
+            self.now_nanoseconds += period * 1_000_000
+            self.call("proxy_on_tick", root_id)
+            self.run_pending()
+
+    def stop(self) -> None:
+        """Shut the plugins down; those whose `on_plugin_done` returned False stay until they call `plugin_done`."""
+        for root_id in reversed(self.roots[:]):
+            self.roots_waiting.add(root_id)
+            if self.call("proxy_on_done", root_id):
+                self.roots_waiting.discard(root_id)
+        for root_id in [root_id for root_id in reversed(self.roots) if root_id not in self.roots_waiting]:
+            self.roots.remove(root_id)
+            self.call("proxy_on_delete", root_id)
+
+    def logs_at(self, level: _abi.LogLevel) -> list[str]:
+        """Messages of one level."""
+        return [message for at, message in self.logs if at == level]
+
+    # --- for streams ----------------------------------------------------------------------------------------------
+
+    def call(self, export: str, context_id: int, *args: int, stream: Stream | None = None) -> object:
+        """Enter the plugin, and look at what it asked for afterwards."""
+        self.callback = export
+        self.context_id = self.effective_id = context_id
+        with self._logging():
+            result: object = getattr(self.plugin, export)(context_id, *args)
+        self.effective_id = context_id
+        if self.crash:
+            raise EnvoyCrash(self.crash)
+        for other in self.streams.values():
+            wants = other.wants_close or other.wants_local is not None or other.resumed != 0
+            if other is not stream and wants and not other.ended and other not in self._to_advance:
+                self._to_advance.append(other)
+        return result
+
+    def run_pending(self) -> None:
+        """Let go on what was resumed, answered or closed from another callback, and tell of queued items."""
+        while self._to_advance or self.process.notifications:
+            if not self._to_advance:
+                self._notify()
+                continue
+            stream = self._to_advance.pop(0)
+            if not stream.ended:
+                stream.advance()
+                stream.resumed = 0
+
+    def _logging(self) -> AbstractContextManager[None]:
+        """The standard logging module writes to this host while the filter runs."""
+        if "logging" in sys.modules and isinstance(self.plugin, Dispatcher):
+            from pwasm._logging import installed
+
+            return installed()
+        return nullcontext()
+
+    def forget(self, context_id: int) -> None:
+        """A stream is over."""
+        self.streams.pop(context_id, None)
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _usable_root(self, root_id: int | None) -> int:
+        if not self.started:
+            raise RuntimeError(f"the plugin did not start: {self.logs[-1][1] if self.logs else 'it refused'}")
+        return self.roots[0] if root_id is None else root_id
+
+    def _create(self, stream: Stream) -> None:
+        self.streams[stream.context_id] = stream
+        self.call("proxy_on_context_create", stream.context_id, stream.root_id, stream=stream)
+
+    def _advance(self, stream: Stream) -> None:
+        stream.advance()
+        self.run_pending()
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text

@@ -1,0 +1,358 @@
+"""`WasmPlugin`: a compiled `main.wasm` under wasmtime, behind the same `Plugin` protocol as the SDK's dispatcher.
+
+A test body that drives a plugin through `_abi.Plugin` runs against the Python class and against the module. Any
+Proxy-Wasm module will do, also one built by Go or Rust.
+
+Set as Envoy's V8 is, so that outcomes are the same: the stack of wasm code is limited to about what V8 gives, a VM's
+memory to 1 GiB, and WASI is the handful of functions that Envoy links (proxy-wasm-cpp-host, src/exports.cc).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import _abi
+from .._abi import LogLevel, Status
+
+if TYPE_CHECKING:
+    import wasmtime
+
+STACK_BYTES = 984 * 1024
+"""What V8 gives wasm code by default; Envoy has no knob for it (measured: about 984 kB)."""
+MEMORY_BYTES = 1 << 30
+"""Envoy's limit for one VM (`--wasm_max_mem_pages=16384`)."""
+
+_ERRNO_SUCCESS, _ERRNO_BADF, _ERRNO_INVAL, _ERRNO_NOENT, _ERRNO_NOSYS, _ERRNO_NOTSUP = 0, 8, 28, 44, 52, 58
+_RANDOM_MAX = 65536
+
+
+class WasmTrap(RuntimeError):  # noqa: N818, a trap is what the field calls it
+    """The module trapped. In Envoy this kills the worker's VM; the message has the engine's backtrace."""
+
+
+class WasmLoadError(RuntimeError):
+    """The module cannot be loaded: broken, or it imports what Envoy does not offer."""
+
+
+def _wasmtime() -> Any:
+    try:
+        import wasmtime
+    except ImportError as error:
+        raise WasmLoadError("running main.wasm in a test needs wasmtime: pip install wasmtime") from error
+    return wasmtime
+
+
+class WasmPlugin:
+    """One VM of `module_path`, whose hostcalls go to `host`.
+
+    Args:
+        module_path: a core Wasm module of the Proxy-Wasm ABI.
+        host: what answers `env.proxy_*`.
+        environment: what WASI's `environ_get` returns, as Envoy's `environment_variables`.
+
+    Raises:
+        WasmLoadError: the file is not a loadable module.
+    """
+
+    def __init__(
+        self, module_path: str | os.PathLike[str], host: _abi.Host, *, environment: Mapping[str, str] | None = None
+    ) -> None:
+        engine_api = _wasmtime()
+        self.host = host
+        self.path = Path(module_path)
+        self._environment = [f"{name}={value}".encode() + b"\0" for name, value in (environment or {}).items()]
+        self._module = _compiled(self.path)
+        self._store: wasmtime.Store = engine_api.Store(_engine())
+        self._store.set_limits(memory_size=MEMORY_BYTES)
+        try:
+            instance = self._linker().instantiate(self._store, self._module)
+        except (engine_api.WasmtimeError, engine_api.Trap) as error:
+            raise WasmLoadError(f"{self.path}: {error}") from error
+        self._exports: Mapping[str, Any] = instance.exports(self._store)
+        self.memory: wasmtime.Memory = self._exports["memory"]
+        allocate = self._export("malloc") or self._export("proxy_on_memory_allocate")
+        if allocate is None:
+            raise WasmLoadError(f"{self.path}: exports neither malloc nor proxy_on_memory_allocate")
+        self._malloc: Any = allocate
+        for start in ("_initialize", "_start"):
+            function = self._export(start)
+            if function is not None:
+                self._call(start, function)
+                break
+
+    def _export(self, name: str) -> Any:
+        try:
+            return self._exports[name]
+        except KeyError:
+            return None
+
+    @property
+    def pages(self) -> int:
+        """Size of the linear memory in pages of 64 KiB."""
+        return self.memory.size(self._store)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """A callback of the ABI; one that the module does not export answers as Envoy's built-in default does."""
+        callback = _CALLBACKS.get(name)
+        if callback is None:
+            raise AttributeError(name)
+        function = self._export(name)
+        bound: Callable[..., Any]
+        if function is None:
+            bound = _default(callback)
+        else:
+            bound = functools.partial(self._callback, callback, function)
+        setattr(self, name, bound)
+        return bound
+
+    def _callback(self, callback: _abi.Callback, function: Any, *arguments: int) -> Any:
+        result = self._call(callback.name, function, *(_signed32(int(argument)) for argument in arguments))
+        if callback.result == "bool":
+            return bool(result)
+        return None if not callback.result else int(result)
+
+    def _call(self, name: str, function: Any, *arguments: int) -> Any:
+        engine_api = _wasmtime()
+        try:
+            return function(self._store, *arguments)
+        except (engine_api.Trap, engine_api.WasmtimeError) as error:
+            raise WasmTrap(f"{name} trapped: {error}") from error
+
+    # --- hostcalls ---------------------------------------------------------------------------------------------
+
+    def _linker(self) -> Any:
+        engine_api = _wasmtime()
+        linker = engine_api.Linker(_engine())
+        wanted = {(item.module, item.name): item.type for item in self._module.imports}
+        for (module, name), func_type in wanted.items():
+            function = self._host_function(module, name)
+            if function is None:
+                raise WasmLoadError(f"{self.path}: imports {module}.{name}, which Envoy does not offer")
+            linker.define_func(module, name, func_type, function)
+        return linker
+
+    def _host_function(self, module: str, name: str) -> Callable[..., Any] | None:
+        if module == "env" and name in _HOSTCALLS:
+            return functools.partial(self._hostcall, _HOSTCALLS[name])
+        if module in ("wasi_snapshot_preview1", "wasi_unstable"):
+            found = _WASI.get(name)
+            return None if found is None else functools.partial(found, self)
+        return None
+
+    def _hostcall(self, call: _abi.Hostcall, *raw: int) -> int:
+        """Read the arguments from memory, ask the host, write its results to where the module wants them."""
+        words = iter(raw)
+        try:
+            arguments = [_READ[kind](self, words) for kind in _abi.kinds(call.params)]
+        except IndexError:
+            return Status.INVALID_MEMORY_ACCESS
+        answer = getattr(self.host, call.name)(*arguments)
+        if not call.results:
+            return int(answer)
+        status, *results = answer
+        if status == Status.OK:
+            for kind, result in zip(_abi.kinds(call.results), results, strict=True):
+                if not _WRITE[kind](self, words, result):
+                    return Status.INVALID_MEMORY_ACCESS
+        return int(status)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of the module's memory; IndexError outside it."""
+        address &= 0xFFFFFFFF
+        size &= 0xFFFFFFFF
+        if address + size > self.memory.data_len(self._store):
+            raise IndexError(address)
+        return bytes(self.memory.read(self._store, address, address + size))
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Write into the module's memory; False outside it."""
+        address &= 0xFFFFFFFF
+        if address + len(data) > self.memory.data_len(self._store):
+            return False
+        self.memory.write(self._store, data, address)
+        return True
+
+    def _write_u32(self, words: Any, value: int) -> bool:
+        return self.write(next(words), (value & 0xFFFFFFFF).to_bytes(4, "little"))
+
+    def _write_u64(self, words: Any, value: int) -> bool:
+        return self.write(next(words), (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little"))
+
+    def _write_bytes(self, words: Any, value: bytes) -> bool:
+        """As Envoy does: an empty value is a null pointer, anything else lies in memory from the module's malloc."""
+        address = 0
+        if value:
+            address = self._malloc(self._store, len(value)) & 0xFFFFFFFF
+            if address == 0 or not self.write(address, value):
+                return False
+        return self._write_u32(words, address) and self._write_u32(words, len(value))
+
+    # --- WASI, as Envoy answers it -----------------------------------------------------------------------------
+
+    def _fd_write(self, descriptor: int, vectors: int, count: int, written: int) -> int:
+        if descriptor not in (1, 2):
+            return _ERRNO_BADF
+        text = b""
+        for index in range(count):
+            vector = self.read(vectors + 8 * index, 8)
+            text += self.read(int.from_bytes(vector[:4], "little"), int.from_bytes(vector[4:], "little"))
+        if text:
+            level = LogLevel.INFO if descriptor == 1 else LogLevel.ERROR
+            self.host.proxy_log(level, text.removesuffix(b"\n"))
+        self.write(written, len(text).to_bytes(4, "little"))
+        return _ERRNO_SUCCESS
+
+    def _clock_time_get(self, clock: int, _precision: int, result: int) -> int:
+        clocks = {0: time.time_ns, 1: time.monotonic_ns}
+        if clock not in clocks:
+            return _ERRNO_NOTSUP
+        self.write(result, clocks[clock]().to_bytes(8, "little"))
+        return _ERRNO_SUCCESS
+
+    def _random_get(self, address: int, size: int) -> int:
+        if not 0 <= size <= _RANDOM_MAX:
+            return _ERRNO_INVAL
+        self.write(address, os.urandom(size))
+        return _ERRNO_SUCCESS
+
+    def _environ_sizes_get(self, count: int, size: int) -> int:
+        self.write(count, len(self._environment).to_bytes(4, "little"))
+        self.write(size, sum(map(len, self._environment)).to_bytes(4, "little"))
+        return _ERRNO_SUCCESS
+
+    def _environ_get(self, pointers: int, buffer: int) -> int:
+        for index, entry in enumerate(self._environment):
+            self.write(pointers + 4 * index, buffer.to_bytes(4, "little"))
+            self.write(buffer, entry)
+            buffer += len(entry)
+        return _ERRNO_SUCCESS
+
+    def _no_arguments(self, count: int, size: int) -> int:
+        self.write(count, bytes(4))
+        self.write(size, bytes(4))
+        return _ERRNO_SUCCESS
+
+    def _fd_fdstat_get(self, descriptor: int, result: int) -> int:
+        if descriptor not in (1, 2):
+            return _ERRNO_BADF
+        self.write(result, bytes(24))
+        return _ERRNO_SUCCESS
+
+
+def _errno(value: int) -> Callable[..., int]:
+    def answer(_plugin: WasmPlugin, *_arguments: int) -> int:
+        return value
+
+    return answer
+
+
+def _proc_exit(_plugin: WasmPlugin, _status: int) -> None:
+    """Envoy only logs and returns; so does this."""
+
+
+_WASI: dict[str, Callable[..., Any]] = {
+    "fd_write": WasmPlugin._fd_write,
+    "clock_time_get": WasmPlugin._clock_time_get,
+    "random_get": WasmPlugin._random_get,
+    "environ_sizes_get": WasmPlugin._environ_sizes_get,
+    "environ_get": WasmPlugin._environ_get,
+    "args_sizes_get": WasmPlugin._no_arguments,
+    "args_get": _errno(_ERRNO_SUCCESS),
+    "fd_fdstat_get": WasmPlugin._fd_fdstat_get,
+    "fd_read": _errno(_ERRNO_NOSYS),
+    "fd_seek": _errno(_ERRNO_SUCCESS),
+    "fd_close": _errno(_ERRNO_SUCCESS),
+    "fd_prestat_get": _errno(_ERRNO_BADF),
+    "fd_prestat_dir_name": _errno(_ERRNO_NOSYS),
+    "path_open": _errno(_ERRNO_NOENT),
+    "fd_fdstat_set_flags": _errno(_ERRNO_NOSYS),
+    "sched_yield": _errno(_ERRNO_SUCCESS),
+    "poll_oneoff": _errno(_ERRNO_SUCCESS),
+    "proc_exit": _proc_exit,
+}
+
+_READ: dict[str, Callable[[WasmPlugin, Any], Any]] = {
+    "u32": lambda _plugin, words: next(words) & 0xFFFFFFFF,
+    "i32": lambda _plugin, words: next(words),
+    "i64": lambda _plugin, words: next(words),
+    "bool": lambda _plugin, words: bool(next(words)),
+    "bytes": lambda plugin, words: plugin.read(next(words), next(words)),
+    "text": lambda plugin, words: plugin.read(next(words), next(words)),
+}
+_WRITE: dict[str, Callable[[WasmPlugin, Any, Any], bool]] = {
+    "u32": WasmPlugin._write_u32,
+    "u64": WasmPlugin._write_u64,
+    "bytes": WasmPlugin._write_bytes,
+}
+_HOSTCALLS = {call.name: call for call in _abi.HOSTCALLS}
+_CALLBACKS = {callback.name: callback for callback in _abi.CALLBACKS}
+
+
+def _default(callback: _abi.Callback) -> Callable[..., Any]:
+    result = {"bool": True, "action": 0}.get(callback.result)
+    return lambda *_arguments: result
+
+
+def _signed32(value: int) -> int:
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+@functools.cache
+def _engine() -> Any:
+    engine_api = _wasmtime()
+    config = engine_api.Config()
+    config.max_wasm_stack = STACK_BYTES
+    return engine_api.Engine(config)
+
+
+def _compiled(path: Path) -> Any:
+    """The compiled module, from a cache keyed by its contents; wasmtime itself refuses an entry of another version."""
+    try:
+        wasm = path.read_bytes()
+    except OSError as error:
+        raise WasmLoadError(f"{path}: {error.strerror}") from error
+    return _compile(hashlib.sha256(wasm).hexdigest(), wasm, path)
+
+
+_modules: dict[str, Any] = {}
+
+
+def _compile(digest: str, wasm: bytes, path: Path) -> Any:
+    if digest in _modules:
+        return _modules[digest]
+    engine_api = _wasmtime()
+    entry = _cache_folder() / f"{digest}.cwasm"
+    try:
+        module = engine_api.Module.deserialize_file(_engine(), str(entry))
+    except (engine_api.WasmtimeError, OSError):
+        try:
+            module = engine_api.Module(_engine(), wasm)
+        except engine_api.WasmtimeError as error:
+            raise WasmLoadError(f"{path}: {error}") from error
+        _keep(entry, module.serialize())
+    _modules[digest] = module
+    return module
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("PWASM_CACHE_DIR")
+    if base:
+        return Path(base, "wasmtime")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pwasm", "wasmtime")
+
+
+def _keep(entry: Path, contents: bytes) -> None:
+    """A cache that cannot be written is no error."""
+    scratch = entry.with_suffix(f".{os.getpid()}")
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_bytes(contents)
+        scratch.replace(entry)
+    except OSError:
+        return

@@ -1,0 +1,321 @@
+"""The classes a filter derives from, and the enums of the ABI.
+
+    ┌ VMContext ────────────────────────────────┐   one for each Wasm VM (Envoy runs workers + 2 of them)
+    │  ┌ PluginContext ──────────────────────┐  │   one for each use of the module in Envoy's configuration
+    │  │  HttpContext    one for each request │  │
+    │  │  TcpContext     one for each connection │
+    │  └──────────────────────────────────────┘  │
+    └────────────────────────────────────────────┘
+
+Derive from what you need and register it with `set_http_context` and its siblings; the defaults let everything
+through. Keep state in contexts, not in module globals: two plugins built from one module may share a VM.
+
+A callback returns `Action.CONTINUE`, `Action.PAUSE` or None (continue); 0 and 1 are fine too. Anything else, True and
+False included, is treated like an exception. An exception never reaches Envoy: it is logged with its traceback, and
+`on_error` decides what happens to the stream.
+
+Attributes the dispatcher sets right after construction, so they are **not there yet in `__init__`**: `context_id`,
+`plugin` (stream contexts), `vm` (plugin contexts), `configuration` (once Envoy has passed it). Neither `__init__`
+need call `super().__init__()`. An `__init__` with one required parameter receives the context id.
+
+Source: proxy-wasm/spec, abi-versions/v0.2.1, § Callbacks; names as in the Go SDK.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._abi import Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType
+
+if TYPE_CHECKING:
+    from ._objects import Request, Response
+
+__all__ = [
+    "Action",
+    "BufferType",
+    "HttpContext",
+    "LogLevel",
+    "MapType",
+    "MetricType",
+    "PeerType",
+    "PluginContext",
+    "Status",
+    "StreamType",
+    "TcpContext",
+    "VMContext",
+]
+
+
+class VMContext:
+    """The Wasm VM. Most filters do not need one."""
+
+    configuration: bytes = b""
+    """`vm_config.configuration` of Envoy's configuration; there from `on_vm_start` on."""
+
+    def on_vm_start(self, vm_configuration_size: int) -> bool | None:
+        """The VM has started.
+
+        Called once for every plugin of the VM, before its `on_plugin_start` (proxy_on_vm_start).
+
+        Args:
+            vm_configuration_size: size of the VM configuration in bytes.
+
+        Returns:
+            False makes Envoy reject the configuration; True or None accepts. An exception counts as False.
+        """
+        return True
+
+    def new_plugin_context(self, context_id: int) -> PluginContext | None:
+        """Make the context of a plugin (proxy_on_context_create with parent 0).
+
+        Returns:
+            None, the default, for the class registered with `set_plugin_context`.
+        """
+        return None
+
+
+class PluginContext:
+    """One use of the module in Envoy's configuration: its configuration, timer, queues and callouts."""
+
+    context_id: int = 0
+    """Envoy's number of this context, also its "root id"."""
+
+    vm: VMContext
+    """The VM this plugin runs in."""
+
+    configuration: bytes = b""
+    """`configuration` of the plugin in Envoy's configuration; there from `on_plugin_start` on."""
+
+    on_error: str = "fail_closed"
+    """What happens to a stream when `new_http_context` or `new_tcp_context` of this class raises; see `HttpContext`."""
+
+    def on_plugin_start(self, plugin_configuration_size: int) -> bool | None:
+        """The plugin is configured (proxy_on_configure).
+
+        Args:
+            plugin_configuration_size: size of the plugin configuration in bytes.
+
+        Returns:
+            False makes Envoy reject the configuration, whatever its failure policy; True or None accepts. An
+            exception counts as False and is logged as critical.
+        """
+        return True
+
+    def on_plugin_done(self) -> bool | None:
+        """The plugin is about to go: its configuration was replaced, or Envoy shuts down (proxy_on_done).
+
+        Returns:
+            False keeps the plugin until it calls `plugin_done()`; True or None lets it go.
+        """
+        return True
+
+    def on_queue_ready(self, queue_id: int) -> None:
+        """Data was put into a shared queue that this plugin registered (proxy_on_queue_ready).
+
+        Called once for each item; another VM may have taken it already, so expect `Empty`.
+        """
+
+    def on_tick(self) -> None:
+        """The timer of `set_tick_period_milliseconds` fired (proxy_on_tick).
+
+        No stream is selected: to act on one, `set_effective_context` first.
+        """
+
+    def on_http_call_response(self, token: int, num_headers: int, body_size: int, num_trailers: int) -> None:
+        """The answer to an HTTP callout without a callback is here (proxy_on_http_call_response).
+
+        The stream that made the call is selected; the answer for a stream that is over is dropped.
+
+        Args:
+            token: what the dispatching call returned.
+            num_headers: number of response headers; 0 when the call failed.
+            body_size: size of the body in bytes.
+            num_trailers: number of trailers.
+        """
+
+    def on_grpc_receive_initial_metadata(self, token: int, num_elements: int) -> None:
+        """Initial metadata of a gRPC stream arrived (proxy_on_grpc_receive_initial_metadata)."""
+
+    def on_grpc_receive(self, token: int, message_size: int) -> None:
+        """A gRPC message of `message_size` bytes arrived (proxy_on_grpc_receive); for a call this is its success.
+
+        The four gRPC methods are called for calls and streams without a callback of their own.
+        """
+
+    def on_grpc_receive_trailing_metadata(self, token: int, num_elements: int) -> None:
+        """Trailing metadata of a gRPC stream arrived (proxy_on_grpc_receive_trailing_metadata)."""
+
+    def on_grpc_close(self, token: int, status_code: int) -> None:
+        """A gRPC call failed or a gRPC stream ended, with this gRPC status (proxy_on_grpc_close)."""
+
+    def on_foreign_function(self, function_id: int, arguments_size: int) -> None:
+        """The host calls the plugin (proxy_on_foreign_function); stock Envoy never does."""
+
+    def new_http_context(self, context_id: int) -> HttpContext | None:
+        """Make the context of an HTTP stream (proxy_on_context_create).
+
+        A class that overrides this decides alone: None means "not an HTTP stream", and `new_tcp_context` is asked. The
+        default uses the class registered with `set_http_context`.
+        """
+        return None
+
+    def new_tcp_context(self, context_id: int) -> TcpContext | None:
+        """Make the context of a TCP connection; asked when there is no HTTP context for the stream."""
+        return None
+
+
+class HttpContext:
+    """One HTTP request and its response."""
+
+    context_id: int  # without a default, see `_state.Stream`
+    """Envoy's number of this stream; not reused while the stream lives."""
+
+    plugin: PluginContext
+    """The plugin this stream belongs to."""
+
+    on_error: str = "fail_closed"
+    """What an exception in a callback does to this stream.
+
+    "fail_closed": the request is answered with 500 (details `pwasm_filter_error`), or the stream is closed where
+    the response has begun; later callbacks except `on_http_stream_done` are not called. "fail_open": the stream
+    goes on as if the callback had returned `Action.CONTINUE`, and later callbacks are called.
+    """
+
+    buffer_request_body: bool = False
+    """True: `on_http_request_body` is called once, with the whole body, and `end_of_stream` True.
+
+    Envoy holds the body back meanwhile. A request without a body has no such call. The request headers have left by
+    then, unless `on_http_request_headers` returned `Action.PAUSE`; then the body waits for the resume. A body larger
+    than `max_body_bytes` is answered with 413 (details `pwasm_request_body_too_large`).
+    """
+
+    buffer_response_body: bool = False
+    """The same for `on_http_response_body`. A body that is too large becomes 500 if `content-length` says so, else
+    the stream is closed, since the response headers are out."""
+
+    edits_request_body: bool | None = None
+    """True: the filter changes the size of the request body, so `content-length` is dropped with the headers.
+
+    The host never corrects it, and a wrong one is request smuggling. None means: when `buffer_request_body` is True.
+    """
+
+    edits_response_body: bool | None = None
+    """The same for the response body."""
+
+    max_body_bytes: int = 1024 * 1024
+    """Limit for buffered bodies in bytes. Envoy's own limit (`per_connection_buffer_limit_bytes`) is 1 MiB too."""
+
+    snapshot_request_headers: bool | None = None
+    """Whether `self.request.headers` stays readable after the request has gone upstream.
+
+    It costs one hostcall for each request. None means: when a method of the class that runs later uses `request`.
+    """
+
+    request: Request
+    """The request as an object: `self.request.headers["x"]`, `.trailers`, `.body`; see `pwasm.Request`."""
+
+    response: Response
+    """The response as an object; see `pwasm.Response`."""
+
+    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
+        """The request headers arrived (proxy_on_request_headers).
+
+        Args:
+            num_headers: number of headers, pseudo headers included.
+            end_of_stream: True when there is neither a body nor trailers.
+
+        Returns:
+            `Action.PAUSE` holds the request, its body included, until `resume_http_request`.
+        """
+        return Action.CONTINUE
+
+    def on_http_request_body(self, body_size: int, end_of_stream: bool) -> Action | None:
+        """A part of the request body arrived (proxy_on_request_body).
+
+        Args:
+            body_size: bytes readable now: this part, or everything so far if the last call returned `Action.PAUSE`.
+            end_of_stream: True for the last part; never True when trailers follow.
+
+        Returns:
+            `Action.PAUSE` buffers what is here and waits for more.
+        """
+        return Action.CONTINUE
+
+    def on_http_request_trailers(self, num_trailers: int) -> Action | None:
+        """The request trailers arrived (proxy_on_request_trailers); a buffered body is still readable."""
+        return Action.CONTINUE
+
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
+        """The response headers arrived (proxy_on_response_headers).
+
+        Also called for local responses sent by this filter. The request headers are not readable any more.
+
+        Args:
+            num_headers: number of headers, `:status` included.
+            end_of_stream: True when there is neither a body nor trailers.
+
+        Returns:
+            `Action.PAUSE` holds the response until `resume_http_response`.
+        """
+        return Action.CONTINUE
+
+    def on_http_response_body(self, body_size: int, end_of_stream: bool) -> Action | None:
+        """A part of the response body arrived (proxy_on_response_body); see `on_http_request_body`."""
+        return Action.CONTINUE
+
+    def on_http_response_trailers(self, num_trailers: int) -> Action | None:
+        """The response trailers arrived (proxy_on_response_trailers)."""
+        return Action.CONTINUE
+
+    def on_http_stream_done(self) -> None:
+        """The stream is over and about to be logged (proxy_on_log).
+
+        Header maps are readable, not writable; nothing can be sent, closed or resumed any more. May be the only
+        callback of a stream, when an earlier filter answered it.
+        """
+
+
+class TcpContext:
+    """One TCP connection from downstream, and the one to upstream."""
+
+    context_id: int  # without a default, see `_state.Stream`
+    """Envoy's number of this connection; not reused while it lives."""
+
+    plugin: PluginContext
+    """The plugin this connection belongs to."""
+
+    on_error: str = "fail_closed"
+    """What an exception in a callback does: "fail_closed" closes the connection, "fail_open" lets the data through."""
+
+    def on_new_connection(self) -> Action | None:
+        """A client connected (proxy_on_new_connection).
+
+        Returns:
+            `Action.PAUSE`: nothing is read from the client until `continue_tcp_stream`.
+        """
+        return Action.CONTINUE
+
+    def on_downstream_data(self, data_size: int, end_of_stream: bool) -> Action | None:
+        """Data arrived from the client (proxy_on_downstream_data).
+
+        Args:
+            data_size: bytes readable now; 0 is possible with `end_of_stream`.
+            end_of_stream: True when the client will send no more.
+        """
+        return Action.CONTINUE
+
+    def on_downstream_close(self, peer_type: PeerType) -> None:
+        """The connection to the client is closed (proxy_on_downstream_connection_close).
+
+        `peer_type` does not say who began: with tcp_proxy a client that closed first was reported as LOCAL.
+        """
+
+    def on_upstream_data(self, data_size: int, end_of_stream: bool) -> Action | None:
+        """Data arrived from upstream (proxy_on_upstream_data); see `on_downstream_data`."""
+        return Action.CONTINUE
+
+    def on_upstream_close(self, peer_type: PeerType) -> None:
+        """The connection to upstream is closed (proxy_on_upstream_connection_close); Envoy says UNKNOWN."""
+
+    def on_stream_done(self) -> None:
+        """The connection is over and about to be logged (proxy_on_log)."""

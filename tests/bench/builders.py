@@ -1,0 +1,119 @@
+"""Building the peers that are built, with the time it takes: the first build, with empty caches, and the next ones.
+
+Each build is a process of its own. A next build is one after an edit of the filter's source.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .problems import BenchError, NotMeasuredError
+from .scenarios import Scenario
+
+_TIMEOUT_SECONDS = 600
+_LAST_CHARACTERS = 2000
+
+
+@dataclass(frozen=True)
+class BuildTimes:
+    """Seconds; `stages` are those of the first pwasm build, when nothing is cached."""
+
+    first: float
+    next: tuple[float, ...]
+    stages: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a developer does between two builds: another message is logged, so the module is another one."""
+
+    file: Path
+    message: str
+
+    def apply(self, number: int) -> None:
+        """Make the edit; each number makes a different one."""
+        text = self.file.read_text(encoding="utf-8")
+        edited = re.sub(f'"{self.message}[^"]*"', f'"{self.message}, edit {number}"', text, count=1)
+        if edited == text:
+            raise BenchError(f"{self.file.name} does not log {self.message!r}, so it cannot be edited")
+        self.file.write_text(edited, encoding="utf-8")
+
+
+def build_go(source: Path, scenario: Scenario, scratch: Path, next_builds: int) -> tuple[Path, BuildTimes]:
+    """Build the scenario's package in the Go module `source` with the Go of this machine.
+
+    The modules it needs are downloaded beforehand, outside the measured time.
+    """
+    go = shutil.which("go")
+    if go is None:
+        raise NotMeasuredError("go is not installed")
+    folder, output = scratch / "go", scratch / "go.wasm"
+    shutil.copytree(source, folder)
+    # GOTOOLCHAIN: the Go that is installed is measured, or none.
+    environment = {"GOOS": "wasip1", "GOARCH": "wasm", "GOCACHE": str(scratch / "go-cache"), "GOTOOLCHAIN": "local"}
+    run([go, "mod", "download"], folder, environment)
+    command = [go, "build", "-buildmode=c-shared", "-o", str(output), f"./{scenario.name}"]
+    edit = Edit(folder / scenario.name / "main.go", scenario.message)
+    times, _ = _timed(lambda: run(command, folder, environment), edit, output, next_builds)
+    return output, times
+
+
+def build_pwasm(source: Path, scenario: Scenario, scratch: Path, next_builds: int) -> tuple[Path, BuildTimes]:
+    """Build the scenario's Python filter below `source`; what pwasm caches goes to a folder that is empty at first."""
+    folder, output = scratch / "python", scratch / "python.wasm"
+    shutil.copytree(source / scenario.name, folder, ignore=shutil.ignore_patterns("__pycache__", "main.wasm*"))
+    command = [sys.executable, str(Path(__file__).with_name("build_once.py")), str(folder), str(output)]
+    environment = {"PWASM_CACHE_DIR": str(scratch / "pwasm-cache")}
+    edit = Edit(folder / "filter.py", scenario.message)
+    times, printed = _timed(lambda: run(command, folder, environment), edit, output, next_builds)
+    return output, BuildTimes(times.first, times.next, json.loads(printed))
+
+
+def _timed(build: Callable[[], str], edit: Edit, output: Path, next_builds: int) -> tuple[BuildTimes, str]:
+    """The times, and what the first build printed; `output` stays that of the first build."""
+    first, printed = _seconds(build)
+    module = output.read_bytes()
+    following = []
+    for number in range(next_builds):
+        edit.apply(number)
+        following.append(_seconds(build)[0])
+        if output.read_bytes() == module:
+            raise BenchError("a build after an edit made the same module as before")
+    output.write_bytes(module)
+    return BuildTimes(first, tuple(following)), printed
+
+
+def _seconds(build: Callable[[], str]) -> tuple[float, str]:
+    start = time.perf_counter()
+    printed = build()
+    return time.perf_counter() - start, printed
+
+
+def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
+    """The standard output of a command; one that fails is a BenchError with the end of what it said."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"{Path(command[0]).name} took longer than {_TIMEOUT_SECONDS} s") from error
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip()[-_LAST_CHARACTERS:]
+        raise BenchError(f"{Path(command[0]).name} ended with exit code {done.returncode}: {said}")
+    return done.stdout

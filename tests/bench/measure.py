@@ -1,0 +1,160 @@
+"""The order of a run: build all peers, start each alone, then keep all Envoys running and alternate the load.
+
+Alternation (A B C D, A B C D, …) makes drift of the machine hit all peers alike. Only one Envoy is under load at a
+time; an idle Envoy uses no processor time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pwasm.testing.envoy import Envoy, EnvoyError, EnvoyNotFoundError
+
+from .load import find_wrk, run_wrk
+from .peers import BASELINE, Peer, Prepared
+from .problems import BenchError, NotMeasuredError
+from .scenarios import Scenario
+from .servers import Start, check_answer, cpu_seconds, envoy_for, loop_milliseconds, measure_start
+
+TOPICS = ("build", "start", "load")
+MORE_WORKERS = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured. Many short rounds: the two of a pair then see the same machine more often."""
+
+    rounds: int = 15
+    seconds: int = 1
+    warm_up_seconds: int = 2
+    starts: int = 3
+    next_builds: int = 3
+
+
+QUICK = Settings(rounds=1, seconds=1, warm_up_seconds=1, starts=1, next_builds=1)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One peer in one round; latencies and Envoy's processor time per request in microseconds.
+
+    `loop` is how many milliseconds a fixed loop took just before, which shows the speed of the processor.
+    """
+
+    requests_per_second: float
+    p50: float
+    p99: float
+    cpu: float
+    loop: float
+
+
+@dataclass
+class Row:
+    """All that was measured of one peer in one scenario; `problems` says for a topic why it has no figures."""
+
+    peer: str
+    prepared: Prepared = field(default_factory=Prepared)
+    module_bytes: int | None = None
+    starts: list[Start] = field(default_factory=list)
+    more_workers: list[Start] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    failed: bool = False
+
+    def measured(self, topic: str) -> bool:
+        """Whether this topic has figures."""
+        return topic not in self.problems
+
+    @contextlib.contextmanager
+    def attempt(self, topic: str, say: Callable[[str], None]) -> Iterator[None]:
+        """Note what goes wrong in the block under `topic` and those after it, and let the other peers go on."""
+        try:
+            yield
+        except (BenchError, EnvoyError, OSError, ValueError) as error:
+            problem = _problem(error)
+            self.failed = self.failed or not isinstance(problem, NotMeasuredError)
+            for later in TOPICS[TOPICS.index(topic) :]:
+                self.problems.setdefault(later, str(problem))
+            say(f"{self.peer}: {problem}")
+
+
+def measure(
+    scenario: Scenario, peers: Sequence[Peer], settings: Settings, scratch: Path, say: Callable[[str], None]
+) -> list[Row]:
+    """Measure `peers`, the first of which is the baseline, in one scenario."""
+    rows = [_prepare(peer, scenario, settings, scratch, say) for peer in peers]
+    for number in range(settings.starts):
+        for row in rows:
+            with row.attempt("start", say):
+                _start(row, scenario, say, f"start {number + 1} of {settings.starts}")
+    _load(rows, scenario, settings, say)
+    _require_the_baseline(rows)
+    return rows
+
+
+def _prepare(peer: Peer, scenario: Scenario, settings: Settings, scratch: Path, say: Callable[[str], None]) -> Row:
+    row = Row(peer.name)
+    folder = scratch / f"{scenario.name}-{peer.name}".replace(" ", "-")
+    folder.mkdir()
+    with row.attempt("build", say):
+        say(f"{scenario.name}: {peer.name}: preparing")
+        row.prepared = peer.prepare(scenario, folder, settings.next_builds)
+        row.module_bytes = row.prepared.module.stat().st_size if row.prepared.module else None
+    return row
+
+
+def _start(row: Row, scenario: Scenario, say: Callable[[str], None], what: str) -> None:
+    if not row.measured("start"):
+        return
+    say(f"{scenario.name}: {row.peer}: {what}")
+    row.starts.append(measure_start(row.prepared.http_filter, scenario))
+    row.more_workers.append(measure_start(row.prepared.http_filter, scenario, MORE_WORKERS))
+
+
+def _load(rows: Sequence[Row], scenario: Scenario, settings: Settings, say: Callable[[str], None]) -> None:
+    with contextlib.ExitStack() as running:
+        envoys: dict[str, Envoy] = {}
+        for row in rows:
+            with row.attempt("load", say):
+                if row.measured("load"):
+                    find_wrk()
+                    envoys[row.peer] = running.enter_context(envoy_for(row.prepared.http_filter))
+                    _sample(envoys[row.peer], row, scenario, settings.warm_up_seconds)
+        for number in range(settings.rounds):
+            say(f"{scenario.name}: load, round {number + 1} of {settings.rounds}")
+            for row in rows:
+                with row.attempt("load", say):
+                    if row.measured("load"):
+                        row.samples.append(_sample(envoys[row.peer], row, scenario, settings.seconds))
+
+
+def _sample(envoy: Envoy, row: Row, scenario: Scenario, seconds: int) -> Sample:
+    """Load one Envoy; the answers are looked at before and after."""
+    filtered = row.prepared.http_filter is not None
+    check_answer(envoy, scenario, filtered)
+    loop = loop_milliseconds()
+    before = cpu_seconds(envoy.pid)
+    result = run_wrk(envoy.url, scenario.request, seconds)
+    used = cpu_seconds(envoy.pid) - before
+    check_answer(envoy, scenario, filtered)
+    return Sample(result.requests_per_second, result.p50, result.p99, 1e6 * used / result.requests, loop)
+
+
+def _require_the_baseline(rows: Sequence[Row]) -> None:
+    """Without the baseline's figures, those of the others mean nothing."""
+    baseline = rows[0]
+    for row in rows[1:]:
+        for topic in ("start", "load"):
+            if not baseline.measured(topic):
+                row.problems.setdefault(topic, f"not measured: there is no figure of '{BASELINE}'")
+
+
+def _problem(error: Exception) -> BenchError:
+    if isinstance(error, BenchError):
+        return error
+    if isinstance(error, EnvoyNotFoundError):
+        return NotMeasuredError("envoy is not installed")
+    return BenchError(str(error))

@@ -1,0 +1,87 @@
+;; The "json" scenario by hand: the same calls of the host, without JSON; scenarios.py says what it does. The value of
+;; "id" is taken from its place, 22 bytes before the end of the body.
+;; As in headers.wat there are no contexts. What a stream has to remember between its callbacks is in a slot of 64
+;; bytes, found by its number: 0 the length of what was read, 16 the order (20 bytes). What Envoy hands over goes to
+;; the last page, from its start in every callback.
+(module
+  (import "env" "proxy_log" (func $proxy_log (param i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_header_map_value"
+    (func $proxy_get_header (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_add_header_map_value" (func $proxy_add_header (param i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_buffer_bytes" (func $proxy_get_buffer (param i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 3)
+  ;; 0 where the host puts the address of a value, 4 its size, 8 to 15 digits
+  (data (i32.const 0x10) "request body")
+  (data (i32.const 0x20) "x-wasm-custom")
+  (data (i32.const 0x30) "FOO")
+  (data (i32.const 0x40) "x-wasm-read")
+  (data (i32.const 0x50) "x-wasm-order")
+  (data (i32.const 0x60) ":method")
+  (data (i32.const 0x70) ":path")
+  (data (i32.const 0x80) "content-type")
+  (data (i32.const 0x90) "accept")
+  (data (i32.const 0xa0) "accept-language")
+  (data (i32.const 0xb0) "authorization")
+  (data (i32.const 0xc0) "cookie")
+  (data (i32.const 0xd0) "user-agent")
+  (data (i32.const 0xe0) "x-tenant")
+  (data (i32.const 0xf0) "x-trace")
+  (global $free (mut i32) (i32.const 0x20000))
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param $size i32) (result i32)
+    (global.get $free)
+    (global.set $free (i32.add (global.get $free) (local.get $size))))
+  (func $slot (param $context i32) (result i32)
+    (i32.add (i32.const 0x10000) (i32.shl (i32.and (local.get $context) (i32.const 1023)) (i32.const 6))))
+  (func $read (param $name i32) (param $size i32) (result i32)
+    (if
+      (call $proxy_get_header
+        (i32.const 0 (; request headers ;)) (local.get $name) (local.get $size) (i32.const 0) (i32.const 4))
+      (then unreachable))
+    (i32.load (i32.const 4)))
+  (func $add (param $name i32) (param $name_size i32) (param $value i32) (param $size i32)
+    (if
+      (call $proxy_add_header
+        (i32.const 2 (; response headers ;))
+        (local.get $name) (local.get $name_size) (local.get $value) (local.get $size))
+      (then unreachable)))
+  (func (export "proxy_on_request_headers") (param $context i32) (param $headers i32) (param $end i32) (result i32)
+    (global.set $free (i32.const 0x20000))
+    (i32.store (call $slot (local.get $context))
+      (call $read (i32.const 0x60) (i32.const 7))
+      (i32.add (call $read (i32.const 0x70) (i32.const 5)))
+      (i32.add (call $read (i32.const 0x80) (i32.const 12)))
+      (i32.add (call $read (i32.const 0x90) (i32.const 6)))
+      (i32.add (call $read (i32.const 0xa0) (i32.const 15)))
+      (i32.add (call $read (i32.const 0xb0) (i32.const 13)))
+      (i32.add (call $read (i32.const 0xc0) (i32.const 6)))
+      (i32.add (call $read (i32.const 0xd0) (i32.const 10)))
+      (i32.add (call $read (i32.const 0xe0) (i32.const 8)))
+      (i32.add (call $read (i32.const 0xf0) (i32.const 7))))
+    (i32.const 0 (; continue ;)))
+  (func (export "proxy_on_request_body") (param $context i32) (param $size i32) (param $end i32) (result i32)
+    (if (i32.eqz (local.get $end)) (then (return (i32.const 1 (; pause ;)))))
+    (global.set $free (i32.const 0x20000))
+    (if (call $proxy_log (i32.const 1 (; debug ;)) (i32.const 0x10) (i32.const 12)) (then unreachable))
+    (if
+      (call $proxy_get_buffer
+        (i32.const 0 (; request body ;)) (i32.const 0) (local.get $size) (i32.const 0) (i32.const 4))
+      (then unreachable))
+    (memory.copy
+      (i32.add (call $slot (local.get $context)) (i32.const 16))
+      (i32.sub (i32.add (i32.load (i32.const 0)) (i32.load (i32.const 4))) (i32.const 22))
+      (i32.const 20))
+    (i32.const 0 (; continue ;)))
+  (func (export "proxy_on_response_headers") (param $context i32) (param $headers i32) (param $end i32) (result i32)
+    (local $slot i32) (local $number i32) (local $digit i32)
+    (local.set $slot (call $slot (local.get $context)))
+    (local.set $number (i32.load (local.get $slot)))
+    (local.set $digit (i32.const 16))
+    (loop $next
+      (local.set $digit (i32.sub (local.get $digit) (i32.const 1)))
+      (i32.store8 (local.get $digit) (i32.add (i32.const 48) (i32.rem_u (local.get $number) (i32.const 10))))
+      (br_if $next (local.tee $number (i32.div_u (local.get $number) (i32.const 10)))))
+    (call $add (i32.const 0x20) (i32.const 13) (i32.const 0x30) (i32.const 3))
+    (call $add (i32.const 0x40) (i32.const 11) (local.get $digit) (i32.sub (i32.const 16) (local.get $digit)))
+    (call $add (i32.const 0x50) (i32.const 12) (i32.add (local.get $slot) (i32.const 16)) (i32.const 20))
+    (i32.const 0 (; continue ;))))

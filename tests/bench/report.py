@@ -1,0 +1,179 @@
+"""The tables: one per topic and scenario, each with one row per peer.
+
+A figure in parentheses is the lowest and the highest round. `vs Go` is the ratio to the reference, round by round.
+`best` compares the fastest rounds, which stand for a quiet machine if each peer had one on it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+
+from .figures import added, added_microseconds, best_added, best_added_microseconds, ratios, spread
+from .measure import MORE_WORKERS, Row
+from .peers import BASELINE, REFERENCE
+from .tables import NONE, number, table, with_range
+
+_MB = 1e6
+_STEADY = 1.2
+Values = Callable[[Row], list[float]]
+
+
+def report(scenario: str, about: str, rows: Sequence[Row]) -> str:
+    """All tables of one scenario."""
+    parts = (
+        f'## Scenario "{scenario}": {about}',
+        f"### Time added to a request ({scenario})",
+        load_table(rows),
+        steadiness(rows),
+        f"### Load into Envoy ({scenario})",
+        start_table(rows),
+        f"### Build ({scenario})",
+        build_table(rows),
+    )
+    return "\n\n".join(parts)
+
+
+def load_table(rows: Sequence[Row]) -> str:
+    """Requests per second at saturation, and what a request costs more than without a filter.
+
+    The second cost is the processor time of the whole Envoy per request, which does not contain waiting.
+    """
+    columns = ("filter", "requests/s", "added µs", "vs Go", "best", "vs Go", "added CPU µs", "best", "vs Go", "p99 µs")
+    time_added = _above_baseline(rows, "load", _per_second, added_microseconds)
+    best_time = _above_baseline(rows, "load", _per_second, best_added_microseconds)
+    cpu_added = _above_baseline(rows, "load", _cpu, added)
+    best_cpu = _above_baseline(rows, "load", _cpu, best_added)
+
+    def cells(row: Row) -> tuple[str, ...]:
+        return (
+            number(statistics.median(_per_second(row)), ",.0f"),
+            with_range(spread(time_added.get(row.peer, [])), ".1f"),
+            _times_go(row, time_added),
+            _median(best_time.get(row.peer, []), ".1f"),
+            _times_go(row, best_time),
+            with_range(spread(cpu_added.get(row.peer, [])), ".1f"),
+            _median(best_cpu.get(row.peer, []), ".1f"),
+            _times_go(row, best_cpu),
+            number(statistics.median(sample.p99 for sample in row.samples), ".0f"),
+        )
+
+    return _table(columns, rows, "load", cells)
+
+
+def steadiness(rows: Sequence[Row]) -> str:
+    """How far the figures of the load can be trusted."""
+    loops = spread([sample.loop for row in rows for sample in row.samples])
+    if loops is None:
+        return "Nothing was put under load."
+    advice = (
+        "the machine was quiet"
+        if loops.high < _STEADY * loops.low
+        else "it was not quiet, so these are no final figures"
+    )
+    return f"Before each round the same loop took {with_range(loops, '.1f')} ms: {advice}."
+
+
+def start_table(rows: Sequence[Row]) -> str:
+    """Seconds from the start of the process until it is ready, resident memory, and the size of the module."""
+    columns = (
+        "filter",
+        "ready s",
+        "added s",
+        "vs Go",
+        "first answer s",
+        "RSS MB",
+        "added MB",
+        "per worker MB",
+        "module MB",
+    )
+    seconds_added = _above_baseline(rows, "start", _ready, added)
+    memory_added = _above_baseline(rows, "start", _memory, added)
+    per_worker = _above_baseline(rows, "start", _memory_per_worker, added)
+
+    def cells(row: Row) -> tuple[str, ...]:
+        return (
+            number(statistics.median(_ready(row)), ".2f"),
+            with_range(spread(seconds_added.get(row.peer, [])), ".2f"),
+            _times_go(row, seconds_added),
+            number(statistics.median(start.answer_seconds for start in row.starts), ".2f"),
+            number(statistics.median(_memory(row)), ".0f"),
+            _median(memory_added.get(row.peer, []), ".0f"),
+            _median(per_worker.get(row.peer, []), ".1f"),
+            number(None if row.module_bytes is None else row.module_bytes / _MB, ".2f"),
+        )
+
+    return _table(columns, rows, "start", cells)
+
+
+def build_table(rows: Sequence[Row]) -> str:
+    """Seconds for the first build, with empty caches, and for one after an edit; stages are those of the first."""
+    columns = ("filter", "first build s", "next build s", "vs Go", "freeze s", "link, uncached s")
+    times = {row.peer: list(row.prepared.build.next) for row in rows if row.prepared.build}
+
+    def cells(row: Row) -> tuple[str, ...]:
+        build = row.prepared.build
+        if build is None:
+            return (NONE,) * 5
+        return (
+            number(build.first, ".2f"),
+            with_range(spread(build.next), ".2f"),
+            _times_go(row, times),
+            number(build.stages.get("freeze"), ".2f"),
+            number(build.stages.get("link"), ".2f"),
+        )
+
+    built = [row for row in rows if row.prepared.build or not row.measured("build")]
+    return _table(columns, built, "build", cells)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Row], topic: str, cells: Callable[[Row], tuple[str, ...]]) -> str:
+    return table(
+        columns, [(row.peer, *(cells(row) if row.measured(topic) else (row.problems[topic],))) for row in rows]
+    )
+
+
+def _above_baseline(
+    rows: Sequence[Row],
+    topic: str,
+    values: Values,
+    difference: Callable[[Sequence[float], Sequence[float]], list[float]],
+) -> dict[str, list[float]]:
+    """For each peer that was measured, round by round, what is above the baseline."""
+    measured = {row.peer: values(row) for row in rows if row.measured(topic)}
+    baseline = measured.pop(BASELINE, None)
+    if baseline is None:
+        return {}
+    return {peer: difference(rounds, baseline) for peer, rounds in measured.items()}
+
+
+def _per_second(row: Row) -> list[float]:
+    return [sample.requests_per_second for sample in row.samples]
+
+
+def _cpu(row: Row) -> list[float]:
+    return [sample.cpu for sample in row.samples]
+
+
+def _ready(row: Row) -> list[float]:
+    return [start.ready_seconds for start in row.starts]
+
+
+def _memory(row: Row) -> list[float]:
+    return [start.rss_bytes / _MB for start in row.starts]
+
+
+def _memory_per_worker(row: Row) -> list[float]:
+    pairs = zip(row.more_workers, row.starts, strict=True)
+    return [(more.rss_bytes - one.rss_bytes) / _MB / (MORE_WORKERS - 1) for more, one in pairs]
+
+
+def _times_go(row: Row, figures: dict[str, list[float]]) -> str:
+    reference = figures.get(REFERENCE)
+    if reference is None or row.peer not in figures:
+        return NONE
+    return _median(ratios(figures[row.peer], reference), ".2f")
+
+
+def _median(values: Sequence[float], form: str) -> str:
+    return number(statistics.median(values) if values else None, form)

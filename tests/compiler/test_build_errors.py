@@ -1,0 +1,77 @@
+"""Filters that cannot be built: one clear message each, the user's own traceback, no output file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.pipeline import build
+from pwasm_compiler.project import load_project
+
+pytestmark = pytest.mark.wasm
+
+GOOD = "import pwasm\n\npwasm.set_http_context(pwasm.HttpContext)\n"
+
+# name → (filter.py, pyproject.toml)
+BROKEN = {
+    "syntax error": ("import pwasm\n\ndef broken(:\n    pass\n", ""),
+    "exception while imported": (GOOD + "\n\ndef configure():\n    return 1 / 0\n\n\nconfigure()\n", ""),
+    "exception in a helper": (GOOD + "\nimport helper\n", ""),
+    "sys.exit while imported": ("import sys\n\nprint('bye')\nsys.exit(3)\n", ""),
+    "missing module": (GOOD + "import requests\n", ""),
+    "missing module of the SDK": (GOOD + "from pwasm import does_not_exist\n", ""),
+    "native extension": (GOOD + "import ssl\n", ""),
+    "no class registered": ("import pwasm\n", ""),
+    "two classes of a kind": (
+        GOOD + "\n\nclass Second(pwasm.HttpContext):\n    pass\n\n\npwasm.set_http_context(Second)\n",
+        "",
+    ),
+    "not a class": ("import pwasm\n\npwasm.set_http_context(42)\n", ""),
+    "endless loop": ("while True:\n    pass\n", "[tool.pwasm]\nbuild-timeout = 15\n"),
+    "missing module in include": (GOOD, '[tool.pwasm]\ninclude = ["module_that_is_not_there"]\n'),
+    "not UTF-8": ("import pwasm\n\nname = 'gr\udcf6\udcdfe'\n", ""),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_filter_that_cannot_be_built(name: str, tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    text, settings = BROKEN[name]
+    (tmp_path / "filter.py").write_text(text, encoding="utf-8", errors="surrogateescape")
+    (tmp_path / "helper.py").write_text("def help_me():\n    return {}['nothing']\n\n\nhelp_me()\n")
+    if settings:
+        (tmp_path / "pyproject.toml").write_text(settings)
+    with pytest.raises(PwasmError) as caught:
+        build(load_project(tmp_path), tmp_path / "main.wasm")
+    assert list(tmp_path.glob("*main.wasm*")) == []
+    shown = str(caught.value)
+    assert "rust" not in shown.lower()
+    assert "/0/" not in shown
+    assert "pwasm_app" not in shown
+    golden(f"build_errors/{name.replace(' ', '_')}.txt", re.sub(re.escape(str(tmp_path)), "FOLDER", shown) + "\n")
+
+
+def test_prints_at_import_and_what_is_imported_later_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "filter.py").write_text(
+        GOOD
+        + "print('hello from the build')\n\n\n"
+        + "def later():\n    import nothing_of_the_kind\n    'x'.encode('no-codec')\n"
+    )
+    artifact = build(load_project(tmp_path), tmp_path / "main.wasm")
+    assert artifact.prints == "hello from the build\n"
+    assert [warning.partition(":")[0] for warning in artifact.warnings] == ["filter.py", "filter.py"]
+    assert "filter.py:8 imports nothing_of_the_kind when it runs" in artifact.warnings[0]
+    assert "filter.py:9 names the encoding 'no-codec'" in artifact.warnings[1]
+
+
+@pytest.mark.parametrize("output", ["missing/main.wasm", "folder"])
+def test_an_output_that_cannot_be_written_is_said_before_the_build(tmp_path: Path, output: str) -> None:
+    (tmp_path / "filter.py").write_text(GOOD)
+    (tmp_path / "folder").mkdir()
+    stages: list[str] = []
+    with pytest.raises(PwasmError, match="cannot write"):
+        build(load_project(tmp_path), tmp_path / output, progress=stages.append)
+    assert stages == []

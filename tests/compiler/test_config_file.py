@@ -1,0 +1,52 @@
+"""Ports in somebody else's bootstrap: found in YAML and JSON, replaced without touching another character."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pwasm_compiler.config_file import PortField, port_fields, with_ports
+
+YAML = """\
+# a comment that stays
+admin: {address: {socket_address: {address: "127.0.0.1", port_value: 9901}}}
+staticResources:   # the JSON name of the field
+  listeners:
+  - name: on
+    address:
+      socketAddress:
+        address: 0.0.0.0
+        portValue: 10000 # here
+  - address: {pipe: {path: /tmp/x}}
+  clusters: [{load_assignment: {endpoints: [{socket_address: {address: "127.0.0.1", port_value: 1}}]}}]
+"""
+
+
+def summary(fields: tuple[PortField, ...]) -> list[tuple[str, str, int]]:
+    return [(field.role, field.host, field.port) for field in fields]
+
+
+def test_the_ports_are_found() -> None:
+    assert summary(port_fields(YAML)) == [("admin", "127.0.0.1", 9901), ("listener", "0.0.0.0", 10000)]
+
+
+def test_the_ports_are_replaced_and_nothing_else() -> None:
+    changed = with_ports(YAML, port=7, admin_port=65000)
+    assert changed == YAML.replace("9901", "65000").replace("portValue: 10000", "portValue: 7")
+
+
+def test_one_port_is_replaced() -> None:
+    assert with_ports(YAML, admin_port=1) == YAML.replace("9901", "1")
+
+
+def test_json() -> None:
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": 5}}
+    text = json.dumps({"static_resources": {"listeners": [{"address": address}]}}, indent=2)
+    assert with_ports(text, port=80) == text.replace("5", "80")
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "- 1", "admin: 3", "static_resources: {listeners: [1, {address: []}]}"])
+def test_a_text_without_ports(text: str) -> None:
+    assert port_fields(text) == ()
+    assert with_ports(text, port=1) is None

@@ -1,0 +1,267 @@
+"""The linker's rules, on small components written as text and on a real one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from pwasm_compiler import code_cache
+from pwasm_compiler.component.decode import decode_component
+from pwasm_compiler.component.graph import instance_graph
+from pwasm_compiler.errors import LinkError, UnsupportedError
+from pwasm_compiler.link.layout import Layout, lay_out
+from pwasm_compiler.link.merge import merge
+from pwasm_compiler.link.passes.reachable import Reachable, reachable
+from pwasm_compiler.link.passes.stack import limit_stack
+from pwasm_compiler.link.resolve import HostFunction, Unbound, resolve, weak_undefined
+from pwasm_compiler.verify import verify_build
+from pwasm_compiler.wasm.decode import decode_module
+from pwasm_compiler.wasm.module import Kind
+
+WASM_TOOLS = Path(sys.executable).with_name("wasm-tools")
+MARKER = "proxy_abi_version_0_2_1"
+
+# Features that Envoy >= 1.25 (V8 10.7), Node 20 and wasmtime have in common.
+FEATURES = "-all,mutable-global,sign-extension,saturating-float-to-int,multi-value,bulk-memory,reference-types,floats"
+
+# The shape that wit-component emits, in small: a main module that owns memory, table and GOT, a library, our shim,
+# and wit-component's own trampolines ("shim" and "fixups").
+COMPONENT = """
+(component
+  (core module $main
+    (memory (export "memory") 2)
+    (table (export "table") 4 funcref)
+    (global (export "stack") (mut i32) (i32.const 4096))
+    (global (export "base") i32 (i32.const 1024))
+    (global (export "got") (mut i32) (i32.const 77))
+    (type $t (func (param i32) (result i32)))
+    (func (export "double") (param i32) (result i32) local.get 0 i32.const 2 call_indirect (type $t))
+    (data (i32.const 1024) "\\2a\\00\\00\\00"))
+  (core module $library
+    (import "env" "memory" (memory 1))
+    (import "env" "table" (table 1 funcref))
+    (import "env" "base" (global $base i32))
+    (import "env" "got" (global $got (mut i32)))
+    (import "env" "stack" (global $stack (mut i32)))
+    (import "wasi:clocks/wall-clock@0.2.0" "now" (func $now (param i32)))
+    (func $double (export "double") (param i32) (result i32)
+      global.get $stack i32.const 16 i32.sub global.set $stack
+      global.get $stack i32.const 16 i32.add global.set $stack
+      local.get 0 i32.const 2 i32.mul global.get $got i32.add global.get $base i32.load i32.add)
+    (func (export "tell") (param i32) local.get 0 call $now)
+    (func (export "dead") unreachable)
+    (elem (i32.const 2) $double))
+  (core module $shim
+    (@custom "dylink.0" "\\04\\14\\01\\03env\\0dproxy_get_log\\11")
+    (import "env" "memory" (memory 1))
+    (import "env" "table" (table 1 funcref))
+    (import "env" "double" (func $double (param i32) (result i32)))
+    (import "env" "tell" (func $tell (param i32)))
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_tick") (param i32) local.get 0 call $tell)
+    (func (export "proxy_on_done") (param i32) (result i32) local.get 0 call $double)
+    {answers})
+  (core module $wasi (func (export "now") (param i32) unreachable))
+  (core instance $main (instantiate $main))
+  (core instance $wasi (instantiate $wasi))
+  (alias core export $main "double" (core func $trampoline))
+  (core instance $env
+    (export "memory" (memory $main "memory"))
+    (export "table" (table $main "table"))
+    (export "base" (global $main "base"))
+    (export "got" (global $main "got"))
+    (export "stack" (global $main "stack")))
+  (core instance $library (instantiate $library
+    (with "env" (instance $env)) (with "wasi:clocks/wall-clock@0.2.0" (instance $wasi))))
+  (core instance $shim_env
+    (export "memory" (memory $main "memory"))
+    (export "table" (table $main "table"))
+    (export "double" (func $trampoline))
+    (export "tell" (func $library "tell")))
+  (core instance $shim (instantiate $shim (with "env" (instance $shim_env))))
+  (func (export "nop") (canon lift (core func $shim "proxy_abi_version_0_2_1")))
+)
+"""
+ANSWER = '(func (export "wasi:clocks/wall-clock@0.2.0#now") (param i32) local.get 0 i32.const 5 i32.store)'
+
+
+def assemble(text: str, folder: Path) -> bytes:
+    source, output = folder / "component.wat", folder / "component.wasm"
+    source.write_text(text)
+    subprocess.run([WASM_TOOLS, "parse", source, "-o", output], check=True, capture_output=True)
+    return output.read_bytes()
+
+
+def laid_out(component: bytes) -> Layout:
+    return lay_out(resolve(instance_graph(decode_component(component)), MARKER), component)
+
+
+def exports_of(layout: Layout, *names: str) -> dict[str, object]:
+    shim = layout.plan.shim
+    return {name: layout.target(shim.number, shim.exports[name].index) for name in names}
+
+
+def imported_by_shim(layout: Layout, name: str) -> object:
+    shim = layout.plan.shim
+    names = [item.name for item in shim.module.imported(Kind.FUNC)]
+    return layout.target(shim.number, names.index(name))
+
+
+def linked(component: bytes, *names: str) -> tuple[bytes, Layout, Reachable]:
+    layout = laid_out(component)
+    exports = exports_of(layout, *names)
+    kept = reachable(layout, exports.values())  # type: ignore[arg-type]
+    return merge(layout, kept, exports).module(layout, 8), layout, kept  # type: ignore[arg-type]
+
+
+def run(module: bytes) -> tuple[wasmtime.Store, wasmtime.Instance]:
+    store = wasmtime.Store()
+    return store, wasmtime.Instance(store, wasmtime.Module(store.engine, module), [])
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> bytes:
+    return assemble(COMPONENT.replace("{answers}", ANSWER), tmp_path)
+
+
+def test_calls_globals_table_and_data_arrive(small: bytes) -> None:
+    module, _, _ = linked(small, "proxy_on_done")
+    store, instance = run(module)
+    done = instance.exports(store)["proxy_on_done"]
+    assert done(store, 10) == 10 * 2 + 77 + 42
+
+
+def test_wasi_is_answered_by_the_shim(small: bytes) -> None:
+    module, _, _ = linked(small, "proxy_on_tick")
+    store, instance = run(module)
+    exports = instance.exports(store)
+    exports["proxy_on_tick"](store, 64)
+    assert exports["memory"].read(store, 64, 68) == b"\5\0\0\0"
+
+
+def test_a_reachable_wasi_function_without_answer_fails_the_build(tmp_path: Path) -> None:
+    component = assemble(COMPONENT.replace("{answers}", ""), tmp_path)
+    with pytest.raises(LinkError, match=r"wall-clock@0\.2\.0#now can be called, and nothing in the runtime shim"):
+        linked(component, "proxy_on_tick")
+
+
+def test_an_unreachable_one_is_no_error(tmp_path: Path) -> None:
+    component = assemble(COMPONENT.replace("{answers}", ""), tmp_path)
+    linked(component, "proxy_on_done")
+
+
+def test_trampolines_are_folded_away(small: bytes) -> None:
+    _, layout, kept = linked(small, "proxy_on_done")
+    owners = {layout.plan.graph.instances[item.instance].number for item in kept.functions}
+    main = next(item for item in layout.plan.graph.instances if "got" in item.exports).number
+    assert main not in owners
+
+
+def test_what_cannot_be_called_is_dropped(small: bytes) -> None:
+    module, _, kept = linked(small, "proxy_on_done")
+    assert len(kept.functions) == 2
+    assert [item.name for item in decode_module(memoryview(module)).exports] == ["memory", "proxy_on_done"]
+
+
+def test_only_written_globals_remain_variables(small: bytes) -> None:
+    module, _, kept = linked(small, "proxy_on_done")
+    assert len(kept.written) == 1
+    assert [item.init.value for item in decode_module(memoryview(module)).globals] == [4096]
+
+
+def test_the_memory_has_a_maximum(small: bytes) -> None:
+    module, _, _ = linked(small, "proxy_on_done")
+    memory = decode_module(memoryview(module)).memories[0]
+    assert (memory.minimum, memory.maximum) == (2, 8)
+
+
+def test_without_the_shim_there_is_nothing_to_link(small: bytes) -> None:
+    with pytest.raises(LinkError, match="the runtime shim is missing"):
+        resolve(instance_graph(decode_component(small)), "proxy_abi_version_9")
+
+
+def test_start_functions_are_refused(tmp_path: Path) -> None:
+    text = COMPONENT.replace("{answers}", ANSWER).replace('(func (export "dead") unreachable)', "(func $s) (start $s)")
+    with pytest.raises(UnsupportedError, match="start function"):
+        linked(assemble(text, tmp_path), "proxy_on_done")
+
+
+def test_weak_undefined_functions_are_read_from_the_dylink_section(component: bytes) -> None:
+    plan = laid_out(component).plan
+    weak = weak_undefined(plan.shim.module)
+    assert {"proxy_log", "wasi_p1_random_get", "proxy_call_foreign_function"} <= weak
+    assert "malloc" not in weak
+
+
+def test_the_real_component_links_to_a_module_that_old_engines_take(component: bytes, tmp_path: Path) -> None:
+    layout = laid_out(component)
+    exports = exports_of(layout, "proxy_on_context_create", "proxy_on_request_headers", MARKER)
+    exports["malloc"] = exports["proxy_on_memory_allocate"] = imported_by_shim(layout, "malloc")
+    code = merge(layout, reachable(layout, exports.values()), exports)  # type: ignore[arg-type]
+    module = code.module(layout, 4096)
+    verify_build(decode_module(memoryview(module)))
+    output = tmp_path / "main.wasm"
+    output.write_bytes(module)
+    subprocess.run([WASM_TOOLS, "validate", f"--features={FEATURES}", output], check=True)
+
+
+def test_every_wasi_import_of_the_real_component_is_answered(component: bytes) -> None:
+    """Not only the reachable ones: a call that becomes reachable tomorrow must not trap."""
+    plan = laid_out(component).plan
+    unbound = {
+        target.name
+        for functions in plan.imported_functions
+        for target in functions
+        if isinstance(target, Unbound) and "#" in target.name
+    }
+    assert unbound <= {"wasi_snapshot_preview1#reset_adapter_state"}  # the adapter resets itself, only at build
+
+
+def test_host_functions_are_those_of_the_abi(component: bytes) -> None:
+    plan = laid_out(component).plan
+    modules = {
+        target.module for targets in plan.imported_functions for target in targets if isinstance(target, HostFunction)
+    }
+    assert modules == {"env", "wasi_snapshot_preview1"}
+
+
+def test_merged_code_is_cached_and_the_same(component: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PWASM_CACHE_DIR", str(tmp_path))
+    layout = laid_out(component)
+    exports = exports_of(layout, "proxy_on_request_headers", MARKER)
+    first = code_cache.cached_merge(layout, exports)  # type: ignore[arg-type]
+    monkeypatch.setattr(code_cache, "merge", None)  # a second merge would fail
+    assert code_cache.cached_merge(layout, exports) == first  # type: ignore[arg-type]
+
+
+def test_a_damaged_cache_entry_is_not_used(component: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PWASM_CACHE_DIR", str(tmp_path))
+    layout = laid_out(component)
+    exports = exports_of(layout, MARKER)
+    first = code_cache.cached_merge(layout, exports)  # type: ignore[arg-type]
+    (entry,) = tmp_path.glob("code/*.bin")
+    damaged = bytearray(entry.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    for contents in (damaged, entry.read_bytes()[:100], b""):
+        entry.write_bytes(contents)
+        assert code_cache.cached_merge(layout, exports) == first  # type: ignore[arg-type]
+
+
+def test_the_stack_limit_is_raised_in_the_snapshot(component: bytes) -> None:
+    layout = laid_out(component)
+    limited = limit_stack(layout)
+    changed = [
+        (old, new) for old, new in zip(layout.data, limited.data, strict=True) if bytes(old.data) != bytes(new.data)
+    ]
+    ((old, new),) = changed
+    assert (old.address, len(old.data)) == (new.address, len(new.data))
+    assert sum(a != b for a, b in zip(bytes(old.data), bytes(new.data), strict=True)) <= 4
+
+
+def test_a_snapshot_of_another_python_is_refused(small: bytes) -> None:
+    with pytest.raises(LinkError, match="stack limits are in the snapshot 0 times"):
+        limit_stack(laid_out(small))

@@ -1,0 +1,194 @@
+"""What counts as a filter, what its pyproject.toml may say, and which files belong to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pwasm_compiler.errors import ProjectError, PwasmError, UsageError
+from pwasm_compiler.project import Project, load_project, source_files
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with an empty filter.py."""
+    folder = tmp_path / "add-header"
+    folder.mkdir()
+    (folder / "filter.py").write_text("")
+    return folder
+
+
+def configure(folder: Path, text: str) -> Path:
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def write(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("")
+
+
+def names(project: Project) -> list[str]:
+    return [file.relative_to(project.root).as_posix() for file in source_files(project)]
+
+
+def test_a_folder_without_configuration(folder: Path) -> None:
+    assert load_project(folder) == Project(
+        root=folder, entry=folder / "filter.py", name="add-header", output=folder / "main.wasm"
+    )
+
+
+def test_every_key(folder: Path) -> None:
+    configure(
+        folder,
+        """
+        [project]
+        name = "adder"
+        dependencies = ["idna>=3", "pwasm-sdk[envoy]>=0.1", "PWASM_SDK"]
+        [tool.pwasm]
+        include = ["codecs_of_mine", "a.b"]
+        memory = 64
+        output = "out/filter.wasm"
+        build-timeout = 30
+        """,
+    )
+    assert load_project(folder) == Project(
+        root=folder,
+        entry=folder / "filter.py",
+        name="adder",
+        output=folder / "out/filter.wasm",
+        dependencies=("idna>=3",),
+        include=("codecs_of_mine", "a.b"),
+        memory_max_mib=64,
+        build_timeout_seconds=30,
+    )
+
+
+def test_filter_py_stands_for_its_folder(folder: Path) -> None:
+    assert load_project(folder / "filter.py") == load_project(folder)
+
+
+def test_a_single_file_is_alone(folder: Path) -> None:
+    configure(folder, "this is not TOML")
+    write(folder, "other.py", "helper.py")
+    project = load_project(folder / "other.py")
+    assert (project.name, project.output, project.configuration) == ("other", folder / "main.wasm", None)
+    assert names(project) == ["other.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[tool.pwasm]\ninclde = ["a"]',
+            "unknown key 'inclde' in [tool.pwasm] of {file}\nhint: did you mean 'include'?",
+        ),
+        ("[tool.pwasm]\nzzz = 1", "hint: the keys are: include, memory, output, build-timeout"),
+        ("[tool.pwasm]\nmemory = '64'", "Expected an integer from 32 to 1024, got a string, '64'."),
+        ("[tool.pwasm]\nmemory = true", "Expected an integer from 32 to 1024, got a boolean, True."),
+        ("[tool.pwasm]\nmemory = 31", "Expected an integer from 32 to 1024, got an integer, 31."),
+        ("[tool.pwasm]\nmemory = 1025", "Expected an integer from 32 to 1024, got an integer, 1025."),
+        ("[tool.pwasm]\nbuild-timeout = 0", "Expected an integer from 1 to 3600, got an integer, 0."),
+        ("[tool.pwasm]\ninclude = 'a'", "Expected an array of strings, got a string, 'a'."),
+        (
+            "[tool.pwasm]\ninclude = ['a/b']",
+            "Expected names of modules, such as 'package.module', got a string, 'a/b'.",
+        ),
+        ("[tool.pwasm]\noutput = ''", "Expected a string that is not empty, got a string, ''."),
+        ("[tool.pwasm]\noutput = ['x']", "Expected a string that is not empty, got an array."),
+        ("tool.pwasm = 3", "[tool.pwasm] of {file} is not a table"),
+        ("project = 3", "[project] of {file} is not a table"),
+        ("[project]\ndependencies = 'idna'", "Expected an array of strings, got a string, 'idna'."),
+        ("[project]\ndependencies = [1]", "Expected an array of strings, got an integer, 1."),
+        ("[project]\ndependencies = ['-r x']", "'-r x' in [project] dependencies of {file} is not a requirement"),
+        ("[tool.pwasm]\n\nmemory = \n", "{file} is not valid TOML\nInvalid value (at line 3, column 10)."),
+    ],
+)
+def test_a_wrong_configuration_is_named(folder: Path, text: str, message: str) -> None:
+    configure(folder, text)
+    with pytest.raises(ProjectError) as caught:
+        load_project(folder)
+    assert message.format(file=folder / "pyproject.toml") in str(caught.value)
+
+
+def test_a_configuration_that_is_not_text(folder: Path) -> None:
+    (folder / "pyproject.toml").write_bytes(b"[tool]\n\xff")
+    with pytest.raises(ProjectError, match="not UTF-8 at byte 7"):
+        load_project(folder)
+
+
+def test_a_configuration_that_is_a_folder(folder: Path) -> None:
+    (folder / "pyproject.toml").mkdir()
+    with pytest.raises(ProjectError, match=r"cannot read .*pyproject.toml"):
+        load_project(folder)
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "kind", "message"),
+    [
+        ([], "missing", UsageError, "there is no "),
+        (["README.md"], "", ProjectError, "hint: make one with: pwasm new NAME"),
+        (["test_x.py", "plugin.py"], "", ProjectError, "hint: a single file is built with: pwasm build "),
+        (["go.mod", "main.go"], "", ProjectError, "is a Go filter"),
+        (["filter.txt"], "filter.txt", ProjectError, "filter.txt is not a filter"),
+        (["filter.py/x"], "", ProjectError, "is not a filter"),
+    ],
+)
+def test_what_is_not_a_filter(
+    tmp_path: Path, files: list[str], path: str, kind: type[PwasmError], message: str
+) -> None:
+    write(tmp_path, *files)
+    with pytest.raises(kind) as caught:
+        load_project(tmp_path / path)
+    assert message in str(caught.value)
+
+
+def test_source_files_of_a_folder(folder: Path) -> None:
+    write(folder, "helper.py", "pkg/__init__.py", "pkg/data/table.json", "pkg/sub/deep.py", "pkg/build/x.py")
+    write(folder, "test_filter.py", "filter_test.py", "conftest.py", "tests/__init__.py", "pkg/tests/test_a.py")
+    write(folder, ".venv/__init__.py", "venv/__init__.py", "build/__init__.py", "dist/__init__.py", ".hidden.py")
+    write(folder, "__pycache__/__init__.py", "pkg/__pycache__/a.pyc", "pkg/x.pyc", "node_modules/__init__.py")
+    write(folder, "notes/no_package.py", "envoy.yaml", "not-a-module.py", "test/__init__.py")
+    assert names(load_project(folder)) == [
+        "filter.py",
+        "helper.py",
+        "pkg/__init__.py",
+        "pkg/build/x.py",
+        "pkg/data/table.json",
+        "pkg/sub/deep.py",
+    ]
+
+
+def test_links_that_go_round_do_not_hang(folder: Path) -> None:
+    write(folder, "pkg/__init__.py", "pkg/sub/a.py")
+    (folder / "pkg/up").symlink_to(folder / "pkg")
+    (folder / "pkg/sub/top").symlink_to(folder)
+    (folder / "pkg/nowhere").symlink_to(folder / "gone")
+    (folder / "loop.py").symlink_to(folder / "loop.py")
+    found = names(load_project(folder))
+    assert {"filter.py", "pkg/__init__.py", "pkg/sub/a.py"} <= set(found)
+    assert len(found) < 20
+
+
+def test_a_linked_package_belongs_to_the_filter(folder: Path, tmp_path: Path) -> None:
+    write(tmp_path, "shared/__init__.py", "shared/a.txt")
+    (folder / "shared").symlink_to(tmp_path / "shared")
+    assert names(load_project(folder)) == ["filter.py", "shared/__init__.py", "shared/a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("json.py", "json.py would hide the module 'json' of the standard library"),
+        ("email/__init__.py", "email would hide the module 'email' of the standard library"),
+        ("annotationlib.py", "annotationlib.py would hide the module 'annotationlib' of the standard library"),
+        ("pwasm.py", "pwasm.py would hide pwasm's own module 'pwasm'"),
+        ("wit_world.py", "wit_world.py would hide pwasm's own module 'wit_world'"),
+    ],
+)
+def test_a_module_that_hides_another_is_refused(folder: Path, name: str, message: str) -> None:
+    write(folder, name)
+    with pytest.raises(ProjectError, match=message):
+        source_files(load_project(folder))

@@ -1,0 +1,103 @@
+"""What every test may use: golden files with `--bless`, a cache of its own, wheels made on the spot."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bless", action="store_true", help="write the golden files instead of comparing with them")
+    parser.addoption("--no-skips", action="store_true", help="a test that is skipped makes the run fail")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Green by skipping is not green. The one exception is a test that needs a real TinyGo: no package has it."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not session.config.getoption("--no-skips"):
+        return
+    skipped = reporter.stats.get("skipped", [])
+    allowed = [report for report in skipped if "tinygo" in report.keywords]
+    for report in allowed:
+        reporter.write_line(f"NOT RUN: {report.nodeid} needs a real TinyGo")
+    if len(skipped) > len(allowed) and session.exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"{len(skipped) - len(allowed)} skipped, and --no-skips was given")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """`golden(name, text)`: the text is what is in tests/golden/<name>, or becomes it with --bless."""
+
+    def check(name: str, text: str) -> None:
+        file = GOLDEN / name
+        if request.config.getoption("--bless"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        assert file.is_file(), f"{file} is missing; make it with --bless"
+        assert text == file.read_text(encoding="utf-8"), f"differs from {file}; if that is wanted, use --bless"
+
+    return check
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder for this test alone."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PWASM_CACHE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def make_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """`make_wheel(name, requires=…, files=…, tag=…)`: a wheel that pip finds, and pip finds no others."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+
+    def make(
+        name: str,
+        *,
+        version: str = "1.0",
+        requires: Sequence[str] = (),
+        files: Mapping[str, str] | None = None,
+        tag: str = "py3-none-any",
+    ) -> Path:
+        info = f"{name}-{version}.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        contents = {
+            **(files or {f"{name}.py": ""}),
+            f"{info}/METADATA": metadata + "".join(f"Requires-Dist: {requirement}\n" for requirement in requires),
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
+        }
+        contents[f"{info}/RECORD"] = "".join(f"{file},,\n" for file in (*contents, f"{info}/RECORD"))
+        wheel = folder / f"{name}-{version}-{tag}.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for file, text in contents.items():
+                archive.writestr(file, text)
+        return wheel
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """`built(name)`: the main.wasm of tests/projects/<name> (or of a filter's folder), built once a session."""
+    from pwasm_compiler.pipeline import build
+    from pwasm_compiler.project import load_project
+
+    folder = tmp_path_factory.mktemp("built")
+
+    def get(name: str) -> Path:
+        output = folder / f"{Path(name).name}.wasm"
+        if not output.exists():
+            build(load_project(Path(__file__).parent / "projects" / name), output)
+        return output
+
+    return get

@@ -1,0 +1,44 @@
+"""`help(pwasm)` reads like documentation: what, errors, and where in the ABI, for every function."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+import pwasm
+from pwasm import foreign, go, properties
+
+NAMES = [name for name in pwasm.__all__ if inspect.isfunction(getattr(pwasm, name))]
+OWN = {"get_plugin_configuration", "get_vm_configuration"}  # what the SDK has kept: neither hostcall nor error
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_function(name: str) -> None:
+    doc = getattr(pwasm, name).__doc__
+    assert doc
+    assert doc.splitlines()[0].strip(), "the first line says what it does"
+    if name.startswith(("log_", "set_vm_", "set_plugin_", "set_http_context", "set_tcp_")) or name in OWN:
+        return
+    assert "proxy_" in doc, "it names its hostcall"
+    assert "Raises:" in doc or "rrors" in doc
+
+
+@pytest.mark.parametrize("name", pwasm.__all__)
+def test_every_public_thing_is_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(pwasm, name))
+
+
+@pytest.mark.parametrize("module", [foreign, properties, go], ids=lambda module: module.__name__)
+def test_module(module: Any) -> None:
+    assert module.__doc__
+    for name in getattr(module, "__all__", []):
+        if inspect.isfunction(getattr(module, name)):
+            assert getattr(module, name).__doc__
+
+
+def test_the_overview_names_every_topic() -> None:
+    assert pwasm.__doc__
+    for word in ("dispatch_http_call", "get_shared_data", "define_counter_metric", "pwasm.properties", "pwasm.foreign"):
+        assert word in pwasm.__doc__

