@@ -168,7 +168,7 @@ class GrpcStream(Case):
             "grpc",
             "test.Service",
             {"error": "Refuse"}.get(self.word, "Chat"),
-            {"x-meta": "data"},
+            {"x-meta": "cancel" if self.word == "cancel" else "data"},
             on_initial_metadata=self.initial,
             on_message=self.message,
             on_trailing_metadata=self.trailing,
@@ -217,9 +217,16 @@ class GrpcStreamOfThePlugin(Case):
 class GrpcStreamLeft(Case):
     """A gRPC stream of a request that ends is cancelled."""
 
-    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
-        token = pwasm.open_grpc_stream("grpc", "test.Service", "Chat", {"x-meta": "left"}, on_close=self.closed)
-        pwasm.send_grpc_stream_message(token, b"hello")
+    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        pwasm.open_grpc_stream(
+            "grpc",
+            "test.Service",
+            "Chat",
+            {"x-meta": "left"},
+            on_initial_metadata=lambda num_elements: pwasm.resume_http_request(),  # the server has the stream
+            on_close=self.closed,
+        )
+        return Action.PAUSE
 
     def closed(self, status: int) -> None:
         report("GrpcStreamLeft", "must not be called")
