@@ -12,7 +12,7 @@ import pytest
 
 from pwasm import entrypoint
 from pwasm.testing import HostEmulator
-from pwasm_compiler.cli import cli
+from pwasm_compiler.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,7 +53,7 @@ def test_the_example_of_the_api() -> None:
 
 def test_every_command_of_the_table_exists() -> None:
     named = set(re.findall(r"^\| `pwasm (\w+)", README, re.MULTILINE))
-    assert named == set(cli.commands)
+    assert named == set(COMMANDS)
 
 
 def test_every_file_the_readme_names_exists() -> None:

@@ -1,0 +1,73 @@
+"""`pwasm build`"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm_compiler import pipeline
+from pwasm_compiler.console import progress, warn
+from pwasm_compiler.pipeline import Artifact
+from pwasm_compiler.project import Project, load_project
+
+
+@click.command(short_help="Build a filter into main.wasm.")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the module to FILE.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
+def build(path: Path, output: Path | None, as_json: bool) -> None:
+    """Build the filter at PATH into main.wasm.
+
+    PATH is a folder with filter.py, or a single .py file; the default is the current folder. The module is written
+    into that folder, or to the FILE given with -o, and only when it is complete.
+
+    The folder's pyproject.toml is optional:
+
+    \b
+      [project]
+      dependencies = ["idna"]       pure-Python packages that go into the module
+      [tool.pwasm]
+      include = ["package.module"]  modules that are only imported while requests are served
+      memory = 256                  MiB the module may use, 32 to 1024
+      output = "main.wasm"          where the module goes, relative to pyproject.toml
+      build-timeout = 120           seconds
+
+    Dependencies are resolved by pip for the Python in the module, CPython 3.14 without native code, and kept for a
+    day in the cache: $PWASM_CACHE_DIR, or pwasm in the user's cache folder.
+    """
+    artifact = build_project(load_project(path), output)
+    if as_json:
+        click.echo(json.dumps(artifact_as_json(artifact), indent=2))
+    else:
+        click.echo(summary(artifact))
+
+
+def build_project(project: Project, output: Path | None = None) -> Artifact:
+    """Build with progress; what the filter printed and the warnings go to standard error."""
+    artifact = pipeline.build(project, output or project.output, progress=progress)
+    if artifact.prints:
+        click.echo(f"the filter printed while it was built:\n{artifact.prints.rstrip()}", err=True)
+    for warning in artifact.warnings:
+        warn(warning)
+    return artifact
+
+
+def summary(artifact: Artifact) -> str:
+    """One line: file, size, time, callbacks."""
+    exports = ", ".join(name.removeprefix("proxy_") for name in artifact.callbacks)
+    size = f"{artifact.size / 2**20:.1f} MiB"
+    return f"{_relative(artifact.path)}: {size} in {artifact.seconds:.1f} s, exports {exports or 'no callback'}"
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def artifact_as_json(artifact: Artifact) -> dict[str, Any]:
+    """The `Artifact` with its names, for `--json`."""
+    stages = [{"name": name, "seconds": round(seconds, 3)} for name, seconds in artifact.stages]
+    return {**dataclasses.asdict(artifact), "path": str(artifact.path), "stages": stages}

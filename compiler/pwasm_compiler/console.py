@@ -1,0 +1,32 @@
+"""What every command shares of the terminal: colours, progress, the form of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+
+def colour() -> bool | None:
+    """Whether click may colour: `None` lets it look at the terminal."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def progress(text: str) -> None:
+    """A line for somebody who waits; nobody waits for a log file."""
+    if sys.stderr.isatty():
+        click.secho(text, err=True, dim=True, color=colour())
+
+
+def warn(text: str) -> None:
+    """A warning, on standard error."""
+    click.echo(click.style("warning: ", fg="yellow") + text, err=True, color=colour())
+
+
+def print_error(what: str, why: str, hint: str) -> None:
+    """What went wrong, why, and what to do."""
+    text = click.style("error: ", fg="red", bold=True) + "\n".join(part for part in (what, why) if part)
+    if hint:
+        text += "\n\n" + click.style("hint: ", fg="cyan") + hint
+    click.echo(text, err=True, color=colour())
