@@ -35,8 +35,11 @@ def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
     """0 or 1 for what a callback returned.
 
     Envoy discards the data of a body callback that returns anything above 2, so nothing else may leave. PAUSE after
-    a resume in the same callback would hang: the host has resumed before it pauses (see `_guards`, 0.2).
+    a resume in the same callback would hang: the host has resumed before it pauses (see `_guards`, 0.2). After a close
+    it is PAUSE: Envoy crashes when it goes on with the response trailers of a stream that is closed (K7).
     """
+    if stream.closed:
+        return PAUSE
     if action is None:
         return CONTINUE
     if not isinstance(action, int) or isinstance(action, bool) or action not in {CONTINUE, PAUSE}:

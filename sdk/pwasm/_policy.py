@@ -73,7 +73,7 @@ def stream_failed(phase: Phase, stream: Stream, error: BaseException) -> int:
         if current.stream is not stream:  # set_effective_context had selected another one
             current.host.proxy_set_effective_context(stream.id)
         if open_:
-            return CONTINUE
+            return PAUSE if stream.closed else CONTINUE
         stream.skip = True
         return _refuse(stream, phase)
     except BaseException as again:

@@ -14,17 +14,21 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
+from ._abi import MetricType
 from ._state import current
 from .log import log_lines
 
 _MAX_SIZE = 16 * 1024
 """Characters of a record. An exception's message can hold a whole body."""
 
+COUNTER = "pwasm.errors"
+"""Name of the counter of caught exceptions; Envoy shows it as `wasmcustom.pwasm.errors`, the sum over all workers."""
+
 _OWN_MODULES = frozenset({"pwasm._answers", "pwasm._dispatch", "pwasm._state", "pwasm._traits"})
 
 
 def report(level: int, what: str, error: BaseException) -> None:
-    """Log that `what` failed with `error`, with the traceback from the filter's own frame on."""
+    """Log that `what` failed with `error`, with the traceback from the filter's own frame on, and count it."""
     try:
         text = "".join(traceback.format_exception(type(error), error, _from_filter(error.__traceback__)))
         if len(text) > _MAX_SIZE:
@@ -32,6 +36,17 @@ def report(level: int, what: str, error: BaseException) -> None:
         log_lines(level, f"{what}\n{text}")
     except BaseException:
         _report_briefly(level, what, error)
+    try:
+        _count()
+    except BaseException:
+        return
+
+
+def _count() -> None:
+    """Defining a metric again finds it."""
+    status, metric_id = current.host.proxy_define_metric(MetricType.COUNTER, COUNTER)
+    if not status:
+        current.host.proxy_increment_metric(metric_id, 1)
 
 
 def _from_filter(tb: TracebackType | None) -> TracebackType | None:

@@ -380,5 +380,8 @@ def _close(what: str, direction: int) -> None:
     status = current.host.proxy_close_stream(direction)
     if status:
         raise failed(status, "proxy_close_stream", StreamType(direction).name)
-    if stream.http:  # a TCP stream has two connections to close
+    if stream.http and direction in {
+        REQUEST,
+        RESPONSE,
+    }:  # a TCP stream has two connections, an HTTP one none of its own
         stream.closed = True

@@ -294,3 +294,23 @@ def test_nothing_escapes_even_if_the_host_fails(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(HostEmulator, hostcall, broken)
     stream = host.request()
     assert (stream.paused, stream.upstream_called) == ("request", False)
+
+
+@pytest.mark.parametrize("policy", ["fail_closed", "fail_open"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_stream_closed_in_its_response_trailers_does_not_go_on(policy: str, fails: bool) -> None:
+    """Envoy crashes when it goes on with the trailers of a stream that is closed (K7)."""
+
+    class Closes(pwasm.HttpContext):
+        on_error = policy
+
+        def on_http_response_trailers(self, num_trailers: int) -> Action:
+            pwasm.close_http_response()
+            if fails:
+                raise RuntimeError("boom")
+            return Action.CONTINUE
+
+    host = HostEmulator(Closes)
+    stream = host.request(response=UpstreamResponse(trailers=[("x-trailer", "1")]))
+    assert stream.closed
+    assert dict(stream.actions)["proxy_on_response_trailers"] == Action.PAUSE
