@@ -42,7 +42,8 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.cache": {"pwasm_compiler.errors"},
     "pwasm_compiler.code_cache": LINK | {"pwasm_compiler.cache"},
     "pwasm_compiler.later": set(),
-    "pwasm_compiler.project": {"pwasm_compiler.errors"},
+    "pwasm_compiler.gomod": {"pwasm_compiler.errors"},
+    "pwasm_compiler.project": {"pwasm_compiler.errors", "pwasm_compiler.gomod"},
     "pwasm_compiler.dependencies": {"pwasm_compiler.errors", "pwasm_compiler.project", "pwasm_compiler.cache"},
     "pwasm_compiler.stage": {
         "pwasm_compiler.errors",
@@ -62,6 +63,9 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.tools",
         "pwasm_compiler.verify",
     },
+    # Other compilers behind the same `build`; what they share with the pipeline is how a module is written.
+    "pwasm_compiler.backends": BINARY
+    | {"pwasm_compiler.gomod", "pwasm_compiler.pipeline", "pwasm_compiler.project", "pwasm_compiler.verify"},
     "pwasm_compiler.scaffold": {"pwasm_compiler.errors", "pwasm_compiler.cache"},
     "pwasm_compiler.config_file": {"pwasm_compiler.errors", "yaml"},
     "pwasm_compiler.serve": {
@@ -76,6 +80,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.commands": {
         "click",
         "pytest",
+        "pwasm_compiler.backends",
         "pwasm_compiler.console",
         "pwasm_compiler.errors",
         "pwasm_compiler.inspect",

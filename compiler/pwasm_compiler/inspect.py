@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BinaryError, DecodeError, ProjectError
-from .verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callback_types, problems
+from .verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callbacks_of, oldest_envoy, problems
 from .wasm.decode import decode_module
 from .wasm.module import PAGE, Kind, Module
 
@@ -32,7 +32,8 @@ def report(path: Path) -> dict[str, Any]:
         "abi": next((name.removeprefix("proxy_abi_version_") for name in ABI_MARKERS if name in functions), None),
         "accepted": not found,
         "problems": found,
-        "callbacks": sorted(name for name in functions & set(callback_types()) if _is_callback(name)),
+        "oldest_envoy": None if found else oldest_envoy(module),
+        "callbacks": list(callbacks_of(module)),
         "exports": sorted(item.name for item in module.exports),
         "hostcalls": sorted(item.name for item in module.imports if item.module == "env"),
         "wasi": sorted(item.name for item in module.imports if item.module in WASI_MODULES),
@@ -54,11 +55,6 @@ def report(path: Path) -> dict[str, Any]:
 def callbacks(path: Path) -> tuple[str, ...]:
     """Names of the callbacks that the module in `path` exports; the same errors as `report`."""
     return tuple(report(path)["callbacks"])
-
-
-def _is_callback(name: str) -> bool:
-    """Whether an export of the ABI is a callback; the allocator only has the name of one."""
-    return name.startswith("proxy_on_") and name != "proxy_on_memory_allocate"
 
 
 def _decode(path: Path) -> Module:
@@ -115,7 +111,7 @@ def render(found: dict[str, Any]) -> str:
     lines = [
         f"{found['path']}: {_mib(found['size'])}",
         f"  ABI          {found['abi'] or 'not a Proxy-Wasm module'}",
-        f"  Envoy        {'would load it' if found['accepted'] else 'would refuse it'}",
+        f"  Envoy        {_verdict(found)}",
         *(f"               - {problem['message']}{_at(problem['offset'])}" for problem in found["problems"]),
         f"  memory       {_mib(memory['initial_bytes'])} at start, "
         + (f"at most {_mib(maximum)}" if maximum else "no maximum"),
@@ -133,6 +129,10 @@ def render(found: dict[str, Any]) -> str:
         lines += _wrapped("dependencies", found["dependencies"])
         lines += _wrapped("modules", _top_level(found["modules"]))
     return "\n".join(lines)
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    return f"would load it, since version {found['oldest_envoy']}" if found["accepted"] else "would refuse it"
 
 
 def _top_level(modules: list[str]) -> list[str]:
