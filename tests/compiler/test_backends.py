@@ -295,7 +295,12 @@ def test_path_comes_before_the_wheel(monkeypatch: pytest.MonkeyPatch, install: I
     install("go", "1.23.0")
     monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert find(GO, tmp_path) == alone
+    newer = find(GO, tmp_path)
+    assert isinstance(newer, Toolchain)
+    assert (newer.program, newer.passed_over) == (alone.program, f"{first} is 1.23.0, older than 1.24")
+    (tmp_path / "go.mod").write_text("module m\n")
+    reason = choose(load_project(tmp_path, "go")).reason
+    assert reason == f"{newer} builds it ({newer.program}, because {newer.passed_over}): --backend go"
 
 
 # -- how it is called

@@ -68,7 +68,8 @@ def _reason(project: Project, sdk: Sdk, found: Toolchain, unusable: list[Unusabl
         why = f"{GO_MODULE} {sdk.value}, and {_sentence(unusable)}"
     else:
         why = f"{GO_MODULE} {sdk.value}, and where there is a {found.compiler.name} it comes first"
-    return f"{found} builds it: {why}"
+    taken = f" ({found.program}, because {found.passed_over})" if found.passed_over else ""
+    return f"{found} builds it{taken}: {why}"
 
 
 def _needs_tinygo(project: Project, unusable: list[Unusable]) -> ToolError:

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _VERSION = re.compile(r"\b(?:tinygo version |go version (?:devel )?go)(\d+)\.(\d+)((?:\.\d+)?[-\w.]*)")
@@ -53,6 +53,8 @@ class Toolchain:
     compiler: Compiler
     program: Path
     version: str
+    passed_over: str = ""
+    """Why a program that comes before this one was not taken."""
 
     def __str__(self) -> str:
         return f"{self.compiler.name} {self.version}"
@@ -60,7 +62,7 @@ class Toolchain:
 
 @dataclass(frozen=True)
 class Unusable:
-    """No such compiler, and why: each place that was looked at, in words that follow "because"."""
+    """No such compiler, and why: what is wrong at each place that was looked at, in words that follow "because"."""
 
     compiler: Compiler
     why: str
@@ -71,11 +73,11 @@ def find(compiler: Compiler, folder: Path) -> Toolchain | Unusable:
 
     The version is asked for in `folder`: version managers, and Go itself, answer by the folder they are in.
     """
-    refused = []
+    refused: list[str] = []
     for program in _candidates(compiler):
         found = _look_at(compiler, program, folder)
         if isinstance(found, Toolchain):
-            return found
+            return replace(found, passed_over=" and ".join(refused))
         refused.append(found)
     return Unusable(compiler, " and ".join(refused) or f"no {compiler.name} is on PATH")
 
