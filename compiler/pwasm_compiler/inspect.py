@@ -10,6 +10,7 @@ from .errors import BinaryError, DecodeError, ProjectError
 from .verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callbacks_of, oldest_envoy, problems
 from .wasm.decode import decode_module
 from .wasm.module import PAGE, Kind, Module
+from .wasm.reader import Reader
 
 _SIZE_LIMIT = 1 << 30
 
@@ -45,6 +46,7 @@ def report(path: Path) -> dict[str, Any]:
         },
         "functions": len(module.bodies),
         "sections": [{"name": span.name, "size": span.size} for span in module.sections],
+        "producers": _producers(module),
         "sdk": record.get("sdk"),
         "python": record.get("python"),
         "dependencies": list(record.get("dependencies", ())),
@@ -91,6 +93,23 @@ def _record(module: Module) -> dict[str, Any]:
     return {}
 
 
+def _producers(module: Module) -> list[str]:
+    """Languages and tools that the module says it was made with (tool conventions, "producers section"); each once."""
+    found: dict[str, None] = {}
+    for custom in module.customs:
+        if custom.name == "producers":
+            try:
+                reader = Reader(custom.data)
+                for _ in range(reader.count()):
+                    reader.name()  # the field: "language", "processed-by" or "sdk"
+                    for _ in range(reader.count()):
+                        text = f"{reader.name()} {reader.name()}".strip()
+                        found["".join(letter if letter.isprintable() else "?" for letter in text)] = None
+            except DecodeError:
+                continue  # a custom section cannot make a module invalid
+    return list(found)
+
+
 def _is_record(found: object) -> bool:
     """Whether a custom section that calls itself ours has what `report` reads: anybody may have written the file."""
     if not isinstance(found, dict):
@@ -128,6 +147,8 @@ def render(found: dict[str, Any]) -> str:
         lines.append(f"  built by     pwasm-sdk {found['sdk']}, CPython {found['python']}")
         lines += _wrapped("dependencies", found["dependencies"])
         lines += _wrapped("modules", _top_level(found["modules"]))
+    elif found["producers"]:
+        lines.append(f"  built by     {', '.join(found['producers'])}")
     return "\n".join(lines)
 
 

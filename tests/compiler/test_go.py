@@ -78,6 +78,7 @@ def test_the_reference_filter(built: Callable[[str], Path]) -> None:
     assert found["oldest_envoy"] == "1.33"
     assert found["abi"] == "0_2_0"
     assert "proxy_on_response_headers" in found["callbacks"]
+    assert f"Go go{go().version}" in found["producers"]
     assert {"proxy_log", "proxy_add_header_map_value"} <= set(found["hostcalls"])
 
 

@@ -132,6 +132,28 @@ def test_a_folder_and_a_missing_file_say_so(tmp_path: Path) -> None:
         report(tmp_path / "nothing.wasm")
 
 
+PRODUCERS = b"\x02\x08language\x01\x02Go\x061.26.8\x0cprocessed-by\x02\x02Go\x061.26.8\x01\x1b\x00"
+
+
+@pytest.mark.parametrize(
+    ("section", "producers"),
+    [
+        (PRODUCERS, ["Go 1.26.8", "?"]),
+        (b"\x00", []),
+        (b"", []),
+        (PRODUCERS[:21], ["Go 1.26.8"]),
+        (b"\xff\xff\xff\xff\x0f", []),
+        (b"\x01\x01\xff", []),
+    ],
+)
+def test_says_what_it_was_made_with(tmp_path: Path, section: bytes, producers: list[str]) -> None:
+    path = module(tmp_path, GOOD)
+    path.write_bytes(path.read_bytes() + custom_section("producers", section))
+    found = report(path)
+    assert (found["accepted"], found["producers"]) == (True, producers)
+    assert (f"  built by     {', '.join(producers)}" in render(found)) == bool(producers)
+
+
 @pytest.mark.parametrize(
     "record",
     [b"", b"\xff", b"[", b"[" * 10_000, b"5", b"{'modules': 5}", b"{'modules': [5]}", b"{'sdk': 5}", b"{1: 2}"],
