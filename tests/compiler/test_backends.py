@@ -1,7 +1,7 @@
 """Go compilers: which is chosen, how it is called, what becomes of its errors.
 
-The compilers here are recorded stand-ins: programs that write down how they were called and say what the real ones say
-(the texts are those of Go 1.26 and of TinyGo's source). What needs a real compiler is in test_go.py and test_tinygo.py.
+The compilers here are recorded stand-ins: programs that write down how they were called and say what the real ones said
+(TinyGo 0.33.0 and Go 1.26.8, paths shortened). What needs a real compiler is in test_go.py and test_tinygo.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ MODULE = """(module
   (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 0)
   (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) i32.const 0))"""
 MAIN = "package main\n\nfunc main() {}\n\nfunc init() {\n\tproxywasm.SetHttpContext(newContext)\n}\n"
-VERSIONS = {"go": "go version go{} linux/amd64", "tinygo": "tinygo version {} linux/amd64 (using go version go1.23.2)"}
+VERSIONS = {
+    "go": "go version go{} linux/amd64",
+    "tinygo": "tinygo version {} linux/amd64 (using go version go1.23.9 and LLVM version 16.0.6)",
+}
 
 STAND_IN = """\
 #!{python}
@@ -386,10 +389,21 @@ RECORDED = {
     "a Go that TinyGo does not know": (
         "tinygo",
         "requires go version 1.19 through 1.23, got go1.26\n",
-        "use the Go version that is asked for",
+        "TinyGo needs a Go that it knows first on PATH",
     ),
     "an error in the source": ("tinygo", "# example.org/filter\nmain.go:9:1: expected declaration, found oops\n", ""),
-    "an unknown target": ("tinygo", "error: Unknown target: wasip1\n", "use a newer version of the compiler"),
+    "an option of newer versions": (
+        "tinygo",
+        "flag provided but not defined: -buildmode\nUsage of tinygo:\n",
+        "use a newer version of the compiler",
+    ),
+    "an SDK for an older TinyGo": (
+        "tinygo",
+        "# github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal\n"
+        "proxywasm/internal/hostcall_utils_tinygo.go:31:9: cannot use uintptr(size) (value of type uintptr) as int"
+        " value in struct literal\n",
+        "go get github.com/tetratelabs/proxy-wasm-go-sdk@v0.24.0",
+    ),
     "no network": (
         "go",
         'main.go:5:2: example.org/x@v1.0.0: Get "https://example.org/x.zip": dial tcp: lookup x: no such host\n',

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pwasm.testing import HostEmulator
+from pwasm.testing.wasm import WasmPlugin
 from pwasm_compiler.backends import build
 from pwasm_compiler.backends.choose import MIGRATION
 from pwasm_compiler.backends.go import GO
@@ -24,38 +25,7 @@ from pwasm_compiler.serve import is_stale
 pytestmark = pytest.mark.wasm
 
 GO_REFERENCE = Path(__file__).parents[2] / "filters" / "go_reference"
-TUTORIAL = f"""\
-package main
-
-import (
-	"{TETRATELABS_PATH}/proxywasm"
-	"{TETRATELABS_PATH}/proxywasm/types"
-)
-
-func main() {{
-	proxywasm.SetVMContext(&vmContext{{}})
-}}
-
-type vmContext struct {{
-	types.DefaultVMContext
-}}
-
-func (*vmContext) NewPluginContext(contextID uint32) types.PluginContext {{
-	return &pluginContext{{}}
-}}
-
-type pluginContext struct {{
-	types.DefaultPluginContext
-}}
-
-func (*pluginContext) NewHttpContext(contextID uint32) types.HttpContext {{
-	return &httpContext{{}}
-}}
-
-type httpContext struct {{
-	types.DefaultHttpContext
-}}
-"""
+TUTORIAL = Path(__file__).parents[1] / "projects" / "go_tutorial"
 
 
 @pytest.fixture
@@ -185,22 +155,22 @@ def test_the_tutorials_filter_is_migrated_as_the_error_says(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Steps 1 and 2; step 3, `go mod tidy`, has been done in the reference filter's go.mod and go.sum."""
-    go_mod = (folder / "go.mod").read_text()
-    (folder / "main.go").write_text(TUTORIAL)
-    (folder / "go.mod").write_text(re.sub(rf"{OFFICIAL_PATH} \S+", f"{TETRATELABS_PATH} v0.17.0", go_mod))
     path = os.environ["PATH"]
     monkeypatch.setenv("PATH", str(tmp_path))  # no TinyGo there, if this machine has one
     with pytest.raises(ToolError) as caught:
-        build(load_project(folder), folder / "main.wasm")
+        build(load_project(TUTORIAL), folder / "main.wasm")
     assert caught.value.hint == MIGRATION
     assert MIGRATION.endswith("3. go mod tidy")
     monkeypatch.setenv("PATH", path)
 
-    (folder / "go.mod").write_text(go_mod)
+    shutil.copy(TUTORIAL / "main.go", folder)
     edit(folder / "main.go", TETRATELABS_PATH, OFFICIAL_PATH)
     half_done = build(load_project(folder, "go"), folder / "main.wasm")
     assert half_done.warnings == (
         "main.go registers its contexts in main(), which Envoy never calls: move that into init()",
     )
     edit(folder / "main.go", "func main() {\n", "func main() {}\n\nfunc init() {\n")
-    assert build(load_project(folder, "go"), folder / "main.wasm").warnings == ()
+    artifact = build(load_project(folder, "go"), folder / "main.wasm")
+    assert artifact.warnings == ()
+    host = HostEmulator(plugin=lambda host: WasmPlugin(artifact.path, host))  # type: ignore[arg-type,return-value]
+    assert host.request("GET", "/one").headers["x-wasm-custom"] == "FOO"

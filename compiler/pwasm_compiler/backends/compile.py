@@ -35,7 +35,15 @@ _HINTS = (
         f"bring {GO_MODULE} and go.sum up to date: go mod tidy",
     ),
     (
-        r"requires go ?>=? ?\d|requires go version \d|note: module requires Go",
+        r"requires go version \d",  # TinyGo's word
+        "TinyGo needs a Go that it knows first on PATH; or use a newer TinyGo",
+    ),
+    (
+        r"hostcall_utils_tinygo\.go:\d+:\d+: cannot use uintptr",
+        "this version of the SDK is for an older TinyGo: go get github.com/tetratelabs/proxy-wasm-go-sdk@v0.24.0",
+    ),
+    (
+        r"requires go ?>=? ?\d|note: module requires Go",
         f"use the Go version that is asked for; GOTOOLCHAIN=auto lets go download the one that {GO_MODULE} names",
     ),
     (
@@ -47,7 +55,10 @@ _HINTS = (
         r"|no Go files|build constraints exclude all",
         "a filter is one `package main` with an empty main(); it registers its contexts in init()",
     ),
-    (r"invalid go version '|unsupported buildmode|Unknown target|unknown flag", "use a newer version of the compiler"),
+    (
+        r"invalid go version '|-buildmode=c-shared not supported|flag provided but not defined",
+        "use a newer version of the compiler",
+    ),
 )
 # As gofmt writes it: on one line, or up to the first line that begins with a brace.
 _MAIN = re.compile(r"^func\s+main\(\s*\)\s*\{(.*\}[ \t]*(?://.*)?$|.*\n(?:(?!\}).*\n)*)", re.MULTILINE)
