@@ -36,9 +36,9 @@ RULES: dict[str, set[str]] = {
     # The worlds build the filter under test, and read their test's markers.
     "pwasm.testing.filters": ANY_SDK
     | {
+        "pwasm_compiler.backends",
         "pwasm_compiler.cache",
         "pwasm_compiler.inspect",
-        "pwasm_compiler.pipeline",
         "pwasm_compiler.project",
         "pwasm_shim",
     },

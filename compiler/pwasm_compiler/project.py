@@ -30,6 +30,7 @@ from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
 
 ENTRY = "filter.py"
+GO_SOURCE = "main.go"
 # Language → the file that says that a folder is a filter in it.
 ENTRIES = {"python": ENTRY, "go": GO_MODULE}
 # What can build a filter → the language it builds.
@@ -167,7 +168,9 @@ def _entry_of_folder(folder: Path, backend: str | None) -> Path:
     if backend is not None:
         entry = found.get(BACKENDS[backend])
         if entry is None:
-            raise ProjectError(f"{folder} has no {ENTRIES[BACKENDS[backend]]}", why=f"The backend {backend} needs one.")
+            wanted = ENTRIES[BACKENDS[backend]]
+            hint = _what_to_do_in(folder) if wanted == GO_MODULE and (folder / GO_SOURCE).is_file() else ""
+            raise ProjectError(f"{folder} has no {wanted}", why=f"The backend {backend} needs one.", hint=hint)
         return entry
     if len(found) > 1:
         raise ProjectError(
@@ -182,7 +185,7 @@ def _entry_of_folder(folder: Path, backend: str | None) -> Path:
 
 def _what_to_do_in(folder: Path) -> str:
     """The way out for somebody who takes `folder` for a filter."""
-    if (folder / "main.go").is_file():
+    if (folder / GO_SOURCE).is_file():
         return f"a Go filter has a {GO_MODULE}: go mod init {folder.name}, then go mod tidy"
     candidates = sorted(file.name for file in folder.glob("*.py") if not _is_test(file.name))
     if candidates:

@@ -131,7 +131,7 @@ def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRe
 
 def is_stale(project: Project) -> bool:
     """Whether the module is missing, older than a source file or the pyproject.toml, or perhaps another backend's."""
-    if project.backend is not None:
+    if project.language == "go" and project.backend is not None:
         return True  # which compiler made it is not known
     try:
         built = project.output.stat().st_mtime_ns

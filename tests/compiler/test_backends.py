@@ -362,6 +362,12 @@ def test_what_a_build_says(install: Install, folder: Path, module: bytes) -> Non
     assert sorted(file.name for file in folder.iterdir()) == ["go.mod", "main.go", "main.wasm"]
 
 
+def test_what_a_compiler_says_beside_is_a_warning(install: Install, folder: Path) -> None:
+    install("tinygo", "0.34.0", error="go: downloading example.org/x v1.0.0\nbeware of this\nand that\n")
+    artifact = build(load_project(folder), folder / "main.wasm")
+    assert artifact.warnings == ("tinygo 0.34.0 says: beware of this\nand that",)
+
+
 @pytest.mark.parametrize(
     ("source", "warns"),
     [

@@ -138,7 +138,7 @@ def test_a_configuration_that_is_a_folder(folder: Path) -> None:
             "hint: move one of them into another folder, or say which is meant",
         ),
         (["main.go"], "", ProjectError, "hint: a Go filter has a go.mod: go mod init "),
-        (["main.go"], "main.go", ProjectError, "has no go.mod"),
+        (["main.go"], "main.go", ProjectError, "needs one.\nhint: a Go filter has a go.mod: go mod init "),
         (["filter.txt"], "filter.txt", ProjectError, "filter.txt is not a filter"),
         (["filter.py/x"], "", ProjectError, "is not a filter"),
     ],

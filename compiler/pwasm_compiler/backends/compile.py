@@ -80,7 +80,7 @@ def compile_go(
     warnings = _check_sources(project, toolchain)
     start = time.perf_counter()
     progress(f"compile with {toolchain}")
-    data = _compiled(project, toolchain)
+    data, said = _compiled(project, toolchain)
     compiled = time.perf_counter()
     progress("verify")
     module = decode_module(memoryview(data))
@@ -97,7 +97,7 @@ def compile_go(
         stages=(("compile", compiled - start), ("verify", end - compiled)),
         callbacks=callbacks_of(module),
         hostcalls=_hostcalls(module),
-        warnings=warnings,
+        warnings=(*warnings, *([f"{toolchain} says: {said}"] if said else [])),
         prints="",
         backend=toolchain.compiler.name,
         toolchain=str(toolchain),
@@ -106,9 +106,8 @@ def compile_go(
 
 def _check_sources(project: Project, toolchain: Toolchain) -> tuple[str, ...]:
     """What is seen without compiling. Tests and hidden files are no part of a Go package."""
-    sources = [
-        file for file in sorted(project.root.glob("*.go")) if not file.name.endswith("_test.go") and file.name[0] != "."
-    ]
+    files = (file for file in sorted(project.root.glob("*.go")) if file.is_file())
+    sources = [file for file in files if not file.name.endswith("_test.go") and file.name[0] not in "._"]
     if not sources:
         raise ProjectError(
             f"{project.root} has no main.go",
@@ -129,7 +128,8 @@ def _registers_in_main(source: str) -> bool:
     return body is not None and _REGISTRATION.search(body[1]) is not None
 
 
-def _compiled(project: Project, toolchain: Toolchain) -> bytes:
+def _compiled(project: Project, toolchain: Toolchain) -> tuple[bytes, str]:
+    """The module, and what the compiler said while it made it."""
     with TemporaryDirectory(prefix="pwasm-") as scratch:
         result = Path(scratch) / "main.wasm"
         command = toolchain.compiler.command(toolchain.program, result)
@@ -149,21 +149,25 @@ def _compiled(project: Project, toolchain: Toolchain) -> bytes:
             raise BuildError(f"{toolchain} took longer than {TIMEOUT_SECONDS} s") from error
         except OSError as error:
             raise ToolError(f"cannot run {toolchain.program}", why=f"{error.strerror}.") from error
-        said = (done.stderr.strip() + "\n" + done.stdout.strip()).strip()
+        said = _without_downloads(f"{done.stderr}\n{done.stdout}")
         if done.returncode != 0:
             raise _refused(project, toolchain, said or f"It ended with exit code {done.returncode} and said nothing.")
         try:
-            return result.read_bytes()
+            return result.read_bytes(), said
         except FileNotFoundError as error:
             raise BuildError(f"{toolchain} wrote no module", why=said) from error
 
 
 def _refused(project: Project, toolchain: Toolchain, said: str) -> BuildError:
-    lines = [line for line in said.splitlines() if not line.startswith("go: downloading ")]
+    lines = said.splitlines()
     if len(lines) > _LAST_LINES:
         lines = [f"({len(lines) - _LAST_LINES} lines left out)", *lines[-_LAST_LINES:]]
     hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said)), "")
     return BuildError(f"{toolchain} cannot build {project.root}", why="\n".join(lines), hint=hint)
+
+
+def _without_downloads(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.startswith("go: downloading ")).strip()
 
 
 def _hostcalls(module: Module) -> tuple[str, ...]:

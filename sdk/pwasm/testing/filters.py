@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pwasm_compiler.project import Project
 
 ENTRY = "filter.py"
+GO_MODULE = "go.mod"
 _HTTP = ("proxy_on_http_", "proxy_on_request_", "proxy_on_response_")
 _TCP = ("proxy_on_new_connection", "proxy_on_downstream_", "proxy_on_upstream_")
 
@@ -27,7 +28,7 @@ def find_filter(named: str | Path, test: Path, top: Path) -> Path:
     """The folder, .py or .wasm file that a test means.
 
     Args:
-        named: what the marker says, relative to the test's folder; "" for the nearest filter.py.
+        named: what the marker says, relative to the test's folder; "" for the nearest filter.py or go.mod.
         test: the test's file.
         top: where to stop looking upwards.
 
@@ -40,11 +41,13 @@ def find_filter(named: str | Path, test: Path, top: Path) -> Path:
             raise FileNotFoundError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
         return found.parent if found.name == ENTRY else found
     for folder in (test.parent, *test.parent.parents):
-        if (folder / ENTRY).is_file():
+        if (folder / ENTRY).is_file() or (folder / GO_MODULE).is_file():
             return folder
         if folder == top:
             break
-    raise FileNotFoundError(f"no {ENTRY} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)")
+    raise FileNotFoundError(
+        f"no {ENTRY} or {GO_MODULE} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)"
+    )
 
 
 def import_filter(path: Path) -> Registration:
@@ -124,8 +127,8 @@ def built_module(path: Path) -> Path:
 
 @functools.cache
 def _built(path: Path, digest: str) -> Path:
+    from pwasm_compiler.backends import build
     from pwasm_compiler.cache import cache_dir
-    from pwasm_compiler.pipeline import build
     from pwasm_compiler.project import load_project
 
     module = cache_dir() / "tested" / f"{digest}.wasm"
