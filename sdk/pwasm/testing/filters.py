@@ -24,6 +24,10 @@ _HTTP = ("proxy_on_http_", "proxy_on_request_", "proxy_on_response_")
 _TCP = ("proxy_on_new_connection", "proxy_on_downstream_", "proxy_on_upstream_")
 
 
+class SetupError(Exception):
+    """What a test says about its filter cannot be."""
+
+
 def find_filter(named: str | Path, test: Path, top: Path) -> Path:
     """The folder, .py or .wasm file that a test means.
 
@@ -33,21 +37,19 @@ def find_filter(named: str | Path, test: Path, top: Path) -> Path:
         top: where to stop looking upwards.
 
     Raises:
-        FileNotFoundError: there is none.
+        SetupError: there is none.
     """
     if named:
         found = (test.parent / named).resolve()
         if not found.exists():
-            raise FileNotFoundError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
+            raise SetupError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
         return found.parent if found.name == ENTRY else found
     for folder in (test.parent, *test.parent.parents):
         if (folder / ENTRY).is_file() or (folder / GO_MODULE).is_file():
             return folder
         if folder == top:
             break
-    raise FileNotFoundError(
-        f"no {ENTRY} or {GO_MODULE} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)"
-    )
+    raise SetupError(f"no {ENTRY} or {GO_MODULE} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)")
 
 
 def import_filter(path: Path) -> Registration:
@@ -123,6 +125,17 @@ def built_module(path: Path) -> Path:
     if path.suffix == ".wasm":
         return path
     return _built(path, _digest_of(path))
+
+
+def compiled_module(module: Path) -> None:
+    """Let wasmtime compile a module now, so that a test finds it done.
+
+    Raises:
+        WasmLoadError: it is none.
+    """
+    from .wasm import _compiled
+
+    _compiled(module)
 
 
 @functools.cache

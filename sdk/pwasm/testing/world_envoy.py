@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from pwasm._abi import LogLevel
 
-from .envoy import Envoy, EnvoyError, EnvoyExitedError
+from . import envoy_report
+from .envoy import Envoy, EnvoyExitedError
 from .envoy_config import HttpListener, Kind, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from .envoy_log import LogRecord
 from .filters import built_module, kind_of_module
@@ -32,13 +33,12 @@ _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critica
 _MARK = re.compile(r'admin path "/reset_counters" mutates state')
 _ARGUMENTS = ("--file-flush-interval-msec", "10", "--drain-time-s", "0")
 _METRICS = "wasmcustom."
-_NO_LOAD = "Unable to create Wasm"
 
 
 class EnvoyStage:
     """An Envoy with its servers, for one set-up after another that differ in what the servers answer only."""
 
-    def __init__(self, setup: Setup, path: Path) -> None:
+    def __init__(self, setup: Setup, path: Path, executable: str | None = None) -> None:
         module = built_module(path)
         self.kind = kind_of_module(module)
         self.plugins = setup.all_plugins(self.kind)
@@ -48,6 +48,7 @@ class EnvoyStage:
         self.refused: EnvoyExitedError | None = None
         self.envoy = Envoy(
             self._config(setup, module),
+            executable=executable,
             concurrency=setup.workers,
             wasm_log_level="trace",
             arguments=_ARGUMENTS,
@@ -105,13 +106,25 @@ class EnvoyStage:
         for server in self.servers.values():
             server.close()
 
+    @property
+    def dead(self) -> bool:
+        """Whether Envoy has ended."""
+        return self.refused is not None or self.envoy.wait(0) is not None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether Envoy's own watchdog has seen a worker that did not come back for a second."""
+        return self.dead or any(
+            value for name, value in self.envoy.stats().items() if name.endswith("watchdog_mega_miss")
+        )
+
     def log(self) -> list[LogRecord]:
         """Envoy's log including all that was logged before this call.
 
         Envoy's answer to a request that is none of its business comes with a log line, and the log is in order. The
         second makes the parser give the first away.
         """
-        if self.refused is None and self.envoy.wait(0) is None:
+        if not self.dead:
             for _ in range(2):
                 self.envoy._get("/reset_counters")  # a GET, so it is refused
             self._marks += 2
@@ -218,7 +231,15 @@ class EnvoyWorld(World):
         return self._stage.metrics().get(_METRICS + name, 0) - self._metrics_before.get(_METRICS + name, 0)
 
     def account(self) -> list[tuple[str, str]]:
-        return []
+        log = self._stage.log()
+        sections = [
+            ("what the filter saw", envoy_report.crossings(log[self._log_before :])),
+            ("last lines of Envoy's log", envoy_report.last_lines(log)),
+        ]
+        if not self._stage.dead:
+            sections.append(("statistics", envoy_report.statistics(self.envoy.stats())))
+            sections.append(("configuration", envoy_report.configuration(self.envoy.config_dump())))
+        return sections
 
     def close(self) -> None:
         for client in self._clients:
@@ -298,6 +319,3 @@ def _enable_trailers(config: dict[str, Any]) -> None:
                 entry["typed_config"]["http_protocol_options"] = {"enable_trailers": True}
     for cluster in config["static_resources"]["clusters"]:
         cluster["http_protocol_options"] = {"enable_trailers": True}
-
-
-__all__ = ["EnvoyError", "EnvoyStage", "EnvoyWorld"]

@@ -66,7 +66,7 @@ class HostWorld(World):
         """One worker: a VM with all plugins."""
         setup, (first, *others) = self.setup, self.setup.all_plugins(kind)
         host = TracedHost(
-            set(self._doubles),
+            known=set(self._doubles),
             vm_configuration=payload(setup.vm_configuration),
             plugin_configuration=payload(first.configuration),
             root_id=first.root_id,
