@@ -12,6 +12,7 @@ Loaded in every pytest run where pwasm is installed, so it imports nothing of pw
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         help="how long a test of a filter may take (default: 60; 0: ever)",
     )
+    group.addoption("--pwasm-module", metavar="FILE", help="the filter that suites (*.suite.yaml) are run against")
     parser.addini("pwasm_tier", "default of --pwasm-tier", default="python")
     parser.addini("pwasm_timeout", "default of --pwasm-timeout", default="60")
 
@@ -79,6 +81,31 @@ def _seconds(config: pytest.Config) -> float:
     if not 0 <= seconds < 1e6:
         raise pytest.UsageError("--pwasm-timeout: give a number of seconds, or 0 for no limit")
     return seconds
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Suites: *.suite.yaml, and any YAML file that the command line names."""
+    named = parent.session.isinitpath(file_path) and file_path.suffix in {".yaml", ".yml"}
+    if not named and not file_path.name.endswith((".suite.yaml", ".suite.yml")):
+        return None
+    from pwasm.testing.fixtures import Stages
+    from pwasm.testing.suite_pytest import SuiteFile
+
+    config = parent.config
+    file = SuiteFile.from_parent(parent, path=file_path)
+    file.tiers = _tiers(config)
+    file.stages = Stages(config.getoption("pwasm_envoy"))
+    file.options = {
+        "module": config.getoption("pwasm_module"),
+        "require": config.getoption("pwasm_require"),
+        "seconds": _seconds(config),
+        "keep": _keep,
+    }
+    return file
+
+
+def _keep(item: pytest.Item, bench: Bench) -> None:
+    item.stash.setdefault(_BENCHES, []).append(bench)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -131,7 +158,7 @@ def _bench(request: pytest.FixtureRequest, tier: str, stages: Stages | None = No
 
     config = request.config
     bench = Bench(request.node, tier, stages, require=config.getoption("pwasm_require"), seconds=_seconds(config))
-    request.node.stash.setdefault(_BENCHES, []).append(bench)
+    _keep(request.node, bench)
     return bench
 
 

@@ -13,6 +13,7 @@ from .trace import ACTIONS, STATUSES, short
 _SHOWN_CALLS = 400
 _SHOWN_LINES = 40
 _CROSSING = re.compile(r"\[(?P<way>host->vm|host<-vm|vm->host|vm<-host)\] (?P<call>.*)", re.DOTALL)
+_THREAD = re.compile(r"\[[^\]]*\]\[(\d+)\]")
 _RETURN = re.compile(r"(?P<name>\S+) return: (?P<value>.*)")
 _NOISE = re.compile(r"^(malloc|proxy_on_memory_allocate|_initialize|_start|wasi_)")
 _STATS = ("wasm", "listener.", "http.", "cluster.", "server.watchdog", "workers.watchdog", "main_thread.watchdog")
@@ -32,6 +33,21 @@ def crossings(records: Iterable[LogRecord]) -> str:
             lines.append(f"Envoy: {record.message}")
     lines += [f"{call} did not return" for call in open_calls]
     return "\n".join(lines[-_SHOWN_CALLS:])
+
+
+def logged(records: Iterable[LogRecord]) -> list[tuple[str, LogRecord]]:
+    """What filters logged, each with the callback that was running in its thread."""
+    found: list[tuple[str, LogRecord]] = []
+    running: dict[str, str] = {}
+    for record in records:
+        match = _CROSSING.match(record.message) if record.component == "wasm" else None
+        thread = _THREAD.match(record.raw)
+        number = thread[1] if thread else ""
+        if record.from_filter:
+            found.append((running.get(number, ""), record))
+        elif match is not None and match["way"] == "host->vm" and not _NOISE.match(match["call"]):
+            running[number] = match["call"].partition("(")[0]
+    return found
 
 
 def _crossing(way: str, call: str, lines: list[str], open_calls: list[str]) -> None:
@@ -55,10 +71,10 @@ def _crossing(way: str, call: str, lines: list[str], open_calls: list[str]) -> N
 
 
 def last_lines(records: Sequence[LogRecord]) -> str:
-    """The end of Envoy's own log, with the stack of a crash; without what `crossings` shows."""
-    own = [record for record in records if not _CROSSING.match(record.message)]
-    lines = [line for record in own for line in record.raw.splitlines()]
-    return "\n".join(lines[-_SHOWN_LINES:])
+    """The end of Envoy's own log from level warning on, with the stack of a crash; not what `crossings` shows."""
+    own = [record for record in records if not record.from_filter and (record.at_least("warning") or not record.level)]
+    lines = dict.fromkeys(short(line.partition("] ")[2] or line) for record in own for line in record.raw.splitlines())
+    return "\n".join(list(lines)[-_SHOWN_LINES:])
 
 
 def statistics(stats: Mapping[str, int]) -> str:

@@ -32,6 +32,7 @@ _UPSTREAM, _TCP_UPSTREAM = "upstream", "tcp_upstream"
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critical": 5}
 _MARK = re.compile(r'admin path "/reset_counters" mutates state')
 _ARGUMENTS = ("--file-flush-interval-msec", "10", "--drain-time-s", "0")
+_START = ("proxy_on_vm_start", "proxy_on_configure")
 _METRICS = "wasmcustom."
 
 
@@ -148,6 +149,8 @@ class EnvoyWorld(World):
         doubles = {_UPSTREAM: self.upstream, _TCP_UPSTREAM: self.upstream, **self.clusters}
         for name, server in stage.servers.items():
             server.give(doubles[name])
+        self._told = False
+        """Whether the test knows that Envoy has died."""
         self._clients: list[socket.socket] = []
         self._names = {plugin.name: f"plugin{number}" for number, plugin in enumerate(stage.plugins)}
         self.started = stage.refused is None
@@ -201,8 +204,9 @@ class EnvoyWorld(World):
         for server in self._stage.servers.values():
             if server.errors:
                 raise server.errors.pop(0)
-        if self.started:
-            self.envoy.check_alive()
+        if self.started and self._stage.dead and not self._told:
+            self._told = True
+            raise EnvoyExitedError(self.envoy.wait(0) or 0, self._stage.log())
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -226,6 +230,12 @@ class EnvoyWorld(World):
     def records(self) -> list[tuple[LogLevel, str]]:
         log = self._stage.log()[self._log_before :]
         return [(LogLevel(_LEVELS[record.level]), record.text) for record in log if record.from_filter]
+
+    def records_by_callback(self) -> list[tuple[str, LogLevel, str]]:
+        log = self._stage.log()
+        start = [found for found in envoy_report.logged(log) if found[0] in _START]
+        own = [found for found in envoy_report.logged(log[self._log_before :]) if found[0] not in _START]
+        return [(callback, LogLevel(_LEVELS[record.level]), record.text) for callback, record in (*start, *own)]
 
     def metric(self, name: str) -> int:
         return self._stage.metrics().get(_METRICS + name, 0) - self._metrics_before.get(_METRICS + name, 0)

@@ -67,6 +67,7 @@ class HostWorld(World):
         setup, (first, *others) = self.setup, self.setup.all_plugins(kind)
         host = TracedHost(
             known=set(self._doubles),
+            now=setup.time,
             vm_configuration=payload(setup.vm_configuration),
             plugin_configuration=payload(first.configuration),
             root_id=first.root_id,
@@ -229,6 +230,9 @@ class HostWorld(World):
     def records(self) -> list[tuple[LogLevel, str]]:
         return [record for host in self.hosts for record in host.logs]
 
+    def records_by_callback(self) -> list[tuple[str, LogLevel, str]]:
+        return [record for host in self.hosts for record in host.logged]
+
     def metric(self, name: str) -> int:
         numbers = self.host.process.numbers
         return next((value for (_, defined), value in numbers.items() if defined == name), 0)
@@ -252,7 +256,8 @@ class _HostPending(Pending):
             pass
         headers = Headers([pair for pair in stream.headers.raw if not pair[0].startswith(b":")])
         complete = stream.ended and not stream.closed
-        return Response(headers, stream.body, stream.trailers or Headers(), stream.status, complete)
+        details = stream.local_response.details if stream.local_response else ""
+        return Response(headers, stream.body, stream.trailers or Headers(), stream.status, complete, details)
 
 
 class _HostConnection(Connection):
