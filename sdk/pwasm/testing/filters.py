@@ -45,11 +45,21 @@ def find_filter(named: str | Path, test: Path, top: Path) -> Path:
             raise SetupError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
         return found.parent if found.name == ENTRY else found
     for folder in (test.parent, *test.parent.parents):
-        if (folder / ENTRY).is_file() or (folder / GO_MODULE).is_file():
+        if is_filter(folder):
             return folder
         if folder == top:
             break
     raise SetupError(f"no {ENTRY} or {GO_MODULE} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)")
+
+
+def is_filter(folder: Path) -> bool:
+    """Whether a folder is a filter, in Python or in Go."""
+    return any((folder / name).is_file() for name in (ENTRY, GO_MODULE))
+
+
+def is_python(path: Path) -> bool:
+    """Whether a filter (a folder, .py or .wasm file) can be imported."""
+    return path.suffix == ".py" or (path / ENTRY).is_file()
 
 
 def import_filter(path: Path) -> Registration:

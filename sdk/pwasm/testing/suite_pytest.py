@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from .filters import SetupError, find_filter, is_filter, is_python
 from .fixtures import Bench, Stages
 from .suite import Suite, SuiteError, Test, load_suite
 from .suite_run import answer_of_test, no_pattern, run_test
@@ -37,21 +38,28 @@ class SuiteFile(pytest.File):
                 yield item
 
     def _filter(self, suite: Suite) -> str:
-        """What the suite is about: --pwasm-module, else its own wasm_path, else the nearest filter.py or main.wasm."""
+        """What the suite is about: --pwasm-module, else its own wasm_path, else the filter or main.wasm beside it."""
         given = self.options["module"]
         if given:
             return str(Path(self.config.invocation_params.dir, given))
         if suite.wasm_path is not None:
             return str(suite.wasm_path)
-        has_filter = any((folder / "filter.py").is_file() for folder in (self.path.parent,))
         beside = self.path.parent / _MODULE
-        return str(beside) if beside.is_file() and not has_filter else ""
+        return str(beside) if beside.is_file() and not is_filter(self.path.parent) else ""
 
     def _tiers(self, suite: Suite, test: Test, named: str) -> list[str]:
-        tiers = [tier for tier in self.tiers if tier != "python" or not named.endswith(".wasm")]
+        tiers = list(self.tiers)
+        if not self._is_python(named):
+            tiers = [tier for tier in tiers if tier != "python"] or ["wasm"]
         if suite.time_seconds is not None or test.own_host_only:
             tiers = [tier for tier in tiers if tier != "envoy"]  # its clock and its properties are its own
         return tiers
+
+    def _is_python(self, named: str) -> bool:
+        try:
+            return is_python(find_filter(named, self.path, self.config.rootpath))
+        except SetupError:
+            return True  # there is none, which the test is to say
 
     def teardown(self) -> None:
         """The last test of the file is over."""
