@@ -1,7 +1,7 @@
 """The reference filter in Go and its Python twin, compiled, under wasmtime: the same answers, also to an error.
 
-What can be seen from outside stands in the suite that both share (tests/envoy/test_twins.py runs it in each tier); here a
-host refuses to add the header, which no Envoy does.
+What can be seen from outside stands in the suite that both share (tests/envoy/test_twins.py runs it in each tier); here
+a host refuses to add the header, which no Envoy does.
 """
 
 from __future__ import annotations
