@@ -89,7 +89,7 @@ def make_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """`built(name)`: the main.wasm of tests/projects/<name> (or of a filter's folder), built once a session."""
-    from pwasm_compiler.pipeline import build
+    from pwasm_compiler.backends import build
     from pwasm_compiler.project import load_project
 
     folder = tmp_path_factory.mktemp("built")

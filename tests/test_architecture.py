@@ -33,7 +33,19 @@ RULES: dict[str, set[str]] = {
     "pwasm._guest": ANY_SDK | {"_pwasm_shim"},
     "pwasm.testing": ANY_SDK,
     "pwasm.testing.wasm": ANY_SDK | {"wasmtime"},
-    "pwasm.pytest_plugin": ANY_SDK | HOST_SIDE | {"pytest", "pwasm_compiler.pipeline"},
+    # The worlds build the filter under test, and read their test's markers.
+    "pwasm.testing.filters": ANY_SDK
+    | {
+        "pwasm_compiler.backends",
+        "pwasm_compiler.cache",
+        "pwasm_compiler.inspect",
+        "pwasm_compiler.project",
+        "pwasm_shim",
+    },
+    "pwasm.testing.suite": ANY_SDK | {"yaml"},
+    "pwasm.testing.suite_pytest": ANY_SDK | {"pytest"},
+    "pwasm.testing.fixtures": ANY_SDK | {"pytest", "pwasm_compiler.errors"},
+    "pwasm.pytest_plugin": ANY_SDK | HOST_SIDE | {"pytest"},
     # The compiler: binary formats know nothing of files, processes or the command line.
     "pwasm_compiler.errors": set(),
     "pwasm_compiler.wasm": {"pwasm_compiler.errors"},
@@ -42,7 +54,8 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.cache": {"pwasm_compiler.errors"},
     "pwasm_compiler.code_cache": LINK | {"pwasm_compiler.cache"},
     "pwasm_compiler.later": set(),
-    "pwasm_compiler.project": {"pwasm_compiler.errors"},
+    "pwasm_compiler.gomod": {"pwasm_compiler.errors"},
+    "pwasm_compiler.project": {"pwasm_compiler.errors", "pwasm_compiler.gomod"},
     "pwasm_compiler.dependencies": {"pwasm_compiler.errors", "pwasm_compiler.project", "pwasm_compiler.cache"},
     "pwasm_compiler.stage": {
         "pwasm_compiler.errors",
@@ -62,6 +75,9 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.tools",
         "pwasm_compiler.verify",
     },
+    # Other compilers behind the same `build`; what they share with the pipeline is how a module is written.
+    "pwasm_compiler.backends": BINARY
+    | {"pwasm_compiler.gomod", "pwasm_compiler.pipeline", "pwasm_compiler.project", "pwasm_compiler.verify"},
     "pwasm_compiler.scaffold": {"pwasm_compiler.errors", "pwasm_compiler.cache"},
     "pwasm_compiler.config_file": {"pwasm_compiler.errors", "yaml"},
     "pwasm_compiler.serve": {
@@ -76,6 +92,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.commands": {
         "click",
         "pytest",
+        "pwasm_compiler.backends",
         "pwasm_compiler.console",
         "pwasm_compiler.errors",
         "pwasm_compiler.inspect",

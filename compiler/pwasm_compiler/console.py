@@ -19,6 +19,11 @@ def progress(text: str) -> None:
         click.secho(text, err=True, dim=True, color=colour())
 
 
+def note(text: str) -> None:
+    """What pwasm decided for the user, on standard error."""
+    click.secho(text, err=True, dim=True, color=colour())
+
+
 def warn(text: str) -> None:
     """A warning, on standard error."""
     click.echo(click.style("warning: ", fg="yellow") + text, err=True, color=colour())

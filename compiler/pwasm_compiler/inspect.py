@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BinaryError, DecodeError, ProjectError
-from .verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callback_types, problems
+from .verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callbacks_of, oldest_envoy, problems
 from .wasm.decode import decode_module
 from .wasm.module import PAGE, Kind, Module
+from .wasm.reader import Reader
 
 _SIZE_LIMIT = 1 << 30
 
@@ -32,7 +33,8 @@ def report(path: Path) -> dict[str, Any]:
         "abi": next((name.removeprefix("proxy_abi_version_") for name in ABI_MARKERS if name in functions), None),
         "accepted": not found,
         "problems": found,
-        "callbacks": sorted(name for name in functions & set(callback_types()) if _is_callback(name)),
+        "oldest_envoy": None if found else oldest_envoy(module),
+        "callbacks": list(callbacks_of(module)),
         "exports": sorted(item.name for item in module.exports),
         "hostcalls": sorted(item.name for item in module.imports if item.module == "env"),
         "wasi": sorted(item.name for item in module.imports if item.module in WASI_MODULES),
@@ -44,6 +46,7 @@ def report(path: Path) -> dict[str, Any]:
         },
         "functions": len(module.bodies),
         "sections": [{"name": span.name, "size": span.size} for span in module.sections],
+        "producers": _producers(module),
         "sdk": record.get("sdk"),
         "python": record.get("python"),
         "dependencies": list(record.get("dependencies", ())),
@@ -54,11 +57,6 @@ def report(path: Path) -> dict[str, Any]:
 def callbacks(path: Path) -> tuple[str, ...]:
     """Names of the callbacks that the module in `path` exports; the same errors as `report`."""
     return tuple(report(path)["callbacks"])
-
-
-def _is_callback(name: str) -> bool:
-    """Whether an export of the ABI is a callback; the allocator only has the name of one."""
-    return name.startswith("proxy_on_") and name != "proxy_on_memory_allocate"
 
 
 def _decode(path: Path) -> Module:
@@ -95,6 +93,23 @@ def _record(module: Module) -> dict[str, Any]:
     return {}
 
 
+def _producers(module: Module) -> list[str]:
+    """Languages and tools that the module says it was made with (tool conventions, "producers section"); each once."""
+    found: dict[str, None] = {}
+    for custom in module.customs:
+        if custom.name == "producers":
+            try:
+                reader = Reader(custom.data)
+                for _ in range(reader.count()):
+                    reader.name()  # the field: "language", "processed-by" or "sdk"
+                    for _ in range(reader.count()):
+                        text = f"{reader.name()} {reader.name()}".strip()
+                        found["".join(letter if letter.isprintable() else "?" for letter in text)] = None
+            except DecodeError:
+                continue  # a custom section cannot make a module invalid
+    return list(found)
+
+
 def _is_record(found: object) -> bool:
     """Whether a custom section that calls itself ours has what `report` reads: anybody may have written the file."""
     if not isinstance(found, dict):
@@ -115,7 +130,7 @@ def render(found: dict[str, Any]) -> str:
     lines = [
         f"{found['path']}: {_mib(found['size'])}",
         f"  ABI          {found['abi'] or 'not a Proxy-Wasm module'}",
-        f"  Envoy        {'would load it' if found['accepted'] else 'would refuse it'}",
+        f"  Envoy        {_verdict(found)}",
         *(f"               - {problem['message']}{_at(problem['offset'])}" for problem in found["problems"]),
         f"  memory       {_mib(memory['initial_bytes'])} at start, "
         + (f"at most {_mib(maximum)}" if maximum else "no maximum"),
@@ -132,7 +147,13 @@ def render(found: dict[str, Any]) -> str:
         lines.append(f"  built by     pwasm-sdk {found['sdk']}, CPython {found['python']}")
         lines += _wrapped("dependencies", found["dependencies"])
         lines += _wrapped("modules", _top_level(found["modules"]))
+    elif found["producers"]:
+        lines.append(f"  built by     {', '.join(found['producers'])}")
     return "\n".join(lines)
+
+
+def _verdict(found: dict[str, Any]) -> str:
+    return f"would load it, since version {found['oldest_envoy']}" if found["accepted"] else "would refuse it"
 
 
 def _top_level(modules: list[str]) -> list[str]:

@@ -45,6 +45,8 @@ class Artifact:
     hostcalls: tuple[str, ...]
     warnings: tuple[str, ...]
     prints: str
+    backend: str = "python"
+    toolchain: str = "componentize-py"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What is built: a folder with `filter.py` and perhaps a `pyproject.toml`, or a single Python file.
+"""What is built: a folder with `filter.py` and perhaps a `pyproject.toml`, a single Python file, or a Go module.
 
     [project]
     name = "add-header"
@@ -10,7 +10,8 @@
     output = "main.wasm"               relative to this file
     build-timeout = 120                seconds
 
-A path to `filter.py` stands for its folder; any other `.py` file is a filter on its own.
+A path to `filter.py` stands for its folder; any other `.py` file is a filter on its own. A Go filter is a folder with a
+`go.mod`; it has no settings.
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.gomod import GO_MODULE, read_go_mod
 
 ENTRY = "filter.py"
+GO_SOURCE = "main.go"
+# Language → the file that says that a folder is a filter in it.
+ENTRIES = {"python": ENTRY, "go": GO_MODULE}
+# What can build a filter → the language it builds.
+BACKENDS = {"python": "python", "go": "go", "tinygo": "go"}
 CONFIGURATION = "pyproject.toml"
 SDK_DISTRIBUTION = "pwasm-sdk"
 
@@ -43,6 +50,7 @@ _TOML_TYPES = {
     dict: "a table",
 }
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_BUILT = re.compile(r"\.wasm(\.names)?$")
 _REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
 _NEVER = {"__pycache__", "node_modules"}
@@ -64,6 +72,13 @@ class Project:
     include: tuple[str, ...] = ()
     memory_max_mib: int = 256
     build_timeout_seconds: int = 120
+    backend: str | None = None
+    """The one of `BACKENDS` that was asked for; None leaves the choice to pwasm."""
+
+    @property
+    def language(self) -> str:
+        """One of `ENTRIES`."""
+        return "go" if self.entry.name == GO_MODULE else "python"
 
     @property
     def configuration(self) -> Path | None:
@@ -72,12 +87,18 @@ class Project:
         return file if self.entry.name == ENTRY and file.is_file() else None
 
 
-def load_project(path: Path) -> Project:
-    """The project at `path`; a path that is missing is a `UsageError`, one that is no filter a `ProjectError`."""
-    entry = _entry(path)
+def load_project(path: Path, backend: str | None = None) -> Project:
+    """The project at `path`; a path that is missing is a `UsageError`, one that is no filter a `ProjectError`.
+
+    `backend`, one of `BACKENDS`, is what is to build it; in a folder with filters of two languages it decides.
+    """
+    entry = _entry(path, backend)
     root = entry.parent
+    if entry.name == GO_MODULE:
+        name = read_go_mod(entry).name or root.name or "filter"
+        return Project(root=root, entry=entry, name=name, output=root / "main.wasm", backend=backend)
     if entry.name != ENTRY:
-        return Project(root=root, entry=entry, name=entry.stem, output=root / "main.wasm")
+        return Project(root=root, entry=entry, name=entry.stem, output=root / "main.wasm", backend=backend)
     file = root / CONFIGURATION
     table = _read_toml(file) if file.exists() else {}
     project, tool = _table(table, "project", file), _table(_table(table, "tool", file), "pwasm", file, parent="tool.")
@@ -93,6 +114,7 @@ def load_project(path: Path) -> Project:
         build_timeout_seconds=_integer(
             tool, "build-timeout", file, BUILD_TIMEOUT_SECONDS, Project.build_timeout_seconds
         ),
+        backend=backend,
     )
 
 
@@ -105,8 +127,11 @@ def requirement_name(requirement: str) -> str | None:
 def source_files(project: Project) -> tuple[Path, ...]:
     """The entry, the modules beside it and the packages with all their data, sorted; no tests, caches or builds.
 
-    A filter that is a single file other than `filter.py` is that file alone.
+    A filter that is a single file other than `filter.py` is that file alone. Of a Go filter it is every file below its
+    folder that is not hidden: any may be embedded. Modules that its go.mod replaces by other folders are not looked at.
     """
+    if project.language == "go":
+        return tuple(sorted(file for file in _below(project.root, (), _hidden) if not _BUILT.search(file.name)))
     if project.entry.name != ENTRY:
         _refuse_shadowing(project.entry)
         return (project.entry,)
@@ -119,35 +144,53 @@ def source_files(project: Project) -> tuple[Path, ...]:
             files.append(path)
         elif (path / "__init__.py").is_file():
             _refuse_shadowing(path)
-            files += sorted(_package(path, ()))
+            files += sorted(_below(path, (), _skipped))
     return tuple(files)
 
 
-def _entry(path: Path) -> Path:
+def _entry(path: Path, backend: str | None) -> Path:
     if not path.exists():
         raise UsageError(f"there is no {path}", hint="give a folder with filter.py, or a .py file")
     if path.is_dir():
-        return _entry_of_folder(path.resolve())
+        return _entry_of_folder(path.resolve(), backend)
+    if path.suffix == ".go" or path.name == GO_MODULE:
+        return _entry_of_folder(path.parent.resolve(), backend or "go")
     if path.suffix != ".py":
         raise ProjectError(f"{path} is not a filter", hint="give a folder with filter.py, or a .py file")
+    if backend is not None and BACKENDS[backend] != "python":
+        raise ProjectError(f"{path} is a Python file", why=f"The backend {backend} builds Go modules.")
     # The folder is resolved and the file is not: a filter.py that is a link stays in its own folder.
     return path.parent.resolve() / path.name
 
 
-def _entry_of_folder(folder: Path) -> Path:
-    entry = folder / ENTRY
-    if entry.is_file():
+def _entry_of_folder(folder: Path, backend: str | None) -> Path:
+    found = {language: folder / name for language, name in ENTRIES.items() if (folder / name).is_file()}
+    if backend is not None:
+        entry = found.get(BACKENDS[backend])
+        if entry is None:
+            wanted = ENTRIES[BACKENDS[backend]]
+            hint = _what_to_do_in(folder) if wanted == GO_MODULE and (folder / GO_SOURCE).is_file() else ""
+            raise ProjectError(f"{folder} has no {wanted}", why=f"The backend {backend} needs one.", hint=hint)
         return entry
-    if (folder / "go.mod").is_file():
+    if len(found) > 1:
         raise ProjectError(
-            f"{folder} is a Go filter",
-            why="It has a go.mod and no filter.py. The Go backend comes later; this version builds Python filters.",
+            f"{folder} has a {GO_MODULE} and a {ENTRY}",
+            why="One folder is one filter, in Go or in Python.",
+            hint="move one of them into another folder, or say which is meant with --backend",
         )
-    hint = "make one with: pwasm new NAME"
+    for entry in found.values():
+        return entry
+    raise ProjectError(f"{folder} is not a filter", why=f"It has no {ENTRY}.", hint=_what_to_do_in(folder))
+
+
+def _what_to_do_in(folder: Path) -> str:
+    """The way out for somebody who takes `folder` for a filter."""
+    if (folder / GO_SOURCE).is_file():
+        return f"a Go filter has a {GO_MODULE}: go mod init {folder.name}, then go mod tidy"
     candidates = sorted(file.name for file in folder.glob("*.py") if not _is_test(file.name))
     if candidates:
-        hint = f"a single file is built with: pwasm build {folder / candidates[0]}"
-    raise ProjectError(f"{folder} is not a filter", why=f"It has no {ENTRY}.", hint=hint)
+        return f"a single file is built with: pwasm build {folder / candidates[0]}"
+    return "make one with: pwasm new NAME"
 
 
 def _is_test(name: str) -> bool:
@@ -229,23 +272,27 @@ def _is_sdk(requirement: str, file: Path) -> bool:
     return name == SDK_DISTRIBUTION
 
 
-def _package(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+def _below(folder: Path, above: tuple[tuple[int, int], ...], skipped: Callable[[str], bool]) -> Iterator[Path]:
     """Every file below `folder`; a link to one of the folders `above` is not followed again."""
     status = folder.stat()
     identity = (status.st_dev, status.st_ino)
     if identity in above:
         return
     with os.scandir(folder) as entries:
-        children = [folder / entry.name for entry in entries if not _skipped(entry.name)]
+        children = [folder / entry.name for entry in entries if not skipped(entry.name)]
     for child in children:
         if child.is_dir():
-            yield from _package(child, (*above, identity))
+            yield from _below(child, (*above, identity), skipped)
         elif child.is_file() and child.suffix not in {".pyc", ".pyo"}:
             yield child
 
 
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name in _NEVER
+
+
 def _skipped(name: str) -> bool:
-    return name.startswith(".") or name in _NEVER or _is_test(name)
+    return _hidden(name) or _is_test(name)
 
 
 def _module_name(path: Path) -> str:

@@ -60,6 +60,7 @@ class Request:
     upstream: str | None = None
     envoy: str | None = None
     build: bool = True
+    backend: str | None = None
     log_level: str = "info"
 
 
@@ -82,6 +83,8 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
         if request.config is not None:
             raise UsageError("--upstream and -c exclude each other", hint="name the upstream in the configuration")
         parse_upstream(request.upstream)
+    if request.backend and (not request.build or request.path.suffix == ".wasm"):
+        raise UsageError("--backend says what to build with, and nothing is to be built")
     if request.path.suffix == ".wasm":
         root, module, name = *_existing_module(request.path), request.path.stem
     else:
@@ -127,7 +130,9 @@ def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRe
 
 
 def is_stale(project: Project) -> bool:
-    """Whether the module is missing, or older than a source file or the pyproject.toml."""
+    """Whether the module is missing, older than a source file or the pyproject.toml, or perhaps another backend's."""
+    if project.language == "go" and project.backend is not None:
+        return True  # which compiler made it is not known
     try:
         built = project.output.stat().st_mtime_ns
     except OSError:
@@ -192,7 +197,7 @@ def _built_module(request: Request, build: Callable[[Project], object]) -> tuple
     if not request.build and folder.is_dir() and not (folder / ENTRY).is_file():
         # "As things are": the tutorial starts Envoy before there is a filter.
         return folder.resolve(), Path("main.wasm"), folder.resolve().name
-    project = load_project(request.path)
+    project = load_project(request.path, request.backend)
     if request.build and is_stale(project):
         build(project)
     inside = project.output.is_relative_to(project.root)

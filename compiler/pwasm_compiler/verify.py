@@ -1,4 +1,4 @@
-"""The output gate: would every Envoy since 1.25 load this module? Runs on each build, and in `pwasm inspect`."""
+"""The output gate: would Envoy load this module, and since which version? For each build, and `pwasm inspect`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ WASI_TYPES = {
     "fd_prestat_get": "i32 i32",
     "fd_prestat_dir_name": "i32 i32 i32",
 }
+WASI_TYPES_SINCE_1_33 = {
+    # What it links since Envoy 1.33: what Go's own compiler needs beside them.
+    "fd_fdstat_set_flags": "i32 i32",
+    "sched_yield": "",
+    "poll_oneoff": "i32 i32 i32 i32",
+}
 EXTRA_CALLBACKS = {
     # Exports that Envoy knows beside the ABI table.
     "malloc": ("i32", "i32"),
@@ -73,12 +79,12 @@ def _func_type(params: str, results: str) -> FuncType:
 
 @functools.cache
 def host_functions() -> dict[tuple[str, str], FuncType]:
-    """(module, name) → type of everything that Envoy ≥ 1.25 provides; hostcalls come from the SDK's ABI table."""
+    """(module, name) → type of everything that Envoy ≥ 1.33 provides; hostcalls come from the SDK's ABI table."""
     abi = runpy.run_path(str(sdk_folder() / "_abi.py"))
     known = {("env", call.name): _func_type(*call.core_type()) for call in abi["HOSTCALLS"]}
     known |= {("env", name): _func_type(*types) for name, types in EXTRA_HOSTCALLS.items()}
     for module in WASI_MODULES:
-        for name, params in WASI_TYPES.items():
+        for name, params in (WASI_TYPES | WASI_TYPES_SINCE_1_33).items():
             known[module, name] = _func_type(params, "" if name == "proc_exit" else "i32")
     return known
 
@@ -91,8 +97,20 @@ def callback_types() -> dict[str, FuncType]:
     return known | {name: _func_type(*types) for name, types in EXTRA_CALLBACKS.items()}
 
 
+def oldest_envoy(module: Module) -> str:
+    """The first version of Envoy that provides what `module` imports; 1.25 is the oldest that was looked at."""
+    wasi = {item.name for item in module.imports if item.module in WASI_MODULES}
+    return "1.33" if wasi & set(WASI_TYPES_SINCE_1_33) else "1.25"
+
+
+def callbacks_of(module: Module) -> tuple[str, ...]:
+    """Names of the callbacks that `module` exports, sorted; the allocator only has the name of one."""
+    exported = {item.name for item in module.exports if item.kind is Kind.FUNC} - {"proxy_on_memory_allocate"}
+    return tuple(sorted(name for name in exported & set(callback_types()) if name.startswith("proxy_on_")))
+
+
 def problems(module: Module) -> Iterator[Problem]:
-    """Everything for which Envoy would refuse `module`, or the worse: crash on it."""
+    """Everything for which Envoy ≥ 1.33 would refuse `module`, or the worse: crash on it."""
     yield from _marker_problems(module)
     yield from _import_problems(module)
     yield from _export_problems(module)
@@ -121,7 +139,7 @@ def _import_problems(module: Module) -> Iterator[Problem]:
         if item.kind is not Kind.FUNC:
             yield Problem(f"import {name} of kind {item.kind.name.lower()}; Envoy offers functions only", item.offset)
         elif (item.module, item.name) not in known:
-            yield Problem(f"import {name}, which Envoy does not offer (or only since 1.33)", item.offset)
+            yield Problem(f"import {name}, which Envoy does not offer (or only since 1.40)", item.offset)
         elif isinstance(item.type, int) and item.type < len(module.types):
             wanted, found = known[item.module, item.name], module.types[item.type]
             if wanted != found:
@@ -159,9 +177,11 @@ def exported_type(module: Module, index: int) -> FuncType | None:
 def verify_build(module: Module) -> None:
     """Raise `VerifyError` unless `module`, which we linked, is what we promise: stricter than Envoy.
 
-    Exports are only what Envoy calls, the memory has a maximum, tables are not exported.
+    Envoy 1.25 would load it, exports are only what Envoy calls, the memory has a maximum, tables are not exported.
     """
     found = list(problems(module))
+    if oldest_envoy(module) != "1.25":
+        found.append(Problem(f"it needs Envoy {oldest_envoy(module)}"))
     allowed = {*callback_types(), "memory", ABI_MARKERS[-1]} - {"_start", "main", "__main_void", "_initialize"}
     found += [
         Problem(f"export {item.name} is not part of the ABI") for item in module.exports if item.name not in allowed
@@ -174,3 +194,17 @@ def verify_build(module: Module) -> None:
             offset=found[0].offset,
             hint="this is a bug of pwasm; please report it",
         )
+
+
+def verify_foreign(module: Module, compiler: str) -> None:
+    """Raise `VerifyError` unless Envoy would load `module`, which another `compiler` made of the user's source."""
+    found = list(problems(module))
+    if not found:
+        return
+    markers = [item for item in module.exports if item.name.startswith("proxy_abi_version_")]
+    raise VerifyError(
+        f"{compiler} made a module that Envoy would not load: {found[0].message}",
+        offset=found[0].offset,
+        why="\n".join(f"also: {problem.message}" for problem in found[1:]),
+        hint="" if markers else "the filter must import a Proxy-Wasm SDK and register its contexts with it",
+    )

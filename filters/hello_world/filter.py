@@ -9,7 +9,8 @@ class AddHeader(HttpContext):
         pwasm.log_info("adding the header")
         try:
             pwasm.add_http_response_header("x-wasm-custom", "FOO")
-        except pwasm.HostcallError:
+        except pwasm.HostcallError as error:
+            pwasm.log_critical("failed to add the header: %s", error)
             return Action.PAUSE
         return Action.CONTINUE
 

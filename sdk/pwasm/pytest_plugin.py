@@ -1,21 +1,216 @@
-"""pytest plugin: the fixture `pwasm_host`.
+"""pytest plugin: fixtures, markers and options for tests of filters.
 
-Loaded in every pytest run where pwasm is installed, so it imports nothing of pwasm before the fixture is used.
+    pwasm_world    the filter in each tier of --pwasm-tier: one test body for CPython, the built module, a real Envoy
+    pwasm_worlds   the same as a factory, for tests that need several, or decide later
+    pwasm_host     makes emulators around classes
+    pwasm_module   makes emulators around the built module
+    pwasm_envoy    the filter in a real Envoy only
+
+Loaded in every pytest run where pwasm is installed, so it imports nothing of pwasm before a fixture is used.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from pwasm.testing import HostEmulator
+    from pwasm.testing.fixtures import Bench, Stages
+    from pwasm.testing.world import World
+    from pwasm.testing.world_envoy import EnvoyWorld
+
+_TIERS = ("python", "wasm", "envoy")
+_MARKERS = (
+    "pwasm(**setup): what the filter under test is started with; see pwasm.testing.world.Setup",
+    "wasm: builds or loads a real main.wasm",
+    "envoy: starts a real Envoy",
+)
+_BENCHES: pytest.StashKey[list[Bench]] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pwasm", "filters for Envoy")
+    group.addoption(
+        "--pwasm-tier",
+        metavar="TIERS",
+        help="where tests with `pwasm_world` run: python, wasm, envoy, or several with commas (default: python)",
+    )
+    group.addoption(
+        "--pwasm-require", action="store_true", help="a tier that lacks wasmtime or Envoy fails instead of skipping"
+    )
+    group.addoption(
+        "--pwasm-envoy", metavar="PROGRAM", help="the Envoy to start (default: $PWASM_ENVOY, else the wheel's)"
+    )
+    group.addoption(
+        "--pwasm-timeout",
+        metavar="SECONDS",
+        type=float,
+        help="how long a test of a filter may take (default: 60; 0: ever)",
+    )
+    group.addoption("--pwasm-module", metavar="FILE", help="the filter that suites (*.suite.yaml) are run against")
+    parser.addini("pwasm_tier", "default of --pwasm-tier", default="python")
+    parser.addini("pwasm_timeout", "default of --pwasm-timeout", default="60")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in _MARKERS:
+        config.addinivalue_line("markers", marker)
+    _tiers(config)
+    _seconds(config)
+
+
+def _tiers(config: pytest.Config) -> list[str]:
+    given = config.getoption("pwasm_tier", None) or config.getini("pwasm_tier")
+    tiers = [tier.strip() for tier in given.split(",") if tier.strip()]
+    unknown = [tier for tier in tiers if tier not in _TIERS]
+    if unknown or not tiers:
+        raise pytest.UsageError(f"--pwasm-tier: {given!r} is not a list of {', '.join(_TIERS)}")
+    return sorted(set(tiers), key=_TIERS.index)
+
+
+def _seconds(config: pytest.Config) -> float:
+    given = config.getoption("pwasm_timeout", None)
+    try:
+        seconds = float(config.getini("pwasm_timeout") if given is None else given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e6:
+        raise pytest.UsageError("--pwasm-timeout: give a number of seconds, or 0 for no limit")
+    return seconds
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Suites: *.suite.yaml, and any YAML file that the command line names."""
+    named = parent.session.isinitpath(file_path) and file_path.suffix in {".yaml", ".yml"}
+    if not named and not file_path.name.endswith((".suite.yaml", ".suite.yml")):
+        return None
+    from pwasm.testing.fixtures import Stages
+    from pwasm.testing.suite_pytest import SuiteFile
+
+    config = parent.config
+    file = SuiteFile.from_parent(parent, path=file_path)
+    file.tiers = _tiers(config)
+    file.stages = Stages(config.getoption("pwasm_envoy"))
+    file.options = {
+        "module": config.getoption("pwasm_module"),
+        "require": config.getoption("pwasm_require"),
+        "seconds": _seconds(config),
+        "keep": _keep,
+    }
+    return file
+
+
+def _keep(item: pytest.Item, bench: Bench) -> None:
+    item.stash.setdefault(_BENCHES, []).append(bench)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "_pwasm_tier" in metafunc.fixturenames:
+        markers = list(metafunc.definition.iter_markers("pwasm"))
+        named = next((str(marker.kwargs["filter"]) for marker in markers if "filter" in marker.kwargs), "")
+        metafunc.parametrize("_pwasm_tier", _params(_tiers(metafunc.config), named), indirect=True)
+
+
+def _params(tiers: list[str], named: str) -> list[Any]:
+    """A parameter for each tier; a module that is not made of Python has two."""
+    marks = {"wasm": [pytest.mark.wasm], "envoy": [pytest.mark.wasm, pytest.mark.envoy]}
+    usable = [tier for tier in tiers if tier != "python" or not named.endswith(".wasm")]
+    if not usable:
+        reason = f"{named} is no Python; give --pwasm-tier=wasm or envoy"
+        return [pytest.param("wasm", marks=[pytest.mark.wasm, pytest.mark.skip(reason=reason)])]
+    return [pytest.param(tier, marks=marks.get(tier, [])) for tier in usable]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test of a filter takes no longer than --pwasm-timeout."""
+    if _BENCHES not in item.stash:
+        yield
+        return
+    from pwasm.testing.watchdog import FilterHangs, guard
+
+    try:
+        with guard(_seconds(item.config)):
+            yield
+    except FilterHangs as error:
+        failure = str(error)
+    else:
+        return
+    pytest.fail(failure, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A failed test shows what happened around the filter."""
+    report = yield
+    if report.failed:
+        for bench in item.stash.get(_BENCHES, []):
+            report.sections += bench.account()
+    return report
+
+
+def _bench(request: pytest.FixtureRequest, tier: str, stages: Stages | None = None) -> Bench:
+    from pwasm.testing.fixtures import Bench
+
+    config = request.config
+    bench = Bench(request.node, tier, stages, require=config.getoption("pwasm_require"), seconds=_seconds(config))
+    _keep(request.node, bench)
+    return bench
 
 
 @pytest.fixture
-def pwasm_host() -> type[HostEmulator]:
-    """Makes hosts: `pwasm_host(AddHeader, plugin_configuration=b"…")`; see `pwasm.testing.HostEmulator`."""
-    from pwasm.testing import HostEmulator
+def _pwasm_tier(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
-    return HostEmulator
+
+@pytest.fixture(scope="module")
+def _pwasm_stages(request: pytest.FixtureRequest) -> Iterator[Stages]:
+    from pwasm.testing.fixtures import Stages
+
+    stages = Stages(request.config.getoption("pwasm_envoy"))
+    yield stages
+    stages.close()
+
+
+@pytest.fixture
+def pwasm_worlds(
+    request: pytest.FixtureRequest, _pwasm_tier: str, _pwasm_stages: Stages
+) -> Iterator[Callable[..., World]]:
+    """Makes worlds: `pwasm_worlds(configuration=…)`; the marker's set-up with these changes."""
+    bench = _bench(request, _pwasm_tier, _pwasm_stages)
+    yield bench.world
+    bench.close()
+
+
+@pytest.fixture
+def pwasm_world(pwasm_worlds: Callable[..., World]) -> World:
+    """The filter beside the test, in the tier of the run; `@pytest.mark.pwasm(…)` says how it is set up."""
+    return pwasm_worlds()
+
+
+@pytest.fixture
+def pwasm_envoy(request: pytest.FixtureRequest, _pwasm_stages: Stages) -> Iterator[EnvoyWorld]:
+    """The filter beside the test in a real Envoy, whatever --pwasm-tier says; the driver is its `envoy`."""
+    bench = _bench(request, "envoy", _pwasm_stages)
+    world: Any = bench.world()
+    yield world
+    bench.close()
+
+
+@pytest.fixture
+def pwasm_host(request: pytest.FixtureRequest) -> Callable[..., HostEmulator]:
+    """Makes hosts: `pwasm_host(AddHeader, plugin_configuration=b"…")`; see `pwasm.testing.HostEmulator`."""
+    return _bench(request, "python").classes
+
+
+@pytest.fixture
+def pwasm_module(request: pytest.FixtureRequest) -> Callable[..., HostEmulator]:
+    """Makes hosts around the built module: `pwasm_module(plugin_configuration=b"…")`.
+
+    A first argument (a folder, a .py or a .wasm file, relative to the test) names another than the nearest filter.py.
+    """
+    return _bench(request, "wasm").module

@@ -84,6 +84,9 @@ def test_version(pwasm: Pwasm) -> None:
         ("run . -c x.yaml --upstream a:1", 2, "--upstream and -c exclude each other", "name the upstream"),
         ("run . --upstream a", 2, "'a' is not an upstream", "write HOST:PORT"),
         ("run . --upstream a:70000", 2, "'a:70000' is not an upstream", "write HOST:PORT"),
+        ("run . --no-build --backend go", 2, "--backend says what to build with, and nothing is to be built", ""),
+        ("run x.wasm --backend go", 2, "--backend says what to build with, and nothing is to be built", ""),
+        ("build . --backend go", 1, "has no go.mod", ""),
         ("run --no-build -c nowhere.yaml", 1, "cannot read nowhere.yaml", ""),
         ("run --no-build --envoy no-such-envoy", 1, "no-such-envoy is not a program that can be run", ""),
         ("inspect nowhere.wasm", 2, "there is no file nowhere.wasm", "make one with: pwasm build"),
@@ -108,6 +111,7 @@ def test_errors(pwasm: Pwasm, arguments: str, code: int, error: str, hint: str) 
     ("arguments", "message"),
     [
         ("biuld", "No such command 'biuld'"),
+        ("build --backend rust", "Invalid value for '--backend'"),
         ("build --jsn", "No such option '--jsn'"),
         ("run --port 70000", "Invalid value for '--port'"),
         ("run --concurrency 0", "Invalid value for '--concurrency'"),
@@ -223,6 +227,8 @@ def test_build_json_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline:
         "hostcalls": ["proxy_log"],
         "warnings": ["beware"],
         "prints": "printed\n",
+        "backend": "python",
+        "toolchain": "componentize-py",
     }
 
 

@@ -33,7 +33,15 @@ def test_describes_a_module_of_another_sdk(tmp_path: Path) -> None:
     assert found["hostcalls"] == ["proxy_log"]
     assert found["memory"] == {"initial_bytes": 65536, "maximum_bytes": 262144}
     assert found["sdk"] is None
-    assert "would load it" in render(found)
+    assert found["oldest_envoy"] == "1.25"
+    assert "would load it, since version 1.25" in render(found)
+
+
+def test_says_since_when_envoy_would_load_it(tmp_path: Path) -> None:
+    newer = '(import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))'
+    found = report(module(tmp_path, GOOD.replace("(memory", f"{newer} (memory", 1)))
+    assert (found["accepted"], found["oldest_envoy"]) == (True, "1.33")
+    assert "would load it, since version 1.33" in render(found)
 
 
 def test_describes_a_module_of_ours(component: bytes, tmp_path: Path) -> None:
@@ -82,7 +90,7 @@ REFUSED = {
 @pytest.mark.parametrize(("text", "reason"), REFUSED.values(), ids=REFUSED)
 def test_says_why_envoy_would_refuse(tmp_path: Path, text: str, reason: str) -> None:
     found = report(module(tmp_path, text))
-    assert found["accepted"] is False
+    assert (found["accepted"], found["oldest_envoy"]) == (False, None)
     assert reason in " ".join(problem["message"] for problem in found["problems"])
     assert reason.partition("(")[0] in render(found)
 
@@ -122,6 +130,28 @@ def test_a_folder_and_a_missing_file_say_so(tmp_path: Path) -> None:
         report(tmp_path)
     with pytest.raises(PwasmError, match="does not exist"):
         report(tmp_path / "nothing.wasm")
+
+
+PRODUCERS = b"\x02\x08language\x01\x02Go\x061.26.8\x0cprocessed-by\x02\x02Go\x061.26.8\x01\x1b\x00"
+
+
+@pytest.mark.parametrize(
+    ("section", "producers"),
+    [
+        (PRODUCERS, ["Go 1.26.8", "?"]),
+        (b"\x00", []),
+        (b"", []),
+        (PRODUCERS[:21], ["Go 1.26.8"]),
+        (b"\xff\xff\xff\xff\x0f", []),
+        (b"\x01\x01\xff", []),
+    ],
+)
+def test_says_what_it_was_made_with(tmp_path: Path, section: bytes, producers: list[str]) -> None:
+    path = module(tmp_path, GOOD)
+    path.write_bytes(path.read_bytes() + custom_section("producers", section))
+    found = report(path)
+    assert (found["accepted"], found["producers"]) == (True, producers)
+    assert (f"  built by     {', '.join(producers)}" in render(found)) == bool(producers)
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,14 @@ def test_a_configuration_that_is_a_folder(folder: Path) -> None:
         ([], "missing", UsageError, "there is no "),
         (["README.md"], "", ProjectError, "hint: make one with: pwasm new NAME"),
         (["test_x.py", "plugin.py"], "", ProjectError, "hint: a single file is built with: pwasm build "),
-        (["go.mod", "main.go"], "", ProjectError, "is a Go filter"),
+        (
+            ["go.mod", "filter.py"],
+            "",
+            ProjectError,
+            "hint: move one of them into another folder, or say which is meant",
+        ),
+        (["main.go"], "", ProjectError, "hint: a Go filter has a go.mod: go mod init "),
+        (["main.go"], "main.go", ProjectError, "needs one.\nhint: a Go filter has a go.mod: go mod init "),
         (["filter.txt"], "filter.txt", ProjectError, "filter.txt is not a filter"),
         (["filter.py/x"], "", ProjectError, "is not a filter"),
     ],
@@ -159,6 +166,43 @@ def test_source_files_of_a_folder(folder: Path) -> None:
         "pkg/data/table.json",
         "pkg/sub/deep.py",
     ]
+
+
+def test_a_go_filter(tmp_path: Path) -> None:
+    write(tmp_path, "main.go", "pages/test_a.html", "main.wasm", "main.wasm.names", ".git/config", "node_modules/x/y")
+    (tmp_path / "go.mod").write_text("module example.org/filters/add_header/v2\n")
+    for path in ("", "go.mod", "main.go"):
+        project = load_project(tmp_path / path)
+        assert (project.language, project.name, project.root) == ("go", "add_header", tmp_path.resolve())
+        assert project.output == project.root / "main.wasm"
+        assert project.configuration is None
+    assert names(project) == ["go.mod", "main.go", "pages/test_a.html"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "path", "language"),
+    [("python", "", "python"), ("go", "", "go"), ("tinygo", "", "go"), ("tinygo", "main.go", "go")],
+)
+def test_a_backend_decides_between_two_languages(tmp_path: Path, backend: str, path: str, language: str) -> None:
+    write(tmp_path, "filter.py", "main.go", "go.mod")
+    project = load_project(tmp_path / path, backend)
+    assert (project.language, project.backend) == (language, backend)
+
+
+@pytest.mark.parametrize(
+    ("backend", "file", "path", "message"),
+    [
+        ("go", "filter.py", "", "has no go.mod\nThe backend go needs one."),
+        ("go", "other.py", "other.py", "other.py is a Python file\nThe backend go builds Go modules."),
+        ("python", "go.mod", "", "has no filter.py\nThe backend python needs one."),
+        ("python", "go.mod", "go.mod", "has no filter.py\nThe backend python needs one."),
+    ],
+)
+def test_a_backend_for_another_language(tmp_path: Path, backend: str, file: str, path: str, message: str) -> None:
+    write(tmp_path, file)
+    with pytest.raises(ProjectError) as caught:
+        load_project(tmp_path / path, backend)
+    assert message in str(caught.value)
 
 
 def test_links_that_go_round_do_not_hang(folder: Path) -> None:

