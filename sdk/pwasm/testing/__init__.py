@@ -12,8 +12,9 @@ This package is never part of main.wasm.
 from .callouts import GrpcCall, HttpCall
 from .emulator import EnvoyCrash, HostEmulator
 from .headers import Headers
+from .http_stream import HttpStream, LocalResponse, UpstreamResponse
 from .shared import Process
-from .streams import HttpStream, LocalResponse, TcpStream, UpstreamResponse
+from .tcp_stream import TcpStream
 
 __all__ = [
     "EnvoyCrash",

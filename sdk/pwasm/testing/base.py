@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pwasm._abi import Status
 
 if TYPE_CHECKING:
-    from .streams import Stream
+    from .stream import Stream
 
 OK, NOT_FOUND, BAD_ARGUMENT = int(Status.OK), int(Status.NOT_FOUND), int(Status.BAD_ARGUMENT)
 UNIMPLEMENTED = int(Status.UNIMPLEMENTED)
@@ -24,12 +25,20 @@ class Part:
         self.roots: list[int] = []
         self.now_nanoseconds = 1_700_000_000 * 10**9
 
-    def call(self, export: str, context_id: int, *args: int, stream: Stream | None = None) -> object:
+    def call(self, export: str, context_id: int, *args: int) -> object:
         """Enter the plugin."""
         raise NotImplementedError
 
     def run_pending(self) -> None:
         """Let happen what Envoy's event loop would do next."""
+        raise NotImplementedError
+
+    def after(self, action: Callable[[], object]) -> None:
+        """Do something when the running callback has returned."""
+        raise NotImplementedError
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Do something in a later turn of the event loop."""
         raise NotImplementedError
 
     def _stream(self) -> Stream | None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from pwasm._abi import MapType, Status
+from pwasm._abi import Status
 from pwasm._properties import RESERVED
 from pwasm._serde import encode_pairs, to_bytes, to_text
 from pwasm.foreign import decode_fields
 
 from .base import NOT_FOUND, OK, Part
 from .headers import Headers
-from .streams import HttpStream, Stream
+from .http_stream import HttpStream
+from .stream import Stream
 
 SERIALIZATION_FAILURE, INTERNAL_FAILURE = int(Status.SERIALIZATION_FAILURE), int(Status.INTERNAL_FAILURE)
 ForeignFunction = Callable[[bytes], bytes | Status]
@@ -150,6 +151,8 @@ def _u64(number: int) -> bytes:
 
 def _of_stream(stream: HttpStream, segments: tuple[str, ...]) -> bytes | None:
     """A property made from what the stream is now."""
+    if segments == ("response", "code_details"):
+        return to_bytes(stream.details) if stream.details else None
     headers = stream.request_headers if segments[0] == "request" else _response_headers(stream)
     if headers is None:
         return None
@@ -173,11 +176,8 @@ _MADE: dict[tuple[str, ...], Callable[[HttpStream, Headers], bytes]] = {
     ("request", "headers_bytes"): lambda _, headers: _u64(headers.size()),
     ("response", "headers_bytes"): lambda _, headers: _u64(headers.size()),
     ("response", "code"): lambda _, headers: _u64(int(headers.get(":status") or 0)),
-    ("response", "code_details"): lambda stream, _: (
-        b"via_upstream" if stream.local_response is None else to_bytes(stream.local_response.details)
-    ),
 }
 
 
 def _response_headers(stream: Stream) -> Headers | None:
-    return stream.maps.get(MapType.HTTP_RESPONSE_HEADERS)
+    return stream.response.headers if isinstance(stream, HttpStream) else None
