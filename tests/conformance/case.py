@@ -13,12 +13,13 @@ Pairs = Sequence[tuple[str, str]]
 Script = Mapping[str, Sequence[Sequence[Any]]]
 
 HOST = "test.example"
+VM_CONFIGURATION = "of the VM"
 LIMIT = 1000
 """Bytes that the listener "limited" buffers."""
 PLAIN_HEADERS = (("content-type", "text/plain"), ("x-twice", "1"), ("x-twice", "2"), ("x-empty", ""))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer:
     """What an HTTP upstream answers. `chunks` None: no answer at all."""
 
@@ -35,7 +36,7 @@ class Answer:
         return self.chunked or self.trailers is not None or len(self.chunks or ()) > 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One exchange.
 
@@ -64,6 +65,8 @@ class Case:
     """The codec refuses the request before there is a stream."""
     ignore: Sequence[str] = ()
     """What of the outcome depends on who is quicker: how much of a request that is reset upstream saw, say."""
+    one_turn: bool = False
+    """All answers come in one turn of the event loop."""
     tcp: Sequence[tuple[str, str]] = ()
     """A TCP case: steps of the client ("send", data), ("finish", ""), ("read", how many bytes), ("await", callback);
     upstream echoes in upper case, answers `bye` by closing."""

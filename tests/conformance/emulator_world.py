@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from pwasm import _abi
-from pwasm._serde import to_text
+from pwasm._serde import to_bytes, to_text
 from pwasm.entrypoint import registration_of
 from pwasm.testing import EnvoyCrash, HostEmulator, HttpStream, UpstreamResponse
 from pwasm.testing.headers import Headers
 
-from .case import HOST, LIMIT, Answer, Case
+from .case import HOST, LIMIT, VM_CONFIGURATION, Answer, Case
 from .observe import Observation, observation
 
 MakePlugin = Callable[[_abi.Host], _abi.Plugin]
@@ -51,9 +51,9 @@ class EmulatorWorld:
             plugin=self._make(bool(case.tcp)),
             plugin_configuration=configuration,
             log_level=_abi.LogLevel.INFO,
-            plugin_name="probe" if not case.tcp else "",
             root_id="tcp" if case.tcp else "",
             vm_id="probe",
+            vm_configuration=VM_CONFIGURATION,
             **OPTIONS.get(case.listener, {}),
         )
         host.clusters = CLUSTERS
@@ -64,12 +64,14 @@ class EmulatorWorld:
             client, requests = self._exchange(case, host, calls)
         except EnvoyCrash as error:
             return {"crash": str(error).partition(":")[0]}
-        log = [(int(level), text) for level, text in host.logs[start:]]
+        log = [(int(level), to_bytes(text).decode("latin-1")) for level, text in host.logs[start:]]
         return observation(log, client, requests, calls, case.ignore)
 
     def _exchange(
         self, case: Case, host: HostEmulator, calls: list[dict[str, Any]]
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        if case.tcp:
+            return TcpClient(host, case).run(), []
         stream = host.open_http_stream()
         answer = case.answer
         if answer.chunks is not None:
@@ -86,10 +88,13 @@ class EmulatorWorld:
             for chunk in case.chunks if case.chunks is not None else [case.body or b""]:
                 stream.send_request_body(chunk)
             if case.trailers:
-                stream.send_request_trailers(case.trailers)
+                stream.send_request_trailers(
+                    [(name, to_text(value.encode("latin-1"))) for name, value in case.trailers]
+                )
             else:
                 stream.send_request_body(b"", end_of_stream=True)
-        self._settle(case, host, calls)
+        with host.one_turn() if case.one_turn else nullcontext():
+            self._settle(case, host, calls)
         if case.abort_after:
             stream.disconnect()
         return self._client(case, stream), upstream_saw(stream)
@@ -132,6 +137,40 @@ class EmulatorWorld:
         trailers = [] if known else on_the_wire(stream.trailers)
         shown = {"status": stream.status, "headers": pairs, "body": stream.body.decode("latin-1"), "trailers": trailers}
         return {**shown, "complete": not stream.closed or "content-length" in stream.headers}
+
+
+class TcpClient:
+    """A client and an upstream that echoes in capitals around a TCP stream."""
+
+    def __init__(self, host: HostEmulator, case: Case) -> None:
+        self.host, self.case = host, case
+        self.stream = host.connect()
+        self.echoed, self.finished, self.ticks = 0, False, case.ticks
+
+    def run(self) -> dict[str, Any]:
+        """All steps, then the end."""
+        for step, data in self.case.tcp:
+            if step == "send":
+                self.stream.downstream(data.encode("latin-1"))
+            elif step == "finish" and not self.stream.closed:
+                self.finished = True
+                self.stream.downstream(b"", end_of_stream=True)
+            self.settle()
+        return {"body": self.stream.to_downstream.decode("latin-1")}
+
+    def settle(self) -> None:
+        """Upstream answers; the ticks come."""
+        stream = self.stream
+        while stream.paused and self.ticks and any(self.host.tick_periods.values()):
+            self.ticks -= 1
+            self.host.tick()
+        data = stream.to_upstream[self.echoed :]
+        self.echoed += len(data)
+        if data and not stream.closed:
+            stream.upstream(data.upper())
+        if (b"bye" in data or self.finished) and not stream.paused and not stream.closed:
+            stream.upstream(b"", end_of_stream=True)
+            stream.close()
 
 
 def answer_headers(answer: Answer) -> list[tuple[str, str]]:
@@ -183,5 +222,4 @@ def called(call: Any) -> dict[str, Any]:
         "start": f"{call.headers.get(':method')} {call.headers.get(':path')} HTTP/1.1",
         "headers": pairs,
         "body": call.body.decode("latin-1"),
-        "trailers": [] if "content-length" in call.headers or not call.body else on_the_wire(call.trailers),
     }

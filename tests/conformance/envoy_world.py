@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from pwasm.testing.envoy import Envoy
-from pwasm.testing.envoy_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 
-from .case import LIMIT, Answer, Case
+from .case import LIMIT, VM_CONFIGURATION, Answer, Case
 from .observe import Observation, log_entry, observation
 
 SECONDS = 15.0
@@ -33,6 +33,7 @@ class Log:
     def __init__(self, path: Path) -> None:
         self._path, self._offset, self._rest = path, 0, b""
         self.entries: list[tuple[int, str]] = []
+        self._of_filter = False
 
     def read(self) -> None:
         """Take up what is new."""
@@ -44,12 +45,13 @@ class Log:
         for line in lines:
             match = _LINE.fullmatch(line)
             if match is None:
-                if self.entries:
+                if self._of_filter:
                     level, text = self.entries[-1]
                     self.entries[-1] = level, f"{text}\n{line.decode('latin-1')}"
                 continue
             text = _FILTER.fullmatch(match[3].decode("latin-1"))
-            if match[2] == b"wasm" and text is not None:
+            self._of_filter = match[2] == b"wasm" and text is not None
+            if self._of_filter and text is not None:
                 self.entries.append((_LEVELS[match[1].decode()], text[1]))
 
     def count(self, start: int, part: str) -> int:
@@ -89,6 +91,8 @@ class World:
 
     def run(self, case: Case) -> Observation:
         """Run one case to its end."""
+        if case.tcp:
+            self._announce(case)
         self.log.read()
         self.case, self.start = case, len(self.log.entries)
         self.requests, self.calls, self._call_number = [], [], 0
@@ -100,6 +104,12 @@ class World:
         self.until(lambda: self.busy == 0, "the end of upstream's connections")
         entries = self._up_to_now()
         return observation(entries, client, self.requests, self.calls, case.ignore)
+
+    def _announce(self, case: Case) -> None:
+        """The next TCP connection is this case's."""
+        self.case, self.start = Case("barrier", headers=[("x-next", case.id)]), len(self.log.entries)
+        self._http_client()
+        self.wait_for("delete")
 
     def _up_to_now(self) -> list[tuple[int, str]]:
         """What the worker has logged, to the end: another request has passed it since."""
@@ -159,7 +169,7 @@ class World:
 
     def _tcp_client(self) -> dict[str, Any]:
         got = b""
-        with socket.create_connection(self.addresses[self.case.id], timeout=SECONDS) as client:
+        with socket.create_connection(self.addresses["tcp"], timeout=SECONDS) as client:
             for step, data in self.case.tcp:
                 if step == "send":
                     client.sendall(data.encode("latin-1"))
@@ -327,12 +337,14 @@ def _dechunk(data: bytes) -> tuple[bytes, list[list[str]], bool]:
 def envoy_world(module: Path, cases: Sequence[Case]) -> Iterator[World]:
     """Envoy with all the cases in its plugins' configuration."""
     world = World()
-    http = {case.id: case.script for case in cases if not case.tcp}
-    plugin = {"path": module, "vm_id": "probe", "configuration": json.dumps({"case": "", "scripts": http})}
+    scripts = {case.id: case.script for case in cases}
+    configuration = json.dumps({"case": "", "scripts": scripts})
+    plugin = {"path": module, "vm_id": "probe", "configuration": configuration, "vm_configuration": VM_CONFIGURATION}
     listeners: list[Any] = [
         HttpListener([WasmFilter(**plugin)], name="plain", routes=ROUTES),
         HttpListener([WasmFilter(**plugin)], name="limited", routes=ROUTES),
         HttpListener([WasmFilter(**plugin, allow_on_headers_stop_iteration=True)], name="flag", routes=ROUTES),
+        TcpListener([WasmFilter(**plugin, kind="tcp", root_id="tcp")], upstream="echo"),
     ]
     upstream, callee, echo = world.ports
     clusters = [

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from pwasm._abi import Status
 
+from .rules import holds
+
 if TYPE_CHECKING:
     from .stream import Stream
 
@@ -19,6 +21,7 @@ class Part:
 
     def __init__(self) -> None:
         self.callback = ""
+        self.crash = ""
         self.context_id = 0
         self.effective_id = 0
         self.streams: dict[int, Stream] = {}
@@ -40,6 +43,16 @@ class Part:
     def soon(self, action: Callable[[], object]) -> None:
         """Do something in a later turn of the event loop."""
         raise NotImplementedError
+
+    def kill(self, number: str) -> int:
+        """One of the calls after which Envoy dies (abi.md §0.1): it says OK; see HostEmulator.call."""
+        if holds(number):
+            self.crash_on(number)
+        return OK
+
+    def crash_on(self, what: str) -> None:
+        """Note that Envoy would not survive the running callback."""
+        self.crash = f"{what}: Envoy would crash after this {self.callback} (see pwasm._guards)"
 
     def _stream(self) -> Stream | None:
         return self.streams.get(self.effective_id)

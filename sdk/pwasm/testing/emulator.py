@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from pwasm import _abi
 from pwasm._dispatch import Dispatcher
@@ -78,6 +78,7 @@ class HostEmulator(EmulatedHost):
         self._after: deque[Callable[[], object]] = deque()
         self._soon: deque[Callable[[], object]] = deque()
         self._inside = False
+        self._turn: list[int] | None = None
         self.started = self.start_plugin(root_id)
         """False when on_vm_start or on_plugin_start refused: Envoy would reject the configuration."""
 
@@ -192,9 +193,12 @@ class HostEmulator(EmulatedHost):
         self.effective_id = context_id
         while self._after and not self.crash:
             self._after.popleft()()
+        self._check_crash()
+        return result
+
+    def _check_crash(self) -> None:
         if self.crash:
             raise EnvoyCrash(self.crash)
-        return result
 
     def after(self, action: Callable[[], object]) -> None:
         """Do something when the running callback has returned; at once when none runs."""
@@ -209,11 +213,13 @@ class HostEmulator(EmulatedHost):
 
     def run_pending(self) -> None:
         """Let happen what waits: answers of upstream, notifications of queues."""
+        self._check_crash()
         while self._soon or self.process.notifications:
-            if self._soon:
-                self._soon.popleft()()
-            else:
+            if self.process.notifications:
                 self._notify()
+            else:
+                self._soon.popleft()()
+            self._check_crash()
 
     def _logging(self) -> AbstractContextManager[None]:
         """The standard logging module writes to this host while the filter runs."""
@@ -223,9 +229,23 @@ class HostEmulator(EmulatedHost):
             return installed()
         return nullcontext()
 
+    @contextmanager
+    def one_turn(self) -> Iterator[None]:
+        """What happens inside happens in one turn of Envoy's event loop: a stream that ends stays selectable (K6)."""
+        self._turn = []
+        try:
+            yield
+        finally:
+            over, self._turn = self._turn, None
+            for context_id in over:
+                self.forget(context_id)
+
     def forget(self, context_id: int) -> None:
         """A stream is over."""
-        self.streams.pop(context_id, None)
+        if self._turn is None:
+            self.streams.pop(context_id, None)
+        else:
+            self._turn.append(context_id)
 
     def _new_id(self) -> int:
         self._next_id += 1

@@ -132,6 +132,8 @@ class Flow:
             if what == HOLD or not holds("the limit does not count for what streams"):
                 self._check_limit()
             self.visible = self.held if self.accumulates else self.visible
+        elif end:
+            self._hold(b"")  # what is lost is the data, not the end
         if not holds("the body stays while it is held"):
             self.visible = None
 
@@ -144,7 +146,10 @@ class Flow:
         self.stream.forward_data(self.direction, bytes(data), end and not created)
         if created:
             assert self.trailers is not None
-            self.stream.forward_trailers(self.direction, self.trailers)
+            if holds("trailers that were created are not announced"):
+                self.stream.forward_trailers(self.direction, self.trailers)
+            else:
+                self._filter_trailers()
 
     def _filter_trailers(self) -> None:
         assert self.trailers is not None
@@ -152,7 +157,8 @@ class Flow:
         self.visible = self.held if self.accumulates else None
         action = self._call("trailers", len(self.trailers))
         if self.over:
-            if self.stream.closed and self.direction == 1 and action == CONTINUE and self.state == CONTINUE:
+            reset = self.stream.closed and self.stream.local_response is None
+            if reset and self.direction == 1 and action == CONTINUE and self.state == CONTINUE:
                 self.stream.host.kill("K7")
             return
         if action != CONTINUE and holds("PAUSE in trailers holds the stream"):

@@ -17,7 +17,7 @@ from .callouts import Callouts
 from .headers import Headers
 from .http_stream import HttpStream, LocalResponse
 from .properties import Properties
-from .rules import STATUSES, holds
+from .rules import holds, status_of
 from .shared import Process, SharedState
 from .tcp_stream import TcpStream
 
@@ -44,23 +44,12 @@ class EmulatedHost(Callouts, SharedState, Properties):
         self.logs: list[tuple[LogLevel, str]] = []
         self.tick_periods: dict[int, int] = {}
         self.roots_waiting: set[int] = set()
-        self.crash = ""
-
-    def kill(self, number: str) -> int:
-        """One of the calls after which Envoy dies (§0.1): it says OK, see HostEmulator.call."""
-        if holds(number):
-            self.crash_on(number)
-        return OK
-
-    def crash_on(self, what: str) -> None:
-        """Note that Envoy would not survive the running callback."""
-        self.crash = f"{what}: Envoy would crash after this {self.callback} (see pwasm._guards)"
 
     # --- log, time, contexts --------------------------------------------------------------------------------------
 
     def proxy_log(self, level: int, message: str | bytes, /) -> int:
         if not 0 <= level <= LogLevel.CRITICAL:
-            return STATUSES["unknown log level"]
+            return status_of("unknown log level")
         if level >= self.log_level:
             self.logs.append((LogLevel(level), to_text(to_bytes(message))))
         return OK
@@ -77,13 +66,13 @@ class EmulatedHost(Callouts, SharedState, Properties):
 
     def proxy_set_effective_context(self, context_id: int, /) -> int:
         if context_id not in self.streams and context_id not in self.roots and context_id != 0:
-            return STATUSES["unknown context"]
+            return status_of("unknown context")
         self.effective_id = context_id or self.context_id
         return OK
 
     def proxy_done(self) -> int:
         if self.effective_id not in self.roots_waiting:
-            return STATUSES["done without need"]
+            return status_of("done without need")
         self.roots_waiting.discard(self.effective_id)
         return OK
 
@@ -92,9 +81,9 @@ class EmulatedHost(Callouts, SharedState, Properties):
     def proxy_continue_stream(self, stream_type: int, /) -> int:
         stream = self._stream()
         if not 0 <= stream_type <= StreamType.UPSTREAM:
-            return STATUSES["unknown stream type"]
+            return status_of("unknown stream type")
         if stream_type == StreamType.UPSTREAM:
-            return STATUSES["continue upstream"]
+            return status_of("continue upstream")
         if stream is None or stream.ended:
             return OK
         if isinstance(stream, TcpStream):
@@ -111,11 +100,13 @@ class EmulatedHost(Callouts, SharedState, Properties):
     def proxy_close_stream(self, stream_type: int, /) -> int:
         stream = self._stream()
         if not 0 <= stream_type <= StreamType.UPSTREAM:
-            return STATUSES["unknown stream type"]
+            return status_of("unknown stream type")
         if stream is None or stream.http != (stream_type <= StreamType.HTTP_RESPONSE):
             return OK
         if stream.ended:
             return self.kill("K5")
+        if isinstance(stream, HttpStream) and stream.wants_local and not holds("close wins over a local response"):
+            return OK
         self.after(stream.reset)
         return OK
 
@@ -144,19 +135,19 @@ class EmulatedHost(Callouts, SharedState, Properties):
     def _map(self, map_type: int, *, write: bool = False) -> tuple[int, Headers | None]:
         """A header map for reading or writing; a status and None where Envoy has none (§1.5)."""
         if not 0 <= map_type <= MapType.HTTP_CALL_RESPONSE_TRAILERS:
-            return STATUSES["unknown map"], None
+            return status_of("unknown map"), None
         if map_type in self.call_maps and (
             self.effective_id == self.context_id or holds("the maps of an answer are there whatever stream is selected")
         ):
             refuse = write and holds("the maps of an answer are read-only")
-            return (STATUSES["map not there"], None) if refuse else (OK, self.call_maps[map_type])
+            return (status_of("map not there"), None) if refuse else (OK, self.call_maps[map_type])
         stream = self._stream()
         if not isinstance(stream, HttpStream):
-            return STATUSES["map not there"], None
+            return status_of("map not there"), None
         if stream.ended:
             return self._logged_map(stream, map_type, write=write)
         found = self._map_of(stream, map_type, create=write)
-        return (STATUSES["map not there"], None) if found is None else (OK, found)
+        return (status_of("map not there"), None) if found is None else (OK, found)
 
     @staticmethod
     def _map_of(stream: HttpStream, map_type: int, *, create: bool) -> Headers | None:
@@ -168,13 +159,13 @@ class EmulatedHost(Callouts, SharedState, Properties):
     @staticmethod
     def _logged_map(stream: HttpStream, map_type: int, *, write: bool) -> tuple[int, Headers | None]:
         if stream.phase != "proxy_on_log" and holds("after on_log there are no maps"):
-            return STATUSES["map not there"], None
+            return status_of("map not there"), None
         if write and holds("on_log cannot write"):
-            return STATUSES["map not there"], None
+            return status_of("map not there"), None
         found = stream.logged_map(map_type)
         if found is None:
             missing = "header missing" if holds("in on_log a missing map is not found") else "map not there"
-            return STATUSES[missing], None
+            return status_of(missing), None
         return OK, found
 
     def proxy_get_header_map_value(self, map_type: int, key: str | bytes, /) -> tuple[int, bytes]:
@@ -182,7 +173,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
         if headers is None:
             return status, b""
         value = headers.first(to_bytes(key))
-        return (STATUSES["header missing"], b"") if value is None else (OK, value)
+        return (status_of("header missing"), b"") if value is None else (OK, value)
 
     def proxy_add_header_map_value(self, map_type: int, key: str | bytes, value: str | bytes, /) -> int:
         status, headers = self._map(map_type, write=True)
@@ -227,22 +218,31 @@ class EmulatedHost(Callouts, SharedState, Properties):
     def _buffer(self, buffer_type: int) -> tuple[int, bytes | bytearray]:
         """A buffer; what is no bytearray cannot be written (§1.2)."""
         if not 0 <= buffer_type <= BufferType.FOREIGN_FUNCTION_ARGUMENTS:
-            return STATUSES["unknown buffer"], b""
+            return status_of("unknown buffer"), b""
         if buffer_type == BufferType.VM_CONFIGURATION and holds("the VM's configuration can always be read"):
             return OK, self.vm_configuration
         if buffer_type == BufferType.PLUGIN_CONFIGURATION:
-            there = self.callback in _CONFIGURES or not holds(
-                "the plugin's configuration can be read only in on_configure"
-            )
-            there = there and self._stream() is None
-            return (OK, self.plugin_configuration) if there else (STATUSES["buffer of another callback"], b"")
+            return self._plugin_configuration()
         if buffer_type in self.call_buffers:
-            return OK, self.call_buffers[buffer_type]
+            answer = self.call_buffers[buffer_type]
+            return OK, answer if holds("the body of an answer is read-only") else bytearray(answer)
         if buffer_type in _OF_ONE_CALLBACK:
-            return STATUSES["buffer of another callback"], b""
+            return status_of("buffer of another callback"), b""
+        return OK, self._stream_buffer(buffer_type)
+
+    def _plugin_configuration(self) -> tuple[int, bytes]:
+        there = self.callback in _CONFIGURES
+        there = there or not holds("the plugin's configuration can be read only in on_configure")
+        if there and self._stream() is None:
+            return OK, self.plugin_configuration
+        return status_of("buffer of another callback"), b""
+
+    def _stream_buffer(self, buffer_type: int) -> bytes | bytearray:
         stream = self._stream()
         found = None if stream is None else stream.buffer(buffer_type)
-        return OK, b"" if found is None else found
+        if found is not None and not holds("the body of a callback can be written"):
+            return bytes(found)
+        return b"" if found is None else found
 
     def proxy_get_buffer_status(self, buffer_type: int, /) -> tuple[int, int, int]:
         status, data = self._buffer(buffer_type)
@@ -251,7 +251,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
     def proxy_get_buffer_bytes(self, buffer_type: int, start: int, max_size: int, /) -> tuple[int, bytes]:
         status, data = self._buffer(buffer_type)
         if start + max_size > len(data) and not holds("reading is cut to what there is"):
-            return STATUSES["unknown buffer"], b""
+            return status_of("unknown buffer"), b""
         return status, bytes(data[start : start + max_size])
 
     def proxy_set_buffer_bytes(self, buffer_type: int, start: int, size: int, data: bytes, /) -> int:
@@ -259,10 +259,10 @@ class EmulatedHost(Callouts, SharedState, Properties):
         if status:
             return status
         if not isinstance(buffer, bytearray):
-            return STATUSES["buffer read-only"]
+            return status_of("buffer read-only")
         if 0 < start < len(buffer):
             if holds("a body cannot be changed in the middle"):
-                return STATUSES["buffer read-only"]
+                return status_of("buffer read-only")
             buffer[start : start + size] = data
         elif start == 0:
             buffer[:size] = data

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .emulator import HostEmulator
 
 REQUEST, RESPONSE = 0, 1
+MAX_HEADERS, MAX_HEADERS_SIZE = 100, 60 * 1024
+"""Envoy's defaults: `max_headers_count` and `max_request_headers_kb`."""
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
@@ -78,7 +80,8 @@ class HttpStream(Stream):
         """The stream was reset: the client got no response, or a part of one."""
         self.actions: list[tuple[str, int]] = []
         """Every action the plugin returned, by callback."""
-        self.details = ""
+        self.details: str | None = None
+        """`response.code_details`; None while Envoy has none."""
         self.running = ""
         self.wants_local: LocalResponse | None = None
 
@@ -96,8 +99,9 @@ class HttpStream(Stream):
 
     def send_request_headers(self, headers: Headers, *, end_of_stream: bool = False) -> None:
         """The client's request begins."""
-        self.request_headers = headers
-        self.request.receive_headers(headers, end_of_stream)
+        if not self._refused_by_codec(headers):
+            self.request_headers = headers
+            self.request.receive_headers(headers, end_of_stream)
         self.host.run_pending()
 
     def send_request_body(self, data: bytes, *, end_of_stream: bool = False) -> None:
@@ -134,8 +138,7 @@ class HttpStream(Stream):
     def disconnect(self) -> None:
         """The client goes away."""
         if not self.ended:
-            self.details = "downstream_remote_disconnect"
-            self._reset()
+            self._reset("downstream_remote_disconnect")
         self.host.run_pending()
 
     @property
@@ -146,6 +149,8 @@ class HttpStream(Stream):
     def feed(self, headers: Headers, chunks: list[bytes], trailers: Headers | None) -> None:
         """A whole request, part after part."""
         only_headers = not chunks and trailers is None
+        if self._refused_by_codec(headers):
+            return
         self.request_headers = headers
         self.request_size = sum(map(len, chunks))
         self.request_trailers = trailers
@@ -166,6 +171,19 @@ class HttpStream(Stream):
         self.details = "via_upstream"
         self.response.receive_headers(headers, only_headers)
         _feed_body(self.response, chunks, trailers, only_headers)
+
+    def _refused_by_codec(self, headers: Headers) -> bool:
+        """Envoy answers what its HTTP manager does not accept before any filter; the plugin sees only the end."""
+        refused = codec_refusal(headers)
+        if refused is None:
+            return False
+        self.status, self.body = refused
+        self.headers = Headers([(":status", str(self.status))])
+        if self.body:
+            self.headers.add(b"content-type", b"text/plain")
+        self.response.headers = self.headers
+        self._end()
+        return True
 
     # --- callbacks ------------------------------------------------------------------------------------------------
 
@@ -237,11 +255,12 @@ class HttpStream(Stream):
 
     def send_local_response(self, local: LocalResponse) -> None:
         """The plugin asked for it."""
-        if self.wants_local is not None and holds("the first local response wins"):
+        if self.wants_local is not None and self.running and holds("the first local response wins"):
             return
-        self.wants_local = local
-        if not self.running:
-            self.host.after(self._reply)
+        if self.running:
+            self.wants_local = local
+        else:
+            self.host.after(lambda: self.reply_locally(local))
 
     def _reply(self) -> None:
         local, self.wants_local = self.wants_local, None
@@ -251,7 +270,7 @@ class HttpStream(Stream):
 
     def reply_locally(self, local: LocalResponse) -> None:
         """A response that Envoy makes itself (§1.16)."""
-        if self.local_response is not None or self.ended:
+        if self.ended or self.closed:
             return
         self.local_response = local
         self.details = local.details
@@ -274,14 +293,13 @@ class HttpStream(Stream):
     def _local_message(self, local: LocalResponse) -> tuple[Headers, bytes]:
         body = local.body
         own = {":status"} if holds("a local response cannot set the status by a header") else set()
-        if holds("a local response has its own content-length"):
-            own.add("content-length")
         extra = [pair for pair in local.headers if pair[0] not in own]
         if self._is_grpc() and holds("a local response to gRPC is trailers only"):
             return self._grpc_message(local, extra), b""
         headers = Headers([(":status", str(local.status)), *extra])
         if body:
-            headers.replace(b"content-length", str(len(body)).encode())
+            if "content-length" not in headers or holds("a local response has its own content-length"):
+                headers.replace(b"content-length", str(len(body)).encode())
             if "content-type" not in headers and holds("a local response with a body is text unless it says otherwise"):
                 headers.add(b"content-type", b"text/plain")
         head = self.request_headers.get(":method") == "HEAD" and holds("a local response to HEAD has no body")
@@ -316,11 +334,11 @@ class HttpStream(Stream):
             if holds("a request that is buffered beyond the limit is refused"):
                 self._too_large()
         elif holds("a response that is buffered beyond the limit is cut"):
-            self.details = "response_payload_too_large"
+            details = "response_payload_too_large"
             if self.status is None:
-                self._direct(LocalResponse(500, self.details, b"Internal Server Error", Headers(), -1))
+                self._direct(LocalResponse(500, details, b"Internal Server Error", Headers(), -1))
             else:
-                self._reset()
+                self._reset(details)
 
     def _too_large(self) -> None:
         self.reply_locally(LocalResponse(413, "request_payload_too_large", b"Payload Too Large", Headers(), -1))
@@ -349,13 +367,14 @@ class HttpStream(Stream):
         if not self.ended:
             self._reset()
 
-    def _reset(self) -> None:
+    def _reset(self, details: str = "wasm_close_stream") -> None:
         if self.closed or self.ended:
             return
         self.closed = True
         if self.status is None and not holds("a closed stream has no response"):
             self.status = 500
-        self.details = self.details or "wasm_close_stream"
+        if self.local_response is None:
+            self.details = details
         self._end()
 
     def _end(self) -> None:
@@ -365,6 +384,18 @@ class HttpStream(Stream):
 
 
 _GRPC_OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+
+
+def codec_refusal(headers: Headers) -> tuple[int, bytes] | None:
+    """Status and body of what Envoy's HTTP manager answers before any filter (§5 no. 110), else None."""
+    too_many = len(headers) > MAX_HEADERS and holds("a request with too many headers is refused before the plugin")
+    if too_many or (
+        headers.size() > MAX_HEADERS_SIZE and holds("a request with too large headers is refused before the plugin")
+    ):
+        return 431, b"Request Header Fields Too Large"
+    if "#" in (headers.get(":path") or "") and holds("a fragment in a path is refused before the plugin"):
+        return 400, b""
+    return None
 
 
 def refusal(headers: Headers) -> tuple[int, str, bytes] | None:

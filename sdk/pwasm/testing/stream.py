@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from .headers import Headers
+from .rules import HOLD_ALL, holds
 
 if TYPE_CHECKING:
     from .emulator import HostEmulator
@@ -33,7 +34,11 @@ class Stream:
     def buffer(self, buffer_type: int) -> bytearray | None:
         """A buffer of the stream that can be read and written now."""
         flow = self.flows[buffer_type] if buffer_type < len(self.flows) else None
-        return None if flow is None or flow.over else flow.visible
+        if flow is None or flow.over:
+            return None
+        if flow.state == HOLD_ALL and not holds("the body is empty while the headers are held"):
+            return flow.held
+        return flow.visible
 
     def logged_map(self, map_type: int) -> Headers | None:
         """A map as on_log sees it."""

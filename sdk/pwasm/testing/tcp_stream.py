@@ -30,6 +30,7 @@ class TcpStream(Stream):
         self._ends: dict[int, bool] = {}
         self._buffers: dict[int, bytearray] = {}
         self._visible = -1
+        self._early = False
         self._waiting: list[tuple[bytes, bool]] = []
 
     @property
@@ -88,6 +89,7 @@ class TcpStream(Stream):
 
     def resume(self) -> None:
         """The plugin called continue_tcp_stream."""
+        self._early = self._visible == DOWNSTREAM
         if not self._held or self.closed:
             return
         self._held = False
@@ -101,11 +103,19 @@ class TcpStream(Stream):
         """The plugin closes the connection: what is on its way is still sent."""
         if not self.closed:
             self.closed = True
-            self.host.soon(self.close)
+            self.host.soon(self._closed)
+
+    def _closed(self) -> None:
+        """The plugin closed it: of upstream's side nothing is said (measured)."""
+        if not holds("a plugin that closes hears nothing of upstream"):
+            self.close_upstream()
+        self.close_downstream()
+        self.complete()
 
     def buffer(self, buffer_type: int) -> bytearray | None:
         """A buffer that can be read and written now."""
-        return self._buffers.get(buffer_type) if buffer_type == self._visible else None
+        held = buffer_type == DOWNSTREAM and self._held and holds("data that is held can be read")
+        return self._buffers.get(buffer_type) if held or buffer_type == self._visible else None
 
     def logged_map(self, map_type: int) -> Headers | None:
         """A TCP stream has no headers."""
@@ -119,9 +129,11 @@ class TcpStream(Stream):
             raise RuntimeError("the connection is closed")
         buffer = self._buffers.setdefault(direction, bytearray())
         buffer += data
-        self._visible = direction
+        self._visible, self._early = direction, False
         action = self._call(export, len(buffer), end_of_stream)
         self._visible = -1
+        if self._early and holds("a TCP resume before the pause counts"):
+            action = rules.CONTINUE
         if direction == DOWNSTREAM:
             self._held = action != rules.CONTINUE
         if action == rules.CONTINUE or not holds("PAUSE in data holds it"):

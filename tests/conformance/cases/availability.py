@@ -106,4 +106,13 @@ FROM_A_TICK = [
     for select in (True, False)
 ]
 
-CASES = [*MAPS, *BUFFERS, *HELD, *HELD_BUFFERS, *FROM_A_TICK]
+CONFIGURATION = Case(
+    "10-buffer7-from-a-tick",
+    {
+        "request_headers": [ops.ON_TICK, ops.PAUSE],
+        "tick": [ops.tick(0), *of_buffer(7), *of_buffer(6), SELECT, ops.resume(0)],
+    },
+    ticks=1,
+)
+
+CASES = [CONFIGURATION, *MAPS, *BUFFERS, *HELD, *HELD_BUFFERS, *FROM_A_TICK]

@@ -161,6 +161,14 @@ LIMITS = [
         listener="limited",
     ),
     Case(
+        "49-request-over-the-limit-with-headers-held",
+        {"request_headers": [ops.PAUSE, ON_TICK], "request_body": [], **later(resume(0))},
+        method="POST",
+        chunks=[b"x" * 5000],
+        listener="limited",
+        ticks=1,
+    ),
+    Case(
         "49-request-over-the-limit-streamed",
         {"request_body": []},
         method="POST",

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from . import availability, bodies, headers
+from . import availability, bodies, callouts, headers, replies, sdk, state, tcp, traffic
 
-CASES = [*availability.CASES, *headers.CASES, *bodies.CASES]
+CASES = [
+    *availability.CASES,
+    *headers.CASES,
+    *bodies.CASES,
+    *replies.CASES,
+    *callouts.CASES,
+    *state.CASES,
+    *tcp.CASES,
+    *sdk.CASES,
+    *traffic.CASES,
+]

@@ -7,9 +7,9 @@ operations, each a list:
     ["sdk", "name", argument, …] a function of `pwasm`; what it raises is the outcome
     ["=name", operation…]        the same, and the first result is kept: `"$name"` as an argument, `$name` in the log
     ["?", operation…]            the same, of which only the status is logged; "#": the status and the length
-    ["return", number]           the callback returns this, past the SDK
+    ["return", number]           the callback returns this
+    ["raw", number]              the callback returns this, past the SDK (main.wasm itself refuses what is no action)
     ["raise"]                    the filter fails
-    ["next", "case"]             the next TCP connection is this case's
 
 Arguments: a str stands for bytes in Latin-1; a list is a list of pairs; {"text": n} is the text n times. `{id}` is the
 case, `$stream` its stream's context, `$root` the plugin's.
@@ -46,7 +46,8 @@ class Running:
         """Run what is left; the SDK has said by now which context this is."""
         if self.probe is not None:
             self.probe.run(self)
-        return None
+        passed, self.returns = self.returns, None
+        return passed
 
 
 running = Running()
@@ -63,6 +64,7 @@ class Probe(Dispatcher):
         self.streams: dict[int, str] = {}
         self.parents: dict[int, int] = {}
         self.next_case = ""
+        self.raw: int | None = None
         self.kept: dict[str, Any] = {}
         self.counts: dict[tuple[str, str], int] = {}
 
@@ -89,6 +91,8 @@ class Probe(Dispatcher):
             running = outer
         if part == "configure":
             self.read_configuration(context_id, arguments[-1])
+        if self.raw is not None:
+            answer, self.raw = self.raw, None
         if now.returns is not None:
             answer = bool(now.returns) if part in {"done", "configure", "vm_start"} else now.returns
         self.tell(part, arguments, now.results, answer)
@@ -111,6 +115,8 @@ class Probe(Dispatcher):
             name = self._host.proxy_get_header_map_value(0, "x-case")[1].decode() or default
             if part == "new_connection":
                 name = default or self.next_case
+            if part == "request_headers":
+                self.next_case = self._host.proxy_get_header_map_value(0, "x-next")[1].decode()
             self.streams[context_id] = name
             self.case = name
             self.kept = {"stream": context_id}
@@ -136,8 +142,8 @@ class Probe(Dispatcher):
             name, *arguments = operation
             if name == "return":
                 now.returns = arguments[0]
-            elif name == "next":
-                self.next_case = arguments[0]
+            elif name == "raw":
+                self.raw = arguments[0]
             elif name == "raise":
                 raise ValueError("on purpose")
             else:
@@ -162,7 +168,8 @@ class Probe(Dispatcher):
     def value(self, value: Any, field: str, kind: str) -> Any:
         """An argument of a hostcall."""
         if isinstance(value, str) and value[:1] == "$":
-            return self.kept.get(value[1:], 0)
+            kept = self.kept.get(value[1:], 0)
+            return kept.encode("latin-1") if isinstance(kept, str) else kept
         if isinstance(value, str) and kind == "text" and not value.isascii():
             return value.encode("latin-1")
         if isinstance(value, list) and field in PAIRS:
