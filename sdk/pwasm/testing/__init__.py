@@ -9,6 +9,7 @@
 This package is never part of main.wasm.
 """
 
+from . import deadline
 from .callouts import GrpcCall, HttpCall
 from .emulator import EnvoyCrash, HostEmulator
 from .headers import Headers
@@ -27,4 +28,5 @@ __all__ = [
     "Process",
     "TcpStream",
     "UpstreamResponse",
+    "deadline",
 ]

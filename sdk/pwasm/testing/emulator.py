@@ -19,6 +19,7 @@ from pwasm import _abi
 from pwasm._dispatch import Dispatcher
 from pwasm.entrypoint import registration, registration_of
 
+from . import deadline
 from .headers import Headers, Pairs
 from .hostcalls import EmulatedHost
 from .http_stream import HttpStream, UpstreamResponse, chunks_of
@@ -190,6 +191,7 @@ class HostEmulator(EmulatedHost):
                 result: object = getattr(self.plugin, export)(context_id, *args)
         finally:
             self._inside = outer
+        deadline.check()
         self.effective_id = context_id
         while self._after and not self.crash:
             self._after.popleft()()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from . import availability, bodies, callouts, headers, replies, sdk, state, tcp, traffic
+from . import availability, bodies, callouts, headers, replies, resumes, sdk, state, tcp, traffic
 
 CASES = [
     *availability.CASES,
     *headers.CASES,
     *bodies.CASES,
+    *resumes.CASES,
     *replies.CASES,
     *callouts.CASES,
     *state.CASES,
