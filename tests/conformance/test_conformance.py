@@ -9,6 +9,7 @@ When Envoy differs from the emulator, Envoy is right.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from pwasm.testing.wasm import WasmPlugin
 
 from . import expected
 from .case import Case
+from .cases.actions import ACTIONS
+from .cases.crashes import CRASHES
 from .cases.table import CASES
 from .emulator_world import EmulatorWorld, python_plugin
 from .envoy_world import World, envoy_world
@@ -83,3 +86,12 @@ def test_the_table() -> None:
     assert set(expected.EXCLUDED) <= set(names)
     assert len(expected.EXCLUDED) <= 10
     assert set(EXPECTED) == set(names)
+
+
+def test_every_number_of_the_design_notes_is_somewhere() -> None:
+    names = [case.id for case in (*CASES, *CRASHES, *ACTIONS)]
+    numbers = {int(found[1]) for name in names if (found := re.match(r"(\d+)-", name))}
+    elsewhere = {number for tested in expected.ELSEWHERE.values() for number in tested}
+    assert numbers | elsewhere | set(expected.OPEN) >= set(range(1, 123))
+    assert not (numbers | elsewhere) & set(expected.OPEN)
+    assert [name for name in expected.ELSEWHERE if not (Path(__file__).parents[2] / name).is_file()] == []

@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 from pwasm import _abi
 from pwasm._dispatch import Dispatcher
@@ -64,7 +65,23 @@ class HostEmulator(EmulatedHost):
         buffer_limit: int = 1 << 20,
         allow_on_headers_stop_iteration: bool = False,
     ) -> None:
-        super().__init__(_bytes(vm_configuration), _bytes(plugin_configuration), process or Process(), vm_id)
+        shared = process or Process()
+        self._again = partial(
+            HostEmulator,
+            *filters,
+            vm_configuration=vm_configuration,
+            plugin_configuration=plugin_configuration,
+            upstream=upstream,
+            log_level=log_level,
+            root_id=root_id,
+            vm_id=vm_id,
+            plugin_name=plugin_name,
+            process=shared,
+            plugin=plugin,
+            buffer_limit=buffer_limit,
+            allow_on_headers_stop_iteration=allow_on_headers_stop_iteration,
+        )
+        super().__init__(_bytes(vm_configuration), _bytes(plugin_configuration), shared, vm_id)
         self.plugin_name = plugin_name
         self.upstream = upstream
         self.log_level = log_level
@@ -97,6 +114,13 @@ class HostEmulator(EmulatedHost):
         )
         self.run_pending()
         return started
+
+    def worker(self) -> HostEmulator:
+        """One more worker of the same plugin: a VM of its own, with the shared data, queues and metrics of this one.
+
+        A queue's items are told to the VM that registered it last, as in Envoy (abi.md §1.9).
+        """
+        return self._again()
 
     def request(
         self,
