@@ -117,7 +117,9 @@ def _stream_callback(export: str) -> Callable[..., int]:
             return self._not_delivered(phase, context_id, stream)
         self._enter_stream(phase, stream)
         try:
-            return _checked_action(call_with_traits(stream, phase, *args), stream, phase)
+            action = _checked_action(call_with_traits(stream, phase, *args), stream, phase)
+            # After a reset Envoy must not go on with the trailers: it would write to a connection that is gone (K7).
+            return PAUSE if stream.closed else action
         except BaseException as error:
             return stream_failed(phase, stream, error)
 

@@ -167,6 +167,8 @@ _METHODS = {
 
 def _target(upstream: str | bytes, service: str, method: str, initial_metadata: Headers) -> tuple[bytes, bytes]:
     target = _validate.data("upstream", upstream)
+    if not target:  # Envoy takes it for an empty GrpcService and panics (K8)
+        raise ValueError("upstream must be the name of a cluster or an encoded GrpcService, not empty")
     _validate.text("service", service)
     _validate.text("method", method)
     pairs = _validate.headers("initial_metadata", initial_metadata, MapType.HTTP_REQUEST_TRAILERS)  # no pseudo headers

@@ -12,6 +12,7 @@ trusted; each of these is refused (or made harmless) here, from the SDK's own re
     K6   send_http_response for a stream that is gone, of which        SIGSEGV      set_effective_context raises
          set_effective_context still says OK                                        BadArgument
     K7   close_http_… in on_http_response_trailers, then CONTINUE      SIGSEGV      PAUSE is returned
+    K8   a gRPC call or stream with an empty upstream                  SIGABRT      ValueError
     0.2  resume in the callback that then returns PAUSE                hangs        CONTINUE is returned
     0.3  an action other than 0 and 1                                  loses data   TypeError, see `_dispatch`
          a second local response, close after a local response         is lost      PhaseError

@@ -12,6 +12,7 @@ Loaded in every pytest run where pwasm is installed, so it imports nothing of pw
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,10 +132,11 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     if _BENCHES not in item.stash:
         yield
         return
-    from pwasm.testing.watchdog import FilterHangs, guard
+    from pwasm.testing.deadline import FilterHangs, limit
 
     try:
-        with guard(_seconds(item.config)):
+        seconds = _seconds(item.config)
+        with limit(seconds) if seconds else nullcontext():
             yield
     except FilterHangs as error:
         failure = str(error)

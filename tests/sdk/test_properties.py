@@ -107,7 +107,7 @@ def test_old_names_are_looked_up_below_xds() -> None:
 
     assert in_request(lambda: pwasm.get_property("node.id"), set_up=set_up) == b"me"
     assert in_request(lambda: pwasm.get_property(["route_name"]), set_up=set_up) == b"route"
-    assert in_request(lambda: pwasm.get_property("cluster_name"), set_up=set_up) is None
+    assert in_request(lambda: pwasm.get_property("upstream_host_metadata"), set_up=set_up) is None
 
 
 def test_plugins_see_no_stream() -> None:

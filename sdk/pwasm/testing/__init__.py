@@ -9,12 +9,14 @@
 This package is never part of main.wasm.
 """
 
+from . import deadline
 from .callouts import GrpcCall, HttpCall
 from .emulator import EnvoyCrash, HostEmulator
 from .headers import Headers
+from .http_stream import HttpStream, LocalResponse, UpstreamResponse
 from .messages import REFUSED, RESET, SILENCE, Answer, Request, Response
 from .shared import Process
-from .streams import HttpStream, LocalResponse, TcpStream, UpstreamResponse
+from .tcp_stream import TcpStream
 from .world import Plugin, Setup, World
 
 __all__ = [
@@ -37,4 +39,5 @@ __all__ = [
     "TcpStream",
     "UpstreamResponse",
     "World",
+    "deadline",
 ]

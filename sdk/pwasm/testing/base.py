@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pwasm._abi import Status
 
+from .rules import holds
+
 if TYPE_CHECKING:
-    from .streams import Stream
+    from .stream import Stream
 
 OK, NOT_FOUND, BAD_ARGUMENT = int(Status.OK), int(Status.NOT_FOUND), int(Status.BAD_ARGUMENT)
 UNIMPLEMENTED = int(Status.UNIMPLEMENTED)
@@ -18,19 +21,38 @@ class Part:
 
     def __init__(self) -> None:
         self.callback = ""
+        self.crash = ""
         self.context_id = 0
         self.effective_id = 0
         self.streams: dict[int, Stream] = {}
         self.roots: list[int] = []
         self.now_nanoseconds = 1_700_000_000 * 10**9
 
-    def call(self, export: str, context_id: int, *args: int, stream: Stream | None = None) -> object:
+    def call(self, export: str, context_id: int, *args: int) -> object:
         """Enter the plugin."""
         raise NotImplementedError
 
     def run_pending(self) -> None:
         """Let happen what Envoy's event loop would do next."""
         raise NotImplementedError
+
+    def after(self, action: Callable[[], object]) -> None:
+        """Do something when the running callback has returned."""
+        raise NotImplementedError
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Do something in a later turn of the event loop."""
+        raise NotImplementedError
+
+    def kill(self, number: str) -> int:
+        """One of the calls after which Envoy dies (abi.md §0.1): it says OK; see HostEmulator.call."""
+        if holds(number):
+            self.crash_on(number)
+        return OK
+
+    def crash_on(self, what: str) -> None:
+        """Note that Envoy would not survive the running callback."""
+        self.crash = f"{what}: Envoy would crash after this {self.callback} (see pwasm._guards)"
 
     def _stream(self) -> Stream | None:
         return self.streams.get(self.effective_id)

@@ -112,6 +112,8 @@ class Callouts(Part):
     def _new_grpc(
         self, kind: int, cluster: bytes, service: str | bytes, method: str | bytes, metadata: bytes
     ) -> GrpcCall | None:
+        if not cluster:
+            self.kill("K8")
         if not self._knows(to_text(cluster)):
             return None
         target = (cluster, to_text(to_bytes(service)), to_text(to_bytes(method)))
@@ -163,6 +165,8 @@ class Callouts(Part):
         return OK
 
     def proxy_grpc_close(self, token: int, /) -> int:
+        if token & 3 not in {_GRPC_CALL, _GRPC_STREAM}:
+            return BAD_ARGUMENT
         call = self._open_grpc(token)
         if call is None:
             return NOT_FOUND
@@ -172,6 +176,8 @@ class Callouts(Part):
         return OK
 
     def proxy_grpc_cancel(self, token: int, /) -> int:
+        if token & 3 not in {_GRPC_CALL, _GRPC_STREAM}:
+            return BAD_ARGUMENT
         call = self._open_grpc(token)
         if call is None:
             return NOT_FOUND
@@ -210,7 +216,7 @@ class Callouts(Part):
 
     def refuse(self, call: HttpCall) -> None:
         """Let the connection for an HTTP call be refused: Envoy makes a response itself."""
-        text = b"upstream connect error or disconnect/reset before headers. reset reason: connection failure"
+        text = b"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
         self._local_answer(call, 503, text)
 
     def fail(self, call: HttpCall) -> None:

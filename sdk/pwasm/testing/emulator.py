@@ -11,17 +11,22 @@ default) or anything else that implements `_abi.Plugin`, such as a main.wasm.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 from pwasm import _abi
 from pwasm._dispatch import Dispatcher
 from pwasm.entrypoint import registration, registration_of
 
+from . import deadline
 from .headers import Headers, Pairs
 from .hostcalls import EmulatedHost
+from .http_stream import HttpStream, Upstream, UpstreamResponse, chunks_of
 from .shared import Process
-from .streams import HttpStream, Stream, TcpStream, UpstreamResponse
+from .stream import Stream
+from .tcp_stream import TcpStream
 
 _OK = UpstreamResponse()
 
@@ -41,6 +46,8 @@ class HostEmulator(EmulatedHost):
         root_id, vm_id, plugin_name: what Envoy's configuration would call the plugin.
         process: shared data, queues and metrics; give the same one to several emulators to share them.
         plugin: makes the plugin side from the host side; the default runs the filter's classes.
+        buffer_limit: `per_connection_buffer_limit_bytes` of the listener.
+        allow_on_headers_stop_iteration: the plugin's setting of that name.
     """
 
     def __init__(
@@ -48,15 +55,33 @@ class HostEmulator(EmulatedHost):
         *filters: type,
         vm_configuration: bytes | str = b"",
         plugin_configuration: bytes | str = b"",
-        upstream: UpstreamResponse = _OK,
+        upstream: Upstream = _OK,
         log_level: _abi.LogLevel = _abi.LogLevel.TRACE,
         root_id: str = "",
         vm_id: str = "",
         plugin_name: str = "",
         process: Process | None = None,
         plugin: Callable[[_abi.Host], _abi.Plugin] | None = None,
+        buffer_limit: int = 1 << 20,
+        allow_on_headers_stop_iteration: bool = False,
     ) -> None:
-        super().__init__(_bytes(vm_configuration), _bytes(plugin_configuration), process or Process(), vm_id)
+        shared = process or Process()
+        self._again = partial(
+            HostEmulator,
+            *filters,
+            vm_configuration=vm_configuration,
+            plugin_configuration=plugin_configuration,
+            upstream=upstream,
+            log_level=log_level,
+            root_id=root_id,
+            vm_id=vm_id,
+            plugin_name=plugin_name,
+            process=shared,
+            plugin=plugin,
+            buffer_limit=buffer_limit,
+            allow_on_headers_stop_iteration=allow_on_headers_stop_iteration,
+        )
+        super().__init__(_bytes(vm_configuration), _bytes(plugin_configuration), shared, vm_id)
         self.plugin_name = plugin_name
         self.upstream = upstream
         self.log_level = log_level
@@ -66,7 +91,12 @@ class HostEmulator(EmulatedHost):
         else:
             self.plugin = plugin(self)
         self._next_id = 1
-        self._to_advance: list[Stream] = []
+        self.buffer_limit = buffer_limit
+        self.allow_on_headers_stop_iteration = allow_on_headers_stop_iteration
+        self._after: deque[Callable[[], object]] = deque()
+        self._soon: deque[Callable[[], object]] = deque()
+        self._inside = False
+        self._turn: list[int] | None = None
         self.started = self.start_plugin(root_id)
         """False when on_vm_start or on_plugin_start refused: Envoy would reject the configuration."""
 
@@ -85,6 +115,13 @@ class HostEmulator(EmulatedHost):
         self.run_pending()
         return started
 
+    def worker(self) -> HostEmulator:
+        """One more worker of the same plugin: a VM of its own, with the shared data, queues and metrics of this one.
+
+        A queue's items are told to the VM that registered it last, as in Envoy (abi.md §1.9).
+        """
+        return self._again()
+
     def request(
         self,
         method: str = "GET",
@@ -93,7 +130,7 @@ class HostEmulator(EmulatedHost):
         body: bytes | Iterable[bytes] = b"",
         *,
         trailers: Pairs | None = None,
-        response: UpstreamResponse | None = None,
+        response: Upstream | None = None,
         root_id: int | None = None,
     ) -> HttpStream:
         """Send a request through the plugin.
@@ -101,7 +138,7 @@ class HostEmulator(EmulatedHost):
         Args:
             method, path: pseudo headers; `headers` may override the others (`:authority`, `:scheme`).
             body: one chunk, or several.
-            response: what upstream answers, if it is asked.
+            response: what upstream answers, if it is asked; or a function that makes it from the stream, then.
             root_id: the plugin to use, when there are several.
 
         Returns:
@@ -111,25 +148,24 @@ class HostEmulator(EmulatedHost):
         names = {name.lower() for name, _ in given}
         defaults = [(":method", method), (":path", path), (":authority", "example.com"), (":scheme", "http")]
         defaults.append(("x-forwarded-proto", "http"))
-        chunks = [body] if isinstance(body, bytes) and body else [bytes(chunk) for chunk in body] if body else []
         sent = Headers([pair for pair in defaults if pair[0] not in names] + given)
-        stream = HttpStream(
-            self,
-            self._new_id(),
-            self._usable_root(root_id),
-            (sent, chunks, None if trailers is None else Headers(trailers)),
-            response or self.upstream,
-        )
+        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), response or self.upstream)
         self._create(stream)
-        self._advance(stream)
+        stream.feed(sent, chunks_of(body), None if trailers is None else Headers(trailers))
+        self.run_pending()
+        return stream
+
+    def open_http_stream(self, *, root_id: int | None = None) -> HttpStream:
+        """Begin a stream whose parts the test sends itself: `send_request_headers`, `send_response_body` and so on."""
+        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), None)
+        self._create(stream)
         return stream
 
     def rejected(self, status: int = 403, *, root_id: int | None = None) -> HttpStream:
         """A request that a filter before this plugin answered: the plugin sees only its end."""
         headers = Headers([(":status", str(status))])
-        nothing: tuple[Headers, list[bytes], None] = (Headers(), [], None)
-        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), nothing, self.upstream)
-        stream.maps[_abi.MapType.HTTP_RESPONSE_HEADERS] = stream.headers = headers
+        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), None)
+        stream.response.headers = stream.headers = headers
         stream.status = status
         self._create(stream)
         stream.end("proxy_on_log", "proxy_on_done", "proxy_on_delete")
@@ -169,31 +205,47 @@ class HostEmulator(EmulatedHost):
 
     # --- for streams ----------------------------------------------------------------------------------------------
 
-    def call(self, export: str, context_id: int, *args: int, stream: Stream | None = None) -> object:
-        """Enter the plugin, and look at what it asked for afterwards."""
+    def call(self, export: str, context_id: int, *args: int) -> object:
+        """Enter the plugin, and do what it asked for afterwards."""
         self.callback = export
         self.context_id = self.effective_id = context_id
-        with self._logging():
-            result: object = getattr(self.plugin, export)(context_id, *args)
+        outer, self._inside = self._inside, True
+        try:
+            with self._logging():
+                result: object = getattr(self.plugin, export)(context_id, *args)
+        finally:
+            self._inside = outer
+        deadline.check()
         self.effective_id = context_id
-        if self.crash:
-            raise EnvoyCrash(self.crash)
-        for other in self.streams.values():
-            wants = other.wants_close or other.wants_local is not None or other.resumed != 0
-            if other is not stream and wants and not other.ended and other not in self._to_advance:
-                self._to_advance.append(other)
+        while self._after and not self.crash:
+            self._after.popleft()()
+        self._check_crash()
         return result
 
+    def _check_crash(self) -> None:
+        if self.crash:
+            raise EnvoyCrash(self.crash)
+
+    def after(self, action: Callable[[], object]) -> None:
+        """Do something when the running callback has returned; at once when none runs."""
+        if self._inside:
+            self._after.append(action)
+        else:
+            action()
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Do something in a later turn of the event loop, see `run_pending`."""
+        self._soon.append(action)
+
     def run_pending(self) -> None:
-        """Let go on what was resumed, answered or closed from another callback, and tell of queued items."""
-        while self._to_advance or self.process.notifications:
-            if not self._to_advance:
+        """Let happen what waits: answers of upstream, notifications of queues."""
+        self._check_crash()
+        while self._soon or self.process.notifications:
+            if self.process.notifications:
                 self._notify()
-                continue
-            stream = self._to_advance.pop(0)
-            if not stream.ended:
-                stream.advance()
-                stream.resumed = 0
+            else:
+                self._soon.popleft()()
+            self._check_crash()
 
     def _logging(self) -> AbstractContextManager[None]:
         """The standard logging module writes to this host while the filter runs."""
@@ -203,9 +255,23 @@ class HostEmulator(EmulatedHost):
             return installed()
         return nullcontext()
 
+    @contextmanager
+    def one_turn(self) -> Iterator[None]:
+        """What happens inside happens in one turn of Envoy's event loop: a stream that ends stays selectable (K6)."""
+        self._turn = []
+        try:
+            yield
+        finally:
+            over, self._turn = self._turn, None
+            for context_id in over:
+                self.forget(context_id)
+
     def forget(self, context_id: int) -> None:
         """A stream is over."""
-        self.streams.pop(context_id, None)
+        if self._turn is None:
+            self.streams.pop(context_id, None)
+        else:
+            self._turn.append(context_id)
 
     def _new_id(self) -> int:
         self._next_id += 1
@@ -218,11 +284,7 @@ class HostEmulator(EmulatedHost):
 
     def _create(self, stream: Stream) -> None:
         self.streams[stream.context_id] = stream
-        self.call("proxy_on_context_create", stream.context_id, stream.root_id, stream=stream)
-
-    def _advance(self, stream: Stream) -> None:
-        stream.advance()
-        self.run_pending()
+        self.call("proxy_on_context_create", stream.context_id, stream.root_id)
 
 
 def _bytes(text: bytes | str) -> bytes:

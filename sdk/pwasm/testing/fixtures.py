@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .deadline import FilterHangs, limit
 from .emulator import HostEmulator
 from .filters import SetupError, built_module, compiled_module, find_filter
 from .messages import REFUSED
 from .trace import TracedHost
-from .watchdog import FilterHangs, guard
 from .world import Plugin, Setup, World, payload
 from .world_host import HostWorld
 
@@ -128,7 +128,7 @@ class Bench:
             return self._stages.world(setup, path)
         if self._tier == "wasm":
             compiled_module(built_module(path))  # takes its time, and is not the filter's
-        with guard(self._seconds):
+        with limit(self._seconds) if self._seconds else nullcontext():
             return HostWorld(setup, path, self._tier)
 
     def classes(self, *filters: type, **options: Any) -> HostEmulator:

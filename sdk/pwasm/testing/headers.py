@@ -6,10 +6,16 @@ from collections.abc import Iterable, Iterator
 
 from pwasm._serde import to_bytes, to_text
 
+from .rules import holds
+
 Pairs = Iterable[tuple[str, str]]
 
-# Headers Envoy keeps in a slot of their own: "add" joins the values with a comma (measured: design notes, abi.md §1.5).
-_JOINED = frozenset({b":authority", b":method", b":path", b":scheme", b":status", b"content-type", b"user-agent"})
+# Headers that Envoy keeps in a slot of their own: "add" joins the values with a comma (abi.md §1.5).
+INLINE = frozenset(
+    b":authority :method :path :scheme :status accept accept-encoding authorization cache-control content-length"
+    b" content-type etag expect grpc-message grpc-status location origin referer server te upgrade user-agent vary via"
+    b" x-forwarded-for x-forwarded-proto x-request-id".split()
+)
 
 
 class Headers:
@@ -55,34 +61,49 @@ class Headers:
 
     def first(self, name: bytes) -> bytes | None:
         """First value of a name."""
-        wanted = name.lower()
+        wanted = name.lower() if holds("names are found in any case") else name
         return next((value for key, value in self.raw if key == wanted), None)
 
     def add(self, name: bytes, value: bytes) -> None:
         """Add a value as Envoy does."""
-        wanted = name.lower()
-        before = self.first(wanted)
-        if wanted in _JOINED and before is not None:
-            self.replace(wanted, before + b"," + value)
+        name = name.lower() if holds("names are stored in lower case") else name
+        place = next((place for place, (key, _) in enumerate(self.raw) if key == name), -1)
+        joins = name in INLINE and holds("adding to an inline header joins")
+        if place >= 0 and (joins or not holds("adding to any other header adds a line")):
+            self.raw[place] = (name, self.raw[place][1] + b"," + value)
+        elif name.startswith(b":") and holds("pseudo headers come first"):
+            self.raw.insert(sum(key.startswith(b":") for key, _ in self.raw), (name, value))
         else:
-            self.raw.append((wanted, value))
+            self.raw.append((name, value))
 
     def replace(self, name: bytes, value: bytes) -> None:
-        """Set a name to one value, where its first value was."""
-        wanted = name.lower()
-        places = [place for place, (key, _) in enumerate(self.raw) if key == wanted]
-        if not places:
-            self.raw.append((wanted, value))
+        """Set a name to one value."""
+        key = name.lower() if holds("names are stored in lower case") else name
+        place = next((place for place, (other, _) in enumerate(self.raw) if other == key), -1)
+        if place >= 0 and (key in INLINE or not holds("a header that is replaced moves to the end")):
+            self.raw[place] = (key, value)
             return
-        self.raw[places[0]] = (wanted, value)
-        for place in reversed(places[1:]):
-            del self.raw[place]
+        if holds("replacing leaves one value"):
+            self.remove(key)
+        self.add(key, value)
 
     def remove(self, name: bytes) -> None:
         """Remove every value of a name."""
         wanted = name.lower()
-        self.raw = [pair for pair in self.raw if pair[0] != wanted]
+        if holds("removing removes every value"):
+            self.raw = [pair for pair in self.raw if pair[0] != wanted]
+        else:
+            place = next((place for place, (key, _) in enumerate(self.raw) if key == wanted), len(self.raw))
+            del self.raw[place : place + 1]
+
+    def set(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Set everything, one after the other."""
+        self.raw = []
+        for name, value in pairs:
+            self.add(name, value)
 
     def size(self) -> int:
-        """Bytes of names and values, which is what the host calls a map's size."""
+        """What the host calls a map's size: bytes of names and values (abi.md §1.2)."""
+        if not holds("a map's size is in bytes"):
+            return len(self.raw)
         return sum(len(name) + len(value) for name, value in self.raw)

@@ -5,27 +5,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 
-from pwasm._abi import MapType, Status
+from pwasm._abi import Status
 from pwasm._properties import RESERVED
-from pwasm._serde import encode_pairs, to_bytes, to_text
+from pwasm._serde import to_bytes, to_text
 from pwasm.foreign import decode_fields
 
 from .base import NOT_FOUND, OK, Part
-from .headers import Headers
-from .streams import HttpStream, Stream
+from .property_table import EVERYWHERE, NOT_SERIALISABLE, of_stream
+from .rules import holds, status_of
 
-SERIALIZATION_FAILURE, INTERNAL_FAILURE = int(Status.SERIALIZATION_FAILURE), int(Status.INTERNAL_FAILURE)
 ForeignFunction = Callable[[bytes], bytes | Status]
 
-_OF_HEADERS = {
-    ("request", "path"): ":path",
-    ("request", "host"): ":authority",
-    ("request", "scheme"): ":scheme",
-    ("request", "method"): ":method",
-    ("request", "referer"): "referer",
-    ("request", "useragent"): "user-agent",
-    ("request", "id"): "x-request-id",
-}
 _PATH_END = b"\0"
 _FACTORIES = frozenset({b"envoy.tcp_proxy.cluster", b"envoy.network.upstream_server_name"})
 
@@ -60,24 +50,28 @@ class Properties(Part):
 
     def proxy_get_property(self, path: bytes, /) -> tuple[int, bytes]:
         stream = self._stream()
-        if stream is not None and path in stream.properties:
-            return OK, stream.properties[path]
+        own = path.removesuffix(_PATH_END)
+        if stream is not None and own in stream.properties:
+            return OK, stream.properties[own]
         segments = tuple(to_text(segment) for segment in path.removesuffix(_PATH_END).split(_PATH_END))
         if segments in self.properties:
             return OK, self.properties[segments]
-        if segments in {("",), ("filter_state",)}:
-            return SERIALIZATION_FAILURE, b""
-        if len(segments) == 1 and segments[0].startswith("plugin_"):
+        name = ".".join(segments)
+        if name in NOT_SERIALISABLE and holds("what is no value cannot be read"):
+            return status_of("no value"), b""
+        found = EVERYWHERE.get(name)
+        if len(segments) == 1 and name.startswith("plugin_"):
             names = dict(zip(("name", "root_id", "vm_id"), self.plugin_names.get(self._root_id(), ()), strict=False))
-            value = names.get(segments[0].removeprefix("plugin_"))
-            return (NOT_FOUND, b"") if value is None else (OK, value.encode())
-        found = _of_stream(stream, segments) if isinstance(stream, HttpStream) else None
-        return (NOT_FOUND, b"") if found is None else (OK, found)
+            text = names.get(name.removeprefix("plugin_"))
+            found = None if text is None else text.encode()
+        elif found is None:
+            found = of_stream(stream, name)
+        return (status_of("property missing"), b"") if found is None else (OK, found)
 
     def proxy_set_property(self, path: bytes, value: bytes, /) -> int:
         stream = self._stream()
         if stream is None:
-            return NOT_FOUND
+            return status_of("property missing")
         # One of Envoy's own is "set" and keeps its value; with a NUL inside it is stored, but reading splits there.
         if _PATH_END not in path and to_text(path) not in RESERVED:
             stream.properties[path] = value
@@ -142,42 +136,3 @@ def _uncompress(data: bytes) -> bytes | Status:
         return zlib.decompress(data)
     except zlib.error:
         return Status.SERIALIZATION_FAILURE
-
-
-def _u64(number: int) -> bytes:
-    return number.to_bytes(8, "little")
-
-
-def _of_stream(stream: HttpStream, segments: tuple[str, ...]) -> bytes | None:
-    """A property made from what the stream is now."""
-    headers = stream.request_headers if segments[0] == "request" else _response_headers(stream)
-    if headers is None:
-        return None
-    if segments in _OF_HEADERS:
-        return headers.first(_OF_HEADERS[segments].encode())
-    if segments[1:2] == ("headers",):
-        if len(segments) == 2:
-            return encode_pairs([(name, ",".join(headers.get_all(name))) for name in dict(headers)])
-        name = ".".join(segments[2:])
-        return to_bytes(",".join(headers.get_all(name))) if name in headers else None
-    made = _MADE.get(segments)
-    return None if made is None else made(stream, headers)
-
-
-_MADE: dict[tuple[str, ...], Callable[[HttpStream, Headers], bytes]] = {
-    ("request", "url_path"): lambda _, headers: (headers.first(b":path") or b"").partition(b"?")[0],
-    ("request", "query"): lambda _, headers: (headers.first(b":path") or b"").partition(b"?")[2],
-    ("request", "protocol"): lambda *_: b"HTTP/1.1",
-    ("request", "time"): lambda stream, _: _u64(stream.host.now_nanoseconds),
-    ("request", "size"): lambda stream, _: _u64(stream.request_size),
-    ("request", "headers_bytes"): lambda _, headers: _u64(headers.size()),
-    ("response", "headers_bytes"): lambda _, headers: _u64(headers.size()),
-    ("response", "code"): lambda _, headers: _u64(int(headers.get(":status") or 0)),
-    ("response", "code_details"): lambda stream, _: (
-        b"via_upstream" if stream.local_response is None else to_bytes(stream.local_response.details)
-    ),
-}
-
-
-def _response_headers(stream: Stream) -> Headers | None:
-    return stream.maps.get(MapType.HTTP_RESPONSE_HEADERS)

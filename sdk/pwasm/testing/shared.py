@@ -133,10 +133,12 @@ class SharedState(Part):
         return OK, metric_id
 
     def proxy_increment_metric(self, metric_id: int, offset: int, /) -> int:
+        if metric_id & 3 not in {MetricType.COUNTER, MetricType.GAUGE}:
+            return BAD_ARGUMENT
         metric = self._metrics.get(metric_id)
         if metric is None:
             return NOT_FOUND
-        if metric[0] == MetricType.HISTOGRAM or (metric[0] == MetricType.COUNTER and offset <= 0):
+        if metric[0] == MetricType.COUNTER and offset <= 0:
             return BAD_ARGUMENT
         self.process.numbers[metric] += offset
         return OK
@@ -154,9 +156,9 @@ class SharedState(Part):
         return OK
 
     def proxy_get_metric(self, metric_id: int, /) -> tuple[int, int]:
+        if metric_id & 3 not in {MetricType.COUNTER, MetricType.GAUGE}:
+            return BAD_ARGUMENT, 0
         metric = self._metrics.get(metric_id)
         if metric is None:
             return NOT_FOUND, 0
-        if metric[0] == MetricType.HISTOGRAM:
-            return BAD_ARGUMENT, 0
         return OK, self.process.numbers[metric] % _U64

@@ -10,10 +10,9 @@ from typing import Any
 from pwasm import _abi
 from pwasm._serde import decode_pairs
 
-from . import watchdog
+from . import deadline
 from .emulator import HostEmulator
 from .headers import Headers
-from .streams import Stream
 
 KEPT_LINES = 2000
 _SHOWN_CHARACTERS = 160
@@ -60,20 +59,20 @@ class TracedHost(HostEmulator):
             self.now_nanoseconds, self._now = int(self._now * 10**9), None
         return super().start_plugin(root_id)
 
-    def call(self, export: str, context_id: int, *args: int, stream: Stream | None = None) -> object:
+    def call(self, export: str, context_id: int, *args: int) -> object:
         """As the emulator's, with a line for the callback and one for its result if that says something."""
         trace, start = self.trace, time.perf_counter()
         trace.add(_callback_line, export, context_id, args)
         trace.depth += 1
         try:
-            result = super().call(export, context_id, *args, stream=stream)
+            result = super().call(export, context_id, *args)
         except BaseException as error:
             trace.add(_raised_line, export, error)
-            watchdog.check()
+            deadline.check()
             raise
         finally:
             trace.depth -= 1
-        watchdog.check()
+        deadline.check()
         trace.add(_result_line, export, result, time.perf_counter() - start)
         return result
 

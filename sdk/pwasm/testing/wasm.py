@@ -9,6 +9,7 @@ memory to 1 GiB, and WASI is the handful of functions that Envoy links (proxy-wa
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import os
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _abi
 from .._abi import LogLevel, Status
+from .deadline import FilterHangs
+from .wasm_rules import ALLOWED, problem_of_exports
 
 if TYPE_CHECKING:
     import wasmtime
@@ -76,6 +79,10 @@ class WasmPlugin:
         except (engine_api.WasmtimeError, engine_api.Trap) as error:
             raise WasmLoadError(f"{self.path}: {error}") from error
         self._exports: Mapping[str, Any] = instance.exports(self._store)
+        self._export_running = ""
+        problem = problem_of_exports(self._module)
+        if problem:
+            raise WasmLoadError(f"{self.path}: {problem}")
         self.memory: wasmtime.Memory = self._exports["memory"]
         allocate = self._export("malloc") or self._export("proxy_on_memory_allocate")
         if allocate is None:
@@ -120,10 +127,16 @@ class WasmPlugin:
 
     def _call(self, name: str, function: Any, *arguments: int) -> Any:
         engine_api = _wasmtime()
+        self._store.set_epoch_deadline(1)
+        outer, self._export_running = self._export_running, name
         try:
             return function(self._store, *arguments)
         except (engine_api.Trap, engine_api.WasmtimeError) as error:
+            if getattr(error, "trap_code", None) == engine_api.TrapCode.INTERRUPT:
+                raise FilterHangs(f"{name} of {self.path} did not return in time; it was at\n{error}") from error
             raise WasmTrap(f"{name} trapped: {error}") from error
+        finally:
+            self._export_running = outer
 
     # --- hostcalls ---------------------------------------------------------------------------------------------
 
@@ -140,11 +153,22 @@ class WasmPlugin:
 
     def _host_function(self, module: str, name: str) -> Callable[..., Any] | None:
         if module == "env" and name in _HOSTCALLS:
-            return functools.partial(self._hostcall, _HOSTCALLS[name])
+            return self._unless_restricted(name, functools.partial(self._hostcall, _HOSTCALLS[name]))
         if module in ("wasi_snapshot_preview1", "wasi_unstable"):
             found = _WASI.get(name)
-            return None if found is None else functools.partial(found, self)
+            return None if found is None else self._unless_restricted(name, functools.partial(found, self))
         return None
+
+    def _unless_restricted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """While the module starts, and in malloc, Envoy lets it call next to nothing (abi.md §1.8, case 4)."""
+
+        def checked(*arguments: int) -> Any:
+            allowed = ALLOWED.get(self._export_running)
+            if allowed is not None and name not in allowed:
+                raise WasmTrap(f"restricted_callback: {name} may not be called in {self._export_running}")
+            return function(*arguments)
+
+        return checked
 
     def _hostcall(self, call: _abi.Hostcall, *raw: int) -> int:
         """Read the arguments from memory, ask the host, write its results to where the module wants them."""
@@ -189,7 +213,7 @@ class WasmPlugin:
         """As Envoy does: an empty value is a null pointer, anything else lies in memory from the module's malloc."""
         address = 0
         if value:
-            address = self._malloc(self._store, len(value)) & 0xFFFFFFFF
+            address = self._call("malloc", self._malloc, len(value)) & 0xFFFFFFFF
             if address == 0 or not self.write(address, value):
                 return False
         return self._write_u32(words, address) and self._write_u32(words, len(value))
@@ -313,8 +337,8 @@ def _engine() -> Any:
     return engine_api.Engine(config)
 
 
-def interrupt() -> None:
-    """Let every module that is running trap; for a watchdog in another thread."""
+def interrupt_all() -> None:
+    """Stop all wasm code that runs now; see `deadline.limit`."""
     if _modules:
         _engine().increment_epoch()
 
@@ -329,6 +353,7 @@ def _compiled(path: Path) -> Any:
 
 
 _modules: dict[str, Any] = {}
+atexit.register(_modules.clear)  # while wasmtime can still free them
 
 
 def _compile(digest: str, wasm: bytes, path: Path) -> Any:

@@ -6,11 +6,12 @@ tick or an answer, and the clock jumps to it. Nothing ever sleeps.
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pwasm import _abi
 from pwasm._abi import LogLevel
@@ -20,9 +21,10 @@ from .callouts import HttpCall
 from .emulator import HostEmulator
 from .filters import built_module, import_filter, kind_of, kind_of_module
 from .headers import Headers
-from .messages import Answer, Body, Double, Pairs, Request, Response, chunks_of, framed, pairs_of
+from .http_stream import HttpStream, UpstreamResponse
+from .messages import Answer, Body, Pairs, Request, Response, chunks_of, framed, pairs_of
 from .shared import Process
-from .streams import HttpStream, TcpStream, UpstreamResponse
+from .tcp_stream import TcpStream
 from .trace import TracedHost
 from .world import SECONDS, Connection, Pending, Setup, World, payload
 
@@ -96,18 +98,26 @@ class HostWorld(World):
         plugin: str = "",
     ) -> Pending:
         host = self._worker()
-        asked = _AskedUpstream(host, self.upstream)
         stream = host.request(
             method,
             path,
             framed(pairs_of(headers), body, trailers=bool(trailers)),
             chunks_of(body),
             trailers=pairs_of(trailers) or None,
-            response=cast(UpstreamResponse, asked),
+            response=functools.partial(self._answered, host),
             root_id=self._root(host, plugin),
         )
         self._settle()
         return _HostPending(self, stream)
+
+    def _answered(self, host: HostEmulator, stream: HttpStream) -> UpstreamResponse:
+        """What the double answers, when the emulator comes to it."""
+        sent = _request(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
+        answer = _FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
+        answer = _FAULTS.get(answer.fault, answer)
+        host.now_nanoseconds += int(answer.delay * _NANOSECONDS)
+        trailers = pairs_of(answer.trailers) or None
+        return UpstreamResponse(answer.status, answer.all_headers(), answer.chunks(), trailers)
 
     def connect(self, *, plugin: str = "") -> Connection:
         host = self._worker()
@@ -313,41 +323,6 @@ class _HostConnection(Connection):
             if answer:
                 stream.upstream(answer)
         self._world.run_until(self._world.now)
-
-
-class _AskedUpstream:
-    """An `UpstreamResponse` that asks the double when the emulator comes to it."""
-
-    def __init__(self, host: HostEmulator, double: Double) -> None:
-        self._host = host
-        self._double = double
-        self._answer: Answer | None = None
-
-    def _asked(self) -> Answer:
-        if self._answer is None:
-            stream = next(s for s in self._host.streams.values() if getattr(s, "upstream", None) is self)
-            assert isinstance(stream, HttpStream)
-            sent = _request(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
-            answer = _FAULTS["refused"] if self._double.refuses else self._double.answer(sent)
-            self._answer = _FAULTS.get(answer.fault, answer)
-            self._host.now_nanoseconds += int(self._answer.delay * _NANOSECONDS)
-        return self._answer
-
-    @property
-    def status(self) -> int:
-        return self._asked().status
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        return self._asked().all_headers()
-
-    @property
-    def body(self) -> list[bytes]:
-        return self._asked().chunks()
-
-    @property
-    def trailers(self) -> list[tuple[str, str]] | None:
-        return pairs_of(self._asked().trailers) or None
 
 
 def _request(headers: Headers, body: bytes, trailers: Headers) -> Request:

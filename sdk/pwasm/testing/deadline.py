@@ -1,0 +1,112 @@
+"""A time limit for a filter that does not return: Envoy has none, so a test must.
+
+    with deadline.limit(5):
+        host.request()
+
+A filter in Python is interrupted where it is: `FilterHangs` has its traceback, so the line is shown. One in main.wasm
+is interrupted by wasmtime at its next loop or call; the message has the engine's backtrace with the function names.
+Neither needs a thread of the filter's, and nothing is left behind.
+
+Limits of the Python half: it needs the main thread and SIGALRM (not on Windows), and code that is inside C for good
+is interrupted only when it comes back.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_AGAIN_SECONDS = 0.5
+"""A filter may swallow the interruption and go on; then it is interrupted again."""
+
+
+class Interrupted(BaseException):
+    """Raised inside the filter; no Exception, so that `except Exception` lets it pass."""
+
+
+class FilterHangs(AssertionError):  # noqa: N818, it is the filter that errs
+    """A filter did not return in time; the message says where it was."""
+
+
+_raised: list[FilterHangs] = []
+
+
+def check() -> None:
+    """Raise again what a filter, or the SDK around it, has caught: it takes every exception for the filter's own."""
+    if _raised:
+        raise _raised[0]
+
+
+@contextmanager
+def limit(seconds: float) -> Iterator[None]:
+    """Interrupt a filter that is still running after `seconds`; limits can be nested, the shorter wins.
+
+    Raises:
+        FilterHangs: from inside the filter's code.
+        ValueError: `seconds` is not positive.
+    """
+    if seconds <= 0:
+        raise ValueError(f"a time limit must be positive, not {seconds}")
+    usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not usable:
+        with _wasm_limit(seconds):
+            yield
+        return
+
+    def interrupt(_number: int, frame: FrameType | None) -> None:
+        if _in_wasm(frame):
+            return  # wasmtime says better where it was
+        _raised.append(FilterHangs(f"a filter did not return within {seconds:g} s; it was at\n{_where(frame)}"))
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    shorter = min(seconds, signal.getitimer(signal.ITIMER_REAL)[0] or seconds)
+    rest = signal.setitimer(signal.ITIMER_REAL, shorter, _AGAIN_SECONDS)[0]
+    try:
+        # A little later than the signal, which is of no use while wasm code runs: Python's handlers wait for it.
+        with _wasm_limit(seconds):
+            yield
+    except Interrupted:
+        check()
+        raise
+    finally:
+        _raised.clear()
+        signal.setitimer(signal.ITIMER_REAL, rest)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _in_wasm(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "pwasm.testing.wasm" and frame.f_code.co_name == "_call":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _where(frame: FrameType | None) -> str:
+    """The filter's end of the stack, innermost last."""
+    return "".join(traceback.format_stack(frame)[-6:]).rstrip()
+
+
+@contextmanager
+def _wasm_limit(seconds: float) -> Iterator[None]:
+    """Let wasmtime's epoch pass when the time is over; its traps become FilterHangs in `wasm`."""
+    done = threading.Event()
+
+    def wait() -> None:
+        if not done.wait(seconds):
+            from .wasm import interrupt_all
+
+            interrupt_all()
+
+    watcher = threading.Thread(target=wait, name="pwasm-deadline", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()

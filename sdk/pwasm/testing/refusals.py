@@ -1,0 +1,47 @@
+"""Requests that Envoy itself answers, before the plugin or after it (abi.md §5, cases 30 to 34 and 110)."""
+
+from __future__ import annotations
+
+import re
+
+from .headers import Headers
+from .rules import holds
+
+MAX_HEADERS, MAX_HEADERS_SIZE = 100, 60 * 1024
+"""Envoy's defaults: `max_headers_count` and `max_request_headers_kb`."""
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+
+
+def codec_refusal(headers: Headers) -> tuple[int, bytes] | None:
+    """Status and body of what Envoy's HTTP manager answers before any filter (§5 no. 110), else None."""
+    too_many = len(headers) > MAX_HEADERS and holds("a request with too many headers is refused before the plugin")
+    if too_many or (
+        headers.size() > MAX_HEADERS_SIZE and holds("a request with too large headers is refused before the plugin")
+    ):
+        return 431, b"Request Header Fields Too Large"
+    if "#" in (headers.get(":path") or "") and holds("a fragment in a path is refused before the plugin"):
+        return 400, b""
+    return None
+
+
+def refusal(headers: Headers) -> tuple[int, str, bytes] | None:
+    """Status, details and body of what Envoy answers to a request that it cannot send, else None."""
+    routed = (
+        (":path", "a request without a path is not routed"),
+        ("x-forwarded-proto", "a request without x-forwarded-proto is not routed"),
+    )
+    if any(name not in headers and holds(rule) for name, rule in routed):
+        return 404, "route_not_found", b""
+    why = ""
+    if ":method" not in headers and holds("a request needs a method"):
+        why = "missing required header: :method"
+    for name, value in headers.raw:
+        if not _TOKEN.fullmatch(name.removeprefix(b":")) and holds("request header names are checked"):
+            why = why or f"invalid header name: {name.decode('latin-1')}"
+        elif not _VALUE.fullmatch(value) and holds("request header values are checked"):
+            why = why or f"invalid header value for: {name.decode('latin-1')}"
+    if not why:
+        return None
+    details = f"filter_removed_required_request_headers{{{why.replace(' ', '_')}}}"
+    return 503, details, why.encode("latin-1")

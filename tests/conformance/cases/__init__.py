@@ -1,0 +1,1 @@
+"""The table: every case, by the sections of abi.md §5."""

@@ -1,0 +1,146 @@
+"""Hostile traffic (reliability.md §4.4) and clients that go away (abi.md §5, cases 110, 113)."""
+
+from __future__ import annotations
+
+from ..case import Answer, Case
+from ..ops import PAUSE, body, call, get, pairs, prop, replace
+
+SHOW = {"request_headers": [pairs(0)]}
+
+HOSTILE = [
+    *(
+        Case(f"R4.4-value-{name}", {"request_headers": [get(0, "x-odd")]}, headers=[("x-odd", value)])
+        for name, value in (
+            ("latin-1", "caf\xe9"),
+            ("lone-80", "\x80"),
+            ("overlong", "\xc0\xaf"),
+            ("bom", "\xef\xbb\xbfx"),
+            ("utf-8", "\xc3\xa9\xe2\x82\xac"),
+            ("empty", ""),
+            ("tab", "a\tb"),
+            ("spaces", "a  b"),
+            ("quotes", "\"a\", 'b'"),
+            ("comma", "a,b, c"),
+            ("long", "x" * 40_000),
+        )
+    ),
+    Case(
+        "R4.4-many-headers",
+        {"request_headers": [get(0, "x-80")]},
+        headers=[(f"x-{number}", str(number)) for number in range(85)],
+    ),
+    Case("110-too-many-headers", {}, headers=[(f"x-{number}", "1") for number in range(120)]),
+    Case("110-too-large-header", {}, headers=[("x-long", "x" * 70_000)]),
+    Case("R4.4-same-name-in-many-cases", SHOW, headers=[("X-Case-Odd", "1"), ("x-case-odd", "2"), ("X-CASE-ODD", "3")]),
+    Case("R4.4-cookies", {"request_headers": [get(0, "cookie")]}, headers=[("cookie", "c=" + "x" * 4000)] * 10),
+    Case("R4.4-two-cookies", SHOW, headers=[("cookie", "a=1"), ("cookie", "b=2")]),
+    *(
+        Case(
+            f"R4.4-path-{name}",
+            {
+                "request_headers": [
+                    get(0, ":path"),
+                    prop("request.path"),
+                    prop("request.url_path"),
+                    prop("request.query"),
+                ]
+            },
+            path=path,
+        )
+        for name, path in (
+            ("encoded-nul", "/%00"),
+            ("double-slash", "//a//b"),
+            ("dots", "/a/../b/./c"),
+            ("encoded-slash", "/a%2fb"),
+            ("query", "/?a=1&a=2&=&b"),
+            ("question-marks", "/a?b?c"),
+            ("fragment", "/a#b"),
+            ("long-query", "/?" + "&".join(f"p{number}=v" for number in range(3000))),
+            ("utf-8-encoded", "/%C3%A9"),
+            ("backslash", "/a\\b"),
+            ("semicolon", "/a;b=c"),
+            ("empty-query", "/a?"),
+        )
+    ),
+    *(
+        Case(f"R4.4-method-{method.lower()}", {"request_headers": [get(0, ":method")]}, method=method, **options)
+        for method, options in (
+            ("DELETE", {}),
+            ("PATCH", {"body": b"x"}),
+            ("OPTIONS", {}),
+            ("TRACE", {}),
+            ("PUT", {"body": b"abc"}),
+            ("GET", {"body": b"body of a GET"}),
+        )
+    ),
+    Case("R4.4-head-with-paused-headers", {"response_headers": [get(2, "content-length")]}, method="HEAD"),
+    Case(
+        "R4.4-bytes-one-by-one", {"request_body": [body(0)]}, method="POST", chunks=[b"a", b"b", b"c", b"\0", b"\xff"]
+    ),
+    Case(
+        "R4.4-large-body",
+        {"request_body": [PAUSE], "request_body!": [call("get_buffer_status", 0), ["return", 0]]},
+        method="POST",
+        chunks=[b"x" * 10_000] * 3,
+    ),
+    Case("R4.4-empty-body-with-length", {}, method="POST", body=b""),
+    Case("R4.4-empty-end", {"request_body": [body(0)]}, method="POST", chunks=[]),
+    Case(
+        "R4.4-trailers-only-names",
+        {"request_trailers": [pairs(1)]},
+        method="POST",
+        chunks=[b"a"],
+        trailers=[("x-Odd", ""), ("x-odd", "\xff")],
+    ),
+    Case(
+        "R4.4-trailers-without-body",
+        {"request_trailers": [pairs(1)]},
+        method="POST",
+        chunks=[],
+        trailers=[("x-t", "1")],
+    ),
+    Case(
+        "R4.4-answer-trailers-without-body",
+        {"response_trailers": [pairs(3)]},
+        answer=Answer(chunks=[], trailers=[("x-t", "1")]),
+    ),
+    Case(
+        "R4.4-answer-many-headers",
+        {"response_headers": [get(2, "x-50")]},
+        answer=Answer(headers=[(f"x-{number}", str(number)) for number in range(60)]),
+    ),
+    Case(
+        "R4.4-answer-bytes",
+        {"response_headers": [get(2, "x-odd")], "response_body#1": [body(1)]},
+        answer=Answer(headers=[("x-odd", "\x80\xff")], chunks=[b"\0\xff"]),
+    ),
+    Case("R4.4-answer-before-the-request-ends", {"request_headers": []}, answer=Answer(500, chunks=[b"broken"])),
+    *(
+        Case(f"R4.4-answer-{status}", {"response_headers": [get(2, ":status")]}, answer=Answer(status))
+        for status in (201, 301, 400, 404, 418, 500, 503, 504)
+    ),
+    Case(
+        "R4.4-accept-gzip", {"request_headers": [get(0, "accept-encoding")]}, headers=[("accept-encoding", "gzip, br")]
+    ),
+    Case("R4.4-host-twice-in-authority", {"request_headers": [replace(0, ":authority", "a.example:8080")]}),
+    Case("R4.4-forwarded", SHOW, headers=[("x-forwarded-for", "1.2.3.4"), ("forwarded", "for=1.2.3.4")]),
+]
+
+GONE = [
+    Case(
+        f"113-client-gone-in-{part.rstrip('!').replace('_', '-')}",
+        {part: [PAUSE], "log": [call("get_property", "response\0code_details"), get(0, "x-case"), get(2, ":status")]},
+        abort_after=part.rstrip("!"),
+        ignore=("upstream",),
+        **options,
+    )  # type: ignore[arg-type]
+    for part, options in (
+        ("request_headers", {}),
+        ("request_body!", {"method": "POST", "body": b""}),
+        ("request_trailers", {"method": "POST", "chunks": [b"a"], "trailers": [("x-t", "1")]}),
+        ("response_headers", {}),
+    )
+    if part != "request_body!"
+]
+
+CASES = [*HOSTILE, *GONE]
