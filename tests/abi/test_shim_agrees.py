@@ -61,4 +61,4 @@ def test_the_shim_imports_only_old_wasi(shim: Module) -> None:
     offered = {name for module, name in host_functions() if module == "wasi_snapshot_preview1"}
     assert used == {"clock_time_get", "random_get", "environ_get", "environ_sizes_get"}
     assert used <= offered
-    assert len(offered) == 15
+    assert len(offered) == 18
