@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from ._abi import Action, PeerType
 from ._answers import deliver_answer
+from ._configured import fill
 from ._contexts import Contexts
 from ._exports import callbacks_used
 from ._guards import PHASES, RESPONSE, TCP_DONE
@@ -233,6 +234,8 @@ class Dispatcher(Contexts):
         try:
             buffer = _VM_CONFIGURATION if of_vm else _PLUGIN_CONFIGURATION
             context.configuration = self._host.proxy_get_buffer_bytes(buffer, 0, size)[1] if size else b""
+            if not of_vm and not fill(root):
+                return False
             return _checked_bool(getattr(context, phase.method)(size))
         except BaseException as error:
             report(phase.level, f"{name_of(context, phase)} failed for context {root_id}: start refused", error)

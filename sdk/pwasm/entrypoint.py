@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from ._configured import type_for
 from ._state import Entry, Registration, current
 from ._traits import traits_of
 from .errors import RegistrationError
@@ -141,9 +142,12 @@ def _with_entry(
         if not issubclass(context, base):
             _reject(argument, f"{context.__qualname__} does not derive from pwasm.{base.__name__}")
         _check_class(argument, context, base)
+        type_for(context)
     elif not callable(context):
         hint = ": pass the class, not an instance" if isinstance(context, base) else ""
         _reject(argument, f"must be a class derived from pwasm.{base.__name__} or a callable, not {context!r}{hint}")
+    if kind == "plugin" and not isinstance(context, type):
+        __import__("pwasm.config")  # the class is known at run time only, when nothing can be imported
     takes_context_id = _takes_context_id(argument, context)
     if takes_context_id and kind == "vm" and isinstance(context, type):
         _reject(argument, f"{context.__qualname__}.__init__ needs an argument, but a VM has no context id")

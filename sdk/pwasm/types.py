@@ -93,6 +93,9 @@ class PluginContext:
     configuration: bytes = b""
     """`configuration` of the plugin in Envoy's configuration; there from `on_plugin_start` on."""
 
+    config: Any
+    """The configuration as a dataclass, for a class that annotates it: `config: MyConfig`, see `pwasm.config`."""
+
     on_error: str = "fail_closed"
     """What happens to a stream when `new_http_context` or `new_tcp_context` of this class raises; see `HttpContext`."""
 
@@ -179,6 +182,11 @@ class HttpContext:
 
     plugin: PluginContext
     """The plugin this stream belongs to."""
+
+    @property
+    def config(self) -> Any:
+        """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
+        return self.plugin.config
 
     on_error: str = "fail_closed"
     """What an exception in a callback does to this stream.
@@ -290,6 +298,11 @@ class TcpContext:
 
     plugin: PluginContext
     """The plugin this connection belongs to."""
+
+    @property
+    def config(self) -> Any:
+        """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
+        return self.plugin.config
 
     on_error: str = "fail_closed"
     """What an exception in a callback does: "fail_closed" closes the connection, "fail_open" lets the data through."""
