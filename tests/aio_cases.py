@@ -25,7 +25,7 @@ class Case(NamedTuple):
 
 
 UPSTREAM_BODY = "hello upstream"
-RAISED = "failed for context .*after the answer"
+RAISED = "failed for context .*on purpose"
 
 CASES = {
     # answers
@@ -36,6 +36,9 @@ CASES = {
     "gather_nothing": Case(200, "()"),
     "gather_fails": Case(200, "CalloutReset", ("finally refused", "finally silent")),
     "gather_all": Case(200, "[200, 'CalloutRefused']"),
+    "grpc": Case(200, "b'<hello>'"),
+    "grpc_fails": Case(200, "(7, 'not you')"),
+    "grpc_slow": Case(200, "CalloutTimeout"),
     # failures
     "timeout": Case(200, "CalloutTimeout: call to web: no answer in time"),
     "cut": Case(200, "CalloutReset"),
@@ -66,7 +69,7 @@ CASES = {
     # mistakes
     "raises": Case(500, "", errors=(RAISED,)),
     "raises_open": Case(200, UPSTREAM_BODY, errors=(RAISED,)),
-    "response_raises": Case(500, "", errors=("on_http_response_headers failed .*in the response",)),
+    "response_raises": Case(500, "", errors=("on_http_response_headers failed .*on purpose",)),
     "wrong_action": Case(500, "", errors=("must return Action.CONTINUE, Action.PAUSE or None, not 7",)),
     "foreign": Case(500, "", errors=("await of builtins.int, which nothing in a proxy will ever complete",)),
     "foreign_loop": Case(500, "", errors=("await of builtins.int",)),
@@ -102,9 +105,12 @@ def play(host: Any, stream: Any) -> None:
             return
         waiting = [call for call in host.http_calls if call.token not in answered]
         call = next((call for call in waiting if not call.headers[":path"].endswith("silent")), None)
+        grpc = next((call for call in host.grpc_calls if not call.finished), None)
         if call is not None:
             answered.add(call.token)
             answer(host, call)
+        elif grpc is not None:
+            answer_grpc(host, grpc)
         elif any(host.tick_periods.values()) and not stream.ended:
             host.tick()
         elif any(call.timeout_ms for call in waiting):
@@ -114,6 +120,16 @@ def play(host: Any, stream: Any) -> None:
         else:
             return
     raise AssertionError("it never ends")
+
+
+def answer_grpc(host: Any, call: Any) -> None:
+    """Do what the gRPC server of tests/envoy/test_callouts.py does."""
+    if call.method == "Echo":
+        host.answer_grpc(call, b"<" + call.message + b">")
+    elif call.method == "Fail":
+        host.close_grpc(call, 7, "not you{via_upstream}")
+    else:
+        host.close_grpc(call, 14, "upstream request timeout{response_timeout}")
 
 
 def answer(host: Any, call: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pwasm import entrypoint
+from pwasm import LogLevel, entrypoint
 from pwasm.testing import HostEmulator
 from pwasm.testing.streams import UpstreamResponse
 
@@ -26,7 +26,7 @@ def start() -> Callable[..., HostEmulator]:
 
     def make(**options: Any) -> HostEmulator:
         host = HostEmulator(names["Plugin"], names["Awaits"], **options)
-        host.clusters = {"web", "refusing"}
+        host.clusters = {"web", "refusing", "grpc"}
         return host
 
     return make
@@ -51,4 +51,19 @@ def test_orders_of_events(start: Callable[..., HostEmulator], path: str, case: A
     stream = host.request("GET", f"/{path}")
     play(host, stream)
     check(case, host, stream)
+    assert_nothing_pending(host)
+
+
+@pytest.mark.parametrize("trailers", [None, [("x-t", "1")]])
+def test_bodies_that_arrive_meanwhile(start: Callable[..., HostEmulator], trailers: Any) -> None:
+    """What comes during an await is held, and each byte is seen once and in order."""
+    host = start()
+    stream = host.request("POST", "/body", body=[b"one", b"two", b"three"], trailers=trailers)
+    assert stream.paused == "request"
+    play(host, stream)
+    assert stream.status == 200, host.logs
+    assert stream.request_body == b"<ONE><TWOTHREE>"
+    logged = [text for level, text in host.logs if level == LogLevel.INFO]
+    assert logged[:2] == ["part of body: b'one'", "part of body: b'twothree'"]
+    assert logged[2:] == (["trailers [('x-t', '1')]"] if trailers else [])
     assert_nothing_pending(host)

@@ -81,6 +81,18 @@ class Awaits(pwasm.HttpContext):
         results = await aio.gather(get("plain"), get("plain", cluster="nobody"), return_exceptions=True)
         reply([getattr(result, "status", type(result).__name__) for result in results])
 
+    async def case_grpc(self) -> None:
+        reply(await aio.dispatch_grpc_call("grpc", "test.Service", "Echo", message=b"hello"))
+
+    async def case_grpc_fails(self) -> None:
+        try:
+            await aio.dispatch_grpc_call("grpc", "test.Service", "Fail")
+        except aio.GrpcError as error:
+            reply((error.status, error.message.partition("{")[0]))
+
+    async def case_grpc_slow(self) -> None:
+        reply((await failure(aio.dispatch_grpc_call("grpc", "test.Service", "Slow", timeout_ms=200))).partition(":")[0])
+
     # --- failures ---
 
     async def case_timeout(self) -> None:
@@ -171,12 +183,12 @@ class Awaits(pwasm.HttpContext):
 
     async def case_raises(self) -> None:
         await get("plain")
-        raise ValueError("after the answer")
+        raise ValueError("on purpose")
 
     async def case_raises_open(self) -> None:
         self.on_error = "fail_open"
         await get("plain")
-        raise ValueError("after the answer")
+        raise ValueError("on purpose")
 
     async def case_wrong_action(self) -> Any:
         await get("plain")
@@ -208,16 +220,26 @@ class Awaits(pwasm.HttpContext):
         finally:
             await get("plain")
 
+    async def case_enqueue(self) -> None:
+        pwasm.enqueue_shared_queue(pwasm.register_shared_queue("jobs"), b"work")
+        reply("queued")
+
     # --- bodies ---
 
+    async def case_then_body(self) -> None:
+        """In Envoy's mode allow_on_headers_stop_iteration the body comes while this waits."""
+        await get("silent", cluster=self.path)
+
     async def on_http_request_body(self, body_size: int, end_of_stream: bool) -> None:
-        if self.path == "body":
+        if self.path in {"body", "gated_body"}:
             seen = pwasm.get_http_request_body()
             assert len(seen) == body_size
-            await get("plain")
+            await (get("plain") if self.path == "body" else get("silent", cluster=self.path))
             assert pwasm.get_http_request_body() == seen
             pwasm.replace_http_request_body(b"<" + seen.upper() + b">")
-            pwasm.log_info(f"part {seen!r} {end_of_stream}")
+            pwasm.log_info(f"part of {self.path}: {seen!r}")
+        if self.path == "then_body":
+            pwasm.log_info(f"part of {self.path}: {pwasm.get_http_request_body()!r}")
 
     async def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> None:
         if self.path == "response_headers":
@@ -226,13 +248,18 @@ class Awaits(pwasm.HttpContext):
             pwasm.add_http_response_header("x-awaited", str(answer.status))
         if self.path == "response_raises":
             await get("plain")
-            raise ValueError("in the response")
+            raise ValueError("on purpose")
 
     async def on_http_response_body(self, body_size: int, end_of_stream: bool) -> None:
         if self.path == "response_body" and body_size:
             seen = pwasm.get_http_response_body()
             await get("plain")
             pwasm.replace_http_response_body(seen.upper())
+
+    async def on_http_request_trailers(self, num_trailers: int) -> None:
+        if self.path in {"body", "gated_body"}:
+            await get("plain")
+            pwasm.log_info(f"trailers {pwasm.get_http_request_trailers()}")
 
     def on_http_stream_done(self) -> None:
         if self.path == "left":
@@ -246,7 +273,13 @@ class Plugin(pwasm.PluginContext):
         self.ticks = 0
         if self.configuration == b"tick":
             pwasm.set_tick_period_milliseconds(50)
+        pwasm.register_shared_queue("jobs")
         return True
+
+    async def on_queue_ready(self, queue_id: int) -> None:
+        job = pwasm.dequeue_shared_queue(queue_id)
+        await aio.sleep(0.01)
+        pwasm.log_info(f"job {job!r} {(await get('plain')).status}")
 
     async def on_tick(self) -> None:
         self.ticks += 1
@@ -256,5 +289,24 @@ class Plugin(pwasm.PluginContext):
         pwasm.log_info(f"tick {number} {answer.status}")
 
 
+class AwaitsTcp(pwasm.TcpContext):
+    """Asks before it lets a connection through, and before each piece of data."""
+
+    async def on_new_connection(self) -> None:
+        answer = await get("plain")
+        pwasm.log_info(f"connected {answer.status}")
+
+    async def on_downstream_data(self, data_size: int, end_of_stream: bool) -> None:
+        seen = pwasm.get_downstream_data()
+        assert len(seen) == data_size
+        if seen == b"leave":
+            await noting("tcp", get("silent", timeout_ms=0))
+        await get("plain")
+        if seen == b"wrong":
+            raise ValueError("on purpose")
+        pwasm.replace_downstream_data(b"<" + seen + b">")
+
+
+pwasm.set_tcp_context(AwaitsTcp, root_id="tcp")
 pwasm.set_plugin_context(Plugin)
 pwasm.set_http_context(Awaits)
