@@ -58,12 +58,26 @@ def root_for(what: str) -> Root:
     return root
 
 
-def remember(root: Root, token: int, functions: Mapping[str, Callable[..., object]], *, keeps: bool = False) -> None:
+class AwaitedCall(Call):
+    """A call that a coroutine waits for."""
+
+    __slots__ = ()
+    awaited = True
+
+
+def remember(
+    root: Root,
+    token: int,
+    functions: Mapping[str, Callable[..., object]],
+    *,
+    keeps: bool = False,
+    kind: type[Call] = Call,
+) -> None:
     """Keep a call until its answer comes."""
     stream = current.stream
     if stream is not None and stream.ended:
         stream = None
-    root.calls[token] = Call(stream, functions, keeps=keeps)
+    root.calls[token] = kind(stream, functions, keeps=keeps)
     if stream is not None:
         if stream.calls is None:
             stream.calls = []
@@ -102,7 +116,10 @@ def deliver_answer(phase: Phase, root: Root, token: int, args: tuple[int, ...]) 
         if call.gone or current.host.proxy_set_effective_context(stream.id):
             debug(f"{phase.export}: the stream that made call {token} is over")
             return
-        select_stream(stream)
+        if call.awaited:
+            current.stream = stream
+        else:
+            select_stream(stream)
         stream.resumed = 0
     function = call.functions.get(phase.method)
     name = name_of(root.context, phase) if function is None else getattr(function, "__qualname__", repr(function))

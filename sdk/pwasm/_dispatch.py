@@ -42,6 +42,8 @@ def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
     """
     if type(action) is CoroutineType:
         action = start(action, stream, phase)
+        if action is None or action is Action.CONTINUE:
+            return CONTINUE
     if verdict(action, phase) == CONTINUE:
         return CONTINUE
     if phase.direction >= 0 and stream.resumed & 1 << phase.direction:

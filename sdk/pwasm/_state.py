@@ -161,6 +161,7 @@ class Call:
     """
 
     __slots__ = ("functions", "keeps", "stream")
+    awaited = False  # by a coroutine, which knows its own phase
 
     def __init__(self, stream: Stream | None, functions: Mapping[str, Callable[..., object]], *, keeps: bool) -> None:
         self.stream = stream

@@ -20,7 +20,8 @@ import sys
 import warnings
 from collections.abc import Callable, Coroutine, Generator
 from types import CoroutineType
-from typing import Any
+from types import coroutine as coroutine_function
+from typing import Any, NoReturn
 
 from ._abi import Action, LogLevel
 from ._guards import PHASES, failed
@@ -54,8 +55,8 @@ class Wait:
 
     def __init__(self) -> None:
         self.done = False
-        self.value: Any = None
         self.error: BaseException | None = None
+        self.value: Any = None  # what it was waited for; not there before `done`
         self.task: Task | None = None
 
     def __await__(self) -> Generator[Wait, None, Any]:
@@ -84,7 +85,7 @@ class Wait:
 class Task:
     """A coroutine that waits, or one that another one waits for (`parent`)."""
 
-    __slots__ = ("coroutine", "holds", "parent", "phase", "result", "root", "strange", "stream", "wait")
+    __slots__ = ("coroutine", "driver", "holds", "parent", "phase", "result", "root", "strange", "stream", "wait")
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class Task:
         parent: Callable[[Task, BaseException | None], None] | None = None,
     ) -> None:
         self.coroutine = coroutine
+        self.driver: Driver | None = None
         self.root = root
         self.stream = stream
         self.phase = phase
@@ -108,9 +110,11 @@ class Task:
 class _Scheduler:
     """State between a coroutine's steps."""
 
-    __slots__ = ("closing", "never_awaited")
+    __slots__ = ("closing", "driver", "never_awaited", "result")
 
     def __init__(self) -> None:
+        self.driver: Driver | None = None  # an idle one
+        self.result: Any = None  # of the coroutine that has just ended
         self.closing = ""  # why coroutines are being closed
         self.never_awaited: BaseException | None = None
 
@@ -118,15 +122,33 @@ class _Scheduler:
 scheduler = _Scheduler()
 
 
-def check_open(what: str) -> None:
-    """Refuse to wait where nobody will wake the coroutine."""
-    if scheduler.closing:
-        raise PhaseError(
-            f"await {what}",
-            current.phase.method,
-            f"the coroutine is being closed, for {scheduler.closing}",
-            "`finally` and `except GeneratorExit` may tidy up, but not wait",
-        )
+# A generator that runs coroutines, one after the other. Sent a coroutine, it gives what that waits for, or IDLE when it
+# is over: its end costs no StopIteration, which is most of what an `async def` costs (125 ns and 473 ns, CPython 3.11).
+Driver = Generator[Any, Any, None]
+
+IDLE: Any = object()
+
+
+@coroutine_function
+def _drive() -> Driver:
+    while True:
+        scheduler.result = yield from (yield IDLE)
+
+
+def _new_driver() -> Driver:
+    driver = _drive()
+    next(driver)
+    return driver
+
+
+def refuse_to_wait(what: str) -> NoReturn:
+    """Waiting where nobody would wake the coroutine: it is being closed."""
+    raise PhaseError(
+        f"await {what}",
+        current.phase.method,
+        f"the coroutine is being closed, for {scheduler.closing}",
+        "`finally` and `except GeneratorExit` may tidy up, but not wait",
+    )
 
 
 def start(coroutine: AnyCoroutine, stream: Stream | None, phase: Phase) -> object:
@@ -134,17 +156,24 @@ def start(coroutine: AnyCoroutine, stream: Stream | None, phase: Phase) -> objec
 
     Exceptions are the callback's own: the dispatcher handles them.
     """
-    try:
-        wait = coroutine.send(None)
-    except StopIteration as end:
+    driver = scheduler.driver
+    if driver is None:
+        driver = _new_driver()
+    else:
+        scheduler.driver = None
+    wait = driver.send(coroutine)
+    if wait is IDLE:
+        scheduler.driver = driver
+        result = scheduler.result
         if scheduler.never_awaited is not None:
-            raise _take_never_awaited() from None
-        if stream is not None and (stream.traits is not None or stream.waiting is not None):
-            _left(stream, phase, end.value)
-        return end.value
+            raise _take_never_awaited()
+        if stream is not None and stream.traits is not None:  # a stream that waits has traits too
+            _left(stream, phase, result)
+        return result
     root = stream.root if stream is not None else current.root
     assert root is not None  # a callback of no stream is one of a plugin
     task = Task(coroutine, root, stream, _LATER.get(phase.export, phase) if phase.origin is None else phase)
+    task.driver = driver
     if _follow(task, wait):
         if stream is not None and stream.traits is not None:
             _left(stream, phase, task.result)
@@ -171,13 +200,8 @@ def start_for_root(coroutine: object, phase: Phase) -> None:
 
 def run_child(task: Task) -> bool:
     """Run a coroutine that another one waits for; True when it is over. Its exceptions are raised."""
-    coroutine = task.coroutine
-    try:
-        wait = coroutine.send(None)
-    except StopIteration as end:
-        task.result = end.value
-        return True
-    return _follow(task, wait)
+    task.driver, scheduler.driver = scheduler.driver or _new_driver(), None
+    return _follow(task, task.driver.send(task.coroutine))
 
 
 def resume(task: Task) -> None:
@@ -187,14 +211,10 @@ def resume(task: Task) -> None:
     if stream is not None:
         current.stream = stream
     task.wait = None
+    driver = task.driver
+    assert driver is not None
     try:
-        try:
-            wait = task.coroutine.send(None)
-        except StopIteration as end:
-            task.result = end.value
-            over = True
-        else:
-            over = _follow(task, wait)
+        over = _follow(task, driver.send(None))
         if scheduler.never_awaited is not None:
             raise _take_never_awaited()
         if task.parent is not None:
@@ -209,36 +229,37 @@ def resume(task: Task) -> None:
 
 def _follow(task: Task, wait: object) -> bool:
     """Let `task` wait for what its coroutine has yielded; True when it is over after all."""
-    coroutine = task.coroutine
-    try:
-        while True:
-            if not isinstance(wait, Wait):
-                wait = _refuse_foreign(task, wait)
-                continue
-            if scheduler.never_awaited is not None:
-                coroutine.close()
-                raise _take_never_awaited()
-            wait.task = task
-            if not wait.begin(task):
-                task.wait = wait
-                return False
-            wait.done = True
-            wait = coroutine.send(None)
-    except StopIteration as end:
-        task.result = end.value
-        return True
+    driver = task.driver
+    assert driver is not None
+    while wait is not IDLE:
+        if not isinstance(wait, Wait):
+            wait = _refuse_foreign(task, driver, wait)
+            continue
+        if scheduler.never_awaited is not None:
+            driver.close()
+            raise _take_never_awaited()
+        wait.task = task
+        if not wait.begin(task):
+            task.wait = wait
+            return False
+        wait.done = True
+        wait = driver.send(None)
+    task.result = scheduler.result
+    task.driver = None
+    scheduler.driver = driver
+    return True
 
 
-def _refuse_foreign(task: Task, wait: object) -> object:
+def _refuse_foreign(task: Task, driver: Driver, wait: object) -> object:
     error = TypeError(
         f"await of {type(wait).__module__}.{type(wait).__qualname__}, which nothing in a proxy will ever complete\n"
         "hint: await what pwasm.aio offers: dispatch_http_call, dispatch_grpc_call, sleep, gather, wait_for"
     )
     if task.strange:
-        task.coroutine.close()
+        driver.close()
         raise error
     task.strange = True  # once the coroutine may catch it; a loop that goes on trying would block the worker
-    return task.coroutine.throw(error)
+    return driver.throw(error)
 
 
 # --- what becomes of the stream -----------------------------------------------------------------------------------
@@ -287,11 +308,23 @@ def _forget(task: Task) -> None:
 
 def _finish(task: Task) -> None:
     """The coroutine has returned: what it returned is its callback's action."""
-    _forget(task)
-    stream = task.stream
+    stream, phase = task.stream, task.phase
     if stream is None:
+        _forget(task)
         return
-    phase = task.phase
+    waiting = stream.waiting
+    if task.holds and task.result is None and waiting is not None and waiting.is_only(task) and not _is_over(stream):
+        # The usual case in one go: nothing else waits, nothing has arrived, and the stream goes on.
+        direction = phase.direction
+        if stream.traits is NOTHING:
+            stream.traits = None
+        elif phase.export.endswith("_headers"):
+            _select(stream)
+            leave_headers(stream, direction)
+        stream.waiting = None
+        _continue(stream, direction)
+        return
+    _forget(task)
     if phase.direction >= 0:
         action = verdict(task.result, phase)
         if task.holds:
@@ -457,7 +490,10 @@ def _close(task: Task, why: str = "another coroutine has failed") -> None:
         if wait is not None:
             wait.task = None
             wait.cancel()
-        task.coroutine.close()
+        if task.driver is None:
+            task.coroutine.close()  # it has not begun, or is over
+        else:
+            task.driver.close()
     except BaseException as error:
         name = getattr(task.coroutine, "__qualname__", "a coroutine")
         report(LogLevel.ERROR, f"{name} could not be closed cleanly ({why})", error)

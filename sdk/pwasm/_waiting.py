@@ -92,6 +92,10 @@ class Waiting:
             return args
         return (max(args[0] - window.start, 0), *args[1:])
 
+    def is_only(self, task: Task) -> bool:
+        """Whether there is this task and nothing else."""
+        return self.parts is None and self.windows is None and self.tasks == [task]
+
     @property
     def idle(self) -> bool:
         """Nothing is left to keep."""

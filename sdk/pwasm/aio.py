@@ -40,10 +40,10 @@ from typing import Any, TypeVar, overload
 
 from . import _callouts, _grpc
 from ._abi import BufferType, MapType
-from ._answers import remember
+from ._answers import AwaitedCall, remember
 from ._serde import decode_pairs, to_text
 from ._state import Root, current
-from ._tasks import AnyCoroutine, Task, Wait, check_open, close_task, run_child
+from ._tasks import AnyCoroutine, Task, Wait, close_task, refuse_to_wait, run_child, scheduler
 from ._timers import Timer, nanoseconds
 from ._validate import Headers
 from .errors import HostcallError
@@ -189,7 +189,8 @@ class _Call(Wait):
     __slots__ = ("root", "token", "upstream")
 
     def __init__(self, upstream: str | bytes, root: Root, token: int) -> None:
-        super().__init__()
+        self.done = False  # as in `Wait`, whose __init__ would cost a call
+        self.error = None
         self.upstream = upstream
         self.root = root
         self.token = token
@@ -200,7 +201,7 @@ class _Call(Wait):
 
     def begin(self, task: Task) -> bool:
         current.stream = task.stream  # the answer is for whoever waits, whatever stream is selected now
-        remember(self.root, self.token, self.functions())
+        remember(self.root, self.token, self.functions(), kind=AwaitedCall)
         return False
 
     def cancel(self) -> None:
@@ -284,7 +285,8 @@ async def dispatch_http_call(
         CalloutTimeout: there was no answer in `timeout_ms`.
         CalloutReset: the connection was refused, or broke.
     """
-    check_open("dispatch_http_call")
+    if scheduler.closing:
+        refuse_to_wait("dispatch_http_call")
     try:
         root, token = _callouts.send_http_call(cluster, headers, body, trailers, timeout_ms)
     except HostcallError as error:
@@ -312,7 +314,8 @@ async def dispatch_grpc_call(
         CalloutTimeout: there was no answer in `timeout_ms`, or the service said DEADLINE_EXCEEDED.
         GrpcError: it ended with another status.
     """
-    check_open("dispatch_grpc_call")
+    if scheduler.closing:
+        refuse_to_wait("dispatch_grpc_call")
     try:
         root, token = _grpc.send_grpc_call(upstream, service, method, initial_metadata, message, timeout_ms)
     except HostcallError as error:
@@ -333,7 +336,8 @@ async def sleep(seconds: float) -> None:
     Raises:
         TypeError, ValueError: not a number from 0 to 2147483.
     """
-    check_open("sleep")
+    if scheduler.closing:
+        refuse_to_wait("sleep")
     await Timer(nanoseconds("seconds", seconds))
 
 
@@ -386,7 +390,8 @@ async def wait_for(coroutine: Coroutine[Any, Any, _T], seconds: float) -> _T:
         TypeError, ValueError: not a coroutine, or not a number of seconds; see `sleep`.
         Whatever the coroutine raises.
     """
-    check_open("wait_for")
+    if scheduler.closing:
+        refuse_to_wait("wait_for")
     _check_coroutines("wait_for", (coroutine,))
     value: _T = await _Deadline(coroutine, seconds, nanoseconds("seconds", seconds))
     return value
@@ -473,7 +478,8 @@ async def gather(*coroutines: Coroutine[Any, Any, Any], return_exceptions: bool 
         The first exception of any; the others are closed then. With `return_exceptions` exceptions are results.
         TypeError: something that is not a coroutine.
     """
-    check_open("gather")
+    if scheduler.closing:
+        refuse_to_wait("gather")
     _check_coroutines("gather", coroutines)
     results: list[Any] = await _Group(coroutines, return_exceptions=return_exceptions)
     return tuple(results)
