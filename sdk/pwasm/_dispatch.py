@@ -42,8 +42,6 @@ def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
     """
     if type(action) is CoroutineType:
         action = start(action, stream, phase)
-        if action is None or action is Action.CONTINUE:
-            return CONTINUE
     if verdict(action, phase) == CONTINUE:
         return CONTINUE
     if phase.direction >= 0 and stream.resumed & 1 << phase.direction:
@@ -77,6 +75,10 @@ def callback(self, context_id, size, end_of_stream, /):
             action = call_with_traits(stream, phase, size, end_of_stream)
         if action is None or action is ACTION_CONTINUE:
             return CONTINUE
+        if type(action) is CoroutineType:
+            action = start(action, stream, phase)
+            if action is None or action is ACTION_CONTINUE:
+                return CONTINUE
         return checked_action(action, stream, phase)
     except BaseException as error:
         return stream_failed(phase, stream, error)
@@ -94,10 +96,12 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
         "__name__": __name__,
         "ACTION_CONTINUE": Action.CONTINUE,
         "CONTINUE": CONTINUE,
+        "CoroutineType": CoroutineType,
         "call_with_traits": call_with_traits,
         "checked_action": _checked_action,
         "current": current,
         "phase": phase,
+        "start": start,
         "stream_failed": stream_failed,
     }
     mark = "stream.response_seen = True" if phase.direction == RESPONSE else "pass"

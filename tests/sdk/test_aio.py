@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ CASES, check, play = TABLE["CASES"], TABLE["check"], TABLE["play"]
 
 
 @pytest.fixture
-def start() -> Callable[..., HostEmulator]:
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., HostEmulator]:
     """A host with tests/projects/awaits in it."""
+    monkeypatch.syspath_prepend(str(TESTS / "projects" / "awaits"))
+    monkeypatch.delitem(sys.modules, "configured", raising=False)
     names = runpy.run_path(str(TESTS / "projects" / "awaits" / "filter.py"))
     entrypoint.clear_registration()
 

@@ -6,6 +6,7 @@ import contextlib
 import enum
 import json
 import re
+import struct
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, Literal, NewType
@@ -294,6 +295,78 @@ def test_nothing_else_is_raised(text: bytes | str) -> None:
     for cls in (Config, Tree, Checked, Defaults):
         with contextlib.suppress(ConfigError):
             assert isinstance(config.load(cls, text), cls)
+
+
+# --- Struct -------------------------------------------------------------------------------------------------------
+
+# What Envoy 1.40 passed for the Struct {"a": 1, "b": [true, null, "x"], "c": 2.5}.
+FROM_ENVOY = (
+    b"\n\x0e\n\x01a\x12\t\x11\x00\x00\x00\x00\x00\x00\xf0?\n\x14\n\x01b\x12\x0f2\r\n\x02 \x01\n\x02\x08\x00\n\x03\x1a\x01x"
+    b"\n\x0e\n\x01c\x12\t\x11\x00\x00\x00\x00\x00\x00\x04@"
+)
+
+
+@dataclass
+class AnyFields:
+    a: int
+    b: Any
+    c: float
+    d: dict[str, Any] = field(default_factory=dict)
+
+
+def encoded(value: Any) -> bytes:
+    """google.protobuf.Value; lengths under 128 only."""
+    if isinstance(value, dict):
+        return sized(42, fields(value))
+    if isinstance(value, list):
+        return sized(50, b"".join(sized(10, encoded(item)) for item in value))
+    if value is None or isinstance(value, bool):
+        return b"\x08\0" if value is None else b"\x20" + bytes([value])
+    return sized(26, value.encode()) if isinstance(value, str) else b"\x11" + struct.pack("<d", value)
+
+
+def fields(value: dict[str, Any]) -> bytes:
+    """google.protobuf.Struct."""
+    return b"".join(sized(10, sized(10, key.encode()) + sized(18, encoded(item))) for key, item in value.items())
+
+
+def sized(tag: int, content: bytes) -> bytes:
+    size, more = len(content) & 127, len(content) >> 7
+    assert more < 128
+    return bytes([tag, size | 128, more] if more else [tag, size]) + content
+
+
+def test_a_struct_as_envoy_passes_it() -> None:
+    assert config.load(AnyFields, FROM_ENVOY) == AnyFields(1, [True, None, "x"], 2.5)
+    assert config.load(AnyFields, fields({"a": 1, "b": {}, "c": -0.5, "d": {"e": {"f": [1.5]}}})).d == {
+        "e": {"f": [1.5]}
+    }
+    with pytest.raises(ConfigError, match=r"\$\.a: expected int, got float"):
+        config.load(AnyFields, fields({"a": 1.5, "b": 0, "c": 0}))
+
+
+def test_json_after_an_empty_line() -> None:
+    assert config.load(Defaults, b'\n{"debug": true}') == Defaults(True)
+
+
+def test_a_struct_that_is_too_deep() -> None:
+    deep: Any = {}
+    for _ in range(101):
+        deep = {"": deep}
+    with pytest.raises(ConfigError, match="nested deeper than 100 levels"):
+        config.load(Defaults, fields(deep))
+
+
+@given(st.data())
+def test_a_broken_struct_is_refused(data: st.DataObject) -> None:
+    whole = bytearray(FROM_ENVOY)
+    at = data.draw(st.integers(0, len(whole) - 1))
+    if data.draw(st.booleans()):
+        del whole[at:]
+    else:
+        whole[at] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ConfigError):
+        config.load(AnyFields, bytes(whole))
 
 
 # --- in a plugin --------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Generator
 from typing import Any
 
+import configured
+
 import pwasm
 from pwasm import Action, aio
 
