@@ -1,4 +1,4 @@
-"""google.protobuf.Struct as Envoy passes it: the encoded message, not JSON (measured in 1.40, whatever its manual says).
+"""google.protobuf.Struct as Envoy passes it: the encoded message and not JSON (measured in 1.40).
 
     Struct     map<string, Value> fields = 1          an entry: string key = 1; Value value = 2
     Value      null = 1 (varint), number = 2 (double), string = 3, bool = 4 (varint), Struct = 5, ListValue = 6

@@ -20,12 +20,10 @@ pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 GOOD = {"routes": [{"prefix": "/", "answer": "one"}]}
 BETTER = {"routes": [{"prefix": "/a", "answer": "a", "status": 202.0}, {"prefix": "/", "answer": "two"}]}
 STRUCT = "type.googleapis.com/google.protobuf.Struct"
+# Each costs Envoy a VM; tests/sdk/test_config.py has many more.
 WRONG: list[tuple[Any, str]] = [
     ("", "$.routes: is missing (array)"),
-    ("not JSON", "$: not JSON: Expecting value: line 1 column 1 (char 0)"),
     ({"routes": [{"prefix": "/", "answer": 1}]}, "$.routes[0].answer: expected str, got int"),
-    ({"routes": [], "rotues": []}, "$.rotues: unknown field; did you mean routes?"),
-    ('{"routes": [], "routes": []}', "$.routes: is there twice"),
     ("[" * 5000, "$: nested deeper than 100 levels, at character 100"),
     ('"' + "x" * 5_000_000 + '"', "$: the configuration has 5000002 bytes, more than 4194304"),
 ]
