@@ -56,7 +56,9 @@ def _value(data: bytes, levels: int) -> Any:
         return [_value(item, levels - 1) for _, item in _fields(content, {1: _BYTES})]
     if kind == 2:
         return _number(content)
-    return {1: lambda: None, 3: lambda: _text(content), 4: lambda: bool(content)}[kind]()
+    if kind == 3:
+        return _text(content)
+    return bool(content) if kind == 4 else None
 
 
 def _number(content: bytes) -> int | float:

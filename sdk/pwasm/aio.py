@@ -40,8 +40,17 @@ from typing import Any, TypeVar, overload
 
 from . import _callouts, _grpc
 from ._abi import BufferType, MapType
+from ._aio_answers import (
+    TIMED_OUT,
+    CalloutError,
+    CalloutRefused,
+    CalloutReset,
+    CalloutTimeout,
+    GrpcError,
+    HttpResponse,
+)
 from ._answers import AwaitedCall, remember
-from ._serde import decode_pairs, to_text
+from ._serde import to_text
 from ._state import Root, current
 from ._tasks import AnyCoroutine, Task, Wait, close_task, refuse_to_wait, run_child, scheduler
 from ._timers import Timer, nanoseconds
@@ -68,116 +77,6 @@ _B = TypeVar("_B")
 _C = TypeVar("_C")
 
 _GRPC_DEADLINE_EXCEEDED, _GRPC_UNAVAILABLE = 4, 14
-
-
-class CalloutError(Exception):
-    """A call to another service has no usable answer."""
-
-    def __init__(self, upstream: str | bytes, message: str) -> None:
-        super().__init__(upstream, message)
-        self.upstream = upstream
-        self.message = message
-
-    def __str__(self) -> str:
-        name = self.upstream if isinstance(self.upstream, str) else "a gRPC service"
-        return f"call to {name}: {self.message}"
-
-
-class CalloutTimeout(CalloutError, TimeoutError):  # noqa: N818, named after what happened
-    """No answer came in time."""
-
-
-class CalloutReset(CalloutError):  # noqa: N818
-    """The connection could not be made or broke before the answer was complete.
-
-    `response` is the one Envoy made itself, None when there is none.
-    """
-
-    def __init__(self, upstream: str | bytes, message: str, response: HttpResponse | None = None) -> None:
-        super().__init__(upstream, message)
-        self.response = response
-
-
-class CalloutRefused(CalloutError):  # noqa: N818
-    """Envoy did not make the call; `__cause__` is the `HostcallError`."""
-
-
-class GrpcError(CalloutError):
-    """A gRPC call failed; `status` is the gRPC status, `message` the words for it.
-
-    The words are the service's followed by Envoy's: `not you{via_upstream}`.
-    """
-
-    def __init__(self, upstream: str | bytes, status: int, message: str) -> None:
-        super().__init__(upstream, message)
-        self.status = status
-
-    def __str__(self) -> str:
-        return f"{super().__str__()} (gRPC status {self.status})"
-
-
-class HttpResponse:
-    """The answer to an HTTP call."""
-
-    __slots__ = ("_headers", "_trailers", "body", "status")
-
-    def __init__(self, headers: bytes, body: bytes, trailers: bytes) -> None:
-        self._headers = decode_pairs(headers)
-        self._trailers = trailers
-        self.body = body
-        """The whole body."""
-        self.status = 0
-        """The HTTP status."""
-        for name, value in self._headers:
-            if name == b":status":
-                self.status = int(value) if value.isdigit() else 0
-                break
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """Pairs of str (UTF-8 with surrogateescape), `:status` included; names are in lower case."""
-        return [(to_text(name), to_text(value)) for name, value in self._headers]
-
-    @property
-    def headers_bytes(self) -> list[tuple[bytes, bytes]]:
-        """The same as pairs of bytes."""
-        return list(self._headers)
-
-    @property
-    def trailers(self) -> list[tuple[str, str]]:
-        """Pairs of str; an empty list when there are none."""
-        return [(to_text(name), to_text(value)) for name, value in decode_pairs(self._trailers)]
-
-    @property
-    def trailers_bytes(self) -> list[tuple[bytes, bytes]]:
-        """The same as pairs of bytes."""
-        return list(decode_pairs(self._trailers))
-
-    def header(self, name: str) -> str | None:
-        """The first value of a header; None when it is not there."""
-        wanted = name.lower().encode()
-        return next((to_text(value) for key, value in self._headers if key == wanted), None)
-
-    @property
-    def text(self) -> str:
-        """The body as text (UTF-8 with surrogateescape)."""
-        return to_text(self.body)
-
-    def __repr__(self) -> str:
-        return f"<HttpResponse {self.status}, {len(self._headers)} headers, {len(self.body)} bytes>"
-
-    @property
-    def _by_envoy(self) -> bool:
-        """Whether Envoy made it, because there was none.
-
-        Its own answers have these headers and nothing else; those of a service have x-envoy-upstream-service-time
-        (measured in 1.40, abi.md §1.6).
-        """
-        return self.status >= 500 and {name for name, _ in self._headers} <= _OF_LOCAL_ANSWERS
-
-
-_OF_LOCAL_ANSWERS = {b":status", b"content-length", b"content-type"}
-_TIMED_OUT = (504, b"upstream request timeout")
 
 
 # --- calls --------------------------------------------------------------------------------------------------------
@@ -230,8 +129,8 @@ class _HttpCall(_Call):
             host.proxy_get_header_map_pairs(MapType.HTTP_CALL_RESPONSE_TRAILERS)[1] if num_trailers else b"",
         )
         self.value = response
-        if response.status >= 500 and response._by_envoy:
-            if (response.status, response.body) == _TIMED_OUT:
+        if response.status >= 500 and response.by_envoy:
+            if (response.status, response.body) == TIMED_OUT:
                 self.error = CalloutTimeout(self.upstream, "no answer in time")
             else:
                 self.error = CalloutReset(self.upstream, response.text, response)
@@ -251,7 +150,7 @@ class _GrpcCall(_Call):
     def closed(self, status_code: int) -> None:
         message = to_text(current.host.proxy_get_status()[2])
         # Envoy's own time-out is that of HTTP, and what it made of it came first in measurements: 14, and these words.
-        in_envoy = status_code == _GRPC_UNAVAILABLE and message.startswith(_TIMED_OUT[1].decode())
+        in_envoy = status_code == _GRPC_UNAVAILABLE and message.startswith(TIMED_OUT[1].decode())
         if in_envoy or status_code == _GRPC_DEADLINE_EXCEEDED:
             self.error = CalloutTimeout(self.upstream, message or "no answer in time")
         else:
