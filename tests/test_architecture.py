@@ -80,8 +80,11 @@ RULES: dict[str, set[str]] = {
     | {"pwasm_compiler.gomod", "pwasm_compiler.pipeline", "pwasm_compiler.project", "pwasm_compiler.verify"},
     "pwasm_compiler.scaffold": {"pwasm_compiler.errors", "pwasm_compiler.cache"},
     "pwasm_compiler.config_file": {"pwasm_compiler.errors", "yaml"},
+    "pwasm_compiler.plugin_config": {"pwasm_compiler.errors", "yaml"},
+    "pwasm_compiler.schema": {"pwasm_compiler.errors", "pwasm_compiler.project", "pwasm_compiler.dependencies"},
     "pwasm_compiler.serve": {
         "pwasm_compiler.errors",
+        "pwasm_compiler.plugin_config",
         "pwasm_compiler.config_file",
         "pwasm_compiler.inspect",
         "pwasm_compiler.project",
@@ -97,14 +100,17 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.errors",
         "pwasm_compiler.inspect",
         "pwasm_compiler.pipeline",
+        "pwasm_compiler.plugin_config",
         "pwasm_compiler.project",
         "pwasm_compiler.scaffold",
+        "pwasm_compiler.schema",
         "pwasm_compiler.serve",
         "pwasm.testing",  # types only: what `run` shows
     },
     "pwasm_compiler.cli": {"click", "pwasm_compiler.console", "pwasm_compiler.errors"},
     "pwasm_shim": set(),
 }
+STANDARD_LIBRARY = sys.stdlib_module_names | {"annotationlib"}  # new in the 3.14 of a VM
 NEVER = {
     # Whatever the rules above say: these never cross.
     "pwasm": {"pwasm.testing", "pwasm_compiler", "_pwasm_shim", "wasmtime", "click", "yaml"},
@@ -133,7 +139,7 @@ def imports_of(name: str, path: Path) -> set[str]:
             source = ".".join([*base, *([node.module] if node.module else [])])
             found |= {source if node.module else f"{source}.{alias.name}" for alias in node.names}
             found |= {f"{source}.{alias.name}" for alias in node.names if is_module(f"{source}.{alias.name}")}
-    return {item for item in found if item.partition(".")[0] not in sys.stdlib_module_names}
+    return {item for item in found if item.partition(".")[0] not in STANDARD_LIBRARY}
 
 
 def is_module(name: str) -> bool:

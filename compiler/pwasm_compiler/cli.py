@@ -28,6 +28,7 @@ COMMANDS = {
     "inspect": "Show what is in a Wasm module.",
     "new": "Make a folder with a new filter.",
     "run": "Run a filter in a local Envoy, built if needed.",
+    "schema": "Print the JSON schema of a filter's configuration, or check one.",
     "test": "Run a filter's tests, in Python and in Envoy.",
 }
 

@@ -24,7 +24,9 @@ _MAX_SIZE = 16 * 1024
 COUNTER = "pwasm.errors"
 """Name of the counter of caught exceptions; Envoy shows it as `wasmcustom.pwasm.errors`, the sum over all workers."""
 
-_OWN_MODULES = frozenset({"pwasm._answers", "pwasm._dispatch", "pwasm._state", "pwasm._traits"})
+_OWN_MODULES = frozenset(
+    {"pwasm._answers", "pwasm._dispatch", "pwasm._state", "pwasm._tasks", "pwasm._timers", "pwasm._traits"}
+)
 
 
 def report(level: int, what: str, error: BaseException) -> None:

@@ -1,0 +1,80 @@
+"""Envoy rejects an update whose typed configuration does not fit, and goes on with the one it has.
+
+The filter is tests/projects/awaits/configured.py. Its listener comes from a file that Envoy watches (LDS).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pwasm.testing.envoy_config import HttpListener, Route, WasmFilter, bootstrap
+
+pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
+
+GOOD = {"routes": [{"prefix": "/", "answer": "one"}]}
+BETTER = {"routes": [{"prefix": "/a", "answer": "a", "status": 202.0}, {"prefix": "/", "answer": "two"}]}
+STRUCT = "type.googleapis.com/google.protobuf.Struct"
+# Each costs Envoy a VM; tests/sdk/test_config.py has many more.
+WRONG: list[tuple[Any, str]] = [
+    ("", "$.routes: is missing (array)"),
+    ({"routes": [{"prefix": "/", "answer": 1}]}, "$.routes[0].answer: expected str, got int"),
+    ("[" * 5000, "$: nested deeper than 100 levels, at character 100"),
+    ('"' + "x" * 5_000_000 + '"', "$: the configuration has 5000002 bytes, more than 4194304"),
+]
+
+
+def listener(module: Path, name: str, configuration: Any, *, struct: bool = False) -> dict[str, Any]:
+    """The listener; a name that changes makes Envoy start the plugin anew."""
+    plugin = WasmFilter(module, name=name, root_id="configured", configuration=configuration)
+    made = HttpListener([plugin], name="cases", routes=(Route(),)).to_json()
+    if struct:
+        filters = made["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+        filters[0]["typed_config"]["config"]["configuration"] = {"@type": STRUCT, "value": configuration}
+    return made
+
+
+def test_a_wrong_update_is_rejected(built: Callable[[str], Path], wire: ModuleType, tmp_path: Path) -> None:
+    module, watched, version = built("awaits"), tmp_path / "lds.json", 0
+
+    def publish(resource: dict[str, Any]) -> None:
+        nonlocal version
+        version += 1
+        resources = [{"@type": "type.googleapis.com/envoy.config.listener.v3.Listener", **resource}]
+        written = tmp_path / "next.json"
+        written.write_text(json.dumps({"version_info": str(version), "resources": resources}))
+        written.replace(watched)  # Envoy watches for moves
+
+    publish(listener(module, "v0", GOOD))
+    config = bootstrap([])
+    config["node"] = {"id": "test", "cluster": "test"}
+    config["dynamic_resources"] = {"lds_config": {"path_config_source": {"path": str(watched)}}}
+    with wire.running(config, expected=(r"configuration is refused",)) as envoy:
+
+        def answer(path: str = "/") -> tuple[int, bytes]:
+            got = wire.request(envoy.listeners()["cases"], path)
+            return got.status, got.body
+
+        wire.eventually(lambda: "cases" in envoy.listeners(), "the listener")
+        assert answer() == (200, b"one")
+        for number, (configuration, reason) in enumerate(WRONG, 1):
+            publish(listener(module, f"wrong{number}", configuration))
+            wire.eventually(
+                lambda number=number: rejected(envoy) >= number, f"the rejection of {str(configuration)[:60]}"
+            )
+            envoy.wait_for_log(reason)
+            assert answer() == (200, b"one")
+        publish(listener(module, "v1", BETTER, struct=True))
+        wire.eventually(lambda: answer() == (200, b"two"), "the better configuration")
+        assert answer("/a") == (202, b"a")
+
+
+def rejected(envoy: Any) -> int:
+    """How many updates Envoy has refused."""
+    found = envoy.stats("listener_manager.lds.update_rejected")
+    return int(next(iter(found.values())))
