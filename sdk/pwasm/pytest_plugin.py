@@ -48,7 +48,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--pwasm-timeout",
         metavar="SECONDS",
-        type=float,
         help="how long a test of a filter may take (default: 60; 0: ever)",
     )
     group.addoption("--pwasm-module", metavar="FILE", help="the filter that suites (*.suite.yaml) are run against")
