@@ -107,6 +107,12 @@ def kind_of(registration: Registration) -> str:
 
 def kind_of_module(module: Path) -> str:
     """The same for a built module, by the callbacks it exports."""
+    state = module.stat()
+    return _kind_of_module(module, state.st_mtime_ns, state.st_size)
+
+
+@functools.cache
+def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
     from pwasm_compiler.inspect import callbacks
 
     names = callbacks(module)
