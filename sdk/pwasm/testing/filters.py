@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pwasm_compiler.project import Project
 
 ENTRY = "filter.py"
+GO_ENTRY = "go.mod"
+"""A folder with this and no filter.py is built by the Go backend, and has no python tier."""
+KEPT_MODULES = 60
+"""How many built modules the cache holds, about 16 MB each; more than one run of all filters of a project needs."""
 _HTTP = ("proxy_on_http_", "proxy_on_request_", "proxy_on_response_")
 _TCP = ("proxy_on_new_connection", "proxy_on_downstream_", "proxy_on_upstream_")
 
@@ -31,7 +35,7 @@ def find_filter(named: str | Path, test: Path, top: Path) -> Path:
     """The folder, .py or .wasm file that a test means.
 
     Args:
-        named: what the marker says, relative to the test's folder; "" for the nearest filter.py.
+        named: what the marker says, relative to the test's folder; "" for the nearest filter.py or go.mod.
         test: the test's file.
         top: where to stop looking upwards.
 
@@ -44,7 +48,7 @@ def find_filter(named: str | Path, test: Path, top: Path) -> Path:
             raise SetupError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
         return found.parent if found.name == ENTRY else found
     for folder in (test.parent, *test.parent.parents):
-        if (folder / ENTRY).is_file():
+        if any((folder / entry).is_file() for entry in (ENTRY, GO_ENTRY)):
             return folder
         if folder == top:
             break
@@ -154,7 +158,17 @@ def _built(path: Path, digest: str) -> Path:
     with _locked(module.with_suffix(".lock")):
         if not module.exists():
             build(load_project(path), module)
+            _prune(module.parent)
+    module.touch()
     return module
+
+
+def _prune(folder: Path) -> None:
+    """Keep the modules that were used last."""
+    modules = sorted(folder.glob("*.wasm"), key=lambda module: module.stat().st_mtime, reverse=True)
+    for old in modules[KEPT_MODULES:]:
+        for file in (old, old.with_name(f"{old.name}.names"), old.with_suffix(".lock")):
+            file.unlink(missing_ok=True)
 
 
 def _digest_of(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ class SuiteFile(pytest.File):
     """A file of tests in YAML."""
 
     tiers: list[str]
+    is_python: Callable[[Path], bool]
     options: Mapping[str, Any]
     stages: Stages
 
@@ -48,7 +49,7 @@ class SuiteFile(pytest.File):
         return str(beside) if beside.is_file() and not has_filter else ""
 
     def _tiers(self, suite: Suite, test: Test, named: str) -> list[str]:
-        tiers = [tier for tier in self.tiers if tier != "python" or not named.endswith(".wasm")]
+        tiers = [tier for tier in self.tiers if tier != "python" or self.is_python(self.path.parent / named)]
         if suite.time_seconds is not None or test.own_host_only:
             tiers = [tier for tier in tiers if tier != "envoy"]  # its clock and its properties are its own
         return tiers
