@@ -49,7 +49,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--pwasm-timeout",
         metavar="SECONDS",
-        type=float,
         help="how long a test of a filter may take (default: 60; 0: ever)",
     )
     group.addoption("--pwasm-module", metavar="FILE", help="the filter that suites (*.suite.yaml) are run against")
@@ -113,15 +112,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "_pwasm_tier" in metafunc.fixturenames:
         markers = list(metafunc.definition.iter_markers("pwasm"))
         named = next((str(marker.kwargs["filter"]) for marker in markers if "filter" in marker.kwargs), "")
-        metafunc.parametrize("_pwasm_tier", _params(_tiers(metafunc.config), named), indirect=True)
+        tiers = _params(_tiers(metafunc.config), metafunc.definition.path.parent / named)
+        metafunc.parametrize("_pwasm_tier", tiers, indirect=True)
 
 
-def _params(tiers: list[str], named: str) -> list[Any]:
+def _is_python(path: Path) -> bool:
+    """Whether what a test names can run in the python tier; Go's folders and built modules cannot."""
+    return path.suffix != ".wasm" and ((path / "filter.py").is_file() or not (path / "go.mod").is_file())
+
+
+def _params(tiers: list[str], named: Path) -> list[Any]:
     """A parameter for each tier; a module that is not made of Python has two."""
     marks = {"wasm": [pytest.mark.wasm], "envoy": [pytest.mark.wasm, pytest.mark.envoy]}
-    usable = [tier for tier in tiers if tier != "python" or not named.endswith(".wasm")]
+    usable = [tier for tier in tiers if tier != "python" or _is_python(named)]
     if not usable:
-        reason = f"{named} is no Python; give --pwasm-tier=wasm or envoy"
+        reason = f"{named.name} is no Python; give --pwasm-tier=wasm or envoy"
         return [pytest.param("wasm", marks=[pytest.mark.wasm, pytest.mark.skip(reason=reason)])]
     return [pytest.param(tier, marks=marks.get(tier, [])) for tier in usable]
 

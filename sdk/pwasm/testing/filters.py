@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 ENTRY = "filter.py"
 GO_MODULE = "go.mod"
+"""A folder with this and no filter.py is built by the Go backend, and has no python tier."""
+KEPT_MODULES = 60
+"""How many built modules the cache holds, about 16 MB each; more than one run of all filters of a project needs."""
 _HTTP = ("proxy_on_http_", "proxy_on_request_", "proxy_on_response_")
 _TCP = ("proxy_on_new_connection", "proxy_on_downstream_", "proxy_on_upstream_")
 
@@ -118,6 +121,12 @@ def kind_of(registration: Registration) -> str:
 
 def kind_of_module(module: Path) -> str:
     """The same for a built module, by the callbacks it exports."""
+    state = module.stat()
+    return _kind_of_module(module, state.st_mtime_ns, state.st_size)
+
+
+@functools.cache
+def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
     from pwasm_compiler.inspect import callbacks
 
     names = callbacks(module)
@@ -159,7 +168,17 @@ def _built(path: Path, digest: str) -> Path:
     with _locked(module.with_suffix(".lock")):
         if not module.exists():
             build(load_project(path), module)
+            _prune(module.parent)
+    module.touch()
     return module
+
+
+def _prune(folder: Path) -> None:
+    """Keep the modules that were used last."""
+    modules = sorted(folder.glob("*.wasm"), key=lambda module: module.stat().st_mtime, reverse=True)
+    for old in modules[KEPT_MODULES:]:
+        for file in (old, old.with_name(f"{old.name}.names"), old.with_suffix(".lock")):
+            file.unlink(missing_ok=True)
 
 
 def _digest_of(path: Path) -> str:

@@ -275,7 +275,9 @@ class _Reader:
             self._fail(where, f"cannot read {self._folder / str(name)}: {error.strerror}")
 
     def _list(self, said: Mapping[str, Any], key: str, where: str) -> list[Any]:
-        found = said.get(key) or []
+        found = said.get(key)
+        if found is None:
+            return []
         if not isinstance(found, list):
             self._fail(f"{where}, {key}", "must be a list")
         return found

@@ -6,6 +6,7 @@ for the module, and an `EnvoyWorld` for a test.
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
@@ -133,8 +134,15 @@ class EnvoyStage:
         return [record for record in self.envoy.log if not _MARK.search(record.raw)]
 
     def metrics(self) -> dict[str, int]:
-        """What the filters count."""
+        """Counters and gauges of the filters."""
         return {} if self.refused else self.envoy.stats(_METRICS)
+
+    def counters(self) -> dict[str, int]:
+        """The counters among them."""
+        if self.refused:
+            return {}
+        stats = json.loads(self.envoy.admin(f"/stats?format=json&type=Counters&filter=^{_METRICS}"))["stats"]
+        return {stat["name"]: stat["value"] for stat in stats if "name" in stat}
 
 
 class EnvoyWorld(World):
@@ -156,7 +164,7 @@ class EnvoyWorld(World):
         self.started = stage.refused is None
         # The first test on a stage sees what was logged and counted while the plugins started.
         self._log_before = len(stage.log()) if stage.used else 0
-        self._metrics_before = stage.metrics() if stage.used else {}
+        self._counters_before = stage.counters() if stage.used else {}
         stage.used = True
 
     # --- traffic ----------------------------------------------------------------------------------------------------
@@ -238,7 +246,7 @@ class EnvoyWorld(World):
         return [(callback, LogLevel(_LEVELS[record.level]), record.text) for callback, record in (*start, *own)]
 
     def metric(self, name: str) -> int:
-        return self._stage.metrics().get(_METRICS + name, 0) - self._metrics_before.get(_METRICS + name, 0)
+        return self._stage.metrics().get(_METRICS + name, 0) - self._counters_before.get(_METRICS + name, 0)
 
     def account(self) -> list[tuple[str, str]]:
         log = self._stage.log()

@@ -334,8 +334,9 @@ def _request(headers: Headers, body: bytes, trailers: Headers) -> Request:
 def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[_abi.Host], _abi.Plugin], str]:
     """What makes the plugin side of a host, and what kind of filter it is."""
     if tier == "python":
-        kind = kind_of(import_filter(path))
-        return lambda host: Dispatcher(import_filter(path), host), kind
+        imported = [import_filter(path)]
+        kind = kind_of(imported[0])
+        return lambda host: Dispatcher(imported.pop() if imported else import_filter(path), host), kind
     from .wasm import WasmPlugin
 
     module = built_module(path)
