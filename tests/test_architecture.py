@@ -71,12 +71,16 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.project",
         "pwasm.testing",
     },
+    # Delivery: resources and configurations are made and checked without click, and without a cluster.
+    "pwasm_compiler.deliver": {"pwasm_compiler.errors"},
     # The command line: click lives here and nowhere else.
     "pwasm_compiler.console": {"click"},
     "pwasm_compiler.commands": {
         "click",
         "pytest",
+        "pwasm_compiler.cache",
         "pwasm_compiler.console",
+        "pwasm_compiler.deliver",
         "pwasm_compiler.errors",
         "pwasm_compiler.inspect",
         "pwasm_compiler.pipeline",
