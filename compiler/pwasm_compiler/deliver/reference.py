@@ -83,8 +83,9 @@ def names_a_registry(text: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether `host`, with or without a port, is this machine by its very name."""
-    name = re.sub(r":\d+$", "", host) if not host.endswith("]") else host
-    name = name.strip("[]").lower()
+    name = host.lower()
+    if name.startswith("[") or name.count(":") == 1:
+        name = re.sub(r":\d*$", "", name).strip("[]")
     if name == "localhost":
         return True
     try:
