@@ -71,6 +71,14 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.project",
         "pwasm.testing",
     },
+    "pwasm_compiler.ecds": {"pwasm_compiler.errors", "yaml"},
+    "pwasm_compiler.reload": {
+        "pwasm_compiler.ecds",
+        "pwasm_compiler.errors",
+        "pwasm_compiler.project",
+        "pwasm_compiler.serve",
+        "pwasm.testing",
+    },
     # Delivery: resources and configurations are made and checked without click, and without a cluster.
     "pwasm_compiler.deliver": {"pwasm_compiler.errors"},
     # The command line: click lives here and nowhere else.
@@ -85,6 +93,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.inspect",
         "pwasm_compiler.pipeline",
         "pwasm_compiler.project",
+        "pwasm_compiler.reload",
         "pwasm_compiler.scaffold",
         "pwasm_compiler.serve",
         "pwasm.testing",  # types only: what `run` shows

@@ -25,6 +25,7 @@ DISTRIBUTION = "pwasm-sdk"
 COMMANDS = {
     # name: what the list of commands says of it; the command is the attribute `name` of commands/<name>.py
     "build": "Build a filter into main.wasm.",
+    "dev": "Run a filter, and change over to each edit of it.",
     "inspect": "Show what is in a Wasm module or an image.",
     "new": "Make a folder with a new filter.",
     "package": "Write the image of a filter, as a folder or a .tar.",
