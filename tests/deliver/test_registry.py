@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -189,6 +191,20 @@ def test_a_list_is_not_an_image(pwasm: Pwasm, registry: Any, tiny: bytes, home: 
     assert (looked.code, f"pin that one, {image.digest}" in looked.out) == (0, True), looked.out
     looked = pwasm("inspect", f"{name}:foreign", "--as", "istio")
     assert (looked.code, "manifest list" in looked.out) == (1, True)
+
+
+def test_progress_is_for_terminals(registry: Any, tiny_file: Path, home: Path) -> None:
+    """On a terminal a bar on standard error; standard output is the digest and nothing else."""
+    command = [sys.executable, "-m", "pwasm_compiler.cli", "push", f"{registry.address}/team/bar:1", str(tiny_file)]
+    quiet = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (quiet.stderr, quiet.stdout.count("\n")) == ("", 1)
+    terminal, other_end = os.openpty()
+    shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=other_end, text=True, check=True)
+    os.close(other_end)
+    written = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert shown.stdout == quiet.stdout
+    assert "pushing" in written
 
 
 def test_a_digest_that_is_not_that_of_the_image(pwasm: Pwasm, registry: Any, tiny_file: Path) -> None:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.envoy
 
 ROOT = Path(__file__).parents[2]
 HELLO_WORLD = ROOT / "filters" / "hello_world"
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 240
 CONNECTIONS = 50
 MODULE = """
 (module
@@ -202,15 +202,15 @@ def test_a_filter_is_edited(dev: Callable[..., Dev], tmp_path: Path) -> None:
     shutil.copytree(HELLO_WORLD, tmp_path / "hello", ignore=shutil.ignore_patterns("__pycache__", "*.wasm*"))
     source = tmp_path / "hello" / "filter.py"
     text = source.read_text(encoding="utf-8")
-    assert text.count("FOO") == 1
+    assert text.count('"FOO"') == 1
     running = dev("hello")
     url = running.url()
     with Load(url, "x-wasm-custom") as load:
         load.wait_for("FOO")
-        source.write_text(text.replace("FOO", "BAR") + "\nimport no_such_module\n", encoding="utf-8")
+        source.write_text(text.replace('"FOO"', '"BAR"') + "\nimport no_such_module\n", encoding="utf-8")
         running.wait_for("the last good version serves on")
         assert any("no_such_module" in line for line in running.lines)
-        source.write_text(text.replace("FOO", "BAR"), encoding="utf-8")
+        source.write_text(text.replace('"FOO"', '"BAR"'), encoding="utf-8")
         assert "built in" in running.wait_for("live: version 2")
         load.wait_for("BAR")
     assert (load.failures, set(load.versions)) == ([], {"FOO", "BAR"})
