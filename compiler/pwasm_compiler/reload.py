@@ -78,6 +78,9 @@ class Session:
                     failed(error)
             except OSError as error:
                 failed(ToolError(f"{error.filename or self.path}: {error.strerror or error}"))
+            except Exception as error:  # the thread must live: the next edit may mend what this one broke
+                why = "This is a bug in pwasm; please report it."
+                failed(ToolError(f"pwasm failed: {type(error).__name__}: {error}", why=why))
 
     def _change_over(self, envoy: Envoy) -> Live:
         start = time.monotonic()

@@ -135,7 +135,7 @@ class Load:
     def _work(self) -> None:
         connection = http.client.HTTPConnection(self._address, timeout=DEADLINE_SECONDS)
         with contextlib.closing(connection):
-            while not self._stop.wait(0.02):
+            while not self._stop.wait(0.1):
                 try:
                     connection.request("GET", "/")
                     response = connection.getresponse()
@@ -197,9 +197,10 @@ def test_modules_are_exchanged_under_load(dev: Callable[..., Dev], tmp_path: Pat
 
 
 @pytest.mark.wasm
-def test_a_filter_is_edited(dev: Callable[..., Dev], tmp_path: Path) -> None:
+def test_a_filter_is_edited(dev: Callable[..., Dev], built: Callable[[str], Path], tmp_path: Path) -> None:
     """With the filter's own envoy.yaml: an edit goes live, a broken one shows its error, the next one is taken."""
     shutil.copytree(HELLO_WORLD, tmp_path / "hello", ignore=shutil.ignore_patterns("__pycache__", "*.wasm*"))
+    shutil.copyfile(built("../../filters/hello_world"), tmp_path / "hello" / "main.wasm")  # newer: not built again
     source = tmp_path / "hello" / "filter.py"
     text = source.read_text(encoding="utf-8")
     assert text.count('"FOO"') == 1
