@@ -25,8 +25,12 @@ DISTRIBUTION = "pwasm-sdk"
 COMMANDS = {
     # name: what the list of commands says of it; the command is the attribute `name` of commands/<name>.py
     "build": "Build a filter into main.wasm.",
-    "inspect": "Show what is in a Wasm module.",
+    "dev": "Run a filter, and change over to each edit of it.",
+    "inspect": "Show what is in a Wasm module or an image.",
     "new": "Make a folder with a new filter.",
+    "package": "Write the image of a filter, as a folder or a .tar.",
+    "pull": "Fetch a module from a registry.",
+    "push": "Put the image of a filter into a registry.",
     "run": "Run a filter in a local Envoy, built if needed.",
     "schema": "Print the JSON schema of a filter's configuration, or check one.",
     "test": "Run a filter's tests, in Python and in Envoy.",

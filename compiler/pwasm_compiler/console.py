@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -22,6 +24,16 @@ def progress(text: str) -> None:
 def note(text: str) -> None:
     """What pwasm decided for the user, on standard error."""
     click.secho(text, err=True, dim=True, color=colour())
+
+
+@contextmanager
+def transfer(label: str, size: int) -> Iterator[Callable[[int], None]]:
+    """A bar for `size` bytes, told how many more have gone; on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _count: None
+        return
+    with click.progressbar(length=max(size, 1), label=label, file=sys.stderr, color=colour()) as bar:
+        yield bar.update
 
 
 def warn(text: str) -> None:

@@ -5,6 +5,8 @@
     ├── ProjectError      the filter's folder, pyproject.toml or dependencies are not usable
     ├── BuildError        the filter could not be imported or frozen
     ├── ToolError         something that must be installed is missing or failed
+    ├── ImageError        an image, a layout or an archive is not what it must be
+    ├── RegistryError     a registry, or the way to it, does not do what was asked
     └── BinaryError       a Wasm binary; the message ends "(at offset 0x…)" where an offset is known
         ├── DecodeError       not the binary format it claims to be
         │   └── UnsupportedError  perhaps valid, but outside the subset that componentize-py emits
@@ -53,6 +55,14 @@ class BuildError(PwasmError):
 
 class ToolError(PwasmError):
     """Something that must be installed is missing, or it failed."""
+
+
+class ImageError(PwasmError):
+    """An image, a layout or an archive is not what it must be."""
+
+
+class RegistryError(PwasmError):
+    """A registry, or the way to it, does not do what was asked."""
 
 
 class BinaryError(PwasmError):

@@ -22,13 +22,18 @@ def report(path: Path) -> dict[str, Any]:
         ProjectError: the file cannot be read, or is too large to be a module.
         DecodeError: it is not a core module; with the offset.
     """
-    module = _decode(path)
+    return describe(str(path), _contents(path))
+
+
+def describe(where: str, data: bytes) -> dict[str, Any]:
+    """Describe the module `data`, which came from `where`; `DecodeError` as for `report`."""
+    module = _decode(where, data)
     record = _record(module)
     found = [{"message": problem.message, "offset": problem.offset} for problem in problems(module)]
     memory = module.memories[0] if module.memories else None
     functions = {item.name for item in module.exports if item.kind is Kind.FUNC}
     return {
-        "path": str(path),
+        "path": where,
         "size": len(module.source),
         "abi": next((name.removeprefix("proxy_abi_version_") for name in ABI_MARKERS if name in functions), None),
         "accepted": not found,
@@ -59,7 +64,12 @@ def callbacks(path: Path) -> tuple[str, ...]:
     return tuple(report(path)["callbacks"])
 
 
-def _decode(path: Path) -> Module:
+def _is_callback(name: str) -> bool:
+    """Whether an export of the ABI is a callback; the allocator only has the name of one."""
+    return name.startswith("proxy_on_") and name != "proxy_on_memory_allocate"
+
+
+def _contents(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ProjectError(f"{path} is a folder, not a module")
@@ -67,16 +77,19 @@ def _decode(path: Path) -> Module:
             raise ProjectError(f"{path} does not exist" if not path.exists() else f"{path} is not a regular file")
         if path.stat().st_size > _SIZE_LIMIT:
             raise ProjectError(f"{path} is larger than 1 GiB: not a module that Envoy would load")
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ProjectError(f"cannot read {path}", why=error.strerror or str(error)) from error
+
+
+def _decode(where: str, data: bytes) -> Module:
     if not data:
-        raise DecodeError(f"{path} is empty", offset=0)
+        raise DecodeError(f"{where} is empty", offset=0)
     try:
         return decode_module(memoryview(data))
     except BinaryError as error:
-        error.args = (f"{path}: {error.what}",)
-        error.what = f"{path}: {error.what}"
+        error.args = (f"{where}: {error.what}",)
+        error.what = f"{where}: {error.what}"
         if "component" in error.what:
             error.hint = "pwasm build turns a filter into a core module"
         raise

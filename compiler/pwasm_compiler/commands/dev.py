@@ -1,0 +1,67 @@
+"""`pwasm dev`"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from pwasm.testing.envoy import Envoy
+from pwasm_compiler import reload, serve
+from pwasm_compiler.commands.run import announce, build_for_run, envoy_options, show
+from pwasm_compiler.console import print_error, progress
+from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.reload import Live
+
+
+@click.command(short_help="Run a filter, and change over to each edit of it.")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@envoy_options
+def dev(verbose: bool, **options: Any) -> None:
+    """Run the filter at PATH in a local Envoy, and after each edit change over to the new code, until Ctrl-C.
+
+    PATH is a folder with filter.py, a single .py file, or a built module (.wasm); the default is the current folder.
+    The files that go into the module are watched, and pyproject.toml. What is saved is built and loaded while the old
+    code goes on answering; no connection is dropped. Code that cannot be built, or that Envoy refuses, changes
+    nothing: the error is shown, and the last good version stays.
+
+    Envoy is configured as by `pwasm run`, with one difference: the filter's part of the configuration is in a file of
+    its own, which Envoy reads anew when it is replaced (ECDS, as Istio does it). Edits of envoy.yaml are not followed.
+    """
+    with TemporaryDirectory(prefix="pwasm-dev-", ignore_cleanup_errors=True) as folder:
+        session = reload.prepare(serve.Request(**options), build_for_run, Path(folder))
+        threads: list[threading.Thread] = []
+
+        def started(envoy: Envoy) -> None:
+            announce(envoy)
+            threads.append(threading.Thread(target=session.watch, args=(envoy, _changed, _live, _failed)))
+            threads[0].start()
+
+        progress(f"starting {session.plan.executable}")
+        try:
+            serve.serve(session.plan, started=started, show=lambda record: show(record, verbose))
+        finally:
+            session.stop.set()
+            for thread in threads:
+                thread.join()
+    click.echo("stopped", err=True)
+
+
+def _changed() -> None:
+    click.echo("changed; building", err=True)
+
+
+def _live(found: Live) -> None:
+    click.echo(
+        f"live: version {found.version}, built in {found.build_seconds:.1f} s, loaded in {found.load_seconds:.1f} s"
+    )
+    sys.stdout.flush()
+
+
+def _failed(error: PwasmError) -> None:
+    print_error(error.what, error.why, error.hint)
+    click.echo("the last good version serves on", err=True)

@@ -1,0 +1,135 @@
+"""`pwasm package`"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm_compiler import inspect as inspection
+from pwasm_compiler import pipeline, serve
+from pwasm_compiler.cache import new_folder
+from pwasm_compiler.commands.build import build_project, summary
+from pwasm_compiler.console import warn
+from pwasm_compiler.deliver import layout, oci
+from pwasm_compiler.deliver.manifest import BLOB_LIMIT, Image
+from pwasm_compiler.deliver.oci import Format
+from pwasm_compiler.deliver.reference import Reference, parse_reference
+from pwasm_compiler.errors import ImageError, ProjectError, UsageError
+from pwasm_compiler.project import load_project
+
+_DEFAULT_OUTPUT = "image"
+_LAYOUT_ENTRIES = {layout.LAYOUT_FILE, layout.INDEX_FILE, "blobs"}
+
+format_option = click.option(
+    "--format",
+    "style",
+    type=click.Choice(oci.FORMATS),
+    default="oci",
+    metavar="FORMAT",
+    help="oci, which all take; docker or artifact, for registries that take no other (default oci).",
+)
+
+
+@click.command(short_help="Write the image of a filter, as a folder or a .tar.")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar", help="Where the image goes.")
+@click.option("-t", "--tag", metavar="NAME:TAG", help="What the image is called (default: the filter's name, latest).")
+@format_option
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
+def package(path: Path, output: Path | None, tag: str | None, style: Format, as_json: bool) -> None:
+    """Write the image of the filter at PATH, which Istio, Envoy Gateway and Higress take from a registry.
+
+    PATH is a folder with filter.py, a single .py file, or a built module (.wasm); the default is the current folder.
+    A filter is built first if needed. The same module gives the same image, with the same digest.
+
+    The image is written to the folder DIR as an OCI image layout (default: image, beside the module), or to FILE.tar,
+    which docker load and podman load take. A Dockerfile that makes such an image is put beside the module, if there is
+    none. `pwasm push` needs none of these files.
+    """
+    module = find_module(path)
+    image, name = image_of(path, module, style)
+    reference = parse_reference(tag or name)
+    output = output or module.parent / _DEFAULT_OUTPUT
+    write_image(image, reference, output)
+    docker_file = module.parent / "Dockerfile"
+    if not docker_file.exists():
+        pipeline.write_atomically(docker_file, layout.dockerfile(tag or name, module.name).encode())
+    size = sum(layer.size for layer in image.manifest.layers)
+    if as_json:
+        found = {"path": str(output), "name": str(reference), "digest": image.digest, "size": size, "format": style}
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(f"{output}: {tag or name}, {size / 2**20:.1f} MiB, {image.digest}")
+
+
+def find_module(path: Path) -> Path:
+    """The module at `path`, built first if it is a filter whose module is missing or old."""
+    if path.suffix == ".wasm":
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}", hint="make one with: pwasm build")
+        return path.absolute()
+    project = load_project(path)
+    if serve.is_stale(project):
+        click.echo(summary(build_project(project)), err=True)
+    return project.output
+
+
+def image_of(path: Path, module: Path, style: Format) -> tuple[Image, str]:
+    """The image of `module`, and the name it has if nobody says otherwise."""
+    if module.stat().st_size > BLOB_LIMIT:
+        raise ImageError(f"{module} is larger than {BLOB_LIMIT >> 20} MiB", why="No mesh takes a module of that size.")
+    data = module.read_bytes()
+    report = inspection.describe(str(module), data)
+    for problem in report["problems"]:
+        warn(f"Envoy would refuse {module}: {problem['message']}")
+    table, name = _described(path, module)
+    return oci.make_image(data, oci.labels_for(data, name, table, report["sdk"]), style), _image_name(name)
+
+
+def _described(path: Path, module: Path) -> tuple[dict[str, Any], str]:
+    """The filter's `[project]` table and its name."""
+    if path.suffix == ".wasm":
+        return {}, module.stem if module.stem != "main" else module.parent.name
+    project = load_project(path)
+    if project.configuration is None:
+        return {}, project.name
+    try:
+        table = tomllib.loads(project.configuration.read_text(encoding="utf-8")).get("project", {})
+    except (OSError, ValueError) as error:
+        raise ProjectError(f"cannot read {project.configuration}", why=f"{error}.") from error
+    return table, project.name
+
+
+def _image_name(name: str) -> str:
+    """`name` in the letters that an image may have."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "filter"
+
+
+def write_image(image: Image, reference: Reference, output: Path) -> None:
+    """Write `image` to `output`, a folder or a .tar, whole or not at all; nothing else is overwritten."""
+    if output.suffix == ".tar":
+        pipeline.check_writable(output)
+        pipeline.write_atomically(output, layout.archive_of(image, reference))
+        return
+    _refuse_to_replace(output)
+    with new_folder(output.absolute()) as folder:
+        for name, data in layout.files_of(image, reference).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+
+
+def _refuse_to_replace(output: Path) -> None:
+    if not output.exists() and not output.is_symlink():
+        return
+    if not output.is_dir() or output.is_symlink():
+        raise UsageError(f"{output} exists and is not a folder", hint="name another with -o; a file ends in .tar")
+    others = {entry.name for entry in output.iterdir()} - _LAYOUT_ENTRIES
+    if others or (any(output.iterdir()) and not layout.is_layout(output)):
+        raise UsageError(f"{output} holds something else than an image", hint="name another folder with -o")
+    if layout.is_layout(output):
+        layout.read_layout(output)  # several images, of which all but one would be lost, are an error

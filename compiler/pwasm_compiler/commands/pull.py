@@ -1,0 +1,64 @@
+"""`pwasm pull`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pwasm_compiler import pipeline
+from pwasm_compiler.commands.package import write_image
+from pwasm_compiler.commands.push import connect, registry_options
+from pwasm_compiler.console import transfer
+from pwasm_compiler.deliver.manifest import checked
+from pwasm_compiler.deliver.reference import Reference, parse_reference
+from pwasm_compiler.deliver.unpack import extract, module_layer
+from pwasm_compiler.errors import UsageError
+
+
+@click.command(short_help="Fetch a module from a registry.")
+@click.argument("reference", metavar="REF")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.wasm|DIR|FILE.tar", help="Where it goes."
+)
+@registry_options
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def pull(reference: str, output: Path | None, as_json: bool, plain_http: bool, ca_file: Path | None) -> None:
+    """Fetch the module of the image REF from a registry.
+
+    REF is registry/name:tag, or registry/name@sha256:… for exactly that image. Any image that the meshes take is
+    taken, whoever made it; digests are checked, and no more than 256 MiB are unpacked.
+
+    The module goes to FILE.wasm (default: the image's name, in the current folder). Any other output is the whole
+    image, as `pwasm package` writes it: the folder DIR, or FILE.tar. Logging in is described at `pwasm push`.
+    """
+    source = parse_reference(reference)
+    target = output or _default(source)
+    registry = connect(source, plain_http, ca_file)
+    manifest = registry.manifest()
+    layer = module_layer(manifest)
+    with transfer(f"pulling {source}", sum(part.size for part in manifest.layers)) as received:
+        if target.suffix == ".wasm":
+            pipeline.check_writable(target)
+            module = extract(layer, checked(registry.blob(layer, received), layer))
+            _keep_what_is_there(target, module, asked_for=output is not None)
+            pipeline.write_atomically(target, module)
+        else:
+            image = registry.pull(received, manifest=manifest)
+            extract(layer, image.blob(layer))
+            write_image(image, source, target)
+    if as_json:
+        found = {"path": str(target), "digest": manifest.digest, "pinned": source.pinned(manifest.digest)}
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(f"{target}: {source.pinned(manifest.digest)}")
+
+
+def _default(source: Reference) -> Path:
+    return Path(f"{source.repository.rpartition('/')[2]}.wasm")
+
+
+def _keep_what_is_there(target: Path, module: bytes, *, asked_for: bool) -> None:
+    if not asked_for and target.is_file() and target.read_bytes() != module:
+        raise UsageError(f"{target} exists and is another module", hint=f"to replace it: -o {target}")

@@ -1,0 +1,84 @@
+"""`pwasm push`"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm_compiler.commands.package import find_module, format_option, image_of
+from pwasm_compiler.console import transfer
+from pwasm_compiler.deliver import layout
+from pwasm_compiler.deliver.manifest import Image
+from pwasm_compiler.deliver.oci import Format
+from pwasm_compiler.deliver.reference import Reference, parse_reference
+from pwasm_compiler.deliver.registry import Registry
+from pwasm_compiler.deliver.transport import Transport
+from pwasm_compiler.errors import UsageError
+
+
+def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that talks to a registry."""
+    command = click.option(
+        "--ca-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Certificate authority of the registry, if the system does not know it (PEM).",
+    )(command)
+    return click.option(
+        "--plain-http", is_flag=True, help="Talk plain HTTP, without credentials; always so to this machine."
+    )(command)
+
+
+def connect(reference: Reference, plain_http: bool, ca_file: Path | None) -> Registry:
+    """The registry of `reference`, as the options say."""
+    if plain_http and ca_file is not None:
+        raise UsageError("--plain-http and --ca-file exclude each other")
+    return Registry(reference, Transport(plain_http=plain_http, ca_file=ca_file))
+
+
+@click.command(short_help="Put the image of a filter into a registry.")
+@click.argument("reference", metavar="REF")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@format_option
+@registry_options
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def push(reference: str, path: Path, style: Format, as_json: bool, plain_http: bool, ca_file: Path | None) -> None:
+    """Put the image of the filter at PATH into a registry, as REF.
+
+    REF is registry/name:tag; the tag is `latest` if there is none. PATH is a folder with filter.py, a single .py
+    file, a built module (.wasm), or an image that `pwasm package` wrote; the default is the current folder. A filter
+    is built first if needed.
+
+    Everything is read back and compared. Then the image's name with its digest is printed: that is what to write
+    into the mesh's resource, because a digest always means the same bytes.
+
+    Who you are is looked up where `docker login` and `podman login` put it, helpers included: $REGISTRY_AUTH_FILE,
+    containers/auth.json, ~/.docker/config.json. Credentials are sent over TLS or to this machine only, and to no other
+    host than the registry and the token server that it names. $HTTPS_PROXY and $NO_PROXY are obeyed.
+    """
+    target = parse_reference(reference)
+    image = _image(path, style)
+    if target.digest and target.digest != image.digest:
+        raise UsageError(
+            f"the image is not {target.digest}", why=f"Its digest is {image.digest}.", hint="push it to a tag"
+        )
+    registry = connect(target, plain_http, ca_file)
+    with transfer(f"pushing {target}", sum(layer.size for layer in image.manifest.layers)) as sent:
+        digest = registry.push(image, sent)
+    if as_json:
+        found = {"reference": str(target), "digest": digest, "pinned": target.pinned(digest)}
+        click.echo(json.dumps(found, indent=2))
+    else:
+        click.echo(target.pinned(digest))
+
+
+def _image(path: Path, style: Format) -> Image:
+    if path.suffix == ".tar" or (path.is_dir() and layout.is_layout(path)):
+        if not path.exists():
+            raise UsageError(f"there is no file {path}", hint="make one with: pwasm package")
+        return layout.read_layout(path)
+    return image_of(path, find_module(path), style)[0]

@@ -1,0 +1,81 @@
+"""What `pwasm inspect` shows of an image, and the reasons why a mesh would not take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pwasm_compiler.errors import ImageError
+
+from .challenge import Challenge
+from .manifest import ARTIFACT_MODULE, DOCKER_MANIFEST, Image, Manifest
+from .unpack import extract, module_layer
+
+
+@dataclass(frozen=True)
+class Examined:
+    """An image as far as it could be read; `module` is None where `problems` says why."""
+
+    where: str
+    manifest: Manifest
+    index: Manifest | None
+    module: bytes | None
+    problems: tuple[str, ...]
+    challenges: tuple[Challenge, ...] = ()
+
+
+def examine(
+    where: str, image: Image, *, index: Manifest | None = None, challenges: tuple[Challenge, ...] = ()
+) -> Examined:
+    """Look into `image`, which `index` listed if that is what `where` names."""
+    module: bytes | None = None
+    problems: tuple[str, ...] = ()
+    try:
+        layer = module_layer(image.manifest)
+        module = extract(layer, image.blob(layer))
+    except ImageError as error:
+        problems = (" ".join(filter(None, (error.what + ":" if error.why else error.what, error.why))),)
+    return Examined(where, image.manifest, index, module, problems, challenges)
+
+
+def image_report(found: Examined) -> dict[str, Any]:
+    """The image as plain values (what `--json` prints)."""
+    manifest = found.manifest
+    return {
+        "path": found.where,
+        "digest": manifest.digest,
+        "list": found.index.digest if found.index else None,
+        "media_type": manifest.media_type,
+        "format": image_format(manifest),
+        "size": sum(layer.size for layer in manifest.layers),
+        "layers": [layer.to_json() for layer in manifest.layers],
+        "annotations": dict(manifest.annotations),
+        "problems": list(found.problems),
+    }
+
+
+def image_format(manifest: Manifest) -> str:
+    """`oci`, `docker`, `artifact` or `list`."""
+    if manifest.is_index:
+        return "list"
+    if manifest.media_type == DOCKER_MANIFEST:
+        return "docker"
+    return "artifact" if any(layer.media_type == ARTIFACT_MODULE for layer in manifest.layers) else "oci"
+
+
+def render_image(report: dict[str, Any]) -> str:
+    """`image_report` for people."""
+    lines = [
+        f"{report['path']}: image, {report['format']}",
+        f"  digest       {report['digest']}",
+        *([f"  of the list  {report['list']}"] if report["list"] else []),
+        *(f"  layer        {layer['mediaType']}, {layer['size']:,} bytes" for layer in report["layers"]),
+        *(f"  annotation   {name} = {_one_line(value)}" for name, value in sorted(report["annotations"].items())),
+        *(f"  problem      {_one_line(problem)}" for problem in report["problems"]),
+    ]
+    return "\n".join(lines)
+
+
+def _one_line(text: str) -> str:
+    """Text that anybody may have written, fit for a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)[:200]

@@ -1,0 +1,168 @@
+"""The OCI image layout, as a folder or in a .tar that `docker load` and `podman load` take.
+
+Layout: https://github.com/opencontainers/image-spec/blob/main/image-layout.md. The .tar is a layout with one more
+file, the manifest.json that Docker's loader reads; it is what `docker save` writes from Docker 25 on.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+from pwasm_compiler.errors import ImageError
+
+from .manifest import (
+    BLOB_LIMIT,
+    MANIFEST_LIMIT,
+    OCI_INDEX,
+    OCI_LAYER,
+    OCI_MANIFEST,
+    Descriptor,
+    Image,
+    Manifest,
+    checked,
+    parse_manifest,
+)
+from .reference import DEFAULT_TAG, Reference
+
+LAYOUT_FILE = "oci-layout"
+INDEX_FILE = "index.json"
+_DOCKER_FILE = "manifest.json"
+_REF_NAME = "org.opencontainers.image.ref.name"
+_FULL_NAME = "io.containerd.image.name"
+_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
+_ARCHIVE_LIMIT = 2 * BLOB_LIMIT
+_DOCKERFILE = """\
+# For those with Docker: docker build -t {name} . && docker push {name}
+FROM scratch
+COPY {module} ./plugin.wasm
+"""
+
+
+def dockerfile(name: str, module: str) -> str:
+    """The Dockerfile that makes an image the meshes accept, of the file `module` beside it."""
+    return _DOCKERFILE.format(name=name, module=module)
+
+
+def files_of(image: Image, reference: Reference) -> dict[str, bytes]:
+    """Every file of the layout, by its path."""
+    tag = reference.tag or DEFAULT_TAG
+    named = image.manifest.descriptor({_REF_NAME: tag})
+    files = {
+        LAYOUT_FILE: _VERSION,
+        INDEX_FILE: _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [named.to_json()]}),
+        _blob_path(image.digest): image.manifest.raw,
+    }
+    return files | {_blob_path(digest): data for digest, data in sorted(image.blobs.items())}
+
+
+def archive_of(image: Image, reference: Reference) -> bytes:
+    """The layout in a .tar; reproducible.
+
+    Raises:
+        ImageError: the image is of a format that container engines do not load.
+    """
+    manifest = image.manifest
+    if manifest.media_type != OCI_MANIFEST or any(layer.media_type != OCI_LAYER for layer in manifest.layers):
+        raise ImageError(
+            "only images in the format oci can be loaded by a container engine",
+            hint="use --format oci, or write a folder",
+        )
+    assert manifest.config is not None
+    name = f"{reference.registry}/{reference.repository}:{reference.tag or DEFAULT_TAG}"
+    loaded = {
+        "Config": _blob_path(manifest.config.digest),
+        "RepoTags": [name],
+        "Layers": [_blob_path(layer.digest) for layer in manifest.layers],
+    }
+    files = files_of(image, reference) | {_DOCKER_FILE: _json([loaded])}
+    named = manifest.descriptor({_REF_NAME: reference.tag or DEFAULT_TAG, _FULL_NAME: name})
+    files[INDEX_FILE] = _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [named.to_json()]})
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for path, data in files.items():
+            info = tarfile.TarInfo(path)
+            info.size, info.mode, info.mtime = len(data), 0o644, 0
+            archive.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def is_layout(path: Path) -> bool:
+    """Whether the folder `path` says that it is an OCI layout."""
+    return (path / LAYOUT_FILE).is_file() and (path / INDEX_FILE).is_file()
+
+
+def read_layout(path: Path) -> Image:
+    """The one image of the layout at `path`, a folder or a .tar, its digests checked.
+
+    Raises:
+        ImageError: it is not a layout, holds several images, or a blob is missing or damaged.
+    """
+    read = _folder_reader(path) if path.is_dir() else _archive_reader(path)
+    index = parse_manifest(read(INDEX_FILE, MANIFEST_LIMIT), OCI_INDEX, f"{path}: {INDEX_FILE}")
+    if len(index.children) != 1:
+        names = ", ".join(child.annotations.get(_REF_NAME, child.digest) for child in index.children) or "nothing"
+        raise ImageError(f"{path} holds {len(index.children)} images", why=f"They are: {names[:500]}.")
+    entry = index.children[0]
+    raw = _blob(read, entry, path)
+    manifest = parse_manifest(raw, entry.media_type, f"{path}: the manifest")
+    return Image(manifest, {item.digest: _blob(read, item, path) for item in _parts(manifest)})
+
+
+def _parts(manifest: Manifest) -> tuple[Descriptor, ...]:
+    return (*((manifest.config,) if manifest.config else ()), *manifest.layers)
+
+
+def _blob(read: Callable[[str, int], bytes], descriptor: Descriptor, path: Path) -> bytes:
+    if descriptor.size > BLOB_LIMIT:
+        raise ImageError(f"{path} names a blob of more than {BLOB_LIMIT >> 20} MiB")
+    return checked(read(_blob_path(descriptor.digest), descriptor.size), descriptor)
+
+
+def _folder_reader(folder: Path) -> Callable[[str, int], bytes]:
+    if not is_layout(folder):
+        raise ImageError(f"{folder} is not an OCI image layout", why=f"It has no {LAYOUT_FILE} and {INDEX_FILE}.")
+
+    def read(name: str, limit: int) -> bytes:
+        file = folder / name
+        if not file.is_file():
+            raise ImageError(f"{folder} lacks its file {name}")
+        with file.open("rb") as stream:
+            return stream.read(limit + 1)
+
+    return read
+
+
+def _archive_reader(file: Path) -> Callable[[str, int], bytes]:
+    if file.stat().st_size > _ARCHIVE_LIMIT:
+        raise ImageError(f"{file} is larger than {_ARCHIVE_LIMIT >> 20} MiB")
+
+    def read(name: str, limit: int) -> bytes:
+        try:
+            with tarfile.open(file, mode="r:") as archive:
+                member = next((item for item in archive if item.name.removeprefix("./") == name), None)
+                if member is None:
+                    raise ImageError(
+                        f"{file} lacks its file {name}",
+                        why="It is not an OCI image layout in a .tar, or not all of one.",
+                        hint="Docker writes one from version 25 on: docker save NAME -o FILE.tar",
+                    )
+                stream = archive.extractfile(member) if member.isreg() and member.sparse is None else None
+                if stream is None:
+                    raise ImageError(f"{name} in {file} is not a regular file")
+                return stream.read(limit + 1)
+        except tarfile.TarError as error:
+            raise ImageError(f"{file} is damaged, or not a .tar", why=f"{error}.") from error
+
+    return read
+
+
+def _blob_path(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/", 1)
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()

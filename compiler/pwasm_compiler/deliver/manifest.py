@@ -1,0 +1,183 @@
+"""Manifests as they come from a registry or a folder: anybody may have written them, so nothing is taken on trust."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pwasm_compiler.errors import ImageError
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+ARTIFACT_CONFIG = "application/vnd.module.wasm.config.v1+json"
+ARTIFACT_MODULE = "application/vnd.module.wasm.content.layer.v1+wasm"
+
+INDEXES = (OCI_INDEX, DOCKER_LIST)
+MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
+
+BLOB_LIMIT = 256 << 20
+"""Bytes; what Istio and Envoy Gateway take at most, and so what is read of any blob, packed or unpacked."""
+MANIFEST_LIMIT = 4 << 20
+"""Bytes; the limit the distribution specification asks of registries."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def digest_of(data: bytes) -> str:
+    """`sha256:…`, as manifests write it."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """One blob: what it is, its digest and its size in bytes."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""
+    """`os/architecture`, of the entries of an index."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The descriptor as a manifest has it."""
+        found: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+        return found | ({"annotations": dict(self.annotations)} if self.annotations else {})
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An image's manifest, or an index of several: then `children` are its entries and `layers` is empty."""
+
+    raw: bytes
+    media_type: str
+    config: Descriptor | None = None
+    layers: tuple[Descriptor, ...] = ()
+    children: tuple[Descriptor, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The digest to pin."""
+        return digest_of(self.raw)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether this is a manifest list and not an image."""
+        return self.media_type in INDEXES
+
+    def descriptor(self, annotations: Mapping[str, str] | None = None) -> Descriptor:
+        """What an index says of this manifest."""
+        return Descriptor(self.media_type, self.digest, len(self.raw), annotations or {})
+
+    def linux_amd64(self) -> Descriptor | None:
+        """The entry of an index that the meshes take."""
+        return next((child for child in self.children if child.platform == "linux/amd64"), None)
+
+
+@dataclass(frozen=True)
+class Image:
+    """A manifest and the blobs it names, by digest."""
+
+    manifest: Manifest
+    blobs: Mapping[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        """The digest to pin."""
+        return self.manifest.digest
+
+    def blob(self, descriptor: Descriptor) -> bytes:
+        """The blob of `descriptor`; `ImageError` if it is not what the descriptor says."""
+        if descriptor.digest not in self.blobs:
+            raise ImageError(f"the image lacks its blob {descriptor.digest}")
+        return checked(self.blobs[descriptor.digest], descriptor)
+
+
+def checked(data: bytes, descriptor: Descriptor) -> bytes:
+    """`data`, if it has the size and the digest that `descriptor` gives."""
+    if len(data) != descriptor.size:
+        raise ImageError(
+            f"blob {descriptor.digest} is {'cut short' if len(data) < descriptor.size else 'too long'}",
+            why=f"The manifest says {descriptor.size} bytes, there are {len(data)}.",
+        )
+    if digest_of(data) != descriptor.digest:
+        raise ImageError(
+            f"blob {descriptor.digest} has other content than its digest says",
+            why=f"Its digest is {digest_of(data)}.",
+            hint="do not use it; somebody or something has changed it",
+        )
+    return data
+
+
+def parse_manifest(raw: bytes, media_type: str = "", where: str = "the manifest") -> Manifest:
+    """Read `raw`; `media_type` is what the registry called it.
+
+    Raises:
+        ImageError: it is not a manifest that can be used; nothing in it has been believed.
+    """
+    found = json_object(raw, where)
+    declared = found.get("mediaType")
+    kind = declared if isinstance(declared, str) else media_type.partition(";")[0].strip()
+    if kind not in (*MANIFESTS, *INDEXES):
+        kind = OCI_INDEX if "manifests" in found else OCI_MANIFEST if "layers" in found else kind
+    annotations = _annotations(found)
+    if kind in INDEXES:
+        children = tuple(_descriptor(entry, where) for entry in _list(found, "manifests", where))
+        return Manifest(raw, kind, children=children, annotations=annotations)
+    if kind not in MANIFESTS or found.get("schemaVersion") != 2:
+        raise ImageError(f"{where} is not an image manifest", why=f"Its media type is {kind[:100]!r}.")
+    layers = tuple(_descriptor(entry, where) for entry in _list(found, "layers", where))
+    return Manifest(raw, kind, _descriptor(found.get("config"), where), layers, annotations=annotations)
+
+
+def json_object(raw: bytes, where: str) -> dict[str, Any]:
+    """The JSON object in `raw`, or an `ImageError` that names `where`."""
+    if len(raw) > MANIFEST_LIMIT:
+        raise ImageError(f"{where} is larger than {MANIFEST_LIMIT >> 20} MiB")
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise ImageError(f"{where} is not JSON") from error
+    if not isinstance(found, dict):
+        raise ImageError(f"{where} is not a JSON object")
+    return found
+
+
+def _list(found: dict[str, Any], key: str, where: str) -> list[Any]:
+    value = found.get(key)
+    if not isinstance(value, list):
+        raise ImageError(f"{where} has no list of {key}")
+    return value
+
+
+def _descriptor(entry: object, where: str) -> Descriptor:
+    if not isinstance(entry, dict):
+        raise ImageError(f"{where} has an entry that is not a descriptor")
+    kind, digest, size = entry.get("mediaType"), entry.get("digest"), entry.get("size")
+    if not isinstance(kind, str) or not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+        raise ImageError(f"{where} has an entry without a media type and a sha256 digest")
+    if type(size) is not int or size < 0:
+        raise ImageError(f"{where} has an entry without a size")
+    return Descriptor(kind, digest, size, _annotations(entry), _platform(entry.get("platform")))
+
+
+def _platform(found: object) -> str:
+    return f"{found.get('os', '')}/{found.get('architecture', '')}" if isinstance(found, dict) else ""
+
+
+def _annotations(found: dict[str, Any]) -> dict[str, str]:
+    annotations = found.get("annotations")
+    if not isinstance(annotations, dict):
+        return {}
+    return {key: value for key, value in annotations.items() if isinstance(value, str)}

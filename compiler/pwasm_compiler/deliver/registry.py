@@ -1,0 +1,283 @@
+"""A client for registries: the OCI distribution protocol, with Docker's two ways to log in.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+    https://distribution.github.io/distribution/spec/auth/token/
+
+Credentials are looked for when the registry asks for them, and not before. To the token server that a Bearer
+challenge names they go wherever it is, as with Docker, but only over https or on this machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+
+from pwasm_compiler.errors import ImageError, RegistryError
+
+from .challenge import Challenge, parse_challenges
+from .credentials import Credentials, find_credentials
+from .manifest import (
+    BLOB_LIMIT,
+    INDEXES,
+    MANIFEST_LIMIT,
+    MANIFESTS,
+    Descriptor,
+    Image,
+    Manifest,
+    checked,
+    digest_of,
+    parse_manifest,
+)
+from .reference import Reference
+from .transport import Request, Response, Tick, Transport, ignore, origin_of, shown
+
+_ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
+_SMALL = 1 << 20
+_CLIENT = "pwasm"
+CHUNK_BYTES = 64 << 20
+"""Blobs beyond this go in pieces: proxies before registries often take no larger request."""
+
+
+class Registry:
+    """The repository of one reference. Nothing is kept beyond the object."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        transport: Transport,
+        *,
+        credentials: Callable[[Reference], Credentials | None] = find_credentials,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        self.reference = reference
+        self._transport = transport
+        self._credentials = credentials
+        self._chunk_bytes = chunk_bytes
+        self._authorization: str | None = None
+        self._anonymous = False
+        self._base = f"{transport.scheme(reference.host)}://{reference.host}/v2/"
+        self._repository = f"{self._base}{reference.repository}/"
+
+    def challenges(self) -> list[Challenge]:
+        """How the registry asks everybody to log in; empty if it does not ask."""
+        response = self._transport.send(Request("GET", self._base), _SMALL)
+        return _challenges(response) if response.status == 401 else []
+
+    def manifest(self, version: str = "") -> Manifest:
+        """The manifest that a tag or a digest names; by default the reference's."""
+        version = version or self.reference.version
+        response = self._call("GET", f"manifests/{version}", limit=MANIFEST_LIMIT, headers={"Accept": _ACCEPT})
+        if response.status != 200:
+            raise self._refusal(response, f"has no image {self.reference.repository}:{version}", missing=True)
+        if version.startswith("sha256:") and digest_of(response.body) != version:
+            raise ImageError(
+                f"{self.reference.host} sent another image than {version}",
+                why=f"What it sent has the digest {digest_of(response.body)}.",
+                hint="do not use it; somebody or something has changed it",
+            )
+        return parse_manifest(
+            response.body, response.headers.get("Content-Type", ""), f"{self.reference}: the manifest"
+        )
+
+    def blob(self, descriptor: Descriptor, received: Tick = ignore) -> bytes:
+        """A blob, complete and with the digest it should have."""
+        if descriptor.size > BLOB_LIMIT:
+            raise ImageError(f"blob {descriptor.digest} is larger than {BLOB_LIMIT >> 20} MiB; it was not fetched")
+        response = self._call("GET", f"blobs/{descriptor.digest}", limit=descriptor.size, received=received)
+        if response.status != 200:
+            raise self._refusal(response, f"has no blob {descriptor.digest}", missing=True)
+        return checked(response.body, descriptor)
+
+    def pull(self, received: Tick = ignore, *, manifest: Manifest | None = None) -> Image:
+        """The whole image."""
+        manifest = manifest or self.manifest()
+        parts = (*((manifest.config,) if manifest.config else ()), *manifest.layers)
+        return Image(manifest, {part.digest: self.blob(part, received) for part in parts})
+
+    def push(self, image: Image, sent: Tick = ignore) -> str:
+        """Put `image` under the reference's tag, read all of it back, and return its digest."""
+        manifest = image.manifest
+        assert manifest.config is not None
+        for part in (manifest.config, *manifest.layers):
+            if not self._has(part):
+                self._upload(part, image.blob(part), sent)
+        version = self.reference.tag or image.digest
+        headers = {"Content-Type": manifest.media_type}
+        response = self._call("PUT", f"manifests/{version}", body=manifest.raw, headers=headers)
+        if response.status not in (200, 201, 202):
+            raise self._refusal(response, f"did not take the image {self.reference.repository}:{version}")
+        self._verify(image, version)
+        return image.digest
+
+    def _verify(self, image: Image, version: str) -> None:
+        found = self.manifest(version)
+        if found.raw != image.manifest.raw or self.manifest(image.digest).raw != found.raw:
+            raise RegistryError(
+                f"{self.reference} is not what was pushed",
+                why=f"Its digest there is {found.digest}, that of the image is {image.digest}.",
+                hint="somebody else pushed at the same moment, or the registry rewrites images",
+            )
+        self.pull(manifest=found)
+
+    def _has(self, part: Descriptor) -> bool:
+        return self._call("HEAD", f"blobs/{part.digest}").status == 200
+
+    def _upload(self, part: Descriptor, data: bytes, sent: Tick) -> None:
+        """Send a blob; a failed upload cannot be taken up again, so that all of it is tried again."""
+        response = self._transport.retry(lambda: self._upload_once(part, data, sent))
+        if response.status != 201:
+            raise self._refusal(response, f"did not take the blob {part.digest}")
+
+    def _upload_once(self, part: Descriptor, data: bytes, sent: Tick) -> Response:
+        response = self._call("POST", "blobs/uploads/", body=b"", again=False)
+        if response.status != 202:
+            return response
+        if len(data) > self._chunk_bytes:
+            for start in range(0, len(data), self._chunk_bytes):
+                piece = data[start : start + self._chunk_bytes]
+                headers = {"Content-Range": f"{start}-{start + len(piece) - 1}"}
+                where = self._location(response)
+                response = self._call("PATCH", where, body=piece, headers=headers, sent=sent, again=False)
+                if response.status != 202:
+                    return response
+            data = b""
+        where = _with_query(self._location(response), "digest", part.digest)
+        return self._call("PUT", where, body=data, sent=sent, again=False)
+
+    def _location(self, response: Response) -> str:
+        found = response.headers.get("Location")
+        if not found:
+            raise RegistryError(f"{self.reference.host} does not say where to upload to")
+        target = urljoin(response.url, found)
+        self._transport.check_target(response.url, target)
+        return target
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        limit: int = _SMALL,
+        sent: Tick = ignore,
+        received: Tick = ignore,
+        again: bool = True,
+    ) -> Response:
+        """One request, with a log-in if the registry asks for one. `path` may be where the registry sent us."""
+        url = urljoin(self._repository, path)
+
+        # Where the registry sends us may be another host, to which what it knows of us does not go.
+        ours = origin_of(url) == origin_of(self._base)
+
+        def go() -> Response:
+            authorization = self._authorization if ours else None
+            request = Request(
+                method, url, headers or {}, body, authorization, self._anonymous, sent=sent, received=received
+            )
+            return self._transport.send(request, limit, again=again)
+
+        response = go()
+        if response.status == 401 and ours:
+            self._authorization = self._log_in(_challenges(response), response)
+            response = go()
+        if response.status == 401:
+            raise self._refusal(response, "does not know you")
+        return response
+
+    def _log_in(self, challenges: Sequence[Challenge], response: Response) -> str:
+        bearer = next((item for item in challenges if item.scheme == "bearer"), None)
+        basic = any(item.scheme == "basic" for item in challenges)
+        if bearer is None and not basic:
+            raise self._refusal(response, "asks to log in, and not in a way that pwasm knows")
+        known = self._credentials(self.reference)
+        self._anonymous = known is None
+        if known is not None:
+            self._transport.keep_secret(*known.secrets)
+            if not self._transport.may_carry_secrets(self._base):
+                raise _plain(self.reference.host)
+        if bearer is not None:
+            return f"Bearer {self._token(bearer, known)}"
+        if known is None or not known.password:
+            raise self._refusal(response, "wants you to log in")
+        return _basic(known)
+
+    def _token(self, challenge: Challenge, known: Credentials | None) -> str:
+        realm = challenge.parameters.get("realm", "")
+        if urlsplit(realm).scheme not in ("http", "https") or not urlsplit(realm).hostname:
+            raise RegistryError(f"{self.reference.host} names no token server", why="The realm is not a web address.")
+        if known is not None and not self._transport.may_carry_secrets(realm):
+            raise _plain(urlsplit(realm).netloc)
+        scope = challenge.parameters.get("scope") or f"repository:{self.reference.repository}:pull,push"
+        question = {"service": challenge.parameters.get("service", ""), "scope": scope}
+        response = self._transport.send(_token_request(realm, question, known), _SMALL)
+        if response.status != 200:
+            raise self._refusal(response, "gives no token")
+        try:
+            found = json.loads(response.body)
+            token = found.get("token") or found.get("access_token")
+        except (ValueError, RecursionError, AttributeError):
+            token = None
+        if not isinstance(token, str) or not token.isprintable():
+            raise RegistryError(f"{shown(realm)} did not answer with a token")
+        self._transport.keep_secret(token)
+        return token
+
+    def _refusal(self, response: Response, what: str, *, missing: bool = False) -> RegistryError:
+        """The error for a status, with the way out."""
+        error = self._transport.refusal(response, what)
+        if response.status == 404 and missing:
+            error.what = f"{self.reference.host} {what}"
+            error.hint = "is the name right? some registries also say so of what you may not see"
+        else:
+            error.hint = _HINTS.get(response.status, "").format(registry=self.reference.registry)
+        return error
+
+
+_HINTS = {
+    400: "if the registry speaks TLS on this port, name its certificate authority with --ca-file",
+    401: "log in with: docker login {registry} (or podman, skopeo, oras)",
+    403: "you are not allowed to do this there; log in as somebody who is: docker login {registry}",
+    404: "does the project or namespace exist there?",
+    405: "this registry, or a cache before it, can only be read",
+    413: "a proxy before the registry refuses requests of this size",
+}
+
+
+def _challenges(response: Response) -> list[Challenge]:
+    return parse_challenges(response.headers.get_all("WWW-Authenticate", []))
+
+
+def _token_request(realm: str, question: dict[str, str], known: Credentials | None) -> Request:
+    if known is not None and known.identity_token:
+        fields = question | {
+            "grant_type": "refresh_token",
+            "client_id": _CLIENT,
+            "refresh_token": known.identity_token,
+        }
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return Request("POST", realm, headers, urlencode(fields).encode(), secret_body=True)
+    url = realm
+    for name, value in question.items():
+        url = _with_query(url, name, value) if value else url
+    return Request("GET", url, authorization=_basic(known) if known is not None else None)
+
+
+def _with_query(url: str, name: str, value: str) -> str:
+    parts = urlsplit(url)
+    query = "&".join(part for part in (parts.query, urlencode({name: value})) if part)
+    return urlunsplit(parts._replace(query=query))
+
+
+def _basic(known: Credentials) -> str:
+    return "Basic " + base64.b64encode(f"{known.username}:{known.password}".encode()).decode()
+
+
+def _plain(host: str) -> RegistryError:
+    return RegistryError(
+        f"{host} asks for credentials over plain HTTP",
+        why="Anybody on the way could read them, so they were not sent.",
+        hint="use https, which pwasm does unless --plain-http is given",
+    )

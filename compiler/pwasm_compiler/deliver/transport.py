@@ -1,0 +1,317 @@
+"""HTTP for registries: what may be sent where, what is tried again, and what an error may say.
+
+- An Authorization header goes to the origin (scheme, host and port) it was made for, and no further: a redirect to
+  another one goes without it. A redirect from https to plain http is not followed.
+- Plain HTTP is spoken to this machine, or to a host the user asked it for, and then without credentials.
+- 429, 500, 502, 503, 504 and broken connections are tried again, at most `ATTEMPTS` times in all; `Retry-After` is
+  obeyed up to `LONGEST_PAUSE_SECONDS`.
+- Errors name a URL without its query, which may hold a signature, and no text that holds a secret of ours.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import io
+import json
+import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from pwasm_compiler.errors import RegistryError, UsageError
+
+from .reference import is_loopback
+
+ATTEMPTS = 4
+LONGEST_PAUSE_SECONDS = 30.0
+TIMEOUT_SECONDS = 60.0
+_FIRST_PAUSE_SECONDS = 0.5
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 5
+_AGAIN = (429, 500, 502, 503, 504)
+_ERROR_BODY_LIMIT = 64 << 10
+_CHUNK = 1 << 16
+
+Tick = Callable[[int], None]
+"""Told how many more bytes have gone over the wire."""
+T = TypeVar("T")
+
+
+def ignore(_count: int) -> None:
+    """A `Tick` that shows nothing."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; `authorization` is only for the origin of `url`."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    authorization: str | None = field(default=None, repr=False)
+    anonymous: bool = False
+    """Whether `authorization` is what anybody may have: a token that was given without credentials."""
+    secret_body: bool = field(default=False, repr=False)
+    """Whether `body` is as secret as credentials: it goes to no other origin either."""
+    sent: Tick = ignore
+    received: Tick = ignore
+
+
+@dataclass(frozen=True)
+class Response:
+    """What came back in the end; `url` is where it came from."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+    url: str
+
+
+class _PassingError(Exception):
+    """This may work another time; `error` is what to say if it does not."""
+
+    def __init__(self, error: RegistryError, pause: float | None = None) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.pause = pause
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Redirects are followed here and not by urllib, which takes the credentials along."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+class _Plain(urllib.request.HTTPErrorProcessor):
+    """Every status is a response."""
+
+    def http_response(self, request: urllib.request.Request, response: Any) -> Any:  # noqa: ARG002
+        return response
+
+    https_response = http_response
+
+
+class _Upload(io.BytesIO):
+    """A body that says how much of it has been read."""
+
+    def __init__(self, data: bytes, tick: Tick) -> None:
+        super().__init__(data)
+        self._tick = tick
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size)
+        self._tick(len(found))
+        return found
+
+
+class Transport:
+    """Sends requests by the rules above; `secrets` are kept out of every error."""
+
+    def __init__(
+        self,
+        *,
+        plain_http: bool = False,
+        ca_file: Path | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self.plain_http = plain_http
+        self._pause = pause
+        self._timeout = timeout_seconds
+        self._secrets: set[str] = set()
+        self._has_ca_file = ca_file is not None
+        https = urllib.request.HTTPSHandler(context=_context(ca_file))
+        self._opener = urllib.request.build_opener(https, _NoRedirects, _Plain)
+        # No proxy knows this machine's own servers.
+        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), https, _NoRedirects, _Plain)
+
+    def scheme(self, host: str) -> str:
+        """`http` or `https`, for a registry at `host`."""
+        plain = self.plain_http or (is_loopback(host) and not self._has_ca_file)
+        return "http" if plain else "https"
+
+    def keep_secret(self, *texts: str) -> None:
+        """Never show these."""
+        self._secrets |= {text for text in texts if len(text) > 2}
+
+    def may_carry_secrets(self, url: str) -> bool:
+        """Whether credentials may be sent to `url`: over https, or to this machine."""
+        parts = urlsplit(url)
+        return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.netloc))
+
+    def send(self, request: Request, limit: int, *, again: bool = True) -> Response:
+        """The response to `request`, at most `limit` bytes of it, tried again where that may help.
+
+        Raises:
+            RegistryError: no answer, a status to be tried again that stayed, too long, or a redirect not to follow.
+        """
+        return self.retry(lambda: self._follow(request, limit)) if again else self._follow(request, limit)
+
+    def retry(self, action: Callable[[], T]) -> T:
+        """Do `action`, and again when it ended in something that may pass."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return action()
+            except _PassingError as failure:
+                pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) if failure.pause is None else failure.pause
+                if attempt == ATTEMPTS:
+                    raise failure.error from None
+                if pause > LONGEST_PAUSE_SECONDS:
+                    error = failure.error
+                    error.hint = f"it asks to be left alone for {pause:.0f} s; try again then"
+                    raise error from None
+                self._pause(pause)
+        raise AssertionError("unreachable")
+
+    def _follow(self, request: Request, limit: int) -> Response:
+        url, method, body, origin = request.url, request.method, request.body, origin_of(request.url)
+        for _ in range(_MOST_REDIRECTS + 1):
+            authorization = request.authorization if origin_of(url) == origin else None
+            response = self._once(method, url, request, body, authorization, limit)
+            if response.status not in _REDIRECTS or "Location" not in response.headers:
+                return response
+            target = urljoin(url, response.headers["Location"])
+            self.check_target(url, target)
+            if request.secret_body and origin_of(target) != origin:
+                raise RegistryError(f"{shown(url)} redirects to another host, to which credentials do not go")
+            if method not in ("GET", "HEAD") and response.status not in (307, 308):
+                method, body = "GET", None
+            url = target
+        raise RegistryError(f"{shown(request.url)} redirects without end")
+
+    def check_target(self, url: str, target: str) -> None:
+        """Refuse a place the server sends us to that is less safe than where we were."""
+        parts = urlsplit(target)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise RegistryError(f"{shown(url)} redirects to something that is not a web address")
+        if parts.scheme == "http" and origin_of(url)[0] == "https":
+            raise RegistryError(
+                f"{shown(url)} redirects from https to plain http",
+                why=f"It names {shown(target)}, where anybody on the way could read and change the image.",
+                hint="the registry is behind a proxy that it does not know of; its administrator can set its https URL",
+            )
+        if parts.scheme == "http" and not self.plain_http and not is_loopback(parts.netloc):
+            raise RegistryError(f"{shown(url)} redirects to plain http, at {shown(target)}")
+
+    def _once(
+        self, method: str, url: str, request: Request, body: bytes | None, authorization: str | None, limit: int
+    ) -> Response:
+        headers = dict(request.headers)
+        if authorization is not None and (request.anonymous or self.may_carry_secrets(url)):
+            headers["Authorization"] = authorization
+        data: IO[bytes] | None = None
+        if body is not None:
+            headers.setdefault("Content-Type", "application/octet-stream")
+            headers["Content-Length"] = str(len(body))
+            data = _Upload(body, request.sent)
+        sent = urllib.request.Request(url, data=data, headers=headers, method=method)
+        opener = self._direct if is_loopback(urlsplit(url).netloc) else self._opener
+        try:
+            with opener.open(sent, timeout=self._timeout) as answer:
+                content = _read(answer, limit, request.received, url)
+                response = Response(answer.status, answer.headers, content, url)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._broken(url, error) from error
+        if response.status in _AGAIN:
+            raise _PassingError(self.refusal(response, "is not able to answer now"), _retry_after(response))
+        return response
+
+    def _broken(self, url: str, error: Exception) -> Exception:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        where = urlsplit(url).netloc
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return RegistryError(
+                f"the certificate of {where} is not trusted",
+                why=f"{reason.verify_message}.",
+                hint="name the file of its certificate authority with --ca-file",
+            )
+        if isinstance(reason, ssl.SSLError):
+            hint = "if it speaks plain HTTP: --plain-http"
+            return RegistryError(f"{where} does not speak TLS", why=f"{reason.reason or reason}.", hint=hint)
+        if isinstance(reason, socket.gaierror):
+            return RegistryError(f"there is no host {where}", why=f"{reason.strerror}.")
+        text = reason.strerror if isinstance(reason, OSError) and reason.strerror else type(reason).__name__
+        failed = RegistryError(
+            f"cannot reach {where}", why=self.clean(f"{text}."), hint="is the registry running, and is that its name?"
+        )
+        return failed if isinstance(reason, ConnectionRefusedError) else _PassingError(failed)
+
+    def refusal(self, response: Response, what: str) -> RegistryError:
+        """The error for a status: what the server said, as far as it may be shown."""
+        said = self.clean(_message(response.body))
+        why = f"It answered {response.status}{f': {said}' if said else ''}."
+        return RegistryError(f"{shown(response.url)} {what}", why=why)
+
+    def clean(self, text: str) -> str:
+        """`text` on one line, without secrets and control characters."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return re.sub(r"\s+|[\x00-\x1f\x7f-\x9f]", " ", text)[:300]
+
+
+def shown(url: str) -> str:
+    """`url` without what may be secret in it: user, password, query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path[:200]}"
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: credentials for one are not for another (RFC 6454)."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def _context(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(f"{ca_file} is not a file of certificates", hint="it must be in PEM format") from error
+    return context
+
+
+def _read(answer: Any, limit: int, tick: Tick, url: str) -> bytes:
+    limit = limit if answer.status < 300 else _ERROR_BODY_LIMIT
+    parts, left = [], limit
+    while part := answer.read(min(_CHUNK, left + 1)):
+        left -= len(part)
+        if left < 0:
+            if answer.status >= 300:
+                break
+            raise RegistryError(f"{shown(url)} sends more than it should", why=f"More than {limit} bytes.")
+        parts.append(part)
+        tick(len(part))
+    return b"".join(parts)
+
+
+def _retry_after(response: Response) -> float | None:
+    """Seconds, from a number or a date (RFC 9110 section 10.2.3)."""
+    text = (response.headers.get("Retry-After") or "").strip()
+    if text.isdecimal() and text.isascii():
+        return float(text[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time()) if text else None
+    except ValueError:
+        return None
+
+
+def _message(body: bytes) -> str:
+    """The text of an error as the distribution specification has it: `{"errors": [{"code", "message"}]}`."""
+    try:
+        found = json.loads(body)
+        entries = found["errors"]
+        return "; ".join(f"{entry.get('code', '')} {entry.get('message', '')}".strip() for entry in entries[:3])
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return ""
