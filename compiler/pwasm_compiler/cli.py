@@ -25,9 +25,14 @@ DISTRIBUTION = "pwasm-sdk"
 COMMANDS = {
     # name: what the list of commands says of it; the command is the attribute `name` of commands/<name>.py
     "build": "Build a filter into main.wasm.",
+    "config": "Write an Envoy configuration with a filter in it.",
+    "deploy": "Apply a resource to a cluster, and wait until it is in force.",
+    "doctor": "Check what pwasm needs, and say what to do.",
     "inspect": "Show what is in a Wasm module.",
+    "manifest": "Print the Kubernetes resource that puts a filter into a mesh.",
     "new": "Make a folder with a new filter.",
     "run": "Run a filter in a local Envoy, built if needed.",
+    "status": "Show the Wasm filters of a running Envoy.",
     "test": "Run a filter's tests in plain Python.",
 }
 

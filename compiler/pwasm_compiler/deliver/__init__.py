@@ -1,0 +1,1 @@
+"""From main.wasm to where it runs: images, registries, Kubernetes resources, Envoy configuration."""
