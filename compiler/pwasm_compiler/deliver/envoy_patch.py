@@ -140,9 +140,14 @@ def _edit(text: str, chain: yaml.SequenceNode, plugin: Filter, entry: Json) -> _
     router = next((node for node in chain.value if _is_router(node)), chain.value[-1])
     if chain.flow_style:
         return _Edit(router.start_mark.index, router.start_mark.index, json.dumps(entry) + ", ")
-    dash = text.rindex("-", 0, router.start_mark.index)
-    column = chain.start_mark.column
+    dash, column = _dash(text, router)
     return _Edit(dash, dash, f"- {_entry_text(entry, chain, column + 2)}\n{' ' * column}")
+
+
+def _dash(text: str, item: yaml.Node) -> tuple[int, int]:
+    """Index and column of the dash before an item of a block list: with an anchor, a list begins elsewhere."""
+    dash = text.rindex("-", 0, item.start_mark.index)
+    return dash, dash - (text.rfind("\n", 0, dash) + 1)
 
 
 def _entry_text(entry: Json, chain: yaml.SequenceNode, column: int) -> str:
@@ -178,7 +183,7 @@ def _cluster_edit(text: str, root: yaml.Node, remote: Remote) -> list[_Edit]:
         end = _end(text, last)
         if clusters.flow_style:
             return [_Edit(end, end, ", " + json.dumps(cluster))]
-        column = clusters.start_mark.column
+        column = _dash(text, last)[1]
         lines = textwrap.indent(dump([cluster]), " " * column)
         return [_Edit(end, end, "\n" + lines.rstrip())]
     if clusters is not None:  # `clusters: []`, or nothing after the colon
