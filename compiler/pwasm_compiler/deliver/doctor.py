@@ -126,7 +126,7 @@ def registry_checks(reference: str) -> Iterator[Check]:
     host = _registry_host(reference)
     name = f"registry {host}"
     if host is None:
-        yield Check(f"registry {reference}", "broken", "not the name of a registry", "write HOST or HOST:PORT")
+        yield Check("registry", "broken", "that is not the name of one", "write HOST or HOST:PORT")
         return
     try:
         scheme, status, challenges = _ping(host)
@@ -263,7 +263,7 @@ def _registry_host(reference: str) -> str | None:
         usable = bool(parts.hostname) and parts.port != 0 and parts.username is None
     except ValueError:
         return None
-    if not usable or not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", host):
+    if not usable or not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?", host):
         return None
     return {"docker.io": "registry-1.docker.io"}.get(host, host)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -155,7 +156,8 @@ def _filter(entry: str, kind: str, value: Any) -> WasmFilter:
     runtime = str(_get(vm, "runtime") or "envoy.wasm.runtime.v8")
     code = _code(_get(vm, "code"), runtime)
     vm_id = str(_get(vm, "vm_id") or "")
-    restriction = _get(vm, "capability_restriction_config") or _get(config, "capability_restriction_config")
+    of_vm = _get(vm, "capability_restriction_config")
+    restriction = of_vm or _get(config, "capability_restriction_config")
     policy = _get(config, "failure_policy") or ("FAIL_OPEN" if _get(config, "fail_open") else None)
     return WasmFilter(
         name=str(_get(config, "name") or ""),
@@ -170,7 +172,7 @@ def _filter(entry: str, kind: str, value: Any) -> WasmFilter:
         vm_id=vm_id,
         policy=policy if isinstance(policy, str) else None,
         restricted=bool(_get(restriction, "allowed_capabilities")),
-        key=(vm_id, repr(_get(vm, "configuration")), code.sha256 or code.source),
+        key=(vm_id, json.dumps([_get(vm, "configuration"), of_vm], sort_keys=True), code.sha256 or code.source),
     )
 
 

@@ -33,7 +33,7 @@ class Found:
 EXPLANATIONS = (
     # Envoy, when it loads a module
     Explanation(
-        r"Invalid path: \S+",
+        r"Invalid path: \S+|invalid file path \S+",
         "Envoy does not find the module's file.",
         "it looks from its own working directory and in its own container; pwasm build makes main.wasm",
     ),

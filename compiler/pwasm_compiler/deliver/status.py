@@ -211,11 +211,10 @@ def _row_lines(row: Row) -> Iterator[str]:
         yield f"  VMs        {row.vms}"
     if row.shared_with:
         yield f"  shared     its VMs are those of {', '.join(row.shared_with)} too"
-    if item.ecds:
-        numbers = row.numbers
+    numbers = row.numbers
+    if item.ecds and numbers["updates"] is not None:
         yield f"  ECDS       {_said(numbers['updates'])} updates, {_said(numbers['updates_rejected'])} refused"
-    if item.runtime not in (None, BUILT_IN):
-        numbers = row.numbers
+    if numbers["reloads"] is not None:
         yield (
             f"  reloads    {_said(numbers['reloads'])} done, {_said(numbers['reload_failures'])} failed, "
             f"{_said(numbers['reload_backoffs'])} requests refused meanwhile"
