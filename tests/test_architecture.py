@@ -34,7 +34,17 @@ RULES: dict[str, set[str]] = {
     "pwasm._guest": ANY_SDK | {"_pwasm_shim"},
     "pwasm.testing": ANY_SDK,
     "pwasm.testing.wasm": ANY_SDK | {"wasmtime"},
-    "pwasm.pytest_plugin": ANY_SDK | HOST_SIDE | {"pytest", "pwasm_compiler.pipeline"},
+    # The worlds build the filter under test, and read their test's markers.
+    "pwasm.testing.filters": ANY_SDK
+    | {
+        "pwasm_compiler.cache",
+        "pwasm_compiler.inspect",
+        "pwasm_compiler.pipeline",
+        "pwasm_compiler.project",
+        "pwasm_shim",
+    },
+    "pwasm.testing.fixtures": ANY_SDK | {"pytest"},
+    "pwasm.pytest_plugin": ANY_SDK | HOST_SIDE | {"pytest"},
     # The compiler: binary formats know nothing of files, processes or the command line.
     "pwasm_compiler.errors": set(),
     "pwasm_compiler.wasm": {"pwasm_compiler.errors"},
@@ -65,8 +75,11 @@ RULES: dict[str, set[str]] = {
     },
     "pwasm_compiler.scaffold": {"pwasm_compiler.errors", "pwasm_compiler.cache"},
     "pwasm_compiler.config_file": {"pwasm_compiler.errors", "yaml"},
+    "pwasm_compiler.plugin_config": {"pwasm_compiler.errors", "yaml"},
+    "pwasm_compiler.schema": {"pwasm_compiler.errors", "pwasm_compiler.project", "pwasm_compiler.dependencies"},
     "pwasm_compiler.serve": {
         "pwasm_compiler.errors",
+        "pwasm_compiler.plugin_config",
         "pwasm_compiler.config_file",
         "pwasm_compiler.inspect",
         "pwasm_compiler.project",
@@ -77,7 +90,8 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.deliver.validation": {"jsonschema"},
     "pwasm_compiler.deliver.yaml_text": {"pwasm_compiler.errors", "yaml"},
     "pwasm_compiler.deliver.manifests": DELIVER,
-    "pwasm_compiler.deliver.plugin_config": DELIVER | {"pwasm_compiler.project", "jsonschema"},
+    "pwasm_compiler.deliver.plugin_config": DELIVER
+    | {"pwasm_compiler.plugin_config", "pwasm_compiler.project", "pwasm_compiler.schema", "jsonschema"},
     "pwasm_compiler.deliver.envoy_config": {
         "pwasm_compiler.errors",
         "pwasm_compiler.inspect",
@@ -99,14 +113,17 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.errors",
         "pwasm_compiler.inspect",
         "pwasm_compiler.pipeline",
+        "pwasm_compiler.plugin_config",
         "pwasm_compiler.project",
         "pwasm_compiler.scaffold",
+        "pwasm_compiler.schema",
         "pwasm_compiler.serve",
         "pwasm.testing",  # types only: what `run` shows
     },
     "pwasm_compiler.cli": {"click", "pwasm_compiler.console", "pwasm_compiler.errors"},
     "pwasm_shim": set(),
 }
+STANDARD_LIBRARY = sys.stdlib_module_names | {"annotationlib"}  # new in the 3.14 of a VM
 NEVER = {
     # Whatever the rules above say: these never cross.
     "pwasm": {"pwasm.testing", "pwasm_compiler", "_pwasm_shim", "wasmtime", "click", "yaml"},
@@ -135,7 +152,7 @@ def imports_of(name: str, path: Path) -> set[str]:
             source = ".".join([*base, *([node.module] if node.module else [])])
             found |= {source if node.module else f"{source}.{alias.name}" for alias in node.names}
             found |= {f"{source}.{alias.name}" for alias in node.names if is_module(f"{source}.{alias.name}")}
-    return {item for item in found if item.partition(".")[0] not in sys.stdlib_module_names}
+    return {item for item in found if item.partition(".")[0] not in STANDARD_LIBRARY}
 
 
 def is_module(name: str) -> bool:

@@ -32,6 +32,7 @@ COMMANDS = {
     "manifest": "Print the Kubernetes resource that puts a filter into a mesh.",
     "new": "Make a folder with a new filter.",
     "run": "Run a filter in a local Envoy, built if needed.",
+    "schema": "Print the JSON schema of a filter's configuration, or check one.",
     "status": "Show the Wasm filters of a running Envoy.",
     "test": "Run a filter's tests in plain Python.",
 }

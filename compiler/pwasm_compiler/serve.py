@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from pwasm_compiler import plugin_config
 from pwasm_compiler.config_file import port_fields, with_ports
 from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
 from pwasm_compiler.project import ENTRY, Project, load_project, source_files
@@ -58,6 +59,7 @@ class Request:
     concurrency: int = 1
     config: Path | None = None
     upstream: str | None = None
+    plugin_config: Path | None = None
     envoy: str | None = None
     build: bool = True
     log_level: str = "info"
@@ -82,6 +84,8 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
         if request.config is not None:
             raise UsageError("--upstream and -c exclude each other", hint="name the upstream in the configuration")
         parse_upstream(request.upstream)
+    if request.plugin_config is not None and request.config is not None:
+        raise UsageError("--plugin-config and -c exclude each other", hint="put the configuration into that file")
     if request.path.suffix == ".wasm":
         root, module, name = *_existing_module(request.path), request.path.stem
     else:
@@ -161,7 +165,8 @@ def generate(kind: Kind, module: Path, name: str, request: Request) -> dict[str,
     admin_port = DEFAULT_ADMIN_PORT if request.admin_port is None else request.admin_port
     upstreams = [Upstream(*parse_upstream(request.upstream))] if request.upstream else []
     cluster = upstreams[0].name if upstreams else None
-    plugin = WasmFilter(module, kind=kind, name=name)
+    own = None if request.plugin_config is None else plugin_config.read(request.plugin_config)
+    plugin = WasmFilter(module, kind=kind, name=name, configuration=own)
     if kind == "http":
         listeners: list[HttpListener | TcpListener] = [HttpListener([plugin], port, routes=[Route(upstream=cluster)])]
     elif kind == "tcp":
@@ -215,7 +220,7 @@ def _configuration(request: Request, root: Path, module: Path, name: str) -> tup
 def _own_configuration(request: Request, root: Path) -> Path | None:
     """The filter's envoy.yaml; not for a module that it does not mention, and not if an upstream is asked for."""
     file = root / OWN_CONFIGURATION
-    if request.upstream is not None or not file.is_file():
+    if request.upstream is not None or request.plugin_config is not None or not file.is_file():
         return None
     if request.path.suffix == ".wasm" and request.path.name not in _read(file):
         return None

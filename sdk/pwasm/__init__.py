@@ -28,6 +28,7 @@ in snake case; `pwasm.go` has the Go spellings too. What there is:
     headers, trailers, bodies       get_http_request_header …    as objects: self.request, self.response
     answering and holding a stream  send_http_response, resume_http_request, close_http_request
     TCP                             get_downstream_data …, continue_tcp_stream, close_downstream
+    waiting                         pwasm.aio: await aio.dispatch_http_call(…), aio.sleep, aio.gather
     calls to other services         dispatch_http_call, dispatch_grpc_call, open_grpc_stream
     between workers                 get_shared_data, set_shared_data, register_shared_queue …
     statistics                      define_counter_metric, define_gauge_metric, define_histogram_metric
@@ -42,7 +43,7 @@ An exception in a callback never reaches Envoy: it is logged with its traceback,
 with a `PhaseError` or a `ValueError`; a hostcall that fails raises a `HostcallError`.
 """
 
-from . import foreign, properties
+from . import aio, foreign, properties
 from ._abi import Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType
 from ._callouts import (
     CallStatus,
@@ -222,6 +223,7 @@ __all__ = [
     "add_http_request_trailer",
     "add_http_response_header",
     "add_http_response_trailer",
+    "aio",
     "append_downstream_data",
     "append_http_request_body",
     "append_http_response_body",

@@ -21,12 +21,13 @@ from ._abi import LogLevel
 from ._guards import select_stream
 from ._policy import name_of, root_failed
 from ._state import Call, Phase, Root, Stream, current
+from ._tasks import start_for_root
 from .errors import PhaseError
 from .log import log_lines
 
 Functions = Mapping[str, Callable[..., object] | None]
 
-_CO_ANY_COROUTINE = 0x80 | 0x100 | 0x200
+_CO_ANY_GENERATOR = 0x20 | 0x100 | 0x200
 _LAST_ANSWERS = frozenset({"on_http_call_response", "on_grpc_receive"})  # unless it is a stream
 
 
@@ -34,7 +35,7 @@ def check_functions(functions: Functions) -> dict[str, Callable[..., object]]:
     """The callbacks that were given, by argument name.
 
     Raises:
-        TypeError: one is neither None nor callable, or is `async def`, which nobody would await.
+        TypeError: one is neither None nor callable, or a generator.
     """
     given: dict[str, Callable[..., object]] = {}
     for argument, function in functions.items():
@@ -43,8 +44,8 @@ def check_functions(functions: Functions) -> dict[str, Callable[..., object]]:
         if not callable(function):
             _validate.type_error(argument, "a callable or None", function)
         code = getattr(function, "__code__", None)
-        if code is not None and code.co_flags & _CO_ANY_COROUTINE:
-            raise TypeError(f"{argument} must not be `async def`: nobody would await it")
+        if code is not None and code.co_flags & _CO_ANY_GENERATOR:
+            raise TypeError(f"{argument} contains `yield`: nobody would take what it yields")
         given[argument] = function
     return given
 
@@ -107,9 +108,13 @@ def deliver_answer(phase: Phase, root: Root, token: int, args: tuple[int, ...]) 
     name = name_of(root.context, phase) if function is None else getattr(function, "__qualname__", repr(function))
     try:
         if function is not None:
-            function(*args)
+            result = function(*args)
         elif not call.functions:
-            getattr(root.context, phase.method)(token, *args)
+            result = getattr(root.context, phase.method)(token, *args)
+        else:
+            return
+        if result is not None:
+            start_for_root(result, current.phase)
     except BaseException as error:
         root_failed(phase, root, error, name)
 

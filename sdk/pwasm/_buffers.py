@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from . import _validate
+from . import _validate, _waiting
 from ._abi import BufferType
 from ._guards import failed, stream_for
 from ._state import current
@@ -46,8 +46,12 @@ def get(buffer_type: BufferType) -> Read:
     def function(start: int = 0, max_size: int | None = None) -> bytes:
         start = _validate.integer("start", start, 0, MAX_U32)
         size = MAX_U32 if max_size is None else _validate.integer("max_size", max_size, 0, MAX_U32)
-        stream_for(what)
-        status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
+        stream = stream_for(what)
+        window = None if stream.waiting is None else stream.waiting.window(buffer_type)
+        if window is None:
+            status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
+        else:
+            status, data = _waiting.read(current.host, buffer_type, window, start, size)
         if status:
             raise failed(status, "proxy_get_buffer_bytes", buffer_type.name)
         return data
@@ -59,8 +63,12 @@ def get(buffer_type: BufferType) -> Read:
 def _writer(buffer_type: BufferType, verb: str, start: int, size: int, doc: str) -> Write:
     def function(data: bytes | str) -> None:
         written = _validate.data("data", data)
-        stream_for(what)
-        status = current.host.proxy_set_buffer_bytes(buffer_type, start, size, written)
+        stream = stream_for(what)
+        window = None if stream.waiting is None else stream.waiting.window(buffer_type)
+        if window is None:
+            status = current.host.proxy_set_buffer_bytes(buffer_type, start, size, written)
+        else:
+            status = _waiting.write(current.host, buffer_type, window, start, size, written)
         if status:
             raise failed(status, "proxy_set_buffer_bytes", buffer_type.name)
 

@@ -19,7 +19,7 @@ from ._abi import BufferType, MapType, Status
 from ._answers import check_functions, remember, root_for
 from ._guards import failed
 from ._serde import encode_pairs, to_text
-from ._state import current
+from ._state import Root, current
 from ._validate import Headers
 from .errors import PhaseError
 
@@ -69,6 +69,16 @@ def dispatch_http_call(
 
     Source: proxy_http_call, proxy_on_http_call_response.
     """
+    check_functions({"callback": callback})
+    root, token = send_http_call(cluster, headers, body, trailers, timeout_ms)
+    remember(root, token, {} if callback is None else {"on_http_call_response": callback})
+    return token
+
+
+def send_http_call(
+    cluster: str, headers: Headers, body: bytes | str, trailers: Headers, timeout_ms: int
+) -> tuple[Root, int]:
+    """Check and send; returns the plugin and the token of the call. Arguments and errors: `dispatch_http_call`."""
     _validate.text("cluster", cluster)
     sent = _validate.headers("headers", headers, MapType.HTTP_REQUEST_HEADERS)
     names = {name for name, _ in sent}
@@ -78,7 +88,6 @@ def dispatch_http_call(
     content = _validate.data("body", body)
     last = _validate.headers("trailers", trailers, MapType.HTTP_REQUEST_TRAILERS)
     _validate.integer("timeout_ms", timeout_ms, 0, MAX_TIMEOUT_MS)
-    check_functions({"callback": callback})
     root = root_for("dispatch_http_call")
     kept = [pair for pair in sent if pair[0].lower() not in _OF_THE_CONNECTION]
     status, token = current.host.proxy_http_call(
@@ -86,8 +95,7 @@ def dispatch_http_call(
     )
     if status:
         raise failed(status, "proxy_http_call", cluster)
-    remember(root, token, {} if callback is None else {"on_http_call_response": callback})
-    return token
+    return root, token
 
 
 class CallStatus(NamedTuple):

@@ -14,6 +14,7 @@ from ._guards import PHASES, RESPONSE, STREAM_CREATE
 from ._policy import creation_failed
 from ._report import report
 from ._state import Entry, Phase, Registration, Root, Stream, current
+from ._tasks import close_root, close_stream
 from ._traits import traits_of
 from .errors import RegistrationError
 from .types import HttpContext, PluginContext, TcpContext, VMContext
@@ -133,12 +134,21 @@ class Contexts:
             stream.ended = True
             current.host = self._host
             current.stream = stream  # a __del__ that runs now acts on a stream that is over (K4)
+            if stream.waiting is not None:
+                current.phase = PHASES["proxy_on_delete"]
+                close_stream(stream)
             if stream.calls:
                 forget_calls(stream)
             stream.context = None
             return
-        if self._unopened.pop(context_id, None) is None and self._roots.pop(context_id, None) is None:
+        if self._unopened.pop(context_id, None) is not None:
+            return
+        root = self._roots.pop(context_id, None)
+        if root is None:
             self._unknown("proxy_on_delete", context_id)
+        elif root.tasks:
+            current.host = self._host
+            close_root(root)
 
     def _enter_root(self, phase: Phase, root: Root) -> None:
         current.host = self._host

@@ -13,16 +13,20 @@ streams that are gone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, cast
 
 from ._abi import Action, PeerType
 from ._answers import deliver_answer
+from ._configured import fill
 from ._contexts import Contexts
 from ._exports import callbacks_used
 from ._guards import PHASES, RESPONSE, TCP_DONE
-from ._policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed
+from ._policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from ._report import report
 from ._state import Phase, Stream, current
+from ._tasks import close_stream, start, start_for_root
+from ._timers import tick
 from ._traits import call as call_with_traits
 from .types import PluginContext, VMContext
 
@@ -32,20 +36,15 @@ _VM_CONFIGURATION, _PLUGIN_CONFIGURATION = 6, 7
 
 
 def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
-    """0 or 1 for what a callback returned.
+    """0 or 1 for what a callback returned; an `async def` returned a coroutine, which runs now.
 
-    Envoy discards the data of a body callback that returns anything above 2, so nothing else may leave. PAUSE after
-    a resume in the same callback would hang: the host has resumed before it pauses (see `_guards`, 0.2).
+    PAUSE after a resume in the same callback would hang: the host has resumed before it pauses (see `_guards`, 0.2).
     """
-    if action is None:
+    if type(action) is CoroutineType:
+        action = start(action, stream, phase)
+    if verdict(action, phase) == CONTINUE:
         return CONTINUE
-    if not isinstance(action, int) or isinstance(action, bool) or action not in {CONTINUE, PAUSE}:
-        if hasattr(action, "close"):
-            action.close()  # a coroutine would warn that nobody awaited it
-        raise TypeError(f"{phase.method} must return Action.CONTINUE, Action.PAUSE or None, not {action!r}")
-    if action == PAUSE and phase.direction >= 0 and stream.resumed & 1 << phase.direction:
-        return CONTINUE
-    if action != PAUSE:
+    if phase.direction >= 0 and stream.resumed & 1 << phase.direction:
         return CONTINUE
     if phase.direction >= 0:
         stream.paused |= 1 << phase.direction
@@ -132,7 +131,9 @@ def _close_callback(export: str) -> Callable[[Dispatcher, int, int], None]:
             return
         self._enter_stream(phase, stream)
         try:
-            getattr(stream.context, phase.method)(PeerType(peer_type if peer_type in {0, 1, 2} else 0))
+            result = getattr(stream.context, phase.method)(PeerType(peer_type if peer_type in {0, 1, 2} else 0))
+            if type(result) is CoroutineType:
+                start(result, stream, phase)
         except BaseException as error:
             stream_failed(phase, stream, error)
 
@@ -150,7 +151,9 @@ def _root_callback(export: str) -> Callable[..., None]:
             return
         self._enter_root(phase, root)
         try:
-            getattr(root.context, phase.method)(*args)
+            result = getattr(root.context, phase.method)(*args)
+            if result is not None:
+                start_for_root(result, phase)
         except BaseException as error:
             root_failed(phase, root, error)
 
@@ -180,7 +183,7 @@ class Dispatcher(Contexts):
 
     # --- the callbacks that are only passed on, in the order of the ABI -------------------------------------------
 
-    proxy_on_tick = _root_callback("proxy_on_tick")
+    _on_tick = _root_callback("proxy_on_tick")
     proxy_on_queue_ready = _root_callback("proxy_on_queue_ready")
     proxy_on_new_connection = _stream_callback("proxy_on_new_connection")
     proxy_on_downstream_data = _data_callback("proxy_on_downstream_data")
@@ -199,6 +202,15 @@ class Dispatcher(Contexts):
     proxy_on_grpc_receive_trailing_metadata = _answer_callback("proxy_on_grpc_receive_trailing_metadata")
     proxy_on_grpc_close = _answer_callback("proxy_on_grpc_close")
     proxy_on_foreign_function = _root_callback("proxy_on_foreign_function")
+
+    def proxy_on_tick(self, root_id: int, /) -> None:
+        """The timer of a plugin, which coroutines that sleep use too."""
+        root = self._roots.get(root_id)
+        if root is not None and root.timers is not None:
+            self._enter_root(PHASES["proxy_on_tick"], root)
+            if not tick(root, root.timers):
+                return
+        self._on_tick(root_id)
 
     def proxy_on_vm_start(self, root_id: int, configuration_size: int, /) -> bool:
         """Start the VM; Envoy calls this once for each plugin context, not once for each VM."""
@@ -222,6 +234,8 @@ class Dispatcher(Contexts):
         try:
             buffer = _VM_CONFIGURATION if of_vm else _PLUGIN_CONFIGURATION
             context.configuration = self._host.proxy_get_buffer_bytes(buffer, 0, size)[1] if size else b""
+            if not of_vm and not fill(root):
+                return False
             return _checked_bool(getattr(context, phase.method)(size))
         except BaseException as error:
             report(phase.level, f"{name_of(context, phase)} failed for context {root_id}: start refused", error)
@@ -260,6 +274,8 @@ class Dispatcher(Contexts):
             return
         phase = PHASES["proxy_on_log"] if stream.http else TCP_DONE
         self._enter_stream(phase, stream)
+        if stream.waiting is not None:
+            close_stream(stream)
         try:
             getattr(context, phase.method)()
         except BaseException as error:

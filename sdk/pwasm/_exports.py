@@ -4,12 +4,12 @@ Every exported callback is called for every request, and each call costs, so a c
 left out: the host then does what the default would.
 
 Always there: proxy_on_context_create (the only one that tells a stream's plugin), proxy_on_vm_start and
-proxy_on_configure (the only time configurations can be read), proxy_on_delete (frees the context), and the five
-that bring the answers of callouts: whether a filter makes any cannot be seen from its classes (a helper module may,
-or a library), and they cost nothing where there is nothing to answer. proxy_on_done is
-not: for a stream its result is ignored, and the stream's last callback is proxy_on_log. proxy_on_response_headers
-is not either: `resume_http_response` before a response was seen crashes Envoy, and a filter that has no callback
-for the response never has one to resume, so the call is refused.
+proxy_on_configure (the only time configurations can be read), proxy_on_delete (frees the context), proxy_on_tick and
+the five that bring the answers of callouts: whether a filter sleeps or calls cannot be seen from its classes (a helper
+module may, or a library), and they cost nothing where there is nothing to wake or answer. proxy_on_done is not there:
+for a stream its result is ignored, and the stream's last callback is proxy_on_log. proxy_on_response_headers is not
+either: `resume_http_response` before a response was seen crashes Envoy, and a filter that has no callback for the
+response never has one to resume, so the call is refused.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _ALWAYS = frozenset(
         "proxy_on_context_create",
         "proxy_on_vm_start",
         "proxy_on_configure",
+        "proxy_on_tick",
         "proxy_on_http_call_response",
         "proxy_on_grpc_receive_initial_metadata",
         "proxy_on_grpc_receive",

@@ -10,7 +10,7 @@ from ._answers import check_functions, forget, remember, root_for
 from ._callouts import MAX_TIMEOUT_MS, MAX_U32, buffer_reader, only_in
 from ._guards import failed
 from ._serde import encode_pairs
-from ._state import current
+from ._state import Root, current
 from ._validate import Headers
 
 GrpcCallback = Callable[[int, int], object]
@@ -50,16 +50,29 @@ def dispatch_grpc_call(
 
     Source: proxy_grpc_call, proxy_on_grpc_receive, proxy_on_grpc_close.
     """
+    check_functions({"callback": callback})
+    root, token = send_grpc_call(upstream, service, method, initial_metadata, message, timeout_ms)
+    remember(root, token, {} if callback is None else _unary(callback))
+    return token
+
+
+def send_grpc_call(
+    upstream: str | bytes,
+    service: str,
+    method: str,
+    initial_metadata: Headers,
+    message: bytes | str,
+    timeout_ms: int,
+) -> tuple[Root, int]:
+    """Check and send; returns the plugin and the token of the call. Arguments and errors: `dispatch_grpc_call`."""
     target, metadata = _target(upstream, service, method, initial_metadata)
     content = _validate.data("message", message)
     _validate.integer("timeout_ms", timeout_ms, 0, MAX_TIMEOUT_MS)
-    check_functions({"callback": callback})
     root = root_for("dispatch_grpc_call")
     status, token = current.host.proxy_grpc_call(target, service, method, metadata, content, timeout_ms)
     if status:
         raise failed(status, "proxy_grpc_call", upstream)
-    remember(root, token, {} if callback is None else _unary(callback))
-    return token
+    return root, token
 
 
 def open_grpc_stream(
@@ -174,11 +187,11 @@ def _target(upstream: str | bytes, service: str, method: str, initial_metadata: 
 
 
 def _unary(callback: GrpcCallback) -> dict[str, Callable[..., object]]:
-    def received(message_size: int) -> None:
-        callback(0, message_size)
+    def received(message_size: int) -> object:
+        return callback(0, message_size)
 
-    def closed(status_code: int) -> None:
-        callback(status_code, 0)
+    def closed(status_code: int) -> object:
+        return callback(status_code, 0)
 
     received.__qualname__ = closed.__qualname__ = getattr(callback, "__qualname__", repr(callback))
     return {"on_grpc_receive": received, "on_grpc_close": closed}

@@ -42,6 +42,18 @@ _ERROR = 4
 _GRPC_INTERNAL = 13
 
 
+def verdict(action: object, phase: Phase) -> int:
+    """0 or 1 for what a stream's callback returned.
+
+    Envoy discards the data of a body callback that returns anything above 2, so nothing else may leave.
+    """
+    if action is None:
+        return CONTINUE
+    if not isinstance(action, int) or isinstance(action, bool) or action not in {CONTINUE, PAUSE}:
+        raise TypeError(f"{phase.method} must return Action.CONTINUE, Action.PAUSE or None, not {action!r}")
+    return int(action)
+
+
 def fails_open(context: object) -> bool:
     """The policy of a context or class; whatever is not "fail_open" is the default."""
     return getattr(context, "on_error", None) == "fail_open"

@@ -20,7 +20,9 @@ from .log import log_lines
 _MAX_SIZE = 16 * 1024
 """Characters of a record. An exception's message can hold a whole body."""
 
-_OWN_MODULES = frozenset({"pwasm._answers", "pwasm._dispatch", "pwasm._state", "pwasm._traits"})
+_OWN_MODULES = frozenset(
+    {"pwasm._answers", "pwasm._dispatch", "pwasm._state", "pwasm._tasks", "pwasm._timers", "pwasm._traits"}
+)
 
 
 def report(level: int, what: str, error: BaseException) -> None:

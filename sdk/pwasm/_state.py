@@ -22,7 +22,10 @@ from .errors import PhaseError
 
 if TYPE_CHECKING:
     from ._abi import Host
+    from ._tasks import Task
+    from ._timers import Timers
     from ._traits import Traits
+    from ._waiting import Waiting
     from .types import HttpContext, PluginContext, TcpContext
 
 
@@ -123,7 +126,19 @@ class Phase:
 class Root:
     """A plugin (root) context as the dispatcher keeps it."""
 
-    __slots__ = ("calls", "context", "failed", "http", "id", "make_http", "streams", "tcp", "traits")
+    __slots__ = (
+        "calls",
+        "context",
+        "failed",
+        "http",
+        "id",
+        "make_http",
+        "streams",
+        "tasks",
+        "tcp",
+        "timers",
+        "traits",
+    )
 
     def __init__(self, context_id: int, streams: dict[int, Stream]) -> None:
         self.id = context_id
@@ -135,6 +150,8 @@ class Root:
         self.make_http: type[HttpContext] | None = None  # of a class that wants no id: what `http` and `_traits` say
         self.traits: Traits | None = None
         self.streams = streams
+        self.tasks: list[Task] | None = None  # coroutines of its own callbacks that wait, see `_tasks`
+        self.timers: Timers | None = None  # once a tick period was set or a coroutine slept, see `_timers`
 
 
 class Call:
@@ -182,6 +199,7 @@ class Stream:
         "skip",
         "snapshot",
         "traits",
+        "waiting",
     )
 
     def __init__(self, context_id: int, root: Root) -> None:
@@ -201,6 +219,7 @@ class Stream:
         self.marks = 0  # what `_traits` has done for this stream
         self.snapshot: bytes | None = None  # the request headers as they left this filter, encoded
         self.calls: list[int] | None = None  # tokens of its callouts
+        self.waiting: Waiting | None = None  # its coroutines that wait, see `_tasks`
 
 
 class NoHost:

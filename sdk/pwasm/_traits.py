@@ -18,7 +18,7 @@ Rules, from abi.md §0.5, §1.3 and §1.5 of the design notes:
 
 from __future__ import annotations
 
-from types import CodeType
+from types import CodeType, CoroutineType
 from typing import Any, Final, NamedTuple
 
 from ._abi import Action, BufferType, MapType, Status
@@ -53,6 +53,9 @@ class Traits(NamedTuple):
                 needed |= {f"proxy_on_{name}_body", f"proxy_on_{name}_trailers"}
         return needed
 
+
+NOTHING: Final = Traits(snapshot=False, buffers=(False, False), edits=(False, False), max_body_bytes=0)
+"""The traits of a stream whose class has none, while a coroutine of it waits."""
 
 _known: dict[type, Traits | None] = {}
 
@@ -121,7 +124,22 @@ def _uses(code: CodeType, name: str) -> bool:
 
 
 def call(stream: Stream, phase: Phase, *args: int) -> object:
-    """Run a callback of a stream whose class has traits; returns its action, not checked yet."""
+    """Run a callback of a stream that has traits or waits; returns its action (or coroutine), not checked yet."""
+    waiting = stream.waiting
+    if waiting is None:
+        return _call(stream, phase, args)
+    direction = phase.direction
+    if waiting.held & 1 << direction and not stream.local_response:
+        waiting.keep(phase, args)
+        return Action.PAUSE
+    by_host = current.phase is phase  # and not from `_tasks`, for what arrived earlier
+    action = _call(stream, phase, waiting.visible(phase, args))
+    if by_host and (action is None or action is Action.CONTINUE):
+        waiting.sent(direction)
+    return action
+
+
+def _call(stream: Stream, phase: Phase, args: tuple[int, ...]) -> object:
     method = getattr(stream.context, phase.method)
     traits = stream.traits
     if traits is None or phase.direction not in _NAMES:
@@ -145,6 +163,8 @@ def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: 
         _refuse(stream, direction, traits)
         return Action.PAUSE
     action: object = method(*args)
+    if type(action) is CoroutineType:
+        return action  # `_tasks` leaves the headers when it is over
     if current.stream is not stream:  # the filter had selected another one
         current.host.proxy_set_effective_context(stream.id)
         select_stream(stream)
@@ -202,9 +222,27 @@ def _trailers(stream: Stream, phase: Phase, traits: Traits, method: Any, args: t
         _refuse(stream, direction, traits)
         return Action.PAUSE
     action = _deliver(stream, f"on_http_{_NAMES[direction]}_body", direction, size)
+    if type(action) is CoroutineType:
+        return _body_then_trailers(stream, action, method, args)
     if stream.local_response or stream.closed:
         return action
     later: object = method(*args)
+    if type(later) is CoroutineType and action is not None and action is not Action.CONTINUE:
+        return _body_then_trailers(stream, action, method, args, later)
+    return later if action is None or action is Action.CONTINUE else action
+
+
+async def _body_then_trailers(
+    stream: Stream, action: Any, method: Any, args: tuple[int, ...], later: Any = None
+) -> object:
+    """A whole body and the trailers behind it, where one of the two callbacks is `async def`."""
+    if type(action) is CoroutineType:
+        action = await action
+    if stream.local_response or stream.closed:
+        return action
+    later = method(*args) if later is None else later
+    if type(later) is CoroutineType:
+        later = await later
     return later if action is None or action is Action.CONTINUE else action
 
 

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
+from ._configured import type_for
 from ._state import Entry, Registration, current
 from ._traits import traits_of
 from .errors import RegistrationError
@@ -30,7 +31,18 @@ _Tcp = TypeVar("_Tcp", bound=Callable[..., TcpContext])
 
 BASES: dict[str, type] = {"vm": VMContext, "plugin": PluginContext, "http": HttpContext, "tcp": TcpContext}
 
-_CO_VARARGS, _CO_GENERATOR, _CO_ANY_COROUTINE = 0x04, 0x20, 0x80 | 0x100 | 0x200
+_CO_VARARGS, _CO_GENERATOR, _CO_COROUTINE = 0x04, 0x20 | 0x200, 0x80 | 0x100
+
+# Callbacks that cannot be `async def`, and why.
+_AT_ONCE = {
+    **dict.fromkeys(
+        ("on_vm_start", "on_plugin_start", "on_plugin_done"), "Envoy needs its answer at once, so it cannot wait"
+    ),
+    **dict.fromkeys(("new_plugin_context", "new_http_context", "new_tcp_context"), "the context is needed at once"),
+    **dict.fromkeys(("on_http_stream_done", "on_stream_done"), "the stream is over, and nothing can be waited for"),
+    "__del__": "nobody waits for it",
+    "on_upstream_data": "Envoy cannot resume what comes from upstream once it was paused",
+}
 
 
 def set_vm_context(vm_context: _VM) -> _VM:
@@ -130,9 +142,12 @@ def _with_entry(
         if not issubclass(context, base):
             _reject(argument, f"{context.__qualname__} does not derive from pwasm.{base.__name__}")
         _check_class(argument, context, base)
+        type_for(context)
     elif not callable(context):
         hint = ": pass the class, not an instance" if isinstance(context, base) else ""
         _reject(argument, f"must be a class derived from pwasm.{base.__name__} or a callable, not {context!r}{hint}")
+    if kind == "plugin" and not isinstance(context, type):
+        __import__("pwasm.config")  # the class is known at run time only, when nothing can be imported
     takes_context_id = _takes_context_id(argument, context)
     if takes_context_id and kind == "vm" and isinstance(context, type):
         _reject(argument, f"{context.__qualname__}.__init__ needs an argument, but a VM has no context id")
@@ -154,12 +169,12 @@ def _reject(argument: str, problem: str) -> NoReturn:
 
 def _check_class(argument: str, context: type, base: type) -> None:
     traits_of(context)
-    for name in vars(base):
-        code = getattr(getattr(context, name), "__code__", None)
-        if not name.startswith(("on_", "new_")) or code is None:
+    for name in (*vars(base), "__del__"):
+        code = getattr(getattr(context, name, None), "__code__", None)
+        if not name.startswith(("on_", "new_", "__del__")) or code is None:
             continue
-        if code.co_flags & _CO_ANY_COROUTINE:
-            _reject(argument, f"{context.__qualname__}.{name} is `async def`, which is not supported in callbacks yet")
+        if code.co_flags & _CO_COROUTINE and name in _AT_ONCE:
+            _reject(argument, f"{context.__qualname__}.{name} cannot be `async def`: {_AT_ONCE[name]}")
         if code.co_flags & _CO_GENERATOR:
             _reject(argument, f"{context.__qualname__}.{name} contains `yield`; a callback returns an Action")
     on_error = getattr(context, "on_error", "fail_closed")

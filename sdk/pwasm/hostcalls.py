@@ -26,6 +26,8 @@ from ._guards import (
 )
 from ._serde import encode_pairs
 from ._state import current
+from ._tasks import deliver_first
+from ._timers import set_period
 from ._traits import leave_headers
 from ._validate import Headers
 from .errors import BadArgument
@@ -66,9 +68,7 @@ def set_tick_period_milliseconds(milliseconds: int) -> None:
     Source: proxy_set_tick_period_milliseconds.
     """
     _validate.integer("milliseconds", milliseconds, 0, MAX_U32)
-    status = current.host.proxy_set_tick_period_milliseconds(milliseconds)
-    if status:
-        raise failed(status, "proxy_set_tick_period_milliseconds", milliseconds)
+    set_period(milliseconds)
 
 
 set_tick_period_milli_seconds = set_tick_period_milliseconds
@@ -366,6 +366,10 @@ def _resume(what: str, direction: int) -> None:
         return
     if stream.traits is not None and direction in {REQUEST, RESPONSE}:
         leave_headers(stream, direction)
+    if stream.waiting is not None and not own:
+        deliver_first(stream, direction)
+        if not stream.paused & 1 << direction or stream.closed or stream.local_response:
+            return
     status = 0 if own else current.host.proxy_continue_stream(direction)
     if status:
         raise failed(status, "proxy_continue_stream", StreamType(direction).name)

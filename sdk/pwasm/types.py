@@ -8,7 +8,8 @@
     └────────────────────────────────────────────┘
 
 Derive from what you need and register it with `set_http_context` and its siblings; the defaults let everything
-through. Keep state in contexts, not in module globals: two plugins built from one module may share a VM.
+through. Methods whose result is an `Outcome` or `Done` may be `async def`, see `pwasm.aio`. Keep state in contexts,
+not in module globals: two plugins built from one module may share a VM.
 
 A callback returns `Action.CONTINUE`, `Action.PAUSE` or None (continue); 0 and 1 are fine too. Anything else, True and
 False included, is treated like an exception. An exception never reaches Envoy: it is logged with its traceback, and
@@ -28,7 +29,13 @@ from typing import TYPE_CHECKING
 from ._abi import Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
     from ._objects import Request, Response
+
+    Outcome = Action | None | Coroutine[Any, Any, Action | None]
+    Done = None | Coroutine[Any, Any, None]
 
 __all__ = [
     "Action",
@@ -86,6 +93,9 @@ class PluginContext:
     configuration: bytes = b""
     """`configuration` of the plugin in Envoy's configuration; there from `on_plugin_start` on."""
 
+    config: Any
+    """The configuration as a dataclass, for a class that annotates it: `config: MyConfig`, see `pwasm.config`."""
+
     on_error: str = "fail_closed"
     """What happens to a stream when `new_http_context` or `new_tcp_context` of this class raises; see `HttpContext`."""
 
@@ -109,19 +119,19 @@ class PluginContext:
         """
         return True
 
-    def on_queue_ready(self, queue_id: int) -> None:
+    def on_queue_ready(self, queue_id: int) -> Done:
         """Data was put into a shared queue that this plugin registered (proxy_on_queue_ready).
 
         Called once for each item; another VM may have taken it already, so expect `Empty`.
         """
 
-    def on_tick(self) -> None:
+    def on_tick(self) -> Done:
         """The timer of `set_tick_period_milliseconds` fired (proxy_on_tick).
 
         No stream is selected: to act on one, `set_effective_context` first.
         """
 
-    def on_http_call_response(self, token: int, num_headers: int, body_size: int, num_trailers: int) -> None:
+    def on_http_call_response(self, token: int, num_headers: int, body_size: int, num_trailers: int) -> Done:
         """The answer to an HTTP callout without a callback is here (proxy_on_http_call_response).
 
         The stream that made the call is selected; the answer for a stream that is over is dropped.
@@ -133,22 +143,22 @@ class PluginContext:
             num_trailers: number of trailers.
         """
 
-    def on_grpc_receive_initial_metadata(self, token: int, num_elements: int) -> None:
+    def on_grpc_receive_initial_metadata(self, token: int, num_elements: int) -> Done:
         """Initial metadata of a gRPC stream arrived (proxy_on_grpc_receive_initial_metadata)."""
 
-    def on_grpc_receive(self, token: int, message_size: int) -> None:
+    def on_grpc_receive(self, token: int, message_size: int) -> Done:
         """A gRPC message of `message_size` bytes arrived (proxy_on_grpc_receive); for a call this is its success.
 
         The four gRPC methods are called for calls and streams without a callback of their own.
         """
 
-    def on_grpc_receive_trailing_metadata(self, token: int, num_elements: int) -> None:
+    def on_grpc_receive_trailing_metadata(self, token: int, num_elements: int) -> Done:
         """Trailing metadata of a gRPC stream arrived (proxy_on_grpc_receive_trailing_metadata)."""
 
-    def on_grpc_close(self, token: int, status_code: int) -> None:
+    def on_grpc_close(self, token: int, status_code: int) -> Done:
         """A gRPC call failed or a gRPC stream ended, with this gRPC status (proxy_on_grpc_close)."""
 
-    def on_foreign_function(self, function_id: int, arguments_size: int) -> None:
+    def on_foreign_function(self, function_id: int, arguments_size: int) -> Done:
         """The host calls the plugin (proxy_on_foreign_function); stock Envoy never does."""
 
     def new_http_context(self, context_id: int) -> HttpContext | None:
@@ -172,6 +182,11 @@ class HttpContext:
 
     plugin: PluginContext
     """The plugin this stream belongs to."""
+
+    @property
+    def config(self) -> Any:
+        """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
+        return self.plugin.config
 
     on_error: str = "fail_closed"
     """What an exception in a callback does to this stream.
@@ -217,7 +232,7 @@ class HttpContext:
     response: Response
     """The response as an object; see `pwasm.Response`."""
 
-    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
+    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Outcome:
         """The request headers arrived (proxy_on_request_headers).
 
         Args:
@@ -229,7 +244,7 @@ class HttpContext:
         """
         return Action.CONTINUE
 
-    def on_http_request_body(self, body_size: int, end_of_stream: bool) -> Action | None:
+    def on_http_request_body(self, body_size: int, end_of_stream: bool) -> Outcome:
         """A part of the request body arrived (proxy_on_request_body).
 
         Args:
@@ -241,11 +256,11 @@ class HttpContext:
         """
         return Action.CONTINUE
 
-    def on_http_request_trailers(self, num_trailers: int) -> Action | None:
+    def on_http_request_trailers(self, num_trailers: int) -> Outcome:
         """The request trailers arrived (proxy_on_request_trailers); a buffered body is still readable."""
         return Action.CONTINUE
 
-    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Outcome:
         """The response headers arrived (proxy_on_response_headers).
 
         Also called for local responses sent by this filter. The request headers are not readable any more.
@@ -259,11 +274,11 @@ class HttpContext:
         """
         return Action.CONTINUE
 
-    def on_http_response_body(self, body_size: int, end_of_stream: bool) -> Action | None:
+    def on_http_response_body(self, body_size: int, end_of_stream: bool) -> Outcome:
         """A part of the response body arrived (proxy_on_response_body); see `on_http_request_body`."""
         return Action.CONTINUE
 
-    def on_http_response_trailers(self, num_trailers: int) -> Action | None:
+    def on_http_response_trailers(self, num_trailers: int) -> Outcome:
         """The response trailers arrived (proxy_on_response_trailers)."""
         return Action.CONTINUE
 
@@ -284,10 +299,15 @@ class TcpContext:
     plugin: PluginContext
     """The plugin this connection belongs to."""
 
+    @property
+    def config(self) -> Any:
+        """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
+        return self.plugin.config
+
     on_error: str = "fail_closed"
     """What an exception in a callback does: "fail_closed" closes the connection, "fail_open" lets the data through."""
 
-    def on_new_connection(self) -> Action | None:
+    def on_new_connection(self) -> Outcome:
         """A client connected (proxy_on_new_connection).
 
         Returns:
@@ -295,7 +315,7 @@ class TcpContext:
         """
         return Action.CONTINUE
 
-    def on_downstream_data(self, data_size: int, end_of_stream: bool) -> Action | None:
+    def on_downstream_data(self, data_size: int, end_of_stream: bool) -> Outcome:
         """Data arrived from the client (proxy_on_downstream_data).
 
         Args:
@@ -304,7 +324,7 @@ class TcpContext:
         """
         return Action.CONTINUE
 
-    def on_downstream_close(self, peer_type: PeerType) -> None:
+    def on_downstream_close(self, peer_type: PeerType) -> Done:
         """The connection to the client is closed (proxy_on_downstream_connection_close).
 
         `peer_type` does not say who began: with tcp_proxy a client that closed first was reported as LOCAL.
@@ -314,7 +334,7 @@ class TcpContext:
         """Data arrived from upstream (proxy_on_upstream_data); see `on_downstream_data`."""
         return Action.CONTINUE
 
-    def on_upstream_close(self, peer_type: PeerType) -> None:
+    def on_upstream_close(self, peer_type: PeerType) -> Done:
         """The connection to upstream is closed (proxy_on_upstream_connection_close); Envoy says UNKNOWN."""
 
     def on_stream_done(self) -> None:

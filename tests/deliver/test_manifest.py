@@ -13,6 +13,7 @@ import command_line
 import pytest
 import yaml
 from command_line import Pwasm
+from small_modules import http_module
 
 from pwasm_compiler.deliver import manifests, plugin_config
 from pwasm_compiler.deliver.manifests import ManifestError
@@ -202,7 +203,7 @@ def test_every_problem_is_said_up_to_eight() -> None:
         (["--name", "x", *PIN, "--kind", "HigressWasmPlugin", "--selector", "a=b"], 2, "matchRules"),
         (["--name", "x", *PIN, "--layout", "l"], 2, "exclude each other"),
         (["--name", "x", "--image", "r/x:1", "--layout", "nowhere"], 2, "pwasm package"),
-        (["--name", "x", *PIN, "--plugin-config", "nowhere.json"], 2, "there is no nowhere.json"),
+        (["--name", "x", *PIN, "--plugin-config", "nowhere.json"], 2, "cannot read nowhere.json"),
         (["--name", "x", *PIN, "--plugin-config", "{"], 2, "not valid JSON"),
         (["--name", "x", *PIN, "--plugin-config", '{"a": 1, "a": 2}'], 2, "'a' is there twice"),
         (["--check", "nowhere.yaml"], 2, "there is no nowhere.yaml"),
@@ -292,6 +293,66 @@ def test_a_schema_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "schema.json").write_text('{"type": "objekt"}')
     with pytest.raises(PwasmError, match="not a JSON schema"):
         plugin_config.read_schema(tmp_path / "schema.json")
+
+
+FILTER = """
+from dataclasses import dataclass
+import pwasm
+
+
+@dataclass
+class Config:
+    header: str
+    limit: int = 3
+
+    def __post_init__(self) -> None:
+        if self.limit == 13:
+            raise ValueError("13 brings bad luck")
+
+
+class Plugin(pwasm.PluginContext):
+    config: Config
+
+
+class Filter(pwasm.HttpContext):
+    plugin: Plugin
+
+
+pwasm.set_plugin_context(Plugin)
+pwasm.set_http_context(Filter)
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('{"headr": "x"}', "did you mean header?"),
+        ('{"header": "x", "limit": "y"}', "$.limit"),
+        ('{"header": "x", "limit": 13}', "13 brings bad luck"),  # what no schema can say
+    ],
+)
+@pytest.mark.parametrize("command", ["manifest", "config"])
+def test_the_filters_own_class_decides(pwasm: Pwasm, tmp_path: Path, command: str, config: str, said: str) -> None:
+    (tmp_path / "hello").mkdir()
+    (tmp_path / "hello" / "filter.py").write_text(FILTER)
+    http_module(tmp_path / "hello" / "main.wasm")
+    options = PIN if command == "manifest" else []
+    assert pwasm(command, "hello", *options, "--plugin-config", '{"header": "x"}').code == 0
+    result = pwasm(command, "hello", *options, "--plugin-config", config)
+    assert (result.code, result.out) == (1, "")
+    assert said in result.err
+
+
+def test_a_filter_that_declares_none_takes_any(pwasm: Pwasm) -> None:
+    assert pwasm("manifest", HELLO_WORLD, *PIN, "--plugin-config", '{"any": "thing"}').code == 0
+
+
+def test_a_resource_takes_mappings_only(pwasm: Pwasm, tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("plain text")
+    (tmp_path / "c.yaml").write_text("- a list\n")
+    for name in ("c.txt", "c.yaml"):
+        result = pwasm("manifest", "--name", "x", *PIN, "--plugin-config", name)
+        assert (result.code, "a Kubernetes resource takes" in result.err) == (1, True)
 
 
 def test_a_configuration_from_a_file(pwasm: Pwasm, tmp_path: Path) -> None:

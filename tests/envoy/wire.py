@@ -173,7 +173,7 @@ class HttpUpstream:
     """Keeps every request by its path (`no request`: what is none), and answers as the word after the `?` says.
 
     `plain`, `trailers`, `big`, `unknown_size` (chunked), `404`, `empty`, `cut` (a part of the body, then nothing),
-    `silent` (no answer until `release` is set).
+    `silent` (no answer until `release` is set), `reset` (the connection is closed instead).
     """
 
     def __init__(self) -> None:
@@ -200,6 +200,8 @@ class HttpUpstream:
                 self.received.setdefault(path, []).append(message)
                 how = path.partition("?")[2].partition("&")[0]
                 if path == "no request":
+                    return
+                if how == "reset":
                     return
                 if how == "silent":
                     self.release.wait(SECONDS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import pwasm
-from pwasm import foreign, go, properties
+from pwasm import aio, foreign, go, properties
 
 NAMES = [name for name in pwasm.__all__ if inspect.isfunction(getattr(pwasm, name))]
 OWN = {"get_plugin_configuration", "get_vm_configuration"}  # what the SDK has kept: neither hostcall nor error
@@ -30,7 +30,7 @@ def test_every_public_thing_is_documented(name: str) -> None:
     assert inspect.getdoc(getattr(pwasm, name))
 
 
-@pytest.mark.parametrize("module", [foreign, properties, go], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [aio, foreign, properties, go], ids=lambda module: module.__name__)
 def test_module(module: Any) -> None:
     assert module.__doc__
     for name in getattr(module, "__all__", []):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -79,10 +79,38 @@ def _generator(self: object, *args: object) -> Any:
     yield
 
 
-@pytest.mark.parametrize(("function", "text"), [(_async, "async def"), (_generator, "yield")])
-def test_callbacks_that_are_not_plain_functions(function: Any, text: str) -> None:
-    with pytest.raises(TypeError, match=rf"http_context: Bad.on_http_request_body .*{text}"):
+async def _async_generator(self: object, *args: object) -> Any:
+    yield
+
+
+@pytest.mark.parametrize("function", [_generator, _async_generator])
+def test_callbacks_that_are_generators(function: Any) -> None:
+    with pytest.raises(TypeError, match=r"http_context: Bad.on_http_request_body contains `yield`"):
         pwasm.set_http_context(type("Bad", (pwasm.HttpContext,), {"on_http_request_body": function}))
+
+
+AT_ONCE: list[tuple[Callable[..., Any], type, str]] = [
+    (pwasm.set_vm_context, pwasm.VMContext, "on_vm_start"),
+    (pwasm.set_vm_context, pwasm.VMContext, "new_plugin_context"),
+    (pwasm.set_plugin_context, pwasm.PluginContext, "on_plugin_start"),
+    (pwasm.set_plugin_context, pwasm.PluginContext, "on_plugin_done"),
+    (pwasm.set_plugin_context, pwasm.PluginContext, "new_http_context"),
+    (pwasm.set_http_context, pwasm.HttpContext, "on_http_stream_done"),
+    (pwasm.set_tcp_context, pwasm.TcpContext, "on_stream_done"),
+    (pwasm.set_tcp_context, pwasm.TcpContext, "on_upstream_data"),
+    (pwasm.set_http_context, pwasm.HttpContext, "__del__"),
+]
+
+
+@pytest.mark.parametrize(("register", "base", "method"), AT_ONCE, ids=[row[2] for row in AT_ONCE])
+def test_callbacks_that_cannot_wait(register: Callable[..., Any], base: type, method: str) -> None:
+    with pytest.raises(TypeError, match=rf"Bad.{method} cannot be `async def`: "):
+        register(type("Bad", (base,), {method: _async}))
+
+
+def test_the_other_callbacks_may_wait() -> None:
+    methods = {name: _async for name in vars(pwasm.HttpContext) if name.startswith("on_http_re")}
+    assert pwasm.set_http_context(type("Good", (pwasm.HttpContext,), methods))
 
 
 def test_on_error_is_checked() -> None:
@@ -140,6 +168,7 @@ ALWAYS = (
     "proxy_on_context_create",
     "proxy_on_vm_start",
     "proxy_on_configure",
+    "proxy_on_tick",
     "proxy_on_http_call_response",
     "proxy_on_grpc_receive_initial_metadata",
     "proxy_on_grpc_receive",

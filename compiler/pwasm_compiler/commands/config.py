@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pwasm_compiler.commands.manifest import variable
+from pwasm_compiler.console import progress
 from pwasm_compiler.deliver import envoy_config, plugin_config, programs
 from pwasm_compiler.deliver.envoy_config import Filter, Json, Module, Remote
 from pwasm_compiler.deliver.envoy_patch import patch
@@ -122,7 +123,9 @@ def _plugin(options: dict[str, Any]) -> Filter:
     project, module = _module(options["path"])
     configuration = None
     if options["plugin_config"] is not None:
-        configuration = plugin_config.checked(options["plugin_config"], options["schema"], project)
+        configuration = plugin_config.checked(
+            options["plugin_config"], options["schema"], project, options["root_id"], progress
+        )
     return Filter(
         module=module,
         name=options["name"] or (project.name if project else module.path.stem),

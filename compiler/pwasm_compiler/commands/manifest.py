@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pwasm_compiler.console import warn
+from pwasm_compiler.console import progress, warn
 from pwasm_compiler.deliver import manifests, plugin_config, schemas
 from pwasm_compiler.deliver.manifests import Plugin
 from pwasm_compiler.deliver.yaml_text import dump_all, load_all
@@ -179,7 +179,10 @@ def _project(path: Path, *, needed: bool) -> Project | None:
 def _configuration(options: dict[str, Any], project: Project | None) -> Any:
     if options["plugin_config"] is None:
         return None
-    return plugin_config.checked(options["plugin_config"], options["schema"], project)
+    text = plugin_config.checked(
+        options["plugin_config"], options["schema"], project, options["root_id"] or "", progress
+    )
+    return plugin_config.as_object(text)
 
 
 def variable(text: str) -> tuple[str, str | None]:

@@ -43,6 +43,12 @@ _PORT = click.IntRange(0, 65535)
 @click.option(
     "--upstream", metavar="HOST:PORT", help="Pass the traffic on to HOST:PORT, with a generated configuration."
 )
+@click.option(
+    "--plugin-config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The filter's own configuration (YAML, JSON or text), with a generated configuration of Envoy.",
+)
 @click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
 @click.option("--no-build", is_flag=True, help="Start Envoy with things as they are.")
 @click.option(

@@ -8,7 +8,6 @@ exports, no others.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -106,7 +105,7 @@ class Filter:
     name: str
     code: str | Remote
     root_id: str = ""
-    configuration: Any = None
+    configuration: str | None = None
     failure_policy: str = "FAIL_RELOAD"
     environment: Mapping[str, str | None] = field(default_factory=dict)
     restrict: bool = True
@@ -133,7 +132,8 @@ class Filter:
         code = self.code.code() if isinstance(self.code, Remote) else {"local": {"filename": self.code}}
         plugin["vm_config"] = {"runtime": "envoy.wasm.runtime.v8", "code": code, **self._environment()}
         if self.configuration is not None:
-            plugin["configuration"] = _text_for_the_filter(self.configuration)
+            # A StringValue: Envoy passes exactly its text. A Struct it would write anew, with every number a double.
+            plugin["configuration"] = {"@type": f"{_TYPE}google.protobuf.StringValue", "value": self.configuration}
         if self.restrict and self.module.capabilities:
             allowed: Json = {name: {} for name in self.module.capabilities}
             place = plugin["vm_config"] if self.envoy >= RESTRICTED_VM_SINCE else plugin
@@ -232,9 +232,3 @@ def bootstrap(plugin: Filter, entry: Json, *, port: int, admin_port: int, upstre
 def _chain(config: Json) -> list[Json]:
     chain: list[Json] = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
     return chain
-
-
-def _text_for_the_filter(configuration: Any) -> Json:
-    """A StringValue: Envoy passes exactly its text. A Struct it would write anew, with every number a double."""
-    text = configuration if isinstance(configuration, str) else json.dumps(configuration, ensure_ascii=False)
-    return {"@type": f"{_TYPE}google.protobuf.StringValue", "value": text}

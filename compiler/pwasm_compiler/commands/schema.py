@@ -1,0 +1,41 @@
+"""`pwasm schema`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pwasm_compiler import plugin_config
+from pwasm_compiler import schema as schemas
+from pwasm_compiler.console import progress
+from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.project import load_project
+
+
+@click.command(short_help="Print the JSON schema of a filter's configuration, or check one.")
+@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.option(
+    "--check", type=click.Path(path_type=Path), metavar="FILE", help="Check this configuration; print it as JSON."
+)
+@click.option("--root-id", default="", metavar="ID", help="The filter of this root_id, when a module has several.")
+def schema(path: Path, check: Path | None, root_id: str) -> None:
+    """Print the JSON schema (draft 2020-12) of what the filter at PATH takes as its configuration.
+
+    PATH is a folder with filter.py, or a single .py file; the default is the current folder. The filter is imported in
+    plain Python, not built.
+
+    With --check, a configuration in YAML or JSON is compared with it: what is wrong is listed with its path, and what
+    is right is printed as the JSON that Envoy's configuration takes.
+    """
+    project = load_project(path)
+    text = None if check is None else plugin_config.read(check)
+    answer = schemas.ask(project, text, progress)
+    if root_id not in answer.schemas:
+        known = ", ".join(repr(name) for name in answer.schemas)
+        raise UsageError(f"no configuration is declared for root_id {root_id!r}", hint=f"--root-id may be {known}")
+    problems = answer.problems.get(root_id)
+    if problems:
+        raise ProjectError(f"{check} does not fit", why="\n".join(problems))
+    click.echo(json.dumps(answer.schemas[root_id], indent=2) if text is None else text.strip())

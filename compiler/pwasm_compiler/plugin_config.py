@@ -1,0 +1,62 @@
+"""A plugin's configuration from a file: YAML becomes JSON here, for the filter in the VM reads no YAML.
+
+The text is what Envoy's configuration would hold as a StringValue. A .json file, and any other, is passed on as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pwasm_compiler.errors import ProjectError, UsageError
+
+YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as JSON knows it: names are str and given once, and a date is text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
+    loader.flatten_mapping(node)
+    made: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        problem = "" if isinstance(key, str) else f"the name {key!r} is not a text: quote it"
+        if isinstance(key, str) and key in made:
+            problem = f"{key} is there twice"
+        if problem:
+            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+        made[key] = loader.construct_object(value_node, deep=True)
+    return made
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def read(file: Path) -> str:
+    """The configuration in `file`, as Envoy would pass it."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{file} is not UTF-8 (at byte {error.start})") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {file}", hint=f"{error.strerror}") from error
+    if file.suffix.lower() not in YAML_SUFFIXES:
+        return text
+    try:
+        value = yaml.load(text, Loader=_Loader)
+        return json.dumps(value, allow_nan=False)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ProjectError(f"{file} is not YAML", why=" ".join(str(error).split()) or type(error).__name__) from error
+    except (TypeError, ValueError) as error:
+        raise ProjectError(f"{file} holds what JSON cannot", why=f"{error}.") from error

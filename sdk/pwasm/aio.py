@@ -1,0 +1,490 @@
+"""Wait for other services, for time, and for several things at once, inside a callback.
+
+    from pwasm import aio
+
+    class ApiKey(pwasm.HttpContext):
+        async def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
+            headers = [(":method", "GET"), (":path", "/check"), (":authority", "auth")]
+            answer = await aio.dispatch_http_call("auth", headers, timeout_ms=500)
+            if answer.status != 200:
+                pwasm.send_http_response(401)
+
+Callbacks of streams, ticks, queues and callouts may be `async def`. While one waits, Envoy holds its stream (what
+PAUSE does), and goes on with others; what arrives in the same direction meanwhile is held too and comes to its own
+callbacks afterwards, in order, each byte of a body once. When the coroutine returns, its Action counts: None or
+CONTINUE lets the stream go on, PAUSE keeps it for the filter to resume. After a local response or a close nothing
+more happens. A tick that falls due while `on_tick` still waits is left out.
+
+When the stream ends first (the client left, say), the coroutine is closed: `finally` runs, and may not wait. An
+exception, also after an await, is what `on_error` says, as in any callback. Callbacks that Envoy needs an answer from
+at once cannot be `async def`: `on_vm_start`, `on_plugin_start`, `on_plugin_done`, those at the end of a stream, and
+`on_upstream_data`, which Envoy cannot resume.
+
+What fails raises one of these:
+
+    CalloutError            a call without a usable answer; `.upstream`
+    ├── CalloutTimeout          no answer in time (a `TimeoutError` too)
+    ├── CalloutReset            the connection was refused or broke; `.response` is what Envoy made of it
+    ├── CalloutRefused          Envoy did not make the call: no such cluster, no healthy host; the cause says which
+    └── GrpcError               a gRPC call ended with a status other than 0; `.status`, `.message`
+
+A status such as 404 or 503 from the service itself is an answer, not an error. Only what this module offers can be
+awaited (and your own `async def` functions): there is no asyncio in a proxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from types import CoroutineType
+from typing import Any, TypeVar, overload
+
+from . import _callouts, _grpc
+from ._abi import BufferType, MapType
+from ._answers import remember
+from ._serde import decode_pairs, to_text
+from ._state import Root, current
+from ._tasks import AnyCoroutine, Task, Wait, check_open, close_task, run_child
+from ._timers import Timer, nanoseconds
+from ._validate import Headers
+from .errors import HostcallError
+
+__all__ = [
+    "CalloutError",
+    "CalloutRefused",
+    "CalloutReset",
+    "CalloutTimeout",
+    "GrpcError",
+    "HttpResponse",
+    "dispatch_grpc_call",
+    "dispatch_http_call",
+    "gather",
+    "sleep",
+    "wait_for",
+]
+
+_T = TypeVar("_T")
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+_C = TypeVar("_C")
+
+_GRPC_DEADLINE_EXCEEDED = 4
+
+
+class CalloutError(Exception):
+    """A call to another service has no usable answer."""
+
+    def __init__(self, upstream: str | bytes, message: str) -> None:
+        super().__init__(upstream, message)
+        self.upstream = upstream
+        self.message = message
+
+    def __str__(self) -> str:
+        name = self.upstream if isinstance(self.upstream, str) else "a gRPC service"
+        return f"call to {name}: {self.message}"
+
+
+class CalloutTimeout(CalloutError, TimeoutError):  # noqa: N818, named after what happened
+    """No answer came in time."""
+
+
+class CalloutReset(CalloutError):  # noqa: N818
+    """The connection could not be made or broke before the answer was complete.
+
+    `response` is the one Envoy made itself, None when there is none.
+    """
+
+    def __init__(self, upstream: str | bytes, message: str, response: HttpResponse | None = None) -> None:
+        super().__init__(upstream, message)
+        self.response = response
+
+
+class CalloutRefused(CalloutError):  # noqa: N818
+    """Envoy did not make the call; `__cause__` is the `HostcallError`."""
+
+
+class GrpcError(CalloutError):
+    """A gRPC call failed; `status` is the gRPC status, `message` Envoy's or the service's words for it."""
+
+    def __init__(self, upstream: str | bytes, status: int, message: str) -> None:
+        super().__init__(upstream, message)
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (gRPC status {self.status})"
+
+
+class HttpResponse:
+    """The answer to an HTTP call."""
+
+    __slots__ = ("_headers", "_trailers", "body", "status")
+
+    def __init__(self, headers: bytes, body: bytes, trailers: bytes) -> None:
+        self._headers = decode_pairs(headers)
+        self._trailers = trailers
+        self.body = body
+        """The whole body."""
+        self.status = 0
+        """The HTTP status."""
+        for name, value in self._headers:
+            if name == b":status":
+                self.status = int(value) if value.isdigit() else 0
+                break
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Pairs of str (UTF-8 with surrogateescape), `:status` included; names are in lower case."""
+        return [(to_text(name), to_text(value)) for name, value in self._headers]
+
+    @property
+    def headers_bytes(self) -> list[tuple[bytes, bytes]]:
+        """The same as pairs of bytes."""
+        return list(self._headers)
+
+    @property
+    def trailers(self) -> list[tuple[str, str]]:
+        """Pairs of str; an empty list when there are none."""
+        return [(to_text(name), to_text(value)) for name, value in decode_pairs(self._trailers)]
+
+    @property
+    def trailers_bytes(self) -> list[tuple[bytes, bytes]]:
+        """The same as pairs of bytes."""
+        return list(decode_pairs(self._trailers))
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header; None when it is not there."""
+        wanted = name.lower().encode()
+        return next((to_text(value) for key, value in self._headers if key == wanted), None)
+
+    @property
+    def text(self) -> str:
+        """The body as text (UTF-8 with surrogateescape)."""
+        return to_text(self.body)
+
+    def __repr__(self) -> str:
+        return f"<HttpResponse {self.status}, {len(self._headers)} headers, {len(self.body)} bytes>"
+
+    @property
+    def _by_envoy(self) -> bool:
+        """Whether Envoy made it, because there was none.
+
+        Its own answers have these headers and nothing else; those of a service have x-envoy-upstream-service-time
+        (measured in 1.40, abi.md §1.6).
+        """
+        return self.status >= 500 and {name for name, _ in self._headers} <= _OF_LOCAL_ANSWERS
+
+
+_OF_LOCAL_ANSWERS = {b":status", b"content-length", b"content-type"}
+_TIMED_OUT = (504, b"upstream request timeout")
+
+
+# --- calls --------------------------------------------------------------------------------------------------------
+
+
+class _Call(Wait):
+    """A call that was sent."""
+
+    __slots__ = ("root", "token", "upstream")
+
+    def __init__(self, upstream: str | bytes, root: Root, token: int) -> None:
+        super().__init__()
+        self.upstream = upstream
+        self.root = root
+        self.token = token
+
+    def functions(self) -> dict[str, Callable[..., object]]:
+        """What takes the answer, by the callback that brings it."""
+        raise NotImplementedError
+
+    def begin(self, task: Task) -> bool:
+        current.stream = task.stream  # the answer is for whoever waits, whatever stream is selected now
+        remember(self.root, self.token, self.functions())
+        return False
+
+    def cancel(self) -> None:
+        self.root.calls.pop(self.token, None)
+        stream = current.stream
+        if stream is not None and stream.calls and self.token in stream.calls:
+            stream.calls.remove(self.token)
+
+
+class _HttpCall(_Call):
+    __slots__ = ()
+
+    def functions(self) -> dict[str, Callable[..., object]]:
+        return {"on_http_call_response": self.answered}
+
+    def answered(self, num_headers: int, body_size: int, num_trailers: int) -> None:
+        host = current.host
+        if not num_headers:
+            reason = to_text(host.proxy_get_status()[2])
+            self.error = CalloutReset(self.upstream, f"the call was reset{': ' + reason if reason else ''}")
+            self.over()
+            return
+        response = HttpResponse(
+            host.proxy_get_header_map_pairs(MapType.HTTP_CALL_RESPONSE_HEADERS)[1],
+            host.proxy_get_buffer_bytes(BufferType.HTTP_CALL_RESPONSE_BODY, 0, body_size)[1] if body_size else b"",
+            host.proxy_get_header_map_pairs(MapType.HTTP_CALL_RESPONSE_TRAILERS)[1] if num_trailers else b"",
+        )
+        self.value = response
+        if response.status >= 500 and response._by_envoy:
+            if (response.status, response.body) == _TIMED_OUT:
+                self.error = CalloutTimeout(self.upstream, "no answer in time")
+            else:
+                self.error = CalloutReset(self.upstream, response.text, response)
+        self.over()
+
+
+class _GrpcCall(_Call):
+    __slots__ = ()
+
+    def functions(self) -> dict[str, Callable[..., object]]:
+        return {"on_grpc_receive": self.received, "on_grpc_close": self.closed}
+
+    def received(self, message_size: int) -> None:
+        self.value = current.host.proxy_get_buffer_bytes(BufferType.GRPC_CALL_MESSAGE, 0, message_size)[1]
+        self.over()
+
+    def closed(self, status_code: int) -> None:
+        message = to_text(current.host.proxy_get_status()[2])
+        if status_code == _GRPC_DEADLINE_EXCEEDED:
+            self.error = CalloutTimeout(self.upstream, message or "no answer in time")
+        else:
+            self.error = GrpcError(self.upstream, status_code, message)
+        self.over()
+
+    def cancel(self) -> None:
+        known = self.token in self.root.calls
+        super().cancel()
+        if known:
+            current.host.proxy_grpc_cancel(self.token)
+
+
+async def dispatch_http_call(
+    cluster: str,
+    headers: Headers,
+    body: bytes | str = b"",
+    trailers: Headers = (),
+    timeout_ms: int = 5000,
+) -> HttpResponse:
+    """Send an HTTP request to a cluster of Envoy's configuration, and wait for the answer.
+
+    Arguments as for `pwasm.dispatch_http_call`; with `timeout_ms` 0 the call may wait as long as its stream lives.
+
+    Returns:
+        The answer, whatever its status.
+
+    Raises:
+        TypeError, ValueError: an argument that may not be sent, or a pseudo header is missing.
+        CalloutRefused: no such cluster, or no healthy host.
+        CalloutTimeout: there was no answer in `timeout_ms`.
+        CalloutReset: the connection was refused, or broke.
+    """
+    check_open("dispatch_http_call")
+    try:
+        root, token = _callouts.send_http_call(cluster, headers, body, trailers, timeout_ms)
+    except HostcallError as error:
+        raise CalloutRefused(cluster, str(error)) from error
+    response: HttpResponse = await _HttpCall(cluster, root, token)
+    return response
+
+
+async def dispatch_grpc_call(
+    upstream: str | bytes,
+    service: str,
+    method: str,
+    initial_metadata: Headers = (),
+    message: bytes | str = b"",
+    timeout_ms: int = 5000,
+) -> bytes:
+    """Make a unary gRPC call, and wait for the answer. Arguments as for `pwasm.dispatch_grpc_call`.
+
+    Returns:
+        The encoded response message.
+
+    Raises:
+        TypeError, ValueError: an argument that may not be sent.
+        CalloutRefused: no such cluster, or the call could not be started.
+        CalloutTimeout: there was no answer in `timeout_ms`, or the service said DEADLINE_EXCEEDED.
+        GrpcError: it ended with another status.
+    """
+    check_open("dispatch_grpc_call")
+    try:
+        root, token = _grpc.send_grpc_call(upstream, service, method, initial_metadata, message, timeout_ms)
+    except HostcallError as error:
+        raise CalloutRefused(upstream, str(error)) from error
+    answer: bytes = await _GrpcCall(upstream, root, token)
+    return answer
+
+
+# --- time ---------------------------------------------------------------------------------------------------------
+
+
+async def sleep(seconds: float) -> None:
+    """Wait for some time.
+
+    Envoy's timer for plugins has milliseconds; the coroutine goes on up to one early, or late by what the worker has to
+    do first. The filter's own ticks (`set_tick_period_milliseconds`) are not disturbed.
+
+    Raises:
+        TypeError, ValueError: not a number from 0 to 2147483.
+    """
+    check_open("sleep")
+    await Timer(nanoseconds("seconds", seconds))
+
+
+class _Deadline(Timer):
+    """A coroutine, and how long it may take."""
+
+    __slots__ = ("child", "coroutine")
+
+    def __init__(self, coroutine: AnyCoroutine, seconds: float, limit: int) -> None:
+        super().__init__(limit)
+        self.coroutine = coroutine
+        self.error = CalloutTimeout("wait_for", f"not finished in {seconds} s")
+        self.child: Task | None = None
+
+    def begin(self, task: Task) -> bool:
+        child = self.child = Task(self.coroutine, task.root, task.stream, task.phase, self.finished)
+        try:
+            if run_child(child):
+                self.value, self.error = child.result, None
+                return True
+            self.set(task)
+        except BaseException as error:
+            self.error = error
+            close_task(child)
+            return True
+        return False
+
+    def finished(self, child: Task, error: BaseException | None) -> None:
+        super().cancel()
+        self.value, self.error = child.result, error
+        self.over()
+
+    def fire(self) -> None:
+        child = self.child
+        if child is not None:
+            close_task(child, "it has taken too long")
+        self.over()
+
+    def cancel(self) -> None:
+        super().cancel()
+        if self.child is not None:
+            close_task(self.child)
+
+
+async def wait_for(coroutine: Coroutine[Any, Any, _T], seconds: float) -> _T:
+    """Wait for a coroutine, but not longer than `seconds`; then it is closed.
+
+    Raises:
+        CalloutTimeout: it has not finished by then (a `TimeoutError` too).
+        TypeError, ValueError: not a coroutine, or not a number of seconds; see `sleep`.
+        Whatever the coroutine raises.
+    """
+    check_open("wait_for")
+    _check_coroutines("wait_for", (coroutine,))
+    value: _T = await _Deadline(coroutine, seconds, nanoseconds("seconds", seconds))
+    return value
+
+
+# --- several at once ----------------------------------------------------------------------------------------------
+
+
+class _Group(Wait):
+    """Several coroutines at once."""
+
+    __slots__ = ("children", "coroutines", "left", "results", "return_exceptions")
+
+    def __init__(self, coroutines: tuple[AnyCoroutine, ...], *, return_exceptions: bool) -> None:
+        super().__init__()
+        self.coroutines = coroutines
+        self.return_exceptions = return_exceptions
+        self.children: list[Task] = []
+        self.results: list[Any] = [None] * len(coroutines)
+        self.left = len(coroutines)
+
+    def begin(self, task: Task) -> bool:
+        self.children = [Task(one, task.root, task.stream, task.phase, self.finished) for one in self.coroutines]
+        for child in self.children:
+            try:
+                if run_child(child):
+                    self._keep(child, child.result)
+            except BaseException as error:
+                if self._failed(child, error):
+                    return True
+        self.value = self.results
+        return self.left == 0
+
+    def _keep(self, child: Task, result: object) -> None:
+        self.results[self.children.index(child)] = result
+        self.left -= 1
+
+    def _failed(self, child: Task, error: BaseException) -> bool:
+        if self.return_exceptions and isinstance(error, Exception):
+            self._keep(child, error)
+            return self.left == 0
+        self.error = error
+        self._close(child)
+        return True
+
+    def finished(self, child: Task, error: BaseException | None) -> None:
+        if error is None:
+            self._keep(child, child.result)
+        elif self._failed(child, error):
+            self.over()
+            return
+        if self.left == 0:
+            self.over()
+
+    def _close(self, but: Task | None = None) -> None:
+        children, self.children = self.children, []
+        for child in children:
+            if child is not but:
+                close_task(child)
+
+    def cancel(self) -> None:
+        self._close()
+
+
+@overload
+async def gather(a: Coroutine[Any, Any, _A], b: Coroutine[Any, Any, _B], /) -> tuple[_A, _B]: ...
+@overload
+async def gather(
+    a: Coroutine[Any, Any, _A], b: Coroutine[Any, Any, _B], c: Coroutine[Any, Any, _C], /
+) -> tuple[_A, _B, _C]: ...
+@overload
+async def gather(*coroutines: Coroutine[Any, Any, _T]) -> tuple[_T, ...]: ...
+@overload
+async def gather(*coroutines: Coroutine[Any, Any, _T], return_exceptions: bool) -> tuple[_T | Exception, ...]: ...
+
+
+async def gather(*coroutines: Coroutine[Any, Any, Any], return_exceptions: bool = False) -> tuple[Any, ...]:
+    """Wait for several coroutines at once: calls are sent one after the other, and their answers awaited together.
+
+    Returns:
+        The results, in the order of the arguments.
+
+    Raises:
+        The first exception of any; the others are closed then. With `return_exceptions` exceptions are results.
+        TypeError: something that is not a coroutine.
+    """
+    check_open("gather")
+    _check_coroutines("gather", coroutines)
+    results: list[Any] = await _Group(coroutines, return_exceptions=return_exceptions)
+    return tuple(results)
+
+
+def _check_coroutines(what: str, given: tuple[AnyCoroutine, ...]) -> None:
+    """Refuse what is no coroutine, or one that somebody awaits already."""
+    problem: Exception | None = None
+    for number, coroutine in enumerate(given):
+        if type(coroutine) is not CoroutineType:
+            problem = TypeError(f"{what}: argument {number + 1} must be a coroutine, not {type(coroutine).__name__}")
+        elif coroutine.cr_frame is None or coroutine.cr_suspended or any(one is coroutine for one in given[:number]):
+            problem = RuntimeError(f"{what}: argument {number + 1} ({coroutine.__qualname__}) was awaited already")
+    if problem is None:
+        return
+    for coroutine in given:
+        if type(coroutine) is CoroutineType and not coroutine.cr_suspended:
+            coroutine.close()  # or Python would say that nobody awaited it
+    raise problem

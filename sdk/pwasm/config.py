@@ -1,0 +1,352 @@
+"""Typed configuration: a dataclass that Envoy's configuration fills, or that makes Envoy refuse it.
+
+    from dataclasses import dataclass, field
+
+    @dataclass
+    class Route:
+        prefix: str
+        cluster: str
+        weight: int = 1
+
+    @dataclass
+    class Config:
+        routes: list[Route]
+        debug: bool = False
+
+    class Plugin(pwasm.PluginContext):
+        config: Config                      # that is all: it is there from on_plugin_start on
+
+    class Router(pwasm.HttpContext):
+        plugin: Plugin
+
+        def on_http_request_headers(self, num_headers, end_of_stream):
+            routes = self.plugin.config.routes
+
+A filter without a plugin class of its own annotates `config` in its HttpContext or TcpContext instead, and has
+`self.config` there. `config: str` or `config: bytes` takes the configuration as it is, anything else is read as JSON,
+which is what a Struct in Envoy's configuration arrives as. `help(pwasm._config_types)` lists the types.
+
+A configuration that does not fit is refused: everything that is wrong is logged at once, each with its path, and
+Envoy rejects the update and keeps what it had.
+
+    $.routes[3].weight: expected int, got str
+    $.debugg: unknown field; did you mean debug?
+
+A field's `metadata` may hold `key` (its name in JSON) and `description` (for `pwasm schema`). What a field alone
+cannot say, `__post_init__` checks: a ValueError there is reported with the path of its object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+import typing
+from typing import Any, NoReturn, TypeVar, cast
+
+from ._config_annotations import type_of
+from ._config_types import BAD, MAX_PROBLEMS, Object, Problems, Range, Type, UnsupportedType, report_twice
+from ._configured import type_for
+from ._state import Registration
+
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "ConfigError", "Range", "UnsupportedType", "dump", "load", "schema"]
+
+MAX_BYTES = 4 * 1024 * 1024
+"""A larger configuration is refused: every VM, and Envoy runs workers + 2, would hold all of it."""
+MAX_DEPTH = 100
+"""Levels of arrays and objects; deeper is refused, since decoding would end the VM (see `_guest.guard_json`)."""
+_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
+
+_T = TypeVar("_T")
+
+
+class ConfigError(ValueError):
+    """A configuration does not fit; `problems` are all that was found, each `path: reason`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        shown = self.problems[:MAX_PROBLEMS]
+        more = len(self.problems) - len(shown)
+        return "\n".join([*shown, *([f"and {more} more"] if more else [])])
+
+
+class _Dataclass(Type):
+    """An object with the fields of a dataclass."""
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+        self.wants = "object"
+        self.fields: dict[str, tuple[dataclasses.Field[Any], Type]] = {}
+
+    def compile(self, path: str, known: dict[type, _Dataclass]) -> None:
+        """Find the types of the fields."""
+        try:
+            hints = typing.get_type_hints(self.cls, include_extras=True)
+        except NameError as error:
+            raise UnsupportedType(
+                f"{self.cls.__qualname__}: {error}; the types of its fields must be there when it is registered"
+            ) from error
+        for field in dataclasses.fields(self.cls):
+            if field.init:
+                inner = f"{path}.{field.name}"
+                kind_of_field = type_of(hints[field.name], inner, lambda cls, at: _dataclass(cls, at, known))
+                self.fields[str(field.metadata.get("key", field.name))] = (field, kind_of_field)
+
+    def decode(self, value: Any, path: str, problems: Problems) -> Any:
+        if not isinstance(value, dict):
+            return self.wrong(value, path, problems)
+        before = len(problems)
+        report_twice(value, path, problems)
+        problems += [f"{path}.{name}: {self._unknown(name)}" for name in value if name not in self.fields]
+        made: dict[str, Any] = {}
+        for key, (field, inner) in self.fields.items():
+            if key in value:
+                made[field.name] = inner.decode(value[key], f"{path}.{key}", problems)
+            elif _is_required(field):
+                problems.append(f"{path}.{key}: is missing ({inner.wants})")
+        if len(problems) > before:
+            return BAD
+        try:
+            return self.cls(**made)
+        except Exception as error:
+            problems.append(f"{path}: {error or type(error).__name__}")
+            return BAD
+
+    def _unknown(self, name: str) -> str:
+        close = [key for key in self.fields if _similar(key, name)]
+        known = f"did you mean {close[0]}?" if close else f"there are {', '.join(self.fields) or 'none'}"
+        return f"unknown field; {known}"
+
+    def encode(self, value: Any) -> Any:
+        return {key: inner.encode(getattr(value, field.name)) for key, (field, inner) in self.fields.items()}
+
+    def schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
+        name = self.cls.__name__
+        if name not in definitions:
+            definitions[name] = {}  # it may contain itself
+            definitions[name] = self.own_schema(definitions)
+        return {"$ref": f"#/$defs/{name}"}
+
+    def own_schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
+        """The schema itself, not a reference to it."""
+        made: dict[str, Any] = {"type": "object", "title": self.cls.__name__}
+        if self.cls.__doc__ and not self.cls.__doc__.startswith(f"{self.cls.__name__}("):  # what dataclass() writes
+            made["description"] = " ".join(self.cls.__doc__.split())
+        made["properties"] = {key: self._property(*pair, definitions) for key, pair in self.fields.items()}
+        required = [key for key, (field, _) in self.fields.items() if _is_required(field)]
+        return {**made, **({"required": required} if required else {}), "additionalProperties": False}
+
+    def _property(self, field: dataclasses.Field[Any], inner: Type, definitions: dict[str, Any]) -> dict[str, Any]:
+        made = inner.schema(definitions)
+        if "description" in field.metadata:
+            made = {**made, "description": str(field.metadata["description"])}
+        if not _is_required(field):
+            factory = field.default_factory
+            default = field.default if factory is dataclasses.MISSING else factory()
+            made = {**made, "default": inner.encode(default)}
+        return made
+
+
+class _Raw(Type):
+    """str or bytes: the configuration as it is."""
+
+    def __init__(self, python: type) -> None:
+        self.python = python
+        self.wants = "text"
+
+    def schema(self, definitions: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        return {"type": "string"}
+
+
+def _dataclass(cls: type, path: str, known: dict[type, _Dataclass]) -> _Dataclass:
+    if cls not in known:
+        known[cls] = _Dataclass(cls)
+        known[cls].compile(path, known)
+    return known[cls]
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _similar(known: str, given: str) -> bool:
+    """Whether one was meant for the other: the same letters, or one letter more, less or changed."""
+    a, b = (re.sub(r"[-_ ]", "", name).lower() for name in (known, given))
+    if a == b or sorted(a) == sorted(b):
+        return True
+    start = 0
+    while start < min(len(a), len(b)) and a[start] == b[start]:
+        start += 1
+    return any(a[start + i :] == b[start + j :] for i, j in ((1, 0), (0, 1), (1, 1)))
+
+
+# --- from a class to its type -------------------------------------------------------------------------------------
+
+
+def compiled(annotation: Any, where: str = "config") -> Type:
+    """The type of a whole configuration.
+
+    Raises:
+        UnsupportedType: it cannot be read from a configuration.
+    """
+    if annotation in (str, bytes):
+        return _Raw(annotation)
+    known: dict[type, _Dataclass] = {}
+    return type_of(annotation, where, lambda cls, path: _dataclass(cls, path, known))
+
+
+def load(config_class: type[_T], text: bytes | str) -> _T:
+    """Make a configuration from JSON; for tests, and for configuration that comes another way.
+
+    Raises:
+        ConfigError: it does not fit.
+        TypeError: `config_class` has a field that cannot be read from JSON.
+    """
+    return cast("_T", decode(compiled(config_class), text))
+
+
+def dump(config: object) -> str:
+    """The JSON that `load` makes `config` from.
+
+    Raises:
+        TypeError: not a dataclass, or one that `load` could not make.
+    """
+    return json.dumps(compiled(type(config)).encode(config))
+
+
+def schema(config_class: type) -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of a configuration.
+
+    Raises:
+        TypeError: it has a field that cannot be read from JSON.
+    """
+    return schema_of(compiled(config_class))
+
+
+def schema_of(made: Type) -> dict[str, Any]:
+    """The JSON schema of a compiled type."""
+    definitions: dict[str, Any] = {}
+    own = made.own_schema(definitions) if isinstance(made, _Dataclass) else made.schema(definitions)
+    return {"$schema": _SCHEMA, **own, **({"$defs": definitions} if definitions else {})}
+
+
+def decode(wanted: Type, text: bytes | str) -> Any:
+    """A configuration of this type.
+
+    Raises:
+        ConfigError: it does not fit.
+    """
+    if isinstance(wanted, _Raw):
+        return _raw(wanted, text)
+    problems: Problems = []
+    made = wanted.decode(_parse(text), "$", problems)
+    if problems:
+        if not text:
+            problems.insert(0, "$: the configuration is empty")
+        raise ConfigError(problems)
+    return made
+
+
+def _raw(wanted: _Raw, text: bytes | str) -> bytes | str:
+    if wanted.python is bytes:
+        return text.encode() if isinstance(text, str) else text
+    return _text(text)
+
+
+def _text(text: bytes | str) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"$: byte {error.start} is not UTF-8"]) from None
+
+
+def _parse(text: bytes | str) -> Any:
+    if len(text) > MAX_BYTES:
+        raise ConfigError([f"$: the configuration has {len(text)} bytes, more than {MAX_BYTES}"])
+    content = _text(text)
+    if not content.strip():
+        return Object()
+    _refuse_depth(content)
+    try:
+        return json.loads(content, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise ConfigError([f"$: not JSON: {error}"]) from None
+
+
+# Possessive, and the closing quote may be missing: no backtracking into a string that never ends.
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+def _refuse_depth(content: str) -> None:
+    depth = 0
+    for token in _TOKENS.finditer(content):
+        depth += _STEPS.get(token[0], 0)
+        if depth > MAX_DEPTH:
+            raise ConfigError([f"$: nested deeper than {MAX_DEPTH} levels, at character {token.start()}"])
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Object:
+    made = Object(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        made.twice = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
+    return made
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ConfigError([f"$: {name} is not JSON"])
+
+
+# --- for the dispatcher -------------------------------------------------------------------------------------------
+
+
+def declared(registration: Registration) -> dict[str, Type]:
+    """The types of the configurations that registered classes declare, by root_id ("" for the others)."""
+    found: dict[str, Type] = {}
+    for root_id, entries in (("", registration), *registration.named):
+        for entry in (entries.plugin, entries.http, entries.tcp):
+            wanted = type_for(entry.factory) if entry is not None and isinstance(entry.factory, type) else None
+            if wanted is not None:
+                found.setdefault(root_id, wanted)
+    return found
+
+
+def annotation_of(cls: type) -> Any:
+    """What `cls` annotates `config` with; None when it does not.
+
+    Raises:
+        UnsupportedType: the annotation names something that is not there.
+    """
+    for klass in cls.__mro__:
+        if klass.__module__ == "pwasm.types":
+            continue
+        try:
+            annotation = vars(klass).get("__annotations__") or klass.__annotations__
+        except NameError:  # another annotation of the class names what only a type checker sees
+            from annotationlib import Format, get_annotations  # type: ignore[import-not-found,unused-ignore]
+
+            annotation = get_annotations(klass, format=Format.FORWARDREF)
+        if "config" in annotation:
+            return _evaluated(annotation["config"], klass)
+    return None
+
+
+def _evaluated(annotation: Any, cls: type) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    module = sys.modules.get(cls.__module__)
+    try:
+        return eval(annotation, dict(vars(module)) if module else {}, dict(vars(cls)))
+    except Exception as error:
+        raise UnsupportedType(
+            f"{cls.__qualname__}.config: {annotation!r} cannot be found ({error}); define it before the class"
+        ) from error

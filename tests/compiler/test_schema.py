@@ -1,0 +1,151 @@
+"""`pwasm schema`, and configurations in YAML."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pwasm_compiler import plugin_config
+from pwasm_compiler.cli import cli
+from pwasm_compiler.errors import PwasmError
+
+FILTER = """
+from dataclasses import dataclass
+import pwasm
+
+print("while it is imported")
+
+@dataclass
+class Config:
+    name: str
+    retries: int = 3
+
+class Plugin(pwasm.PluginContext):
+    config: Config
+
+class Other(pwasm.PluginContext):
+    config: bool
+
+pwasm.set_plugin_context(Plugin)
+pwasm.set_plugin_context(Other, root_id="other")
+pwasm.set_http_context(pwasm.HttpContext)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "filter.py").write_text(FILTER)
+    return tmp_path
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    """Exit code, standard output and the error of a command."""
+    result = CliRunner().invoke(cli, ["schema", *map(str, arguments)])
+    error = result.exception
+    code = error.exit_code if isinstance(error, PwasmError) else result.exit_code
+    return code, result.stdout, str(error or "")
+
+
+def test_the_schema_of_a_folder(folder: Path) -> None:
+    code, output, _ = run(folder)
+    assert code == 0
+    assert json.loads(output) == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "title": "Config",
+        "properties": {"name": {"type": "string"}, "retries": {"type": "integer", "default": 3}},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    assert not list(folder.glob("__pycache__"))
+
+
+def test_the_schema_for_a_root_id(folder: Path) -> None:
+    code, output, _ = run(folder / "filter.py", "--root-id", "other")
+    assert (code, json.loads(output)["type"]) == (0, "boolean")
+    code, _, error = run(folder, "--root-id", "nobody")
+    assert (code, error) == (2, "no configuration is declared for root_id 'nobody'\nhint: --root-id may be '', 'other'")
+
+
+def test_a_configuration_is_checked(folder: Path) -> None:
+    file = folder / "config.yaml"
+    file.write_text("name: one  # a comment\nretries: 5\n")
+    code, output, _ = run(folder, "--check", file)
+    assert (code, json.loads(output)) == (0, {"name": "one", "retries": 5})
+    file.write_text("retries: many\nnmae: one\n")
+    code, output, error = run(folder, "--check", file)
+    assert (code, output) == (1, "")
+    assert error.splitlines() == [
+        f"{file} does not fit",
+        "$.nmae: unknown field; did you mean name?",
+        "$.name: is missing (str)",
+        "$.retries: expected int, got str",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("import pwasm\npwasm.set_http_context(pwasm.HttpContext)", "declares no configuration"),
+        ("import nobody_has_this", "cannot be imported"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("x = 1", "no filter class is registered"),
+    ],
+)
+def test_filters_without_a_schema(tmp_path: Path, source: str, text: str) -> None:
+    (tmp_path / "filter.py").write_text(source)
+    code, output, error = run(tmp_path)
+    assert (code, output) == (1, "")
+    assert text in error
+
+
+# --- YAML ---------------------------------------------------------------------------------------------------------
+
+
+def written(tmp_path: Path, text: str | bytes, name: str = "config.yaml") -> Path:
+    file = tmp_path / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return file
+
+
+def test_yaml_becomes_json(tmp_path: Path) -> None:
+    text = "a: &x {b: [1, 2.5, yes, ~, 'é']}\nday: 2026-01-02\nmerged: {<<: *x, c: 1}\n"
+    assert json.loads(plugin_config.read(written(tmp_path, text))) == {
+        "a": {"b": [1, 2.5, True, None, "é"]},
+        "day": "2026-01-02",
+        "merged": {"b": [1, 2.5, True, None, "é"], "c": 1},
+    }
+
+
+def test_other_files_are_passed_on(tmp_path: Path) -> None:
+    for name in ("config.json", "words.txt"):
+        assert plugin_config.read(written(tmp_path, "{ not: json", name)) == "{ not: json"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: [", "is not YAML"),
+        ("a: 1\na: 2\n", "a is there twice"),
+        ("1: x\n", "the name 1 is not a text: quote it"),
+        ("yes: x\n", "the name True is not a text"),
+        ("a: !!python/object:os.system x\n", "is not YAML"),
+        ("a: .nan\n", "holds what JSON cannot"),
+        ("a: !!binary aGk=\n", "holds what JSON cannot"),
+        ("a: &a [*a]\n", "is not YAML"),
+        ("[" * 20_000, "is not YAML"),
+        (b"\xff", "is not UTF-8"),
+    ],
+)
+def test_wrong_yaml(tmp_path: Path, text: str | bytes, problem: str) -> None:
+    with pytest.raises(PwasmError) as raised:
+        plugin_config.read(written(tmp_path, text))
+    assert problem in str(raised.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(PwasmError, match="cannot read"):
+        plugin_config.read(tmp_path / "nothing.yaml")
