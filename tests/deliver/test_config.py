@@ -118,6 +118,49 @@ def test_the_tutorials_file_keeps_everything_else(pwasm: Pwasm, module: Path) ->
     assert plugin_of(filters[0])["failure_policy"] == "FAIL_RELOAD"
 
 
+KEPT = """
+          - name: "mine"
+            disabled: false
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
+              config:
+                rootId: "check"
+                failOpen: true
+                vmConfig:
+                  vm_id: "on"
+                  runtime: "envoy.wasm.runtime.v8"
+                  code: { local: { filename: "/old/main.wasm" } }
+                  environment_variables: { key_values: { A: "1" } }
+                configuration:
+                  "@type": "type.googleapis.com/google.protobuf.StringValue"
+                  value: "{}"
+          # the router
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}"""
+
+
+def test_what_the_old_entry_says_is_kept(pwasm: Pwasm, module: Path, tmp_path: Path) -> None:
+    text = configuration(KEPT)
+    (entry, _) = http_filters(load_all(patched(pwasm, text))[0])
+    assert (entry["name"], entry["disabled"]) == ("mine", False)
+    plugin = plugin_of(entry)
+    assert (plugin["name"], plugin["root_id"], plugin["fail_open"]) == ("main", "check", True)
+    assert "failure_policy" not in plugin
+    assert plugin["configuration"]["value"] == "{}"
+    vm = plugin["vm_config"]
+    assert (vm["vm_id"], vm["code"]["local"]["filename"]) == ("on", str(module))
+    assert vm["environment_variables"] == {"key_values": {"A": "1"}}
+    changed = patched(pwasm, text, "--failure-policy", "FAIL_CLOSED", "--root-id", "r", "--plugin-config", '{"a": 1}')
+    plugin = plugin_of(http_filters(load_all(changed)[0])[0])
+    assert (plugin["failure_policy"], plugin["root_id"]) == ("FAIL_CLOSED", "r")
+    assert "fail_open" not in plugin
+    assert plugin["configuration"]["value"] == '{"a": 1}'
+    # and with ECDS it moves into that file
+    assert pwasm("config", "main.wasm", "-c", "given.yaml", "--ecds", "e.yaml").code == 0
+    (ecds,) = load_all((tmp_path / "e.yaml").read_text())
+    assert plugin_of(ecds["resources"][0])["vm_config"]["vm_id"] == "on"
+
+
 def test_another_filter_of_the_file_stays_before_it(pwasm: Pwasm, tmp_path: Path) -> None:
     http_module(tmp_path / "other.wasm")
     (tmp_path / "given.yaml").write_text(TUTORIAL.read_text())

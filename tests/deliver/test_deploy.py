@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import stat
@@ -96,6 +97,23 @@ def test_kubectl_reads_what_was_meant(pwasm: Pwasm, deploy: Pwasm, cluster: ApiS
     ((path, query),) = cluster.applied()
     assert path == "/apis/extensions.istio.io/v1alpha1/namespaces/default/wasmplugins/hello"
     assert (query["fieldManager"], query["force"], query["fieldValidation"]) == ("pwasm", "false", "Strict")
+
+
+def test_from_a_pipe(pwasm: Pwasm, cluster: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest(pwasm)
+    cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
+    monkeypatch.setattr("sys.stdin", io.StringIO(Path("plugin.yaml").read_text()))
+    assert pwasm("deploy", "-", "--kubeconfig", cluster.kubeconfig(tmp_path)).code == 0
+    assert (WASM_PLUGINS, "default", "hello") in cluster.objects
+
+
+def test_several_resources_in_a_file(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
+    manifest(pwasm)
+    first = Path("plugin.yaml").read_text()
+    Path("plugin.yaml").write_text(first + "---\n" + first.replace('name: "hello"', 'name: "other"'))
+    for name in ("hello", "other"):
+        cluster.statuses[WASM_PLUGINS, "default", name] = [reconciled("True")]
+    assert [item["name"] for item in json.loads(deploy("--json").out)["resources"]] == ["hello", "other"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import click
 from pwasm_compiler.commands.manifest import variable
 from pwasm_compiler.console import progress
 from pwasm_compiler.deliver import envoy_config, plugin_config, programs
-from pwasm_compiler.deliver.envoy_config import Filter, Json, Module, Remote
+from pwasm_compiler.deliver.envoy_config import Filter, Module, Remote
 from pwasm_compiler.deliver.envoy_patch import patch
 from pwasm_compiler.deliver.yaml_text import YamlError, dump
 from pwasm_compiler.errors import ProjectError, UsageError
@@ -56,7 +56,6 @@ _HEADER = (
 @click.option(
     "--failure-policy",
     type=click.Choice(_POLICIES),
-    default="FAIL_RELOAD",
     metavar="POLICY",
     help="After a crash: FAIL_RELOAD (default), FAIL_CLOSED or FAIL_OPEN.",
 )
@@ -91,32 +90,31 @@ def config(**options: Any) -> None:
     PATH is a filter's folder with a built main.wasm, or a module. The result goes to standard output.
 
     With -c, the filter is put before the router of that configuration, or before the TCP proxy. An entry that has the
-    same plugin name, or none and the same module's file name, is replaced. Everything else stays as it is, comments
-    included. Without -c, a whole configuration on 127.0.0.1 is written.
+    same plugin name, or none and the same module's file name, is replaced; what it says and the options do not, such as
+    its configuration, is kept. Everything else stays as it is, comments included. Without -c, a whole configuration on
+    127.0.0.1 is written. The file of --ecds is written anew each time.
 
     The filter gets failure_policy FAIL_RELOAD, so that a crash costs one VM and not the filter, and a
     capability_restriction_config with what its module uses and nothing else: write it again after a build that uses
     more. The fields are those of the installed Envoy: 1.40 moved the restriction, and before 1.33 there was no
     failure_policy.
     """
+    ecds_file, output = options["ecds"], options["output"]
     plugin = _plugin(options)
-    if options["ecds"] is not None:
-        entry = envoy_config.ecds_entry(plugin, _ecds_file(options["ecds"], plugin))
-    else:
-        entry = plugin.entry()
-    text = _text(options, plugin, entry)
-    if options["ecds"] is not None:
-        check_writable(options["ecds"])
-    if options["output"] is not None:
-        check_writable(options["output"])
-    if options["ecds"] is not None:
-        write_atomically(options["ecds"], (_HEADER + dump(envoy_config.ecds_document(plugin))).encode())
-        click.echo(f"wrote {options['ecds']}", err=True)
-    if options["output"] is None:
+    if ecds_file is not None:
+        _check_ecds(ecds_file, plugin)
+    text, plugin = _text(options, plugin)
+    for file in (ecds_file, output):
+        if file is not None:
+            check_writable(file)
+    if ecds_file is not None:
+        write_atomically(ecds_file, (_HEADER + dump(envoy_config.ecds_document(plugin))).encode())
+        click.echo(f"wrote {ecds_file}", err=True)
+    if output is None:
         click.echo(text, nl=False)
     else:
-        write_atomically(options["output"], text.encode())
-        click.echo(f"wrote {options['output']}", err=True)
+        write_atomically(output, text.encode())
+        click.echo(f"wrote {output}", err=True)
 
 
 def _plugin(options: dict[str, Any]) -> Filter:
@@ -160,32 +158,37 @@ def _code(options: dict[str, Any], module: Module) -> str | Remote:
     return options["filename"] or str(module.path.absolute())
 
 
-def _ecds_file(file: Path, plugin: Filter) -> Path:
+def _check_ecds(file: Path, plugin: Filter) -> None:
     if plugin.module.kind == "plugin":
         raise UsageError("this filter handles no traffic, and ECDS is for filters of listeners")
     if file.suffix not in (".yaml", ".yml", ".json"):
         raise UsageError(f"Envoy would not know how to read {file}", hint="give it a name that ends in .yaml")
-    return file.absolute()
 
 
-def _text(options: dict[str, Any], plugin: Filter, entry: Json) -> str:
-    file: Path | None = options["given"]
-    if file is None:
-        if options["listener"]:
-            raise UsageError("--listener means something with -c only")
-        config = envoy_config.bootstrap(
-            plugin,
-            entry,
-            port=DEFAULT_PORT if options["port"] is None else options["port"],
-            admin_port=DEFAULT_ADMIN_PORT if options["admin_port"] is None else options["admin_port"],
-            upstream=parse_upstream(options["upstream"]) if options["upstream"] else None,
-        )
-        return _HEADER + dump(config)
+def _text(options: dict[str, Any], plugin: Filter) -> tuple[str, Filter]:
+    """The configuration, and the filter with what it keeps of the one it replaces."""
+    given: Path | None = options["given"]
+    ecds_file = None if options["ecds"] is None else options["ecds"].absolute()
+    if given is not None:
+        return _patched(given, options, plugin, ecds_file)
+    if options["listener"]:
+        raise UsageError("--listener means something with -c only")
+    config = envoy_config.bootstrap(
+        plugin,
+        plugin.entry() if ecds_file is None else envoy_config.ecds_entry(plugin, ecds_file),
+        port=DEFAULT_PORT if options["port"] is None else options["port"],
+        admin_port=DEFAULT_ADMIN_PORT if options["admin_port"] is None else options["admin_port"],
+        upstream=parse_upstream(options["upstream"]) if options["upstream"] else None,
+    )
+    return _HEADER + dump(config), plugin
+
+
+def _patched(file: Path, options: dict[str, Any], plugin: Filter, ecds_file: Path | None) -> tuple[str, Filter]:
     for option in ("upstream", "port", "admin_port"):
         if options[option] is not None:
             raise UsageError(f"--{option.replace('_', '-')} and -c exclude each other", hint="change it in the file")
     try:
-        return patch(file.read_text(encoding="utf-8"), plugin, entry, options["listener"])
+        return patch(file.read_text(encoding="utf-8"), plugin, ecds_file, options["listener"])
     except FileNotFoundError as error:
         raise UsageError(f"there is no {file}") from error
     except UnicodeDecodeError as error:

@@ -106,9 +106,12 @@ class Filter:
     code: str | Remote
     root_id: str = ""
     configuration: str | None = None
-    failure_policy: str = "FAIL_RELOAD"
+    failure_policy: str | None = None
+    """None is what is kept, else FAIL_RELOAD."""
     environment: Mapping[str, str | None] = field(default_factory=dict)
     restrict: bool = True
+    kept: Json = field(default_factory=dict)
+    """The PluginConfig that it replaces, keys in snake_case: what is not said here stays as it is there."""
     envoy: tuple[int, int] = NEWEST
     """Version of the Envoy that is to take it; fields moved."""
 
@@ -122,15 +125,13 @@ class Filter:
 
     def plugin(self) -> Json:
         """The PluginConfig."""
-        plugin: Json = {"name": self.name}
-        if self.root_id:
-            plugin["root_id"] = self.root_id
-        if self.envoy >= RELOAD_SINCE:
-            plugin["failure_policy"] = self.failure_policy
-        elif self.failure_policy == "FAIL_OPEN":
-            plugin["fail_open"] = True
+        kept = {key: value for key, value in self.kept.items() if key != "capability_restriction_config"}
+        plugin: Json = {"name": self.name, **kept, **({"root_id": self.root_id} if self.root_id else {})}
+        plugin |= {"name": self.name, **self._policy()}
         code = self.code.code() if isinstance(self.code, Remote) else {"local": {"filename": self.code}}
-        plugin["vm_config"] = {"runtime": "envoy.wasm.runtime.v8", "code": code, **self._environment()}
+        vm = dict(kept.get("vm_config", {}))
+        vm.pop("capability_restriction_config", None)
+        plugin["vm_config"] = {"runtime": "envoy.wasm.runtime.v8", **vm, "code": code, **self._environment()}
         if self.configuration is not None:
             # A StringValue: Envoy passes exactly its text. A Struct it would write anew, with every number a double.
             plugin["configuration"] = {"@type": f"{_TYPE}google.protobuf.StringValue", "value": self.configuration}
@@ -138,13 +139,25 @@ class Filter:
             allowed: Json = {name: {} for name in self.module.capabilities}
             place = plugin["vm_config"] if self.envoy >= RESTRICTED_VM_SINCE else plugin
             place["capability_restriction_config"] = {"allowed_capabilities": allowed}
-        return plugin
+        return plugin if self.failure_policy is None else _without_the_other_policy(plugin)
+
+    def _policy(self) -> Json:
+        if self.failure_policy is None and {"failure_policy", "fail_open"} & set(self.kept):
+            return {}
+        if self.envoy >= RELOAD_SINCE:
+            return {"failure_policy": self.failure_policy or "FAIL_RELOAD"}
+        return {"fail_open": True} if self.failure_policy == "FAIL_OPEN" else {}
 
     def _environment(self) -> Json:
         values = {name: value for name, value in self.environment.items() if value is not None}
         keys = [name for name, value in self.environment.items() if value is None]
         variables = {**({"key_values": values} if values else {}), **({"host_env_keys": keys} if keys else {})}
         return {"environment_variables": variables} if variables else {}
+
+
+def _without_the_other_policy(plugin: Json) -> Json:
+    """Envoy takes failure_policy or its old name, and not both."""
+    return {key: value for key, value in plugin.items() if key != "fail_open" or "failure_policy" not in plugin}
 
 
 def read_module(path: Path) -> Module:

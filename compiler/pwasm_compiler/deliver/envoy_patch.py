@@ -6,18 +6,18 @@ then says what was meant is not believed but checked: it is parsed again, and mu
 
 from __future__ import annotations
 
-import copy
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from pwasm_compiler.config_file import child, items
-from pwasm_compiler.deliver.envoy_config import MESSAGES, NODE, Filter, Json, Remote
-from pwasm_compiler.deliver.yaml_text import YamlError, dump, load_all
+from pwasm_compiler.deliver.envoy_config import MESSAGES, NODE, Filter, Json, Remote, ecds_entry
+from pwasm_compiler.deliver.yaml_text import YamlError, construct, dump, load_all, nodes
 from pwasm_compiler.errors import PwasmError, UsageError
 
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -47,42 +47,45 @@ class Listener:
     chains: tuple[yaml.SequenceNode, ...]
 
 
-def patch(text: str, plugin: Filter, entry: Json, listeners: Sequence[str] = ()) -> str:
-    """`text` with `entry` in it: in the place of the filter it replaces, else before the router (or TCP proxy).
+def patch(text: str, plugin: Filter, ecds_file: Path | None, listeners: Sequence[str] = ()) -> tuple[str, Filter]:
+    """`text` with the filter in it: in the place of the one it replaces, else before the router (or TCP proxy).
 
     Running it again changes nothing more. `listeners` names where, if there is more than one listener to choose from.
+    With `ecds_file` the filter itself is to be in that file; it is returned with what it keeps of the one it replaces.
 
     Raises:
         PatchError: there is no place, or more than one.
         YamlError: the text is not YAML.
     """
-    root = _compose(text)
-    before = load_all(text)[0]
-    chosen = _choose(_listeners(root, plugin.module.kind), listeners)
-    edits, expected = [], copy.deepcopy(before)
-    done: set[int] = set()
-    for chain in (chain for listener in chosen for chain in listener.chains):
-        if chain.start_mark.index in done:
-            continue  # an alias: one list in several places
-        done.add(chain.start_mark.index)
-        edits.append(_edit(text, chain, plugin, entry))
+    root, before = _compose(text)
+    chains: dict[int, yaml.SequenceNode] = {}  # by place: an alias is one list in several places
+    for listener in _choose(_listeners(root, plugin.module.kind), listeners):
+        chains |= {chain.start_mark.index: chain for chain in listener.chains}
+    kept = [_plugin_config(same) for chain in chains.values() if (same := _same(chain, plugin)) is not None]
+    if ecds_file is not None and kept:
+        if any(config != kept[0] for config in kept):
+            raise UsageError(
+                "the filter is configured differently in several places", hint="choose with --listener NAME"
+            )
+        plugin = replace(plugin, kept=kept[0])
+    made = [_edit(text, chain, plugin, ecds_file) for chain in chains.values()]
+    edits = [edit for edit, _ in made]
     if isinstance(plugin.code, Remote) and plugin.code.own_cluster:
         edits += _cluster_edit(text, root, plugin.code)
-    if "config_discovery" in entry:
+    if ecds_file is not None:
         edits += _node_edit(root)
     for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
-    _verify(text, expected, entry, len(done))
-    return text
+    _verify(text, before, [entry for _, entry in made])
+    return text, plugin
 
 
-def _compose(text: str) -> yaml.Node:
-    documents = load_all(text)  # its errors are the better ones
-    if len(documents) != 1 or not isinstance(documents[0], dict):
+def _compose(text: str) -> tuple[yaml.Node, Json]:
+    found = nodes(text)
+    document = construct(found[0]) if len(found) == 1 else None
+    if not isinstance(document, dict):
         raise PatchError("this is not an Envoy configuration", why="It is not one mapping with static_resources.")
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert root is not None
-    return root
+    return found[0], document
 
 
 def _listeners(root: yaml.Node, kind: str) -> list[Listener]:
@@ -129,19 +132,23 @@ def _choose(found: list[Listener], wanted: Sequence[str]) -> list[Listener]:
     return [listener for listener in found if not wanted or listener.name in wanted]
 
 
-def _edit(text: str, chain: yaml.SequenceNode, plugin: Filter, entry: Json) -> _Edit:
-    same = next((node for node in chain.value if _is_the_same(node, plugin)), None)
+def _edit(text: str, chain: yaml.SequenceNode, plugin: Filter, ecds_file: Path | None) -> tuple[_Edit, Json]:
+    """The edit of one list, and the entry that it then has."""
+    same = _same(chain, plugin)
+    if same is not None and ecds_file is None:
+        plugin = replace(plugin, kept=_plugin_config(same))
+    entry = plugin.entry() if ecds_file is None else ecds_entry(plugin, ecds_file)
     if same is not None:
-        kept = {key: value for key, value in _value(same).items() if key in _KEPT}
-        if "config_discovery" in entry:
-            kept.pop("name", None)  # Envoy asks ECDS for the entry's name
+        old = {key.value: construct(value) for key, value in same.value if key.value in _KEPT}
+        # By ECDS, Envoy asks for the entry's name; without, the name is the file's.
+        entry = {**old, **entry} if ecds_file is not None else {**entry, **old}
         start, end = same.start_mark.index, _end(text, same)
-        return _Edit(start, end, _entry_text({**entry, **kept}, chain, same.start_mark.column))
+        return _Edit(start, end, _entry_text(entry, chain, same.start_mark.column)), entry
     router = next((node for node in chain.value if _is_router(node)), chain.value[-1])
     if chain.flow_style:
-        return _Edit(router.start_mark.index, router.start_mark.index, json.dumps(entry) + ", ")
+        return _Edit(router.start_mark.index, router.start_mark.index, json.dumps(entry) + ", "), entry
     dash, column = _dash(text, router)
-    return _Edit(dash, dash, f"- {_entry_text(entry, chain, column + 2)}\n{' ' * column}")
+    return _Edit(dash, dash, f"- {_entry_text(entry, chain, column + 2)}\n{' ' * column}"), entry
 
 
 def _dash(text: str, item: yaml.Node) -> tuple[int, int]:
@@ -155,6 +162,19 @@ def _entry_text(entry: Json, chain: yaml.SequenceNode, column: int) -> str:
     if chain.flow_style:
         return json.dumps(entry)
     return textwrap.indent(dump(entry), " " * column).strip()
+
+
+def _same(chain: yaml.SequenceNode, plugin: Filter) -> yaml.MappingNode | None:
+    """The entry that is an earlier form of `plugin`."""
+    return next((n for n in chain.value if isinstance(n, yaml.MappingNode) and _is_the_same(n, plugin)), None)
+
+
+def _plugin_config(entry: yaml.Node) -> Json:
+    """The PluginConfig of an entry, its own keys and those of its vm_config in snake_case; nothing for ECDS."""
+    config = child(entry, "typed_config", "config")
+    found = {key: construct(value) for key, value in items(config)}
+    vm = child(config, "vm_config")
+    return {**found, **({"vm_config": {key: construct(value) for key, value in items(vm)}} if vm else {})}
 
 
 def _is_the_same(node: yaml.Node, plugin: Filter) -> bool:
@@ -210,13 +230,13 @@ def _node_edit(root: yaml.Node) -> list[_Edit]:
     return []
 
 
-def _verify(text: str, before: Json, entry: Json, count: int) -> None:
-    """Refuse a text that does not hold `before` with the entry in it."""
+def _verify(text: str, before: Json, entries: Sequence[Json]) -> None:
+    """Refuse a text that does not hold `before` with the entries in it."""
     try:
         after = load_all(text)
     except YamlError as error:
         raise _unusual() from error
-    if len(after) != 1 or _occurrences(after[0], entry) < count or not _contains(after[0], before):
+    if len(after) != 1 or not all(_has(after[0], entry) for entry in entries) or not _contains(after[0], before):
         raise _unusual()
 
 
@@ -227,12 +247,9 @@ def _unusual() -> PatchError:
     )
 
 
-def _occurrences(value: Any, entry: Json) -> int:
-    if isinstance(value, dict):
-        wanted = {key: item for key, item in entry.items() if key != "name"}
-        here = all(value.get(key) == item for key, item in wanted.items())
-        return here + sum(_occurrences(child, entry) for child in value.values())
-    return sum(_occurrences(child, entry) for child in value) if isinstance(value, list) else 0
+def _has(value: Any, entry: Json) -> bool:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return bool(value == entry) or any(_has(child, entry) for child in children)
 
 
 def _contains(after: Any, before: Any) -> bool:
@@ -275,11 +292,3 @@ def _text(node: yaml.Node | None) -> str | None:
 def _type(node: yaml.Node) -> str | None:
     message = next((_text(value) for key, value in items(child(node, "typed_config")) if key == "@type"), None)
     return message.rpartition("/")[2] if message else None
-
-
-def _value(node: yaml.Node) -> Json:
-    """The scalars of a mapping."""
-    loader = yaml.SafeLoader("")
-    return {
-        key.value: loader.construct_object(value) for key, value in node.value if isinstance(value, yaml.ScalarNode)
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from dataclasses import dataclass
@@ -26,7 +27,12 @@ def envoy(explicit: str | None = None) -> Program | None:
         path = find_envoy(explicit)
     except EnvoyNotFoundError:
         return None
-    return Program(path, version_in(output([str(path), "--version"])))
+    return Program(path, _version(path, path.stat().st_mtime_ns))
+
+
+@functools.cache
+def _version(path: Path, _changed: int) -> str:
+    return version_in(output([str(path), "--version"]))
 
 
 def version_in(text: str) -> str:

@@ -73,7 +73,13 @@ _Dumper.add_representer(str, _quoted)
 
 
 def load_all(text: str) -> list[Any]:
-    """The documents of `text` that are not empty.
+    """The documents of `text` that are not empty; the errors are those of `nodes`."""
+    documents = [construct(node) for node in nodes(text)]
+    return [document for document in documents if document is not None]
+
+
+def nodes(text: str) -> list[yaml.Node]:
+    """The documents as nodes, which know where in the text they are.
 
     Raises:
         YamlError: not YAML, a key twice, a key that is no string, or larger than anybody's configuration.
@@ -81,15 +87,24 @@ def load_all(text: str) -> list[Any]:
     if len(text) > SIZE_LIMIT:
         raise YamlError(f"the text is larger than {SIZE_LIMIT >> 20} MiB")
     try:
-        nodes = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
-        for node in nodes:
+        found = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
+        for node in found:
             _count(node, {}, set())
-        documents = [_construct(node) for node in nodes]
+            construct(node)
     except yaml.YAMLError as error:
         raise YamlError("not valid YAML", why=_where(error)) from error
     except RecursionError as error:
         raise YamlError("the YAML is nested too deeply") from error
-    return [document for document in documents if document is not None]
+    return found
+
+
+def construct(node: yaml.Node) -> Any:
+    """What a node stands for."""
+    loader = _Loader("")
+    try:
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def dump(document: Any) -> str:
@@ -100,14 +115,6 @@ def dump(document: Any) -> str:
 def dump_all(documents: list[Any]) -> str:
     """The documents as YAML, `---` between them."""
     return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
-
-
-def _construct(node: yaml.Node) -> Any:
-    loader = _Loader("")
-    try:
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
 
 
 def _count(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
