@@ -100,7 +100,8 @@ def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
       pwasm manifest --check plugin.yaml
 
     PATH is the filter's folder; it gives the resource its name, and its configuration class checks --plugin-config.
-    The image is in a registry already: see pwasm push. HigressWasmPlugin is the kind WasmPlugin of Higress.
+    The image is in a registry already: see pwasm push. Of an image, the digest is its manifest's; of a module at a URL,
+    the module's. HigressWasmPlugin is the kind WasmPlugin of Higress.
 
     Everything is checked before it is printed: fields that the API does not have, or that are misspelt, are refused,
     where a cluster would drop them silently. All strings are in quotes, so that every reader takes them for strings.
