@@ -21,6 +21,7 @@ BINARY = {"pwasm_compiler.errors", "pwasm_compiler.wasm"}
 COMPONENT = BINARY | {"pwasm_compiler.component"}
 LINK = COMPONENT | {"pwasm_compiler.link"}
 HOST_SIDE = {"pwasm.testing"}
+DELIVER = {"pwasm_compiler.errors", "pwasm_compiler.deliver"}
 
 # Room → what it may import beside itself and the standard library. The longest matching name decides.
 RULES: dict[str, set[str]] = {
@@ -100,6 +101,22 @@ RULES: dict[str, set[str]] = {
     },
     # Delivery: resources and configurations are made and checked without click, and without a cluster.
     "pwasm_compiler.deliver": {"pwasm_compiler.errors"},
+    "pwasm_compiler.deliver.validation": {"jsonschema"},
+    "pwasm_compiler.deliver.yaml_text": {"pwasm_compiler.errors", "yaml"},
+    "pwasm_compiler.deliver.manifests": DELIVER,
+    "pwasm_compiler.deliver.plugin_config": DELIVER
+    | {"pwasm_compiler.plugin_config", "pwasm_compiler.project", "pwasm_compiler.schema", "jsonschema"},
+    "pwasm_compiler.deliver.envoy_config": {
+        "pwasm_compiler.errors",
+        "pwasm_compiler.inspect",
+        "pwasm_compiler.serve",
+        "pwasm.testing",
+    },
+    "pwasm_compiler.deliver.envoy_patch": DELIVER | {"pwasm_compiler.config_file", "yaml"},
+    "pwasm_compiler.deliver.programs": {"pwasm.testing"},
+    "pwasm_compiler.deliver.status": DELIVER,
+    "pwasm_compiler.deliver.deploy": DELIVER,
+    "pwasm_compiler.deliver.doctor": DELIVER | {"pwasm_shim"},
     # The command line: click lives here and nowhere else.
     "pwasm_compiler.console": {"click"},
     "pwasm_compiler.commands": {

@@ -25,14 +25,19 @@ DISTRIBUTION = "pwasm-sdk"
 COMMANDS = {
     # name: what the list of commands says of it; the command is the attribute `name` of commands/<name>.py
     "build": "Build a filter into main.wasm.",
+    "config": "Write an Envoy configuration with a filter in it.",
+    "deploy": "Apply a resource to a cluster, and wait until it is in force.",
     "dev": "Run a filter, and change over to each edit of it.",
+    "doctor": "Check what pwasm needs, and say what to do.",
     "inspect": "Show what is in a Wasm module or an image.",
+    "manifest": "Print the Kubernetes resource that puts a filter into a mesh.",
     "new": "Make a folder with a new filter.",
     "package": "Write the image of a filter, as a folder or a .tar.",
     "pull": "Fetch a module from a registry.",
     "push": "Put the image of a filter into a registry.",
     "run": "Run a filter in a local Envoy, built if needed.",
     "schema": "Print the JSON schema of a filter's configuration, or check one.",
+    "status": "Show the Wasm filters of a running Envoy.",
     "test": "Run a filter's tests, in Python and in Envoy.",
 }
 

@@ -29,10 +29,10 @@ def port_fields(text: str) -> tuple[PortField, ...]:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError:
         return ()
-    listeners = _get(root, "static_resources", "listeners")
-    found = [_field("admin", _get(root, "admin", "address", "socket_address"))]
+    listeners = child(root, "static_resources", "listeners")
+    found = [_field("admin", child(root, "admin", "address", "socket_address"))]
     if isinstance(listeners, yaml.SequenceNode):
-        found += [_field("listener", _get(item, "address", "socket_address")) for item in listeners.value]
+        found += [_field("listener", child(item, "address", "socket_address")) for item in listeners.value]
     return tuple(field for field in found if field is not None)
 
 
@@ -51,20 +51,22 @@ def with_ports(text: str, *, port: int | None = None, admin_port: int | None = N
 
 
 def _field(role: str, socket_address: yaml.Node | None) -> PortField | None:
-    port = _get(socket_address, "port_value")
-    host = _get(socket_address, "address")
+    port = child(socket_address, "port_value")
+    host = child(socket_address, "address")
     if not isinstance(port, yaml.ScalarNode) or not port.value.isdecimal() or not isinstance(host, yaml.ScalarNode):
         return None
     return PortField(role, host.value, int(port.value), port.start_mark.index, port.end_mark.index)
 
 
-def _get(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
+def child(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
+    """What is in a mapping under the first key, in that under the second …; keys in snake_case."""
     for key in keys:
-        node = next((value for name, value in _items(node) if name == key), None)
+        node = next((value for name, value in items(node) if name == key), None)
     return node
 
 
-def _items(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+def items(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+    """The entries of a mapping, keys in snake_case; nothing for what is no mapping."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             if isinstance(name, yaml.ScalarNode):

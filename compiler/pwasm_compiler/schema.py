@@ -40,6 +40,10 @@ print(json.dumps(answer))
 """
 
 
+class NoConfigurationError(ProjectError):
+    """The filter declares no configuration, so it takes any."""
+
+
 class Answer(NamedTuple):
     """Schemas of the configurations a filter declares, and what is wrong with a text; both by root_id."""
 
@@ -52,7 +56,7 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
 
     Raises:
         BuildError: the filter cannot be imported.
-        ProjectError: it declares no configuration.
+        NoConfigurationError: it declares no configuration.
     """
     with tempfile.TemporaryDirectory(prefix="pwasm-schema-") as packages:
         resolve(project, Path(packages), progress)
@@ -72,7 +76,7 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
         raise BuildError(f"{project.entry} cannot be imported", why=done.stderr.strip())
     answer = Answer(**json.loads(done.stdout.splitlines()[-1]))
     if not answer.schemas:
-        raise ProjectError(
+        raise NoConfigurationError(
             f"{project.entry} declares no configuration",
             hint="annotate it in the plugin's class: config: MyConfig (see help of pwasm.config)",
         )

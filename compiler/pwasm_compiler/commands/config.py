@@ -1,0 +1,210 @@
+"""`pwasm config`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm_compiler.commands.manifest import variable
+from pwasm_compiler.console import progress
+from pwasm_compiler.deliver import envoy_config, plugin_config, programs
+from pwasm_compiler.deliver.envoy_config import Filter, Module, Remote
+from pwasm_compiler.deliver.envoy_patch import patch
+from pwasm_compiler.deliver.yaml_text import YamlError, dump
+from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.pipeline import check_writable, write_atomically
+from pwasm_compiler.project import Project, load_project
+from pwasm_compiler.serve import DEFAULT_ADMIN_PORT, DEFAULT_PORT, parse_upstream
+
+_FILE = click.Path(path_type=Path)
+_PORT = click.IntRange(0, 65535)
+_POLICIES = ("FAIL_RELOAD", "FAIL_CLOSED", "FAIL_OPEN")
+_HEADER = (
+    "# Written by pwasm config. Strings are quoted, because Envoy takes more plain words for numbers and booleans.\n"
+)
+
+
+@click.command(short_help="Write an Envoy configuration with a filter in it.")
+@click.argument("path", type=_FILE, default=".")
+@click.option("-c", "--config", "given", type=_FILE, metavar="FILE", help="Envoy configuration to put the filter into.")
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    metavar="FILE",
+    help="Write to FILE, which may be the same, and not to standard output.",
+)
+@click.option("--listener", multiple=True, metavar="NAME", help="The listener of -c it goes into; may be repeated.")
+@click.option("--filename", metavar="NAME", help="The module as Envoy is to open it (default: its absolute path).")
+@click.option("--remote", metavar="URL", help="Let Envoy fetch the module from this URL instead.")
+@click.option("--sha256", metavar="DIGEST", help="Digest of what is at the URL (default: the module's).")
+@click.option("--cluster", metavar="NAME", help="The cluster that leads to the URL (default: one made from it).")
+@click.option(
+    "--ecds",
+    type=_FILE,
+    metavar="FILE",
+    help="Write the filter into FILE, which Envoy watches: replace it, and the filter changes.",
+)
+@click.option("--name", metavar="NAME", help="Name of the plugin in logs and statistics (default: the filter's).")
+@click.option("--root-id", default="", metavar="ID", help="Which filter of the module.")
+@click.option(
+    "--plugin-config", metavar="FILE", help="The filter's configuration: a JSON or YAML file, or JSON in braces."
+)
+@click.option("--schema", type=_FILE, metavar="FILE", help="JSON schema for it (default: the filter's own).")
+@click.option(
+    "--failure-policy",
+    type=click.Choice(_POLICIES),
+    metavar="POLICY",
+    help="After a crash: FAIL_RELOAD (default), FAIL_CLOSED or FAIL_OPEN.",
+)
+@click.option(
+    "--env",
+    "environment",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="An environment variable; without a value, Envoy's own.",
+)
+@click.option("--no-restriction", is_flag=True, help="Leave capability_restriction_config out.")
+@click.option("--envoy-version", metavar="X.Y", help="Write for this Envoy (default: the one that is installed).")
+@click.option(
+    "--upstream", metavar="HOST:PORT", help="Without -c: where the traffic goes (default: Envoy answers itself)."
+)
+@click.option("--port", type=_PORT, metavar="PORT", help=f"Without -c: port of the listener (default {DEFAULT_PORT}).")
+@click.option(
+    "--admin-port",
+    type=_PORT,
+    metavar="PORT",
+    help=f"Without -c: port of the admin page (default {DEFAULT_ADMIN_PORT}).",
+)
+def config(**options: Any) -> None:
+    """Write an Envoy configuration with the filter at PATH in it.
+
+    \b
+      pwasm config                                         a whole configuration
+      pwasm config -c envoy-config.yaml -o envoy-config.yaml
+      pwasm config --remote https://example.com/main.wasm
+      pwasm config -c envoy-config.yaml --ecds /etc/envoy/filter.yaml
+
+    PATH is a filter's folder with a built main.wasm, or a module. The result goes to standard output.
+
+    With -c, the filter is put before the router of that configuration, or before the TCP proxy. An entry that has the
+    same plugin name, or none and the same module's file name, is replaced; what it says and the options do not, such as
+    its configuration, is kept. Everything else stays as it is, comments included. Without -c, a whole configuration on
+    127.0.0.1 is written. The file of --ecds is written anew each time.
+
+    The filter gets failure_policy FAIL_RELOAD, so that a crash costs one VM and not the filter, and a
+    capability_restriction_config with what its module uses and nothing else: write it again after a build that uses
+    more. The fields are those of the installed Envoy: 1.40 moved the restriction, and before 1.33 there was no
+    failure_policy.
+    """
+    ecds_file, output = options["ecds"], options["output"]
+    plugin = _plugin(options)
+    if ecds_file is not None:
+        _check_ecds(ecds_file, plugin)
+    text, plugin = _text(options, plugin)
+    for file in (ecds_file, output):
+        if file is not None:
+            check_writable(file)
+    if ecds_file is not None:
+        write_atomically(ecds_file, (_HEADER + dump(envoy_config.ecds_document(plugin))).encode())
+        click.echo(f"wrote {ecds_file}", err=True)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        write_atomically(output, text.encode())
+        click.echo(f"wrote {output}", err=True)
+
+
+def _plugin(options: dict[str, Any]) -> Filter:
+    project, module = _module(options["path"])
+    configuration = None
+    if options["plugin_config"] is not None:
+        configuration = plugin_config.checked(
+            options["plugin_config"], options["schema"], project, options["root_id"], progress
+        )
+    return Filter(
+        module=module,
+        name=options["name"] or (project.name if project else module.path.stem),
+        code=_code(options, module),
+        root_id=options["root_id"],
+        configuration=configuration,
+        failure_policy=options["failure_policy"],
+        environment=dict(variable(text) for text in options["environment"]),
+        restrict=not options["no_restriction"],
+        envoy=_version(options["envoy_version"]),
+    )
+
+
+def _module(path: Path) -> tuple[Project | None, Module]:
+    if path.suffix == ".wasm":
+        return None, envoy_config.read_module(path)
+    project = load_project(path)
+    return project, envoy_config.read_module(project.output)
+
+
+def _code(options: dict[str, Any], module: Module) -> str | Remote:
+    if options["remote"] is not None:
+        if options["filename"] is not None:
+            raise UsageError("--filename and --remote exclude each other")
+        from pwasm_compiler.deliver.manifests import sha256_of
+
+        digest = module.sha256 if options["sha256"] is None else sha256_of(options["sha256"])
+        return envoy_config.remote(options["remote"], digest, options["cluster"])
+    for option in ("sha256", "cluster"):
+        if options[option] is not None:
+            raise UsageError(f"--{option} means something with --remote only")
+    return options["filename"] or str(module.path.absolute())
+
+
+def _check_ecds(file: Path, plugin: Filter) -> None:
+    if plugin.module.kind == "plugin":
+        raise UsageError("this filter handles no traffic, and ECDS is for filters of listeners")
+    if file.suffix not in (".yaml", ".yml", ".json"):
+        raise UsageError(f"Envoy would not know how to read {file}", hint="give it a name that ends in .yaml")
+
+
+def _text(options: dict[str, Any], plugin: Filter) -> tuple[str, Filter]:
+    """The configuration, and the filter with what it keeps of the one it replaces."""
+    given: Path | None = options["given"]
+    ecds_file = None if options["ecds"] is None else options["ecds"].absolute()
+    if given is not None:
+        return _patched(given, options, plugin, ecds_file)
+    if options["listener"]:
+        raise UsageError("--listener means something with -c only")
+    config = envoy_config.bootstrap(
+        plugin,
+        plugin.entry() if ecds_file is None else envoy_config.ecds_entry(plugin, ecds_file),
+        port=DEFAULT_PORT if options["port"] is None else options["port"],
+        admin_port=DEFAULT_ADMIN_PORT if options["admin_port"] is None else options["admin_port"],
+        upstream=parse_upstream(options["upstream"]) if options["upstream"] else None,
+    )
+    return _HEADER + dump(config), plugin
+
+
+def _patched(file: Path, options: dict[str, Any], plugin: Filter, ecds_file: Path | None) -> tuple[str, Filter]:
+    for option in ("upstream", "port", "admin_port"):
+        if options[option] is not None:
+            raise UsageError(f"--{option.replace('_', '-')} and -c exclude each other", hint="change it in the file")
+    try:
+        return patch(file.read_text(encoding="utf-8"), plugin, ecds_file, options["listener"])
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {file}") from error
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{file} is not UTF-8", why=f"At byte {error.start}.") from error
+    except YamlError as error:
+        raise YamlError(f"{file}: {error.what}", why=error.why, hint=error.hint) from error
+
+
+def _version(text: str | None) -> tuple[int, int]:
+    """The version asked for, else that of the Envoy that pwasm run would start, else the newest known."""
+    if text is None:
+        found = programs.envoy()
+        text = found.version if found is not None and found.version else None
+    if text is None:
+        return envoy_config.NEWEST
+    numbers = text.split(".")
+    if not 2 <= len(numbers) <= 3 or not all(number.isascii() and number.isdigit() for number in numbers):
+        raise UsageError(f"'{text}' is not a version of Envoy", hint="write it as 1.33")
+    return int(numbers[0]), int(numbers[1])

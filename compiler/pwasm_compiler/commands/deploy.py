@@ -1,0 +1,86 @@
+"""`pwasm deploy`"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm_compiler.commands.manifest import read_manifests
+from pwasm_compiler.console import colour, progress, warn
+from pwasm_compiler.deliver import deploy as deployment
+from pwasm_compiler.deliver import kubectl as kubectl_module
+from pwasm_compiler.deliver import manifests
+from pwasm_compiler.deliver.kubectl import Kubectl
+from pwasm_compiler.deliver.yaml_text import dump_all
+
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+
+
+@click.command(short_help="Apply a resource to a cluster, and wait until it is in force.")
+@click.argument("file")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0),
+    default=60.0,
+    metavar="SECONDS",
+    help="How long to wait for the status (default 60).",
+)
+@click.option("--force-conflicts", is_flag=True, help="Take over fields that somebody else has set.")
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace, for a resource that names none.")
+@click.option("--context", metavar="NAME", help="The context of the kubeconfig to use.")
+@click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="The kubeconfig to use.")
+@click.option("--kubectl", "program", metavar="PROGRAM", help="The kubectl to use.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON document.")
+def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_json: bool, **options: Any) -> None:
+    """Apply the resource in FILE (- is standard input) to a cluster, and wait until it is in force.
+
+    \b
+      pwasm manifest --image … | pwasm deploy -
+
+    The resource is checked as pwasm manifest does. Then kubectl shows what will change, applies it (server-side, as the
+    field manager pwasm), and the status is read until the mesh says that it is in force: Accepted for Envoy Gateway,
+    Reconciled for an Istio that writes status. If there is a gateway with an address, that is printed.
+    """
+    documents = read_manifests(file)
+    program = options.pop("program")
+    kubectl = Kubectl(kubectl_module.find(program), **options)
+    outcomes = []
+    for document in documents:
+        for caution in manifests.cautions(document):
+            warn(caution)
+        if options["namespace"] and not document["metadata"].get("namespace"):
+            document["metadata"]["namespace"] = options["namespace"]
+    text = dump_all(documents)
+    diff = kubectl.diff(text)
+    _show_diff(diff)
+    if not dry_run:
+        click.echo(kubectl.apply(text, force=force_conflicts), err=True)
+        outcomes = [_wait(kubectl, document, timeout) for document in documents]
+    if as_json:
+        click.echo(json.dumps({"changed": bool(diff), "applied": not dry_run, "resources": outcomes}, indent=2))
+    else:
+        for outcome in outcomes:
+            click.echo(f"{outcome['kind']}/{outcome['name']}: {outcome['note']}")
+            if outcome["gateway"]:
+                click.echo(f"gateway: {outcome['gateway']}")
+    sys.stdout.flush()
+
+
+def _wait(kubectl: Kubectl, document: manifests.Document, seconds: float) -> dict[str, Any]:
+    kind, name = document["kind"], document["metadata"]["name"]
+    progress(f"waiting for the status of {kind} {name}")
+    outcome = deployment.wait(kubectl, document, seconds)
+    address = deployment.gateway_address(kubectl, document)
+    return {"kind": kind, "name": name, "in_force": outcome.in_force, "note": outcome.note, "gateway": address}
+
+
+def _show_diff(diff: str) -> None:
+    if not diff:
+        click.echo("nothing changes", err=True)
+    for line in diff.splitlines():
+        click.echo(click.style(line, fg=_COLOURS.get(line[:1])), err=True, color=colour())

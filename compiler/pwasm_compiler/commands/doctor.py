@@ -1,0 +1,57 @@
+"""`pwasm doctor`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm_compiler.console import colour
+from pwasm_compiler.deliver import doctor as examination
+from pwasm_compiler.deliver.doctor import Check, Wish
+
+_COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
+
+
+@click.command(short_help="Check what pwasm needs, and say what to do.")
+@click.option(
+    "--registry", "registries", multiple=True, metavar="HOST", help="Check this registry too; may be repeated."
+)
+@click.option("--cluster", is_flag=True, help="Count a missing kubectl, cluster or kind of resource as broken.")
+@click.option("--context", metavar="NAME", help="The context of the kubeconfig to look at.")
+@click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="The kubeconfig to use.")
+@click.option("--kubectl", metavar="PROGRAM", help="The kubectl to use.")
+@click.option("--envoy", metavar="PROGRAM", help="The Envoy to look at.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
+def doctor(as_json: bool, **options: Any) -> int:
+    """Check what pwasm needs on this machine, and say what to do about what is missing.
+
+    Python, componentize-py, the runtime shim and an Envoy are needed always; a registry if it is named with --registry;
+    kubectl and a cluster with Istio, Envoy Gateway or Higress if --cluster, --context or --kubeconfig is given.
+
+    The exit code is 1 if something needed is broken. No credentials are sent to a registry.
+    """
+    found = []
+    for check in examination.checks(Wish(**options)):
+        found.append(check)
+        if not as_json:
+            _show(check)
+    broken = [check for check in found if check.state == "broken"]
+    if as_json:
+        click.echo(json.dumps({"ok": not broken, "checks": [_to_json(check) for check in found]}, indent=2))
+    else:
+        click.echo(f"{len(broken)} broken" if broken else "all that is needed is there")
+    return 1 if broken else 0
+
+
+def _show(check: Check) -> None:
+    state = click.style(f"{check.state:8}", fg=_COLOURS.get(check.state))
+    click.echo(f"{state} {check.name}: {check.detail}", color=colour())
+    if check.hint and check.state != "ok":
+        click.echo(f"{'':8} {click.style('hint:', fg='cyan')} {check.hint}", color=colour())
+
+
+def _to_json(check: Check) -> dict[str, str]:
+    return {"name": check.name, "state": check.state, "detail": check.detail, "hint": check.hint}

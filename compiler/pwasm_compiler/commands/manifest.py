@@ -1,0 +1,218 @@
+"""`pwasm manifest`"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm_compiler.console import progress, warn
+from pwasm_compiler.deliver import manifests, plugin_config, schemas
+from pwasm_compiler.deliver.manifests import Plugin
+from pwasm_compiler.deliver.yaml_text import dump_all, load_all
+from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.project import Project, load_project
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(short_help="Print the Kubernetes resource that puts a filter into a mesh.")
+@click.argument("path", type=_FILE, default=".")
+@click.option(
+    "--kind",
+    type=click.Choice(list(schemas.KINDS)),
+    metavar="KIND",
+    help=f"One of: {', '.join(schemas.KINDS)} (default WasmPlugin).",
+)
+@click.option("--image", metavar="REF", help="Where the filter is: REGISTRY/NAME:TAG, …@sha256:DIGEST, or a URL.")
+@click.option("--sha256", metavar="DIGEST", help="Pin the image: the digest that pwasm push prints.")
+@click.option("--layout", type=_FILE, metavar="DIR", help="Pin the image to the one that pwasm package wrote into DIR.")
+@click.option("--name", metavar="NAME", help="Name of the resource (default: the filter's).")
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace of the resource.")
+@click.option(
+    "-l", "--selector", multiple=True, metavar="LABEL=VALUE", help="Apply it to pods with this label; may be repeated."
+)
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="KIND/NAME",
+    help="Apply it to this Gateway, Service, HTTPRoute …; may be repeated.",
+)
+@click.option(
+    "--phase",
+    type=click.Choice(["AUTHN", "AUTHZ", "STATS"]),
+    metavar="PHASE",
+    help="Before Istio's AUTHN, AUTHZ or STATS filters (default: last).",
+)
+@click.option(
+    "--priority",
+    type=click.IntRange(-schemas.INT32, schemas.INT32 - 1),
+    metavar="N",
+    help="Order within the phase; higher comes first.",
+)
+@click.option(
+    "--match",
+    multiple=True,
+    metavar="MODE[:PORT,…]",
+    help="Only this traffic: CLIENT, SERVER or CLIENT_AND_SERVER, and ports.",
+)
+@click.option(
+    "--plugin-config", metavar="FILE", help="The filter's configuration: a JSON or YAML file, or JSON in braces."
+)
+@click.option("--schema", type=_FILE, metavar="FILE", help="JSON schema for it (default: the filter's own).")
+@click.option("--root-id", metavar="ID", help="Which filter of the module (pluginName, rootID).")
+@click.option(
+    "--fail-strategy",
+    type=click.Choice(schemas.FAIL_STRATEGIES),
+    metavar="STRATEGY",
+    help=f"After a crash or a failed fetch: {', '.join(schemas.FAIL_STRATEGIES)}.",
+)
+@click.option(
+    "--env",
+    "environment",
+    multiple=True,
+    metavar="NAME[=VALUE]",
+    help="An environment variable; without a value, the proxy's own.",
+)
+@click.option("--pull-secret", metavar="NAME", help="Secret with the registry's credentials, in the same namespace.")
+@click.option(
+    "--pull-policy", type=click.Choice(["IfNotPresent", "Always"]), metavar="POLICY", help="IfNotPresent or Always."
+)
+@click.option(
+    "--type", "type_", type=click.Choice(["HTTP", "NETWORK"]), metavar="TYPE", help="HTTP, or NETWORK for a TCP filter."
+)
+@click.option(
+    "--check",
+    "check_file",
+    metavar="FILE",
+    help="Check the resources in FILE (- is standard input) instead, and print them.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
+def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
+    """Print the Kubernetes resource that makes a mesh load the filter at PATH from a registry.
+
+    \b
+      pwasm manifest --image REGISTRY/hello:v1 --sha256 DIGEST --selector app=httpbin
+      pwasm manifest --kind EnvoyExtensionPolicy --image … --target Gateway/eg
+      pwasm manifest --check plugin.yaml
+
+    PATH is the filter's folder; it gives the resource its name, and its configuration class checks --plugin-config.
+    The image is in a registry already: see pwasm push. Of an image, the digest is its manifest's; of a module at a URL,
+    the module's. HigressWasmPlugin is the kind WasmPlugin of Higress.
+
+    Everything is checked before it is printed: fields that the API does not have, or that are misspelt, are refused,
+    where a cluster would drop them silently. All strings are in quotes, so that every reader takes them for strings.
+
+    With --check, the resources of a file are checked and printed in this form; comments are not kept.
+    """
+    documents = _checked(check_file, options) if check_file is not None else [_made(options)]
+    for document in documents:
+        for caution in manifests.cautions(document):
+            warn(caution)
+    if as_json:
+        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
+    else:
+        click.echo(dump_all(documents), nl=False)
+
+
+def _checked(file: str, options: dict[str, Any]) -> list[manifests.Document]:
+    given = [name for name, value in options.items() if value not in (None, (), Path())]
+    if given:
+        raise UsageError(f"--check and --{given[0].replace('_', '-')} exclude each other", hint="change the file")
+    return read_manifests(file)
+
+
+def read_manifests(file: str) -> list[manifests.Document]:
+    """The resources in `file` (`-` is standard input), each checked."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {file}", hint="make one with: pwasm manifest") from error
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{file} is not UTF-8", why=f"At byte {error.start}.") from error
+    documents = load_all(text)
+    if not documents:
+        raise ProjectError(
+            f"{'standard input' if file == '-' else file} holds no resource", hint="make one with: pwasm manifest"
+        )
+    for document in documents:
+        manifests.check(document)
+    return documents
+
+
+def _made(options: dict[str, Any]) -> manifests.Document:
+    if not options["image"]:
+        raise UsageError("--image is missing", hint="name the image that pwasm push wrote, or a file with --check")
+    project = _project(options["path"], needed=options["name"] is None)
+    if options["sha256"] and options["layout"]:
+        raise UsageError("--sha256 and --layout exclude each other")
+    plugin = Plugin(
+        name=options["name"] or manifests.resource_name(project.name if project else ""),
+        url=options["image"],
+        namespace=options["namespace"],
+        selector=dict(_pair(text, "--selector", "LABEL=VALUE") for text in options["selector"]) or None,
+        targets=[_target(text) for text in options["target"]],
+        phase=options["phase"],
+        priority=options["priority"],
+        match=[_match(text) for text in options["match"]],
+        plugin_config=_configuration(options, project),
+        root_id=options["root_id"],
+        fail_strategy=options["fail_strategy"],
+        sha256=manifests.digest_of_layout(options["layout"]) if options["layout"] else options["sha256"],
+        environment=dict(variable(text) for text in options["environment"]) or None,
+        pull_secret=options["pull_secret"],
+        pull_policy=options["pull_policy"],
+        type=options["type_"],
+    )
+    return manifests.build(plugin, options["kind"] or "WasmPlugin")
+
+
+def _project(path: Path, *, needed: bool) -> Project | None:
+    """The filter at `path`; a name given on the command line lets one do without."""
+    if not needed and not (path / "filter.py").is_file() and path == Path():
+        return None
+    return load_project(path)
+
+
+def _configuration(options: dict[str, Any], project: Project | None) -> Any:
+    if options["plugin_config"] is None:
+        return None
+    text = plugin_config.checked(
+        options["plugin_config"], options["schema"], project, options["root_id"] or "", progress
+    )
+    return plugin_config.as_object(text)
+
+
+def variable(text: str) -> tuple[str, str | None]:
+    """Name and value of `NAME=VALUE`; `NAME` alone has the value None."""
+    name, equals, value = text.partition("=")
+    if not name:
+        raise UsageError(f"'{text}' is not a variable", hint="write --env NAME=VALUE, or --env NAME")
+    return name, value if equals else None
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"'{text}' is not of the form {form}", hint=f"write {option} {form}")
+    return name, value
+
+
+def _target(text: str) -> tuple[str, str]:
+    kind, slash, name = text.partition("/")
+    if not kind or not name or not slash:
+        raise UsageError(f"'{text}' is not a target", hint="write --target KIND/NAME, for example Gateway/ingress")
+    return kind, name
+
+
+def _match(text: str) -> tuple[str, tuple[int, ...]]:
+    mode, _, ports = text.partition(":")
+    numbers = ports.split(",") if ports else []
+    if mode not in schemas.MODES or not all(number.isascii() and number.isdigit() for number in numbers):
+        raise UsageError(
+            f"'{text}' is not a match", hint="write --match MODE or MODE:PORT,PORT, for example CLIENT:80,443"
+        )
+    return mode, tuple(map(int, numbers))

