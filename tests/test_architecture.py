@@ -40,6 +40,17 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.component": BINARY,
     "pwasm_compiler.link": COMPONENT,
     "pwasm_compiler.cache": {"pwasm_compiler.errors"},
+    # The build's own interpreter: wasmtime lives here and nowhere else in the compiler.
+    "pwasm_compiler.guest": LINK
+    | {
+        "wasmtime",
+        "pwasm_compiler.cache",
+        "pwasm_compiler.code_cache",
+        "pwasm_compiler.tools",
+        "pwasm_shim",
+    },
+    "pwasm_compiler.guest.files": set(),
+    "pwasm_compiler.guest.wasi": {"pwasm_compiler.guest.files"},
     "pwasm_compiler.code_cache": LINK | {"pwasm_compiler.cache"},
     "pwasm_compiler.later": set(),
     "pwasm_compiler.project": {"pwasm_compiler.errors"},
@@ -49,17 +60,17 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.project",
         "pwasm_compiler.dependencies",
         "pwasm_compiler.later",
-        "pwasm_shim",
     },
     "pwasm_compiler.tools": {"pwasm_compiler.errors", "pwasm_shim"},
     "pwasm_compiler.verify": BINARY | {"pwasm_compiler.stage"},
     "pwasm_compiler.inspect": BINARY | {"pwasm_compiler.verify"},
     "pwasm_compiler.pipeline": LINK
     | {
+        "pwasm_compiler.cache",
         "pwasm_compiler.code_cache",
+        "pwasm_compiler.guest",
         "pwasm_compiler.project",
         "pwasm_compiler.stage",
-        "pwasm_compiler.tools",
         "pwasm_compiler.verify",
     },
     "pwasm_compiler.scaffold": {"pwasm_compiler.errors", "pwasm_compiler.cache"},
@@ -76,6 +87,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.commands": {
         "click",
         "pytest",
+        "pwasm_compiler.cache",
         "pwasm_compiler.console",
         "pwasm_compiler.errors",
         "pwasm_compiler.inspect",

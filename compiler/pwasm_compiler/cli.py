@@ -25,6 +25,7 @@ DISTRIBUTION = "pwasm-sdk"
 COMMANDS = {
     # name: what the list of commands says of it; the command is the attribute `name` of commands/<name>.py
     "build": "Build a filter into main.wasm.",
+    "cache": "Show what pwasm keeps for later builds, or clear it.",
     "inspect": "Show what is in a Wasm module.",
     "new": "Make a folder with a new filter.",
     "run": "Run a filter in a local Envoy, built if needed.",

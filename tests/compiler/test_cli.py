@@ -223,6 +223,7 @@ def test_build_json_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline:
         "hostcalls": ["proxy_log"],
         "warnings": ["beware"],
         "prints": "printed\n",
+        "hash_seed": 0,
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 import wasmtime
 
 from pwasm_compiler import code_cache
+from pwasm_compiler.cache import Cache
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import instance_graph
 from pwasm_compiler.errors import LinkError, UnsupportedError
@@ -230,25 +231,23 @@ def test_host_functions_are_those_of_the_abi(component: bytes) -> None:
 
 
 def test_merged_code_is_cached_and_the_same(component: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PWASM_CACHE_DIR", str(tmp_path))
     layout = laid_out(component)
     exports = exports_of(layout, "proxy_on_request_headers", MARKER)
-    first = code_cache.cached_merge(layout, exports)  # type: ignore[arg-type]
+    first = code_cache.cached_merge(layout, exports, Cache(tmp_path))  # type: ignore[arg-type]
     monkeypatch.setattr(code_cache, "merge", None)  # a second merge would fail
-    assert code_cache.cached_merge(layout, exports) == first  # type: ignore[arg-type]
+    assert code_cache.cached_merge(layout, exports, Cache(tmp_path)) == first  # type: ignore[arg-type]
 
 
-def test_a_damaged_cache_entry_is_not_used(component: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PWASM_CACHE_DIR", str(tmp_path))
+def test_a_damaged_cache_entry_is_not_used(component: bytes, tmp_path: Path) -> None:
     layout = laid_out(component)
     exports = exports_of(layout, MARKER)
-    first = code_cache.cached_merge(layout, exports)  # type: ignore[arg-type]
-    (entry,) = tmp_path.glob("code/*.bin")
+    first = code_cache.cached_merge(layout, exports, Cache(tmp_path))  # type: ignore[arg-type]
+    (entry,) = tmp_path.glob("code/*")
     damaged = bytearray(entry.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     for contents in (damaged, entry.read_bytes()[:100], b""):
         entry.write_bytes(contents)
-        assert code_cache.cached_merge(layout, exports) == first  # type: ignore[arg-type]
+        assert code_cache.cached_merge(layout, exports, Cache(tmp_path)) == first  # type: ignore[arg-type]
 
 
 def test_the_stack_limit_is_raised_in_the_snapshot(component: bytes) -> None:

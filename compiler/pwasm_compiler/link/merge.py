@@ -50,13 +50,20 @@ class Code:
         return b"".join([encode.PREAMBLE, self.head, memory, self.tail, data])
 
 
-def merge(layout: Layout, kept: Reachable, exports: Mapping[str, Target], memory_export: str = "memory") -> Code:
-    """Merge the functions in `kept`; `exports` are the functions to export by name."""
+def merge(layout: Layout, kept: Reachable, exports: Mapping[str, Target], export_globals: bool = False) -> Code:
+    """Merge the functions in `kept`; `exports` are the functions to export by name.
+
+    With `export_globals` those that stay are exported too, as "<instance>:<index>": for a run whose result is read.
+    """
     merger = _Merger(layout, kept)
     bodies = encode.section(Section.CODE, merger.bodies())
     elements = encode.section(Section.ELEMENT, merger.elements())
-    export_items = [Export(memory_export, Kind.MEMORY, 0)]
+    export_items = [Export("memory", Kind.MEMORY, 0)]
     export_items += [Export(name, Kind.FUNC, merger.function(target)) for name, target in sorted(exports.items())]
+    if export_globals:
+        export_items += [
+            Export(f"{item.instance}:{item.index}", Kind.GLOBAL, number) for item, number in merger.variables.items()
+        ]
     functions = encode.section(Section.FUNCTION, [encode_unsigned(index) for index in merger.function_types()])
     imports = encode.section(Section.IMPORT, [encode.function_import(item) for item in merger.imports()])
     types = encode.section(Section.TYPE, [encode.func_type(item) for item in merger.types])  # last: all are known now

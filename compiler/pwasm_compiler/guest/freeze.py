@@ -1,0 +1,80 @@
+"""Import a filter in the build's interpreter and keep the memory."""
+
+from __future__ import annotations
+
+import functools
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BuildError
+from ..link.layout import Layout
+from ..link.snapshot import with_memory
+from .base import LIBRARY
+from .files import FileTree
+from .interpreter import Interpreter
+from .machine import Machine, Stopped
+from .wasi import Wasi
+
+_WORDS_OF_A_FULL_STACK = "call stack exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What is shipped, with the memory after the import; `prints` is what the interpreter itself wrote."""
+
+    layout: Layout
+    prints: str
+
+
+def freeze(
+    interpreter: Interpreter, stage: Path, root: str, module: str, hash_seed: int, timeout_seconds: float
+) -> Frozen:
+    """Import `module` of the folder `stage`, which the guest sees as `root`.
+
+    Raises:
+        BuildError: the import did not come to an end.
+    """
+    files = FileTree()
+    archive = zipfile.ZipFile(io.BytesIO(interpreter.base.library))
+    for name in archive.namelist():
+        files.add(f"{LIBRARY}/{name}", functools.partial(archive.read, name))
+    files.add_folder(root, stage)
+    environment = {
+        "PYTHONHOME": LIBRARY,
+        "PYTHONPATH": f"{LIBRARY}:{root}",
+        "PYTHONHASHSEED": str(hash_seed),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    wasi = Wasi(files, (LIBRARY, root), environment, str(hash_seed).encode())
+    guest = Machine(interpreter.engine, interpreter.module, wasi)
+    steps: list[tuple[str, bytes | None]] = [(name, None) for name in interpreter.start]
+    steps.append(("pwasm_import", module.encode()))
+    try:
+        imported = guest.run(steps, timeout_seconds)[-1]
+    except Stopped as stopped:
+        raise _error(stopped.reason, timeout_seconds, wasi.prints) from None
+    prints = "".join(line + "\n" for line in wasi.prints)
+    if imported != 0:
+        raise BuildError("the filter was not frozen", why=prints.rstrip(), hint="this is a bug of pwasm; report it")
+    image = guest.image()
+    return Frozen(with_memory(interpreter.layout, image.memory, image.globals), prints)
+
+
+def _error(reason: str, timeout_seconds: float, prints: list[str]) -> BuildError:
+    if reason == "timeout":
+        return BuildError(
+            f"importing the filter took longer than {timeout_seconds:g} s",
+            why="code at the top level of a module runs at build; an endless loop there never ends",
+            hint="move it into on_vm_start, or raise build-timeout in [tool.pwasm]",
+        )
+    if _WORDS_OF_A_FULL_STACK in reason:
+        return BuildError(
+            "importing the filter used up the stack",
+            why="code at the top level of a module recurses too deeply in C: pickle, repr or deletion of nested data",
+            hint="move it into on_vm_start, or nest less deeply",
+        )
+    why = "\n".join(prints) or reason
+    return BuildError("the interpreter ended while the filter was imported", why=why)
