@@ -58,6 +58,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.stage": {
         "pwasm_compiler.errors",
         "pwasm_compiler.project",
+        "pwasm_compiler.cache",
         "pwasm_compiler.dependencies",
         "pwasm_compiler.later",
     },

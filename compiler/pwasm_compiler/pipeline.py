@@ -81,7 +81,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
     limit = cache_limit()
     with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:
         with clock.stage("stage"):
-            staged = stage(project, Path(scratch))
+            staged = stage(project, Path(scratch), cache)
             seed = _seed_of(staged) if project.hash_seed is None else project.hash_seed
         with clock.stage("runtime"):
             interpreter = load_interpreter(cache)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import dependencies
+from .cache import Cache
 from .errors import ProjectError
 from .later import Later, find_later
 from .project import Project, source_files
@@ -39,13 +40,13 @@ class Staged:
     dependencies: tuple[str, ...]
 
 
-def stage(project: Project, folder: Path) -> Staged:
+def stage(project: Project, folder: Path, cache: Cache) -> Staged:
     """Fill the empty `folder` for `project`.
 
     Raises:
         ProjectError: the filter's files or dependencies are not usable.
     """
-    installed = dependencies.resolve(project, folder, _ignore) if project.dependencies else ()
+    installed = dependencies.resolve(project, folder, _ignore, cache) if project.dependencies else ()
     _copy_sdk(folder / "pwasm")
     own = _copy_filter(project, folder)
     _write_app(project, folder, own)
