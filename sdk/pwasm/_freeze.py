@@ -13,7 +13,7 @@ import sys
 import traceback
 from typing import Any
 
-from . import __version__, _bundle, _guest, entrypoint, log
+from . import __version__, _bundle, _guest, _randomness, entrypoint, log
 
 
 def run(
@@ -64,6 +64,7 @@ def _import_all(
     encodings: dict[str, str],
 ) -> None:
     sys.dont_write_bytecode = True
+    _randomness.watch()
     _bundle.install(root, frozenset(sources))
     _bundle.keep_data_files(data_files)
     _guest.guard_python()
@@ -93,6 +94,7 @@ def _import_all(
         record["error"] = {"kind": "registration", "message": str(error)}
         return
     record["callbacks"] = _guest.install(registration)
+    _randomness.stop_watching()
 
 
 def _describe(error: BaseException, root: str) -> dict[str, Any]:
