@@ -46,6 +46,7 @@ RULES: dict[str, set[str]] = {
         "wasmtime",
         "pwasm_compiler.cache",
         "pwasm_compiler.code_cache",
+        "pwasm_compiler.stage",
         "pwasm_compiler.tools",
         "pwasm_shim",
     },

@@ -22,7 +22,7 @@ from .link.layout import Layout
 from .link.memory import global_address, read_memory
 from .link.passes.stack import limit_stack
 from .project import Project
-from .stage import APP_MODULE, GUEST_ROOT, Staged, content_digest, stage
+from .stage import APP_MODULE, Staged, content_digest, stage
 from .verify import RECORD_SECTION, verify_build
 from .wasm import encode
 from .wasm.decode import decode_module
@@ -86,7 +86,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         with clock.stage("runtime"):
             interpreter = load_interpreter(cache)
         with clock.stage("freeze"):
-            frozen = freeze(interpreter, staged.folder, GUEST_ROOT, APP_MODULE, seed, project.build_timeout_seconds)
+            frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache)
             record = _record(frozen)
     record |= {"dependencies": staged.dependencies, "hash_seed": seed}
     with clock.stage("link"):

@@ -38,6 +38,8 @@ class Staged:
 
     folder: Path
     dependencies: tuple[str, ...]
+    own: tuple[str, ...]
+    """The filter's files and what is made for it, relative to the folder."""
 
 
 def stage(project: Project, folder: Path, cache: Cache) -> Staged:
@@ -50,7 +52,7 @@ def stage(project: Project, folder: Path, cache: Cache) -> Staged:
     _copy_sdk(folder / "pwasm")
     own = _copy_filter(project, folder)
     _write_app(project, folder, own)
-    return Staged(folder, installed)
+    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"))
 
 
 def content_digest(folder: Path) -> bytes:

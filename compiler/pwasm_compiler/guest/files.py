@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import io
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,11 +17,14 @@ class FileTree:
     def __init__(self) -> None:
         self._files: dict[str, Read] = {}
         self._contents: dict[str, bytes] = {}
+        self._sizes: dict[str, int] = {}
         self._folders: dict[str, set[str]] = {}
 
     def add(self, path: str, read: Read) -> None:
         """Put a file at the absolute `path`."""
         self._files[path] = read
+        self._contents.pop(path, None)
+        self._sizes.pop(path, None)
         child = path
         while child != "/":
             folder, _, name = child.rpartition("/")
@@ -36,6 +42,14 @@ class FileTree:
             if path.is_file():
                 self.add(f"{mount}/{path.relative_to(folder).as_posix()}", path.read_bytes)
 
+    def add_archive(self, mount: str, zipped: bytes) -> None:
+        """Put everything in a ZIP file under the absolute path `mount`."""
+        archive = zipfile.ZipFile(io.BytesIO(zipped))
+        for item in archive.infolist():
+            path = f"{mount}/{item.filename}"
+            self.add(path, functools.partial(archive.read, item))
+            self._sizes[path] = item.file_size
+
     def is_file(self, path: str) -> bool:
         return path in self._files
 
@@ -51,6 +65,10 @@ class FileTree:
         if found is None:
             found = self._contents[path] = self._files[path]()
         return found
+
+    def size(self, path: str) -> int:
+        known = self._sizes.get(path)
+        return len(self.read(path)) if known is None else known
 
     def files(self) -> Iterator[str]:
         """The paths of all files, sorted."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import io
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
+from ..cache import Cache
 from ..errors import BuildError
 from ..link.layout import Layout
 from ..link.snapshot import with_memory
+from ..stage import GUEST_ROOT, Staged
 from .base import LIBRARY
+from .bytecode import Bytecode, cached_path
 from .files import FileTree
 from .interpreter import Interpreter
 from .machine import Machine, Stopped
@@ -29,18 +29,16 @@ class Frozen:
 
 
 def freeze(
-    interpreter: Interpreter, stage: Path, root: str, module: str, hash_seed: int, timeout_seconds: float
+    interpreter: Interpreter, staged: Staged, module: str, hash_seed: int, timeout_seconds: float, cache: Cache
 ) -> Frozen:
-    """Import `module` of the folder `stage`, which the guest sees as `root`.
+    """Import `module` of the staged folder.
 
     Raises:
         BuildError: the import did not come to an end.
     """
-    files = FileTree()
-    archive = zipfile.ZipFile(io.BytesIO(interpreter.base.library))
-    for name in archive.namelist():
-        files.add(f"{LIBRARY}/{name}", functools.partial(archive.read, name))
-    files.add_folder(root, stage)
+    bytecode = Bytecode(interpreter, cache)
+    files = _files(interpreter, staged, bytecode)
+    root = GUEST_ROOT
     environment = {
         "PYTHONHOME": LIBRARY,
         "PYTHONPATH": f"{LIBRARY}:{root}",
@@ -56,11 +54,26 @@ def freeze(
         imported = guest.run(steps, timeout_seconds)[-1]
     except Stopped as stopped:
         raise _error(stopped.reason, timeout_seconds, wasi.prints) from None
+    bytecode.save()
     prints = "".join(line + "\n" for line in wasi.prints)
     if imported != 0:
         raise BuildError("the filter was not frozen", why=prints.rstrip(), hint="this is a bug of pwasm; report it")
     image = guest.image()
     return Frozen(with_memory(interpreter.layout, image.memory, image.globals), prints)
+
+
+def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> FileTree:
+    """What the guest sees: the standard library and the stage, both compiled, except for the filter's own files."""
+    files = FileTree()
+    files.add_archive(LIBRARY, interpreter.base.library)
+    files.add_folder(GUEST_ROOT, staged.folder)
+    own = {f"{GUEST_ROOT}/{name}" for name in staged.own}
+    for path in list(files.files()):
+        if path.endswith(".py") and path not in own:
+            name, constant = path.removeprefix(GUEST_ROOT + "/"), path.startswith(LIBRARY + "/")
+            read = functools.partial(files.read, path)
+            files.add(cached_path(path), functools.partial(bytecode.of, name, read, constant))
+    return files
 
 
 def _error(reason: str, timeout_seconds: float, prints: list[str]) -> BuildError:

@@ -145,11 +145,19 @@ class Machine:
         self.memory.write(address, text + b"\0")
         return address
 
+    def restore(self, image: Image) -> None:
+        """Go on from `image`, in an instance in which nothing has run yet."""
+        memory = self.exports["memory"]
+        memory.grow(self.store, (len(image.memory) - memory.data_len(self.store)) // memory.page_size(self.store))
+        self.memory.write(0, image.memory)
+        for name, value in image.globals.items():
+            self.exports[name].set_value(self.store, value)
+
     def image(self) -> Image:
         """Memory and globals as they are now."""
         memory = self.exports["memory"]
         values = {
-            name: int(item.value(self.store)) & 0xFFFFFFFF
+            str(name): int(item.value(self.store)) & 0xFFFFFFFF
             for name, item in self.exports.items()
             if isinstance(item, wasmtime.Global)
         }

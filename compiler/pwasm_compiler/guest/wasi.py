@@ -8,6 +8,7 @@ address in the last parameter, as in the shim's src/wasi.c.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import posixpath
 import struct
@@ -67,6 +68,11 @@ class Wasi:
     _next: int = 5000  # the shim's own handles are below
     _time: int = START_OF_TIME
     _drawn: int = 0
+
+    def copy(self) -> Wasi:
+        """For a guest that goes on from the memory of this one's."""
+        opened = {handle: Descriptor(found.path, found.position) for handle, found in self._open.items()}
+        return dataclasses.replace(self, prints=[], _open=opened)
 
     def functions(self) -> dict[str, Callable[..., int | None]]:
         """`<interface>#<function>` → answer; each takes the guest, then the core parameters."""
@@ -147,7 +153,7 @@ class Wasi:
         if path is not None and self.files.is_folder(path):
             kind, size = _FOLDER, 0
         elif path is not None and self.files.is_file(path):
-            kind, size = _FILE, len(self.files.read(path))
+            kind, size = _FILE, self.files.size(path)
         else:
             return _error(guest, result, 8, missing)
         time = struct.pack("<B7xQI4x", 1, _MODIFIED, 0)  # option<datetime>
