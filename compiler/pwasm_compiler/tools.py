@@ -56,6 +56,7 @@ def componentize(folder: Path, app: str, output: Path) -> None:
 
 
 def _without_backtrace(text: str) -> str:
-    """What a Rust error says before its backtrace, the last lines of it."""
-    head = text.partition("Stack backtrace:")[0].strip()
-    return "\n".join(head.splitlines()[-20:])
+    """What a Rust error says, without the backtrace behind it and the Python one before it; the last lines of it."""
+    head = text.partition("Stack backtrace:")[0]
+    said = head.partition("AssertionError: ")[2] or head
+    return "\n".join(said.strip().splitlines()[-20:])

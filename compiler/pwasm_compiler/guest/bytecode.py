@@ -57,7 +57,8 @@ class Bytecode:
 
     def __init__(self, interpreter: Interpreter, cache: Cache) -> None:
         self._interpreter, self._cache = interpreter, cache
-        stored = cache.read(_KIND, interpreter.base.key)
+        self._key = hashlib.sha256(f"{interpreter.base.key}\n{_COMPILE}".encode()).hexdigest()
+        stored = cache.read(_KIND, self._key)
         self._known: dict[bytes, bytes] = {} if stored is None else marshal.loads(stored)
         self._used: dict[bytes, bytes] = {}
         self._started: tuple[Image, Wasi] | None = None
@@ -81,7 +82,7 @@ class Bytecode:
         pack = {**self._known, **self._used}
         if sum(map(len, pack.values())) > _LARGEST_PACK:
             pack = self._used
-        self._cache.write(_KIND, self._interpreter.base.key, marshal.dumps(pack))
+        self._cache.write(_KIND, self._key, marshal.dumps(pack))
 
     def _compile(self, name: str, source: bytes) -> bytes:
         if self._started is None:

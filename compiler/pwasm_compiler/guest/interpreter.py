@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import platform
 from dataclasses import dataclass
+from pathlib import Path
 
 import wasmtime
 
@@ -77,7 +78,7 @@ def _from_host() -> frozenset[str]:
 
 def _key(base: Base) -> str:
     """Machine code depends on the engine and on this machine, too."""
-    digest = hashlib.sha256(linker_version())
+    digest = hashlib.sha256(linker_version() + Path(machine.__file__).read_bytes())
     parts = [base.key, importlib.metadata.version("wasmtime"), platform.system(), platform.machine()]
     digest.update("\n".join([*parts, *sorted(_from_host())]).encode())
     return digest.hexdigest()

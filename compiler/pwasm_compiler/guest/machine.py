@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import wasmtime
 
-from ..errors import BuildError
+from ..errors import ToolError
 from .wasi import ExitError, Wasi
 
 STACK = 8 << 20
@@ -39,13 +40,15 @@ def engine() -> wasmtime.Engine:
     """The engine that modules are compiled for and run in."""
     config = wasmtime.Config()
     config.epoch_interruption = True
+    config.cranelift_opt_level = "none"  # compiles in three quarters of the time, and a build runs no slower
     config.max_wasm_stack = 2 << 20  # the most that wasmtime takes without more settings
     return wasmtime.Engine(config)
 
 
 def compile_module(owner: wasmtime.Engine, module: bytes) -> bytes:
     """Machine code of `module`, for `load`; takes seconds."""
-    return bytes(wasmtime.Module(owner, module).serialize())
+    with _tool_errors():
+        return bytes(wasmtime.Module(owner, module).serialize())
 
 
 def load(owner: wasmtime.Engine, compiled: bytes) -> wasmtime.Module | None:
@@ -54,6 +57,14 @@ def load(owner: wasmtime.Engine, compiled: bytes) -> wasmtime.Module | None:
         return wasmtime.Module.deserialize(owner, compiled)
     except wasmtime.WasmtimeError:
         return None
+
+
+@contextmanager
+def _tool_errors() -> Iterator[None]:
+    try:
+        yield
+    except wasmtime.WasmtimeError as error:
+        raise ToolError("wasmtime cannot run the build's Python here", why=str(error).splitlines()[0]) from error
 
 
 class _Memory:
@@ -97,7 +108,8 @@ class Machine:
         for item in module.imports:
             answer = answers.get(f"{item.module}#{item.name}", _unimplemented)
             linker.define_func(item.module, str(item.name), _func_type(item), self._bound(answer))
-        self.exports: Any = linker.instantiate(self.store, module).exports(self.store)
+        with _tool_errors():
+            self.exports: Any = linker.instantiate(self.store, module).exports(self.store)
         self.memory.memory, self.memory.malloc = self.exports["memory"], self.exports["malloc"]
 
     def _env(self) -> dict[str, Callable[..., int | None]]:
@@ -181,7 +193,7 @@ def _stopped(error: BaseException) -> BaseException:
         code = error.trap_code
         return Stopped("timeout" if code is wasmtime.TrapCode.INTERRUPT else error.message.splitlines()[0])
     if isinstance(error, wasmtime.WasmtimeError):
-        return BuildError("the interpreter could not be run", why=str(error).splitlines()[0])
+        return ToolError("the build's Python could not be run", why=str(error).splitlines()[0])
     return error
 
 
