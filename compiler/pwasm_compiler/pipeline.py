@@ -16,7 +16,7 @@ from typing import Any
 from .cache import Cache, cache_limit, evict
 from .code_cache import cached_merge
 from .errors import BuildError, PwasmError, ToolError
-from .guest.freeze import Frozen, freeze
+from .guest.freeze import Frozen, freeze, printed_meanwhile
 from .guest.interpreter import ABI_MARKER, imported_function, load_interpreter
 from .link.layout import Layout
 from .link.memory import global_address, read_memory
@@ -136,7 +136,7 @@ def _record(frozen: Frozen) -> dict[str, Any]:
     if size == 0:
         raise BuildError("the filter was not frozen", why="the guest left no build record")
     record: dict[str, Any] = ast.literal_eval(read_memory(layout, pointer, size).decode())
-    record["prints"] = frozen.prints + record["prints"]
+    record["prints"] = frozen.prints
     error = record.get("error")
     if error is not None:
         raise _build_error(error, record["prints"])
@@ -144,7 +144,7 @@ def _record(frozen: Frozen) -> dict[str, Any]:
 
 
 def _build_error(error: dict[str, Any], prints: str) -> PwasmError:
-    printed = f"\n(printed while it was imported)\n{prints.rstrip()}" if prints.strip() else ""
+    printed = printed_meanwhile(prints)
     if error["kind"] == "registration":
         what, _, hint = error["message"].partition("hint: ")
         return BuildError(what.strip(), hint=hint.strip())

@@ -14,15 +14,13 @@ from .base import LIBRARY
 from .bytecode import Bytecode, cached_path
 from .files import FileTree
 from .interpreter import Interpreter
-from .machine import Machine, Stopped
+from .machine import EXIT, FULL_STACK, TIMEOUT, Machine, Stopped
 from .wasi import Wasi
-
-_WORDS_OF_A_FULL_STACK = "call stack exhausted"
 
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What is shipped, with the memory after the import; `prints` is what the interpreter itself wrote."""
+    """What is shipped, with the memory after the import; `prints` is what was printed and logged meanwhile."""
 
     layout: Layout
     prints: str
@@ -53,9 +51,9 @@ def freeze(
     try:
         imported = guest.run(steps, timeout_seconds)[-1]
     except Stopped as stopped:
-        raise _error(stopped.reason, timeout_seconds, wasi.prints) from None
+        raise _error(stopped.reason, timeout_seconds, "".join(wasi.prints)) from None
     bytecode.save()
-    prints = "".join(line + "\n" for line in wasi.prints)
+    prints = "".join(wasi.prints)
     if imported != 0:
         raise BuildError("the filter was not frozen", why=prints.rstrip(), hint="this is a bug of pwasm; report it")
     image = guest.image()
@@ -76,18 +74,25 @@ def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> File
     return files
 
 
-def _error(reason: str, timeout_seconds: float, prints: list[str]) -> BuildError:
-    if reason == "timeout":
+def _error(reason: str, timeout_seconds: float, prints: str) -> BuildError:
+    printed = printed_meanwhile(prints)
+    if reason == TIMEOUT:
         return BuildError(
             f"importing the filter took longer than {timeout_seconds:g} s",
-            why="code at the top level of a module runs at build; an endless loop there never ends",
+            why="code at the top level of a module runs at build; an endless loop there never ends" + printed,
             hint="move it into on_vm_start, or raise build-timeout in [tool.pwasm]",
         )
-    if _WORDS_OF_A_FULL_STACK in reason:
+    if reason == FULL_STACK:
         return BuildError(
             "importing the filter used up the stack",
-            why="code at the top level of a module recurses too deeply in C: pickle, repr or deletion of nested data",
+            why="code at the top level of a module recurses too deeply in C: pickle, repr or deletion of nested data"
+            + printed,
             hint="move it into on_vm_start, or nest less deeply",
         )
-    why = "\n".join(prints) or reason
-    return BuildError("the interpreter ended while the filter was imported", why=why)
+    what = "the filter ends the process while it is imported" if reason == EXIT else "the build's Python crashed"
+    return BuildError(what, why=f"{reason}{printed}")
+
+
+def printed_meanwhile(prints: str) -> str:
+    """The part of an error that shows what was printed, or nothing."""
+    return f"\n(printed while it was imported)\n{prints.rstrip()}" if prints.strip() else ""

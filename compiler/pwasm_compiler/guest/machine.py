@@ -17,7 +17,8 @@ from .wasi import ExitError, Wasi
 STACK = 8 << 20
 """Bytes of native stack: CPython's own guard must fire first, also for recursion through C."""
 _UNIMPLEMENTED = 12  # proxy_status_t
-_LOG_LEVEL_COUNT = 6
+_PRINTED = 0
+"""Log level of a piece of what was printed (`pwasm._freeze.PRINTED`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,11 @@ class Image:
     globals: Mapping[str, int]
 
 
+EXIT, TIMEOUT, FULL_STACK = "exit", "time-out", "full stack"
+
+
 class Stopped(Exception):  # noqa: N818  not an error by itself: the caller says what it means
-    """The guest did not come to its end; `reason` is "exit", "timeout" or the words of a trap."""
+    """The guest did not come to its end; `reason` is one of the three above, or the name of another trap."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -116,8 +120,9 @@ class Machine:
         return {"proxy_log": self._log}
 
     def _log(self, guest: _Memory, level: int, message: int, size: int) -> int:
-        self.wasi.prints.append(guest.read(message, size).decode("utf-8", "replace"))
-        return 0 if level < _LOG_LEVEL_COUNT else 2
+        text = guest.read(message, size).decode("utf-8", "replace")
+        self.wasi.prints.append(text if level == _PRINTED else text + "\n")
+        return 0
 
     def _bound(self, answer: Callable[..., int | None]) -> Callable[..., int | None]:
         memory = self.memory
@@ -186,13 +191,15 @@ def _thread_with_stack(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
+_REASONS = {wasmtime.TrapCode.INTERRUPT: TIMEOUT, wasmtime.TrapCode.STACK_OVERFLOW: FULL_STACK}
+
+
 def _stopped(error: BaseException) -> BaseException:
     if isinstance(error, ExitError):
-        return Stopped("exit")
-    if isinstance(error, wasmtime.Trap):
-        code = error.trap_code
-        return Stopped("timeout" if code is wasmtime.TrapCode.INTERRUPT else error.message.splitlines()[0])
-    if isinstance(error, wasmtime.WasmtimeError):
+        return Stopped(EXIT)
+    if isinstance(error, wasmtime.Trap) and error.trap_code is not None:
+        return Stopped(_REASONS.get(error.trap_code, error.trap_code.name.lower().replace("_", " ")))
+    if isinstance(error, wasmtime.Trap | wasmtime.WasmtimeError):
         return ToolError("the build's Python could not be run", why=str(error).splitlines()[0])
     return error
 
