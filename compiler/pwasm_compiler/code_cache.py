@@ -18,6 +18,7 @@ from .component.graph import Item
 from .link.layout import Layout
 from .link.merge import Code, merge
 from .link.passes.reachable import reachable
+from .link.passes.stack import find_frames
 from .link.resolve import Target
 from .wasm.module import Kind, SectionSpan
 
@@ -27,7 +28,8 @@ def cached_merge(layout: Layout, exports: Mapping[str, Target], cache: Cache) ->
     key = _key(layout, exports)
     code = _read(cache, key)
     if code is None or not _same_values(code, layout):
-        code = merge(layout, reachable(layout, exports.values()), exports)
+        kept = reachable(layout, exports.values())
+        code = merge(layout, kept, exports, find_frames(layout, kept))
         _write(cache, key, code)
     return code
 

@@ -20,7 +20,6 @@ from .guest.freeze import Frozen, freeze, printed_meanwhile
 from .guest.interpreter import ABI_MARKER, imported_function, load_interpreter
 from .link.layout import Layout
 from .link.memory import global_address, read_memory
-from .link.passes.stack import limit_stack
 from .project import Project
 from .stage import APP_MODULE, Staged, content_digest, stage
 from .verify import RECORD_SECTION, verify_build
@@ -84,13 +83,13 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
             staged = stage(project, Path(scratch), cache)
             seed = _seed_of(staged) if project.hash_seed is None else project.hash_seed
         with clock.stage("runtime"):
-            interpreter = load_interpreter(cache)
+            interpreter = load_interpreter(cache, progress)
         with clock.stage("freeze"):
             frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache)
             record = _record(frozen)
     record |= {"dependencies": staged.dependencies, "hash_seed": seed}
     with clock.stage("link"):
-        module, names = _link(limit_stack(frozen.layout), record, project.memory_max_mib, cache)
+        module, names = _link(frozen.layout, record, project.memory_max_mib, cache)
     with clock.stage("verify"):
         finished = decode_module(memoryview(module))
         verify_build(finished)

@@ -79,7 +79,6 @@ def _import_all(
     _guest.guard_python()
     __import__(entry)
     log.install_logging_handler()
-    _guest.guard_json()
     for name in include:
         try:
             __import__(name)

@@ -8,7 +8,6 @@ A VM is a copy of a snapshot that was taken at build: whatever differs from VM t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
@@ -30,35 +29,6 @@ def guard_python() -> None:
     time.sleep = _sleep  # type: ignore[assignment]
     os._exit = _exit
     os.abort = _abort
-
-
-_MAX_JSON_DEPTH = 1000
-"""Levels of arrays and objects that json.loads takes. CPython's guard does not see the recursion of its C scanner, and
-the VM dies at about 2,840 levels: 3 kB of "[" from a client."""
-
-
-def guard_json() -> None:
-    """Limit the depth of what `json` decodes, if the filter has imported it; runs after the filter was imported."""
-    decoder = sys.modules.get("json.decoder")
-    if decoder is None:
-        return
-    import re
-
-    # Possessive, and the closing quote may be missing: with backtracking, escaped quotes in a string that never ends
-    # would take quadratic time, and a client could hang the worker.
-    tokens = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-    original = decoder.JSONDecoder.raw_decode
-
-    def raw_decode(self: Any, s: str, idx: int = 0) -> tuple[Any, int]:
-        if s.count("[") + s.count("{") > _MAX_JSON_DEPTH:
-            depth = 0
-            for token in tokens.finditer(s, idx):
-                depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
-                if depth > _MAX_JSON_DEPTH:
-                    raise RecursionError(f"JSON is nested more than {_MAX_JSON_DEPTH} levels deep")
-        return cast("tuple[Any, int]", original(self, s, idx))
-
-    decoder.JSONDecoder.raw_decode = raw_decode
 
 
 def _sleep(seconds: float, /) -> None:

@@ -11,4 +11,4 @@ from pwasm_compiler.guest.base import load_base
 @pytest.fixture(scope="session")
 def component() -> bytes:
     """What componentize-py hands out."""
-    return load_base(Cache()).component
+    return load_base(Cache(), print).component

@@ -14,6 +14,7 @@ import io
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +57,8 @@ class Base:
     library: bytes
 
 
-def load_base(cache: Cache) -> Base:
-    """From the cache, or made; that takes seconds.
+def load_base(cache: Cache, progress: Callable[[str], None]) -> Base:
+    """From the cache, or made; that takes seconds, and `progress` is told of it.
 
     Raises:
         ToolError: componentize-py is missing or failed.
@@ -65,6 +66,7 @@ def load_base(cache: Cache) -> Base:
     key = _key()
     component, library = cache.read("runtime", f"{key}.wasm"), cache.read("runtime", f"{key}.zip")
     if component is None or library is None:
+        progress("preparing the build's Python, once for each version of pwasm")
         component, library = make()
         cache.write("runtime", f"{key}.wasm", component)
         cache.write("runtime", f"{key}.zip", library)

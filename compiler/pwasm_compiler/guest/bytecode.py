@@ -16,7 +16,7 @@ from ..cache import Cache
 from ..link.memory import global_address
 from .base import LIBRARY
 from .files import FileTree
-from .interpreter import Interpreter
+from .interpreter import Interpreter, start
 from .machine import Image, Machine
 from .wasi import Wasi
 
@@ -102,9 +102,7 @@ class Bytecode:
         files.add_archive(LIBRARY, self._interpreter.base.library)
         files.add(f"{_ROOM}/pwasm_compile.py", _COMPILE.encode)
         wasi = Wasi(files, (LIBRARY, _ROOM), environment | {"PYTHONDONTWRITEBYTECODE": "1"}, b"")
-        guest = Machine(self._interpreter.engine, self._interpreter.module, wasi)
-        guest.run([(name, None) for name in self._interpreter.start], _TIMEOUT_SECONDS)
-        return guest.image(), wasi
+        return start(self._interpreter, wasi, _TIMEOUT_SECONDS).image(), wasi
 
 
 def _record(interpreter: Interpreter, guest: Machine) -> bytes:

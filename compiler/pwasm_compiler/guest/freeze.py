@@ -13,8 +13,8 @@ from ..stage import GUEST_ROOT, Staged
 from .base import LIBRARY
 from .bytecode import Bytecode, cached_path
 from .files import FileTree
-from .interpreter import Interpreter
-from .machine import EXIT, FULL_STACK, TIMEOUT, Machine, Stopped
+from .interpreter import Interpreter, start
+from .machine import EXIT, FULL_STACK, TIMEOUT, Stopped
 from .wasi import Wasi
 
 
@@ -45,11 +45,9 @@ def freeze(
         "PYTHONUNBUFFERED": "1",
     }
     wasi = Wasi(files, (LIBRARY, root), environment, str(hash_seed).encode())
-    guest = Machine(interpreter.engine, interpreter.module, wasi)
-    steps: list[tuple[str, bytes | None]] = [(name, None) for name in interpreter.start]
-    steps.append(("pwasm_import", module.encode()))
     try:
-        imported = guest.run(steps, timeout_seconds)[-1]
+        guest = start(interpreter, wasi, timeout_seconds)
+        (imported,) = guest.run([("pwasm_import", module.encode())], timeout_seconds)
     except Stopped as stopped:
         raise _error(stopped.reason, timeout_seconds, "".join(wasi.prints)) from None
     bytecode.save()

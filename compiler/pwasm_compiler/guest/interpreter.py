@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ..errors import LinkError, ToolError
 from ..link.layout import Layout, lay_out
 from ..link.merge import merge
 from ..link.passes.reachable import reachable
+from ..link.passes.stack import find_frames, stack_limit
 from ..link.resolve import Target, resolve
 from ..link.snapshot import pristine_memory, with_memory
 from ..wasm.instructions import Space, sites
@@ -29,6 +31,7 @@ from ..wasm.module import Kind
 from . import machine
 from .base import Base, load_base
 from .files import FileTree
+from .machine import Machine
 from .wasi import Wasi
 
 ABI_MARKER = "proxy_abi_version_0_2_1"
@@ -48,14 +51,14 @@ class Interpreter:
     module: wasmtime.Module
 
 
-def load_interpreter(cache: Cache) -> Interpreter:
-    """From the cache, or made; that takes seconds.
+def load_interpreter(cache: Cache, progress: Callable[[str], None]) -> Interpreter:
+    """From the cache, or made; that takes seconds, and `progress` is told of it.
 
     Raises:
         ToolError: componentize-py is missing or failed, or wasmtime does not run here.
         BinaryError: the component is not what it must be.
     """
-    base = load_base(cache)
+    base = load_base(cache, progress)
     graph = instance_graph(decode_component(base.component))
     layout = lay_out(resolve(graph, ABI_MARKER), base.component)
     constructors = _constructors(graph, base.component)
@@ -64,12 +67,21 @@ def load_interpreter(cache: Cache) -> Interpreter:
     compiled = cache.read("machine", key)
     module = machine.load(engine, compiled) if compiled is not None else None
     if module is None:
+        progress("compiling the build's Python, once for each version of pwasm")
         compiled = machine.compile_module(engine, _link(graph, base, constructors))
         cache.write("machine", key, compiled)
         module = machine.load(engine, compiled)
     if module is None:
         raise ToolError("wasmtime cannot run what it has compiled")
     return Interpreter(base, layout, (_RELOCATE, *constructors, _INITIALIZE), engine, module)
+
+
+def start(interpreter: Interpreter, wasi: Wasi, timeout_seconds: float) -> Machine:
+    """A guest that has started and imported nothing of ours. `Machine.run` says what may go wrong."""
+    guest = Machine(interpreter.engine, interpreter.module, wasi)
+    guest.run([(name, None) for name in interpreter.start], timeout_seconds)
+    guest.memory.write(*stack_limit(guest.image().memory))
+    return guest
 
 
 def _from_host() -> frozenset[str]:
@@ -92,7 +104,8 @@ def _link(graph: InstanceGraph, base: Base, constructors: dict[str, int]) -> byt
     }
     exports |= {name: layout.target(starter.number, index) for name, index in constructors.items()}
     exports["malloc"] = imported_function(layout, "malloc")
-    code = merge(layout, reachable(layout, exports.values()), exports, export_globals=True)
+    kept = reachable(layout, exports.values())
+    code = merge(layout, kept, exports, find_frames(layout, kept), export_globals=True)
     return code.module(with_memory(layout, pristine_memory(layout)), _MEMORY_PAGES)
 
 

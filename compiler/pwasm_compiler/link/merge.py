@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..component.graph import Item
 from ..errors import DecodeError
 from ..wasm import encode
-from ..wasm.instructions import Site, Space
+from ..wasm.instructions import Site, Space, returns, skip_locals
 from ..wasm.leb128 import encode_signed, encode_unsigned
 from ..wasm.module import (
     FUNCREF,
@@ -24,10 +24,11 @@ from ..wasm.module import (
     Module,
     Section,
     TableType,
+    function_names,
 )
-from ..wasm.reader import Reader
 from .layout import Layout, global_item
 from .passes.reachable import Reachable
+from .passes.stack import Frame, with_frame
 from .resolve import Target
 
 
@@ -50,12 +51,18 @@ class Code:
         return b"".join([encode.PREAMBLE, self.head, memory, self.tail, data])
 
 
-def merge(layout: Layout, kept: Reachable, exports: Mapping[str, Target], export_globals: bool = False) -> Code:
-    """Merge the functions in `kept`; `exports` are the functions to export by name.
+def merge(
+    layout: Layout,
+    kept: Reachable,
+    exports: Mapping[str, Target],
+    frames: Mapping[Item, Frame] | None = None,
+    export_globals: bool = False,
+) -> Code:
+    """Merge the functions in `kept`; `exports` are the functions to export by name, `frames` those that get a frame.
 
     With `export_globals` those that stay are exported too, as "<instance>:<index>": for a run whose result is read.
     """
-    merger = _Merger(layout, kept)
+    merger = _Merger(layout, kept, frames or {})
     bodies = encode.section(Section.CODE, merger.bodies())
     elements = encode.section(Section.ELEMENT, merger.elements())
     export_items = [Export("memory", Kind.MEMORY, 0)]
@@ -77,9 +84,10 @@ def merge(layout: Layout, kept: Reachable, exports: Mapping[str, Target], export
 
 
 class _Merger:
-    def __init__(self, layout: Layout, kept: Reachable) -> None:
+    def __init__(self, layout: Layout, kept: Reachable, frames: Mapping[Item, Frame]) -> None:
         self.layout = layout
         self.kept = kept
+        self.frames = frames
         self.types: dict[FuncType, int] = {}
         order: list[Target] = [*kept.host_functions, *kept.functions]
         self.numbers: dict[Target, int] = {target: number for number, target in enumerate(order)}
@@ -139,14 +147,29 @@ class _Merger:
 
     def _body(self, item: Item, found: list[Site]) -> bytes:
         body = self._module(item.instance).bodies[item.index]
-        code, position = self.layout.code, body.start
+        frame = self.frames.get(item)
+        if frame is None:
+            renumbered = self._renumber(item.instance, found, body.start, body.end)
+        else:
+            start = skip_locals(self.layout.code, body)
+            merged = sorted([*found, *returns(self.layout.code, body)])
+            renumbered = self.layout.code[body.start : start] + with_frame(
+                self._renumber(item.instance, merged, start, body.end),
+                frame,
+                self.variables[frame.pointer],
+                self.numbers[frame.check],
+                self._type(item),
+            )
+        return encode_unsigned(len(renumbered)) + renumbered
+
+    def _renumber(self, instance: int, found: list[Site], start: int, end: int) -> bytes:
+        code, position = self.layout.code, start
         pieces: list[bytes] = []
         for site in found:
-            pieces += (code[position : site.start], self._renumbered(item.instance, site))
+            pieces += (code[position : site.start], self._renumbered(instance, site))
             position = site.end
-        pieces.append(code[position : body.end])
-        renumbered = b"".join(pieces)
-        return encode_unsigned(len(renumbered)) + renumbered
+        pieces.append(code[position:end])
+        return b"".join(pieces)
 
     def _renumbered(self, instance: int, site: Site) -> bytes:
         if site.space is Space.FUNC:
@@ -166,6 +189,8 @@ class _Merger:
             return b"\x24" + encode_unsigned(self.variables[global_item(self.layout.plan, instance, site.target)])
         if site.space is Space.TABLE:
             return b"\0"
+        if site.space is Space.RETURN:
+            return b"\x0c" + encode_unsigned(site.target)
         return encode_signed(self.type_index(self._module(instance).types[site.target]))
 
     def _get(self, instance: int, index: int) -> bytes:
@@ -195,19 +220,3 @@ class _Merger:
 
 def _by_place(item: Item) -> tuple[int, int]:
     return item.instance, item.index
-
-
-def function_names(module: Module) -> dict[int, str]:
-    """Names of the functions from the name section (core spec §7.4.1); an odd name section gives no names."""
-    for custom in module.customs:
-        if custom.name != "name":
-            continue
-        reader = Reader(custom.data)
-        try:
-            while not reader.at_end():
-                identifier, contents = reader.section()
-                if identifier == 1:
-                    return {contents.u32(): contents.name() for _ in range(contents.count())}
-        except DecodeError:
-            break
-    return {}

@@ -26,12 +26,14 @@ class Space(IntEnum):
     GLOBAL_GET = 2
     GLOBAL_SET = 3
     TABLE = 4
+    RETURN = 5
 
 
 class Site(NamedTuple):
     """An index in a body: bytes `start:end` of the file hold an index `target`, an unsigned LEB128, into `space`.
 
-    For the two global spaces `start` is the place of the opcode, so that the whole instruction can be replaced.
+    For RETURN it is the instruction, and `target` the number of blocks around it. For the two global spaces `start` is
+    the place of the opcode, so that the whole instruction can be replaced.
     """
 
     start: int
@@ -105,6 +107,34 @@ def sites(code: bytes, body: Body, indices: dict[bytes, int]) -> Iterator[Site]:
             position = end
     if code[end - 1] != 0x0B:
         raise DecodeError("function body does not end with `end`", offset=end - 1)
+
+
+_ONE = re.compile(
+    rb"(?s)" + rb"|".join(_PLAIN.values()) + rb"|[\x02-\x04\x10\x23\x24\xd2]" + _LEB + rb"|\x11" + _LEB + _LEB
+)
+_RETURN, _END = 0x0F, 0x0B
+
+
+def returns(code: bytes, body: Body) -> Iterator[Site]:
+    """Every `return` of `body`, which `sites` has walked before. One instruction at a time: not for many functions."""
+    position, depth = skip_locals(code, body), 0
+    while position < body.end:
+        opcode = code[position]
+        if opcode == _BR_TABLE:
+            reader = Reader(memoryview(code), position + 1, body.end)
+            for _ in range(reader.count() + 1):
+                reader.u32()
+            position = reader.position
+            continue
+        if opcode in _BLOCKS:
+            depth += 1
+        elif opcode == _END:
+            depth -= 1
+        elif opcode == _RETURN:
+            yield Site(position, position + 1, Space.RETURN, depth)
+        found = _ONE.match(code, position, body.end)
+        assert found is not None
+        position = found.end()
 
 
 def _irregular(reader: Reader) -> Iterator[Site]:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from ..errors import DecodeError
+from .reader import Reader
+
 MAGIC = b"\0asm"
 VERSION = b"\x01\0\0\0"
 PAGE = 65536
@@ -181,3 +184,19 @@ class Module:
 
     def imported(self, kind: Kind) -> tuple[Import, ...]:
         return tuple(item for item in self.imports if item.kind is kind)
+
+
+def function_names(module: Module) -> dict[int, str]:
+    """Names of the functions from the name section (core spec §7.4.1); an odd name section gives no names."""
+    for custom in module.customs:
+        if custom.name != "name":
+            continue
+        reader = Reader(custom.data)
+        try:
+            while not reader.at_end():
+                identifier, contents = reader.section()
+                if identifier == 1:
+                    return {contents.u32(): contents.name() for _ in range(contents.count())}
+        except DecodeError:
+            break
+    return {}

@@ -1,45 +1,211 @@
 """Make CPython's own stack guard fire before V8's.
 
 CPython compares the C stack pointer with a limit in its thread state. In Wasm that pointer is the *shadow* stack in
-linear memory, 1 MiB here, of which CPython would use nearly all; V8 gives the native stack about 984 kB and kills the
-VM when it is full. Recursion through C (`sorted(key=…)`, `map`, `__repr__`, `__getattr__`) takes several times as much
-native stack as shadow stack, so the guard must fire earlier: the soft limit is raised in the snapshot.
+linear memory, 1 MiB here, while V8 gives the native stack about 984 kB and kills the VM when it is full. The guard
+watches the wrong stack: a C function that keeps its variables in Wasm locals uses none of the shadow stack, however
+deep it recurses. Three changes make the shadow stack tell the truth:
 
-Recursion that takes no shadow stack at all (the C accelerators of json, pickle, repr of nested containers, nested
-deallocation) is not seen by the guard; that needs code to be rewritten, and is not done yet. The SDK limits the depth
-of JSON instead (`pwasm._guest`).
+1. *The limit* is raised as soon as the interpreter runs, so that only `USABLE` bytes may be used (`stack_limit`).
+2. *Frames*: every function that compares the stack pointer, itself or through `Py_EnterRecursiveCall`, takes `FRAME`
+   bytes of shadow stack. Whatever recurses through a check of CPython's then moves the pointer that it checks:
+   `_Py_Dealloc`, the C accelerators of json and pickle, `repr`, comparisons, calls.
+3. *Guards*: a few functions of CPython recurse with no check at all (the hash of nested tuples, an iterator around an
+   iterator around …). They get a frame and a check in front, and return what they return for any other exception.
 
+`USABLE` and `FRAME` come from measurement; RATIONALE "How does recursion end before the stack does?" has the table.
 Source: CPython 3.14, `_PyThreadStateImpl`: `c_stack_top`, `c_stack_soft_limit`, `c_stack_hard_limit` follow each other.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+from ...component.graph import Item
 from ...errors import LinkError
-from ..layout import Layout, Placed
+from ...wasm.instructions import Site, Space, skip_locals
+from ...wasm.leb128 import encode_signed, encode_unsigned
+from ...wasm.module import FuncType, Kind, Module, function_names
+from ..layout import Layout, global_item
+from .reachable import Reachable
 
 _TOP, _SOFT, _HARD = 0x100000, 0x4000, 0x2000
 """What CPython 3.14.0 has computed for a stack of 1 MiB that ends at `_TOP`."""
-USABLE = 128 * 1024
-"""Bytes of shadow stack before RecursionError: recursion through C ends V8's stack only after several times as many."""
+USABLE = 640 * 1024
+"""Bytes of shadow stack before RecursionError."""
+FRAME = 512
+"""Bytes of shadow stack that a function with a check takes; a multiple of 16."""
+
+_LARGER = {"_PyEval_EvalFrameDefault": 4096}
+"""Functions whose native frame is far larger than others': bytes of shadow stack they take."""
+
+_CHECKS = ("Py_EnterRecursiveCall", "_Py_EnterRecursiveCall", "_Py_CheckRecursiveCall")
+_RAISE = "Py_EnterRecursiveCall"
+_EMPTY_TEXT = 0
+"""The lowest byte of the stack, which the limit keeps unused: a C string of length 0."""
+
+_NULL = 0
+_GUARDED = {
+    # function: what it returns with an exception set
+    "PyObject_Hash": -1,
+    "_PyObject_IsAbstract": -1,
+    "accumulate_next": _NULL,
+    "batched_next": _NULL,
+    "chain_next": _NULL,
+    "compress_next": _NULL,
+    "conv_content_model": _NULL,
+    "cycle_next": _NULL,
+    "deepcopy": _NULL,  # of _elementtree
+    "dropwhile_next": _NULL,
+    "enum_next": _NULL,
+    "filter_next": _NULL,
+    "filterfalse_next": _NULL,
+    "ga_call": _NULL,
+    "ga_getattro": _NULL,
+    "ga_vectorcall": _NULL,
+    "gen_close": _NULL,
+    "_gen_throw": _NULL,
+    "groupby_next": _NULL,
+    "islice_next": _NULL,
+    "map_next": _NULL,
+    "mappingproxy_contains": -1,
+    "mappingproxy_getitem": _NULL,
+    "mappingproxy_getiter": _NULL,
+    "mappingproxy_len": -1,
+    "mappingproxy_or": _NULL,
+    "method_getattro": _NULL,
+    "method_vectorcall": _NULL,
+    "pairwise_next": _NULL,
+    "partial_vectorcall": _NULL,
+    "starmap_next": _NULL,
+    "takewhile_next": _NULL,
+    "zip_longest_next": _NULL,
+    "zip_next": _NULL,
+}
 
 
-def limit_stack(layout: Layout) -> Layout:
-    """`layout` with the soft limit raised.
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A function gets a frame; with `raises`, also a check in front that ends it with this result."""
+
+    size: int  # bytes of shadow stack
+    pointer: Item  # the global that is the stack pointer
+    check: Item  # the function that raises RecursionError when the limit is passed
+    raises: int | None
+
+
+def stack_limit(memory: bytes) -> tuple[int, bytes]:
+    """What to write into the memory of an interpreter that has just started, and at which address.
 
     Raises:
         LinkError: the three words are not there exactly once; then this is not the CPython that is known here.
     """
-    wanted = struct.pack("<III", _TOP, _SOFT, _HARD)
-    found = [(number, at) for number, placed in enumerate(layout.data) if (at := bytes(placed.data).find(wanted)) >= 0]
-    if len(found) != 1:
-        raise LinkError(f"the thread state's stack limits are in the snapshot {len(found)} times, not once")
-    number, at = found[0]
-    placed = layout.data[number]
-    patched = bytearray(placed.data)
-    patched[at : at + len(wanted)] = struct.pack("<III", _TOP, _TOP - USABLE, _HARD)
-    data = list(layout.data)
-    data[number] = Placed(placed.address, memoryview(bytes(patched)))
-    return dataclasses.replace(layout, data=tuple(data))
+    known = struct.pack("<III", _TOP, _SOFT, _HARD)
+    found = memory.count(known)
+    if found != 1:
+        raise LinkError(f"the thread state's stack limits are in the memory {found} times, not once")
+    return memory.find(known) + 4, struct.pack("<I", _TOP - USABLE)
+
+
+def find_frames(layout: Layout, kept: Reachable) -> dict[Item, Frame]:
+    """The functions of CPython that get a frame. Empty when no library of the component is CPython.
+
+    Raises:
+        LinkError: a function of `_GUARDED` is missing or there twice; then this is not the CPython that is known here.
+    """
+    for instance in layout.plan.graph.instances:
+        places = _places(instance.module)
+        if _RAISE in places:
+            return _Finder(layout, kept, instance.number, places).find()
+    return {}
+
+
+def _places(module: Module) -> dict[str, list[int]]:
+    """Name → indices of the functions that `module` defines under it."""
+    imported = len(module.imported(Kind.FUNC))
+    places: dict[str, list[int]] = {}
+    for index, name in function_names(module).items():
+        if index >= imported:
+            places.setdefault(name, []).append(index - imported)
+    return places
+
+
+@dataclass(frozen=True, slots=True)
+class _Finder:
+    layout: Layout
+    kept: Reachable
+    instance: int
+    places: Mapping[str, list[int]]
+
+    def find(self) -> dict[Item, Frame]:
+        module = self.layout.plan.graph.instances[self.instance].module
+        pointer = self._stack_pointer(module)
+        checks = {index for name in _CHECKS for index in self.places.get(name, ())}
+        imported = len(module.imported(Kind.FUNC))
+        raises = self._exactly_one(_GUARDED)
+        larger = self._exactly_one(_LARGER)
+        (check,) = self.places[_RAISE]
+        frames = {}
+        for item, found in self.kept.functions.items():
+            if item.instance != self.instance or item.index in checks:
+                continue
+            calls_check = any(site.space is Space.FUNC and site.target - imported in checks for site in found)
+            named = item.index in raises or item.index in larger
+            if calls_check or named or self._only_compares(module, item, found, pointer):
+                check_item = Item(self.instance, Kind.FUNC, check)
+                frames[item] = Frame(larger.get(item.index, FRAME), pointer, check_item, raises.get(item.index))
+        return frames
+
+    def _stack_pointer(self, module: Module) -> Item:
+        for position, item in enumerate(module.imported(Kind.GLOBAL)):
+            if item.name == "__stack_pointer":
+                return global_item(self.layout.plan, self.instance, position)
+        raise LinkError("CPython does not import __stack_pointer", offset=module.offset)
+
+    def _exactly_one(self, named: Mapping[str, int]) -> dict[int, int]:
+        """`named`, by index instead of by name."""
+        found = {}
+        for name, value in named.items():
+            indices = self.places.get(name, [])
+            if len(indices) != 1:
+                raise LinkError(f"CPython has {len(indices)} functions {name}, not one")
+            found[indices[0]] = value
+        return found
+
+    def _only_compares(self, module: Module, item: Item, found: list[Site], pointer: Item) -> bool:
+        """Whether the function begins with a look at the stack pointer that takes nothing from it.
+
+        Clang compiles `__builtin_frame_address(0)` in a function without variables in memory to `global.get` and
+        `local.set`; a function with some subtracts their size in between.
+        """
+        start = skip_locals(self.layout.code, module.bodies[item.index])
+        if not found or found[0].space is not Space.GLOBAL_GET or found[0].start != start:
+            return False
+        reads = global_item(self.layout.plan, self.instance, found[0].target) == pointer
+        return reads and self.layout.code[found[0].end] in _LOCAL_SET_OR_TEE
+
+
+_GLOBAL_GET, _GLOBAL_SET, _LOCAL_SET_OR_TEE = b"\x23", b"\x24", (0x21, 0x22)
+_I32_CONST, _I32_ADD, _I32_SUB, _I32_LT_U = b"\x41", b"\x6a", b"\x6b", b"\x49"
+_CALL, _BLOCK, _IF, _BR, _END, _NO_RESULT = b"\x10", b"\x02", b"\x04", b"\x0c", b"\x0b", b"\x40"
+
+
+def with_frame(code: bytes, frame: Frame, pointer: int, check: int, signature: FuncType) -> bytes:
+    """`code`, the instructions of a body, with `frame` around it.
+
+    It becomes a block, so that a branch out of it meets the end of the frame; `return` has to be such a branch already.
+
+    Args:
+        pointer, check: indices of the stack pointer and of the check in the finished module.
+    """
+    read, write = _GLOBAL_GET + encode_unsigned(pointer), _GLOBAL_SET + encode_unsigned(pointer)
+    size = _I32_CONST + encode_signed(frame.size)
+    begin = read + size + _I32_SUB + write + _BLOCK + (signature.results or _NO_RESULT)
+    if frame.raises is not None:
+        begin += (
+            read + _I32_CONST + encode_signed(_TOP - USABLE) + _I32_LT_U + _IF + _NO_RESULT
+            + _I32_CONST + encode_signed(_EMPTY_TEXT) + _CALL + encode_unsigned(check) + _IF + _NO_RESULT
+            + _I32_CONST + encode_signed(frame.raises) + _BR + b"\x02" + _END + _END
+        )  # fmt: skip
+    return begin + code + read + size + _I32_ADD + write + _END

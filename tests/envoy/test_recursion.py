@@ -1,0 +1,31 @@
+"""Recursion of every kind in Envoy's V8: each costs its own request an exception, and no VM is lost."""
+
+from __future__ import annotations
+
+import runpy
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pwasm.testing.envoy import Envoy
+from pwasm.testing.envoy_config import HttpListener, WasmFilter, bootstrap
+
+pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
+CASES = runpy.run_path(str(Path(__file__).parents[1] / "recursion_cases.py"))
+
+
+@pytest.mark.parametrize("which", ["newest", "oldest"])
+def test_recursion(built: Callable[[str], Path], envoy_of: Callable[[str], Path | None], which: str) -> None:
+    config = bootstrap([HttpListener([WasmFilter(built("deep"), name="deep")])])
+    with Envoy(config, executable=envoy_of(which)) as envoy:
+        host, port = envoy.listeners()["http"]
+
+        def ask(path: str) -> str:
+            with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=60) as response:
+                body: bytes = response.read()
+                return body.decode()
+
+        CASES["check"](ask)
+        assert {name: value for name, value in envoy.stats("wasm.").items() if "vm_reload" in name and value} == {}
