@@ -90,7 +90,7 @@ def add_dependency(folder: Path, wheel: Path) -> None:
     requirement = f"{wheel.name.partition('-')[0]} @ {wheel.as_uri()}"
     (folder / "pyproject.toml").write_text(f'[project]\nname = "bench"\ndependencies = ["{requirement}"]\n', "utf-8")
     file = folder / "filter.py"
-    file.write_text(f"import added\n{file.read_text(encoding='utf-8')}", encoding="utf-8")
+    file.write_text(f"{file.read_text(encoding='utf-8')}\n\nimport added\n", encoding="utf-8")
 
 
 def _wheel(folder: Path) -> Path:
