@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..cache import Cache
 from ..errors import BuildError
 from ..link.layout import Layout
-from ..link.snapshot import with_memory
+from ..link.snapshot import with_memory, without_dead_stack
 from ..stage import GUEST_ROOT, Staged
 from .base import LIBRARY
 from .bytecode import Bytecode, cached_path
@@ -55,7 +55,8 @@ def freeze(
     if imported != 0:
         raise BuildError("the filter was not frozen", why=prints.rstrip(), hint="this is a bug of pwasm; report it")
     image = guest.image()
-    return Frozen(with_memory(interpreter.layout, image.memory, image.globals), prints)
+    memory = without_dead_stack(interpreter.layout, image.memory, image.globals)
+    return Frozen(with_memory(interpreter.layout, memory, image.globals), prints)
 
 
 def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> FileTree:

@@ -30,6 +30,27 @@ def pristine_memory(layout: Layout) -> bytes:
     return read_memory(layout, address, pages * PAGE)
 
 
+def without_dead_stack(layout: Layout, memory: bytes, values: Mapping[str, int]) -> bytes:
+    """`memory` with zeros where returned functions have left their variables: below the stack pointer.
+
+    Raises:
+        LinkError: nobody says where the stack lies.
+    """
+    low, pointer = (_global_named(layout, name) for name in ("__stack_low", "__stack_pointer"))
+    start = layout.values[low]
+    end = values.get(f"{pointer.instance}:{pointer.index}", layout.values[pointer])
+    return memory[:start] + bytes(end - start) + memory[end:]
+
+
+def _global_named(layout: Layout, name: str) -> Item:
+    graph = layout.plan.graph
+    owner = graph.exporter_of(name)
+    item = graph.export(owner, name) if owner is not None else None
+    if not isinstance(item, Item) or item not in layout.values:
+        raise LinkError(f"no module of the component defines the global {name}")
+    return item
+
+
 def with_memory(layout: Layout, memory: bytes, values: Mapping[str, int] | None = None) -> Layout:
     """`layout` with `memory` as its data, and the globals that `values` names "<instance>:<index>" set."""
     changed = {_item(name): value for name, value in (values or {}).items()}
