@@ -6,6 +6,7 @@ package data. Run as a script it does the same in place, for a checkout.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from typing import Any
 PACKAGE = Path(__file__).parent / "pwasm_shim"
 LIBRARY = PACKAGE / "_pwasm_shim.cpython-314-wasm32-wasi.so"
 _COMPILE = ["cc", "--target=wasm32-wasi", "-std=c17", "-O2", "-g0", "-fPIC", "-Wall", "-Wextra", "-Werror", "-c"]
+_EXCHANGED = (b"pwasm_apply_data_relocs_", b"__wasm_apply_data_relocs")
+"""Two names of the same length, so that exchanging them moves nothing."""
 _LINK = ["wasm-ld", "-shared", "--experimental-pic", "--unresolved-symbols=import-dynamic", "--strip-all"]
 
 
@@ -27,7 +30,21 @@ def build() -> Path:
             _zig(*_COMPILE, source, "-o", output)
             objects.append(output)
         _zig(*_LINK, *objects, "-o", LIBRARY)
+    LIBRARY.write_bytes(_exchanged(LIBRARY.read_bytes()))
     return LIBRARY
+
+
+def _exchanged(library: bytes) -> bytes:
+    """`library` with the two exports in `_EXCHANGED` exchanged (see src/build.c): nobody may define the linker's own.
+
+    Raises:
+        ValueError: they are not there exactly once.
+    """
+    ours, theirs = _EXCHANGED
+    if library.count(ours) != 1 or library.count(theirs) != 1:
+        raise ValueError(f"the library must export {ours!r} and {theirs!r} once each")
+    head, first, rest = re.split(b"(" + ours + b"|" + theirs + b")", library, maxsplit=1)
+    return head + (theirs if first == ours else ours) + rest.replace(theirs if first == ours else ours, first)
 
 
 def _zig(*arguments: str | Path) -> None:

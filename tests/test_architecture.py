@@ -53,6 +53,18 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.component": BINARY,
     "pwasm_compiler.link": COMPONENT,
     "pwasm_compiler.cache": {"pwasm_compiler.errors"},
+    # The build's own interpreter: wasmtime lives here and nowhere else in the compiler.
+    "pwasm_compiler.guest": LINK
+    | {
+        "wasmtime",
+        "pwasm_compiler.cache",
+        "pwasm_compiler.code_cache",
+        "pwasm_compiler.stage",
+        "pwasm_compiler.tools",
+        "pwasm_shim",
+    },
+    "pwasm_compiler.guest.files": set(),
+    "pwasm_compiler.guest.wasi": {"pwasm_compiler.guest.files"},
     "pwasm_compiler.code_cache": LINK | {"pwasm_compiler.cache"},
     "pwasm_compiler.later": set(),
     "pwasm_compiler.gomod": {"pwasm_compiler.errors"},
@@ -61,19 +73,20 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.stage": {
         "pwasm_compiler.errors",
         "pwasm_compiler.project",
+        "pwasm_compiler.cache",
         "pwasm_compiler.dependencies",
         "pwasm_compiler.later",
-        "pwasm_shim",
     },
     "pwasm_compiler.tools": {"pwasm_compiler.errors", "pwasm_shim"},
     "pwasm_compiler.verify": BINARY | {"pwasm_compiler.stage"},
     "pwasm_compiler.inspect": BINARY | {"pwasm_compiler.verify"},
     "pwasm_compiler.pipeline": LINK
     | {
+        "pwasm_compiler.cache",
         "pwasm_compiler.code_cache",
+        "pwasm_compiler.guest",
         "pwasm_compiler.project",
         "pwasm_compiler.stage",
-        "pwasm_compiler.tools",
         "pwasm_compiler.verify",
     },
     # Other compilers behind the same `build`; what they share with the pipeline is how a module is written.
@@ -82,7 +95,12 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.scaffold": {"pwasm_compiler.errors", "pwasm_compiler.cache"},
     "pwasm_compiler.config_file": {"pwasm_compiler.errors", "yaml"},
     "pwasm_compiler.plugin_config": {"pwasm_compiler.errors", "yaml"},
-    "pwasm_compiler.schema": {"pwasm_compiler.errors", "pwasm_compiler.project", "pwasm_compiler.dependencies"},
+    "pwasm_compiler.schema": {
+        "pwasm_compiler.cache",
+        "pwasm_compiler.dependencies",
+        "pwasm_compiler.errors",
+        "pwasm_compiler.project",
+    },
     "pwasm_compiler.serve": {
         "pwasm_compiler.errors",
         "pwasm_compiler.plugin_config",

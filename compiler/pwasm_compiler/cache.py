@@ -1,13 +1,27 @@
-"""Where pwasm keeps what it may throw away, and how a folder gets there: whole or not at all."""
+"""Where pwasm keeps what it may throw away, and how it gets there: whole or not at all.
+
+    <cache>/<kind>/<key>    a file that starts with the SHA-256 of the rest, or a folder
+
+Keys are digests of everything an entry depends on, so an entry is never out of date; one that is damaged is not used
+and goes. A cache that cannot be written is no error, the build works without. What was used longest ago goes first when
+all entries together are larger than the limit.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from .errors import UsageError
+
+DEFAULT_LIMIT_MIB = 1024
+_DIGEST = hashlib.sha256().digest_size
 
 
 def cache_dir() -> Path:
@@ -18,6 +32,112 @@ def cache_dir() -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path is invalid and must be ignored.
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "pwasm"
+
+
+def cache_limit() -> int:
+    """Bytes that all entries together may take: $PWASM_CACHE_LIMIT in MiB.
+
+    Raises:
+        UsageError: it is not a whole number of at least 0.
+    """
+    text = os.environ.get("PWASM_CACHE_LIMIT", "")
+    if text and not (text.isascii() and text.isdigit()):
+        raise UsageError(f"PWASM_CACHE_LIMIT is {text!r}", why="it must be a whole number of MiB, 0 or more")
+    return int(text or DEFAULT_LIMIT_MIB) << 20
+
+
+@dataclass
+class Cache:
+    """The cache as one build sees it; `problem` says why it could not be written, for a warning."""
+
+    folder: Path = field(default_factory=cache_dir)
+    problem: str = ""
+
+    def read(self, kind: str, key: str) -> bytes | None:
+        """The contents of an entry, or None when there is none that is whole."""
+        path = self.folder / kind / key
+        try:
+            stored = path.read_bytes()
+        except OSError:
+            return None
+        contents = memoryview(stored)[_DIGEST:]
+        if len(stored) < _DIGEST or hashlib.sha256(contents).digest() != stored[:_DIGEST]:
+            with suppress(OSError):
+                path.unlink()
+            return None
+        touch(path)
+        return bytes(contents)
+
+    def write(self, kind: str, key: str, contents: bytes) -> None:
+        """Store an entry, or note in `problem` why that is not possible."""
+        path = self.folder / kind / key
+        scratch = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{key}-", delete=False) as file:
+                scratch = Path(file.name)
+                file.write(hashlib.sha256(contents).digest() + contents)
+            scratch.replace(path)
+        except OSError as error:
+            self.problem = f"{self.folder}: {error.strerror or error}"
+            if scratch is not None:
+                with suppress(OSError):
+                    scratch.unlink()
+
+
+def touch(entry: Path) -> None:
+    """Note that an entry was used, for `evict`; a cache that cannot be written forgets it."""
+    with suppress(OSError):
+        os.utime(entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry; `used` is the time of its last use, in seconds since 1970."""
+
+    kind: str
+    path: Path
+    size: int
+    used: float
+
+
+def entries(folder: Path) -> list[Entry]:
+    """Everything in the cache, what was used longest ago first. Remains of interrupted builds are entries too."""
+    found = []
+    for path in folder.glob("*/*"):
+        with suppress(OSError):  # another process has just removed it
+            status = path.stat()
+            size = _size_of_folder(path) if path.is_dir() else status.st_size
+            found.append(Entry(path.parent.name, path, size, status.st_mtime))
+    return sorted(found, key=lambda entry: (entry.used, entry.path))
+
+
+def _size_of_folder(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def evict(folder: Path, limit: int, in_use_since: float) -> list[Entry]:
+    """Remove entries until all take at most `limit` bytes; what was used after `in_use_since` stays."""
+    found = entries(folder)
+    total = sum(entry.size for entry in found)
+    removed = []
+    for entry in found:
+        if total <= limit or entry.used >= in_use_since:
+            break
+        if remove(entry):
+            total -= entry.size
+            removed.append(entry)
+    return removed
+
+
+def remove(entry: Entry) -> bool:
+    """Remove an entry; whether it is gone."""
+    if entry.path.is_dir():
+        shutil.rmtree(entry.path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            entry.path.unlink()
+    return not entry.path.exists()
 
 
 @contextmanager

@@ -25,6 +25,7 @@ DISTRIBUTION = "pwasm-sdk"
 COMMANDS = {
     # name: what the list of commands says of it; the command is the attribute `name` of commands/<name>.py
     "build": "Build a filter into main.wasm.",
+    "cache": "Show what pwasm keeps for later builds, or clear it.",
     "config": "Write an Envoy configuration with a filter in it.",
     "deploy": "Apply a resource to a cluster, and wait until it is in force.",
     "dev": "Run a filter, and change over to each edit of it.",

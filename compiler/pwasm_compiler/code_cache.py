@@ -13,7 +13,7 @@ import marshal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .cache import cache_dir
+from .cache import Cache
 from .component.graph import Item
 from .link.layout import Layout
 from .link.merge import Code, merge
@@ -23,14 +23,14 @@ from .link.resolve import Target
 from .wasm.module import Kind, SectionSpan
 
 
-def cached_merge(layout: Layout, exports: Mapping[str, Target]) -> Code:
+def cached_merge(layout: Layout, exports: Mapping[str, Target], cache: Cache) -> Code:
     """The merged code of `layout`, from the cache when it holds it."""
-    entry = cache_dir() / "code" / f"{_key(layout, exports)}.bin"
-    code = _read(entry)
+    key = _key(layout, exports)
+    code = _read(cache, key)
     if code is None or not _same_values(code, layout):
         kept = reachable(layout, exports.values())
         code = merge(layout, kept, exports, find_frames(layout, kept))
-        _write(entry, code)
+        _write(cache, key, code)
     return code
 
 
@@ -39,7 +39,7 @@ def _same_values(code: Code, layout: Layout) -> bool:
 
 
 def _key(layout: Layout, exports: Mapping[str, Target]) -> str:
-    digest = hashlib.sha256(_linker_version())
+    digest = hashlib.sha256(linker_version())
     for span in _spans(layout):
         digest.update(f"{span.name} {span.size}\n".encode())
         digest.update(layout.code[span.start : span.start + span.size])
@@ -58,7 +58,7 @@ def _spans(layout: Layout) -> Iterator[SectionSpan]:
 
 
 @functools.cache
-def _linker_version() -> bytes:
+def linker_version() -> bytes:
     """Digest of the sources that decide what the merged code looks like."""
     package = Path(__file__).parent
     digest = hashlib.sha256()
@@ -68,25 +68,13 @@ def _linker_version() -> bytes:
     return digest.digest()
 
 
-def _read(entry: Path) -> Code | None:
-    """A cache entry starts with the digest of the rest: a truncated or foreign file is not used."""
-    try:
-        stored = entry.read_bytes()
-    except OSError:
+def _read(cache: Cache, key: str) -> Code | None:
+    stored = cache.read("code", key)
+    if stored is None:
         return None
-    if hashlib.sha256(stored[32:]).digest() != stored[:32]:
-        return None
-    head, tail, names, values = marshal.loads(stored[32:])
+    head, tail, names, values = marshal.loads(stored)
     return Code(head, tail, tuple(names), tuple(tuple(value) for value in values))
 
 
-def _write(entry: Path, code: Code) -> None:
-    """A cache that cannot be written is no error: the build works without."""
-    contents = marshal.dumps((code.head, code.tail, code.names, code.values))
-    scratch = entry.with_suffix(f".{id(code):x}")
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(hashlib.sha256(contents).digest() + contents)
-        scratch.replace(entry)
-    except OSError:
-        return
+def _write(cache: Cache, key: str, code: Code) -> None:
+    cache.write("code", key, marshal.dumps((code.head, code.tail, code.names, code.values)))

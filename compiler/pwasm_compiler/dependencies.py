@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import re
@@ -18,18 +19,20 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from email.parser import HeaderParser
 from importlib.util import find_spec
 from pathlib import Path
 
-from pwasm_compiler.cache import cache_dir, new_folder
+from pwasm_compiler.cache import Cache
 from pwasm_compiler.errors import ProjectError, ToolError
 from pwasm_compiler.project import Project, requirement_name
 
 GUEST_PYTHON = "3.14"
 FRESH_SECONDS = 24 * 60 * 60
 NATIVE_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
+_KIND, _NOTE = "dependencies", ".pwasm.json"
 
 _GUEST_TAGS = ("--python-version", GUEST_PYTHON, "--implementation", "py", "--abi", "none", "--platform", "any")
 # pip takes each platform literally, so every glibc that wheels are built for is named.
@@ -67,22 +70,41 @@ _NO_DISTRIBUTION = "have no matching distributions available for your environmen
 _CAUSES = 6
 
 
-def resolve(project: Project, into: Path, progress: Callable[[str], None]) -> tuple[str, ...]:
+def resolve(project: Project, into: Path, progress: Callable[[str], None], cache: Cache) -> tuple[str, ...]:
     """Install the project's dependencies and theirs into the folder `into`; what was installed, as `name==version`."""
     if not project.dependencies:
         return ()
     if find_spec("pip") is None:
         raise ToolError("this filter has dependencies, and pip is not installed", hint=f"{sys.executable} -m ensurepip")
-    entry = cache_dir() / "dependencies" / _key(project.dependencies)
-    if not _is_fresh(entry) or any("@" in requirement for requirement in project.dependencies):
+    key = _key(project.dependencies)
+    packed = None if any("@" in requirement for requirement in project.dependencies) else cache.read(_KIND, key)
+    if packed is None or not _is_fresh(packed):
         progress("dependencies: " + ", ".join(project.dependencies))
-        with new_folder(entry) as room:
-            _install(project.dependencies, room / "packages")
-            _refuse_native_code(room / "packages")
-            _remove_what_varies(room / "packages")
-            (room / "resolved.json").write_text(json.dumps(_installed(room / "packages")), encoding="utf-8")
-    shutil.copytree(entry / "packages", into, dirs_exist_ok=True)
-    return tuple(json.loads((entry / "resolved.json").read_text(encoding="utf-8")))
+        packed = _pack(project.dependencies)
+        cache.write(_KIND, key, packed)
+    with _open(packed) as archive:
+        archive.extractall(into, [name for name in archive.namelist() if name != _NOTE])
+        return tuple(json.loads(archive.read(_NOTE))["resolved"])
+
+
+def _pack(requirements: Sequence[str]) -> bytes:
+    """Everything that pip installs, as a ZIP file with a note of what it is and when that was."""
+    with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:
+        packages = Path(scratch, "packages")
+        _install(requirements, packages)
+        _refuse_native_code(packages)
+        _remove_what_varies(packages)
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr(_NOTE, json.dumps({"resolved": _installed(packages), "time": time.time()}))
+            for path in sorted(packages.rglob("*")):
+                if path.is_file():
+                    archive.writestr(path.relative_to(packages).as_posix(), path.read_bytes())
+        return file.getvalue()
+
+
+def _open(packed: bytes) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(packed))
 
 
 def _key(requirements: Sequence[str]) -> str:
@@ -92,11 +114,10 @@ def _key(requirements: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _is_fresh(entry: Path) -> bool:
-    try:
-        return time.time() - (entry / "resolved.json").stat().st_mtime < FRESH_SECONDS
-    except OSError:
-        return False
+def _is_fresh(packed: bytes) -> bool:
+    with _open(packed) as archive:
+        written: float = json.loads(archive.read(_NOTE))["time"]
+    return time.time() - written < FRESH_SECONDS
 
 
 def _install(requirements: Sequence[str], target: Path) -> None:

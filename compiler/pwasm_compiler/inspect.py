@@ -54,6 +54,7 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
         "producers": _producers(module),
         "sdk": record.get("sdk"),
         "python": record.get("python"),
+        "hash_seed": record.get("hash_seed"),
         "dependencies": list(record.get("dependencies", ())),
         "modules": list(record.get("modules", ())),
     }
@@ -127,6 +128,8 @@ def _is_record(found: object) -> bool:
     """Whether a custom section that calls itself ours has what `report` reads: anybody may have written the file."""
     if not isinstance(found, dict):
         return False
+    if not isinstance(found.get("hash_seed", 0), int):
+        return False
     texts = [found.get("sdk", ""), found.get("python", "")]
     for key in ("dependencies", "modules"):
         names = found.get(key, ())
@@ -158,6 +161,8 @@ def render(found: dict[str, Any]) -> str:
     ]
     if found["sdk"]:
         lines.append(f"  built by     pwasm-sdk {found['sdk']}, CPython {found['python']}")
+        if found["hash_seed"] is not None:
+            lines.append(f"  hash seed    {found['hash_seed']}")
         lines += _wrapped("dependencies", found["dependencies"])
         lines += _wrapped("modules", _top_level(found["modules"]))
     elif found["producers"]:

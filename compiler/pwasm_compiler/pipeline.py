@@ -13,23 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import tools
+from .cache import Cache, cache_limit, evict
 from .code_cache import cached_merge
-from .component.decode import decode_component
-from .component.graph import InstanceGraph, instance_graph
 from .errors import BuildError, PwasmError, ToolError
-from .link.layout import Layout, lay_out
+from .guest.freeze import Frozen, freeze, printed_meanwhile
+from .guest.interpreter import ABI_MARKER, imported_function, load_interpreter
+from .link.layout import Layout
 from .link.memory import global_address, read_memory
-from .link.passes.stack import limit_stack
-from .link.resolve import LinkPlan, resolve
 from .project import Project
-from .stage import APP_MODULE, stage
+from .stage import APP_MODULE, Staged, content_digest, stage
 from .verify import RECORD_SECTION, verify_build
 from .wasm import encode
 from .wasm.decode import decode_module
-from .wasm.module import PAGE, Kind
-
-ABI_MARKER = "proxy_abi_version_0_2_1"
+from .wasm.module import PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +43,7 @@ class Artifact:
     prints: str
     backend: str = "python"
     toolchain: str = "componentize-py"
+    hash_seed: int = 0
 
 
 @dataclass
@@ -71,27 +68,37 @@ def ignore(_message: str) -> None:
 def build(project: Project, output: Path, *, progress: Callable[[str], None] = ignore) -> Artifact:
     """Build `project` into the core Wasm module `output`, which is replaced only by a finished module.
 
+    The same files give the same bytes: the hash seed is a digest of all that goes in, unless the project has one.
+
     Raises:
         ProjectError: the filter's folder or dependencies are not usable.
         BuildError: the filter could not be imported or frozen.
         BinaryError: the component or the linked module is not what it must be.
         ToolError: a tool is missing, or `output` cannot be written.
     """
-    clock, start = _Clock(progress), time.perf_counter()
+    clock, start, cache = _Clock(progress), time.perf_counter(), Cache()
+    began = time.time()
     check_writable(output)
+    limit = cache_limit()
     with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:
-        component, staged = _component(project, Path(scratch), clock)
-    with clock.stage("decode"):
-        layout = limit_stack(lay_out(_plan(component), component))
-    record = _record(layout)
+        with clock.stage("stage"):
+            staged = stage(project, Path(scratch), cache)
+            seed = _seed_of(staged) if project.hash_seed is None else project.hash_seed
+        with clock.stage("runtime"):
+            interpreter = load_interpreter(cache, progress)
+        with clock.stage("freeze"):
+            frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache)
+            record = _record(frozen)
+    record |= {"dependencies": staged.dependencies, "hash_seed": seed}
     with clock.stage("link"):
-        module, names = _link(layout, record["callbacks"], project.memory_max_mib, record, staged)
+        module, names = _link(frozen.layout, record, project.memory_max_mib, cache)
     with clock.stage("verify"):
         finished = decode_module(memoryview(module))
         verify_build(finished)
     with clock.stage("write"):
         write_atomically(output, module)
         write_atomically(output.with_name(output.name + ".names"), "\n".join(names).encode())
+        evict(cache.folder, limit, began)
     hostcalls = tuple(item.name for item in finished.imports if item.module == "env")
     return Artifact(
         output,
@@ -101,37 +108,36 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         tuple(clock.stages),
         tuple(record["callbacks"]),
         hostcalls,
-        tuple(record["warnings"]),
+        (*record["warnings"], *_cache_warning(cache)),
         record["prints"],
+        hash_seed=seed,
     )
 
 
-def _component(project: Project, scratch: Path, clock: _Clock) -> tuple[bytes, tuple[str, ...]]:
-    folder, output = scratch / "stage", scratch / "component.wasm"
-    folder.mkdir()
-    with clock.stage("stage"):
-        staged = stage(project, folder)
-    with clock.stage("freeze"):
-        tools.componentize(folder, APP_MODULE, output, project.build_timeout_seconds)
-        return output.read_bytes(), staged.dependencies
+def _seed_of(staged: Staged) -> int:
+    """The hash seed that belongs to this content; 0 would turn the randomisation of hashes off."""
+    return int.from_bytes(content_digest(staged.folder)[:4], "big") or 1
 
 
-def _plan(component: bytes) -> LinkPlan:
-    graph: InstanceGraph = instance_graph(decode_component(component))
-    return resolve(graph, ABI_MARKER)
+def _cache_warning(cache: Cache) -> tuple[str, ...]:
+    if not cache.problem:
+        return ()
+    return (f"the cache cannot be written, so the next build takes as long again: {cache.problem}",)
 
 
-def _record(layout: Layout) -> dict[str, Any]:
+def _record(frozen: Frozen) -> dict[str, Any]:
     """What the guest left for us (see `pwasm._freeze`).
 
     Raises:
         BuildError: the filter could not be imported, or registers nothing.
     """
+    layout = frozen.layout
     address = global_address(layout, "pwasm_build_record")
     pointer, size = (int.from_bytes(read_memory(layout, address + at, 4), "little") for at in (0, 4))
     if size == 0:
         raise BuildError("the filter was not frozen", why="the guest left no build record")
     record: dict[str, Any] = ast.literal_eval(read_memory(layout, pointer, size).decode())
+    record["prints"] = frozen.prints
     error = record.get("error")
     if error is not None:
         raise _build_error(error, record["prints"])
@@ -139,7 +145,7 @@ def _record(layout: Layout) -> dict[str, Any]:
 
 
 def _build_error(error: dict[str, Any], prints: str) -> PwasmError:
-    printed = f"\n(printed while it was imported)\n{prints.rstrip()}" if prints.strip() else ""
+    printed = printed_meanwhile(prints)
     if error["kind"] == "registration":
         what, _, hint = error["message"].partition("hint: ")
         return BuildError(what.strip(), hint=hint.strip())
@@ -172,26 +178,20 @@ _NOT_IN_WASM = {
 }
 
 
-def _link(
-    layout: Layout, callbacks: list[str], memory_mib: int, record: dict[str, Any], dependencies: tuple[str, ...]
-) -> tuple[bytes, tuple[str, ...]]:
+def _link(layout: Layout, record: dict[str, Any], memory_mib: int, cache: Cache) -> tuple[bytes, tuple[str, ...]]:
     shim = layout.plan.shim
-    exports = {name: layout.target(shim.number, shim.exports[name].index) for name in (*callbacks, ABI_MARKER)}
-    allocate = _imported_function(layout, "malloc")
+    wanted = (*record["callbacks"], ABI_MARKER)
+    exports = {name: layout.target(shim.number, shim.exports[name].index) for name in wanted}
+    allocate = imported_function(layout, "malloc")
     exports |= {"malloc": allocate, "proxy_on_memory_allocate": allocate}
-    code = cached_merge(layout, exports)
+    code = cached_merge(layout, exports, cache)
     module = code.module(layout, memory_mib * (1 << 20) // PAGE)
-    shown = {key: record[key] for key in ("sdk", "python", "callbacks", "modules")} | {"dependencies": dependencies}
+    shown = {key: record[key] for key in _SHOWN}
     return module + encode.custom_section(RECORD_SECTION, repr(shown).encode()), code.names
 
 
-def _imported_function(layout: Layout, name: str) -> Any:
-    """What the shim's import `name` stands for."""
-    shim = layout.plan.shim
-    for position, item in enumerate(shim.module.imported(Kind.FUNC)):
-        if item.name == name:
-            return layout.target(shim.number, position)
-    raise BuildError(f"the runtime shim does not import {name}", hint="this is a bug of pwasm; please report it")
+_SHOWN = ("sdk", "python", "callbacks", "modules", "dependencies", "hash_seed")
+"""What the custom section keeps of the record, for `pwasm inspect`."""
 
 
 def check_writable(output: Path) -> None:

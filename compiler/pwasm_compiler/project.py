@@ -72,6 +72,8 @@ class Project:
     include: tuple[str, ...] = ()
     memory_max_mib: int = 256
     build_timeout_seconds: int = 120
+    hash_seed: int | None = None
+    """That of the module's str and bytes (0 to 2**32 - 1, as PYTHONHASHSEED); None derives it from what goes in."""
     backend: str | None = None
     """The one of `BACKENDS` that was asked for; None leaves the choice to pwasm."""
 

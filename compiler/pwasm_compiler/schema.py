@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pwasm_compiler.cache import Cache
 from pwasm_compiler.dependencies import resolve
 from pwasm_compiler.errors import BuildError, ProjectError
 from pwasm_compiler.project import Project
@@ -59,7 +60,7 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
         NoConfigurationError: it declares no configuration.
     """
     with tempfile.TemporaryDirectory(prefix="pwasm-schema-") as packages:
-        resolve(project, Path(packages), progress)
+        resolve(project, Path(packages), progress, Cache())
         request = {"path": [str(project.root), packages], "module": project.entry.stem, "text": text}
         try:
             done = subprocess.run(

@@ -1,64 +1,69 @@
-"""Lay out a clean folder with exactly what goes into the module: the SDK, the shim, the filter, its dependencies.
+"""Lay out a clean folder with exactly what goes into the module: the SDK, the filter, its dependencies.
 
-componentize-py gives the build guest read-write access to every folder it is told about, so nothing else may lie
-there: no `.env`, no `.git`, no tests.
+The build's guest can read all of it, and the hash seed is a digest of it, so nothing else may lie there: no `.env`, no
+`.git`, no tests.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import pwasm_shim
-
 from . import dependencies
+from .cache import Cache
 from .errors import ProjectError
 from .later import Later, find_later
 from .project import Project, source_files
 
 APP_MODULE = "pwasm_app"
 GUEST_ROOT = "/0"
-"""Where componentize-py mounts the first folder of its Python path inside the guest."""
+"""Where the staged folder lies in the guest."""
 
 _NOT_IN_GUEST = ("testing", "__pycache__", "pytest_plugin.py", "py.typed")
 
 _APP = """\
-import wit_world
-
 from pwasm import _freeze
 
 _freeze.run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r},
             later={later!r}, encodings={encodings!r})
-
-
-class WitWorld(wit_world.WitWorld):
-    def nop(self) -> None:
-        pass
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The folder to hand to componentize-py."""
+    """The folder that the guest sees."""
 
     folder: Path
     dependencies: tuple[str, ...]
+    own: tuple[str, ...]
+    """The filter's files and what is made for it, relative to the folder."""
 
 
-def stage(project: Project, folder: Path) -> Staged:
+def stage(project: Project, folder: Path, cache: Cache) -> Staged:
     """Fill the empty `folder` for `project`.
 
     Raises:
         ProjectError: the filter's files or dependencies are not usable.
     """
-    installed = dependencies.resolve(project, folder, _ignore) if project.dependencies else ()
+    installed = dependencies.resolve(project, folder, _ignore, cache) if project.dependencies else ()
     _copy_sdk(folder / "pwasm")
-    shutil.copyfile(pwasm_shim.library(), folder / pwasm_shim.library().name)
     own = _copy_filter(project, folder)
     _write_app(project, folder, own)
-    return Staged(folder, installed)
+    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"))
+
+
+def content_digest(folder: Path) -> bytes:
+    """SHA-256 of the names and contents of all files in `folder`."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            contents = path.read_bytes()
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{len(contents)}\0".encode())
+            digest.update(contents)
+    return digest.digest()
 
 
 def _ignore(_message: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pwasm_shim
 
-from .errors import BuildError, ToolError
+from .errors import ToolError
 
 # The library call, not the command line tool: that one appends whatever site-packages it finds to the path.
 _COMPONENTIZE = """\
@@ -20,14 +20,16 @@ componentize_py.componentize([wit], [world], [], False, None, [folder], [], app,
 _KEPT_ENVIRONMENT = ("PATH", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 
-def componentize(folder: Path, app: str, output: Path, timeout: float) -> None:
+TIMEOUT_SECONDS = 300
+
+
+def componentize(folder: Path, app: str, output: Path) -> None:
     """Build a component from module `app` in `folder`.
 
     The process sees neither the user's environment nor their working directory, so nothing of them can be frozen.
 
     Raises:
-        BuildError: it did not finish within `timeout` seconds, or failed.
-        ToolError: componentize-py is not installed.
+        ToolError: componentize-py is not installed, failed, or did not come to an end.
     """
     command = [sys.executable, "-I", "-c", _COMPONENTIZE, str(pwasm_shim.world()), pwasm_shim.WORLD_NAME]
     command += [str(folder), app, str(output)]
@@ -41,23 +43,20 @@ def componentize(folder: Path, app: str, output: Path, timeout: float) -> None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=timeout,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BuildError(
-            f"importing the filter took longer than {timeout:g} s",
-            why="code at the top level of a module runs at build; an endless loop there never ends",
-            hint="move it into on_vm_start, or raise build-timeout in [tool.pwasm]",
-        ) from error
+        raise ToolError(f"componentize-py took longer than {TIMEOUT_SECONDS} s to hand out the interpreter") from error
     if done.returncode == 0:
         return
     if "No module named 'componentize_py'" in done.stderr:
         raise ToolError("componentize-py is not installed", hint="pip install pwasm-sdk")
-    raise BuildError("componentize-py failed", why=_without_backtrace(done.stderr))
+    raise ToolError("componentize-py failed", why=_without_backtrace(done.stderr))
 
 
 def _without_backtrace(text: str) -> str:
-    """What a Rust error says before its backtrace, the last lines of it."""
-    head = text.partition("Stack backtrace:")[0].strip()
-    return "\n".join(head.splitlines()[-20:])
+    """What a Rust error says, without the backtrace behind it and the Python one before it; the last lines of it."""
+    head = text.partition("Stack backtrace:")[0]
+    said = head.partition("AssertionError: ")[2] or head
+    return "\n".join(said.strip().splitlines()[-20:])

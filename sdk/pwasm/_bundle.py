@@ -7,6 +7,7 @@ own sources for tracebacks, and keeps data files so that `importlib.resources` a
 
 from __future__ import annotations
 
+import _imp
 import io
 import linecache
 import sys
@@ -49,6 +50,12 @@ class BundleLoader(SourceFileLoader):
             text = bytes(data).decode("utf-8", "replace")
             linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
         code: CodeType = compile(data, name, "exec", dont_inherit=True, optimize=_optimize)
+        return code
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        code: CodeType | None = super().get_code(fullname)
+        if code is not None:  # compiled code that was loaded has just been given the absolute path
+            _imp._fix_co_filename(code, self.get_filename(fullname).removeprefix(_root))  # type: ignore[attr-defined]
         return code
 
     def get_data(self, path: str) -> bytes:

@@ -13,7 +13,10 @@ import sys
 import traceback
 from typing import Any
 
-from . import __version__, _bundle, _guest, entrypoint, log
+from . import __version__, _bundle, _guest, _randomness, entrypoint, log
+
+PRINTED = 0
+"""The level by which the build knows a piece of what was printed; everything else is a whole record."""
 
 
 def run(
@@ -38,19 +41,25 @@ def run(
         encodings: codec → place where it is named; unknown ones are reported.
     """
     record: dict[str, Any] = {"sdk": __version__, "python": sys.version.split()[0], "warnings": []}
-    output = io.StringIO()
     stdout, stderr = sys.stdout, sys.stderr
-    sys.stdout = sys.stderr = output
+    sys.stdout = sys.stderr = _Prints()
     try:
         _import_all(record, entry, root, sources, data_files, include, later, encodings)
     except BaseException as error:
         record["error"] = _describe(error, root)
     finally:
         sys.stdout, sys.stderr = stdout, stderr
-    record["prints"] = output.getvalue()
     record["modules"] = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
     gc.collect()
     _guest.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
+
+
+class _Prints(io.StringIO):
+    """Says at once what is printed, so that it is known when the import never ends."""
+
+    def write(self, text: str) -> int:
+        _guest.host.proxy_log(PRINTED, text)
+        return len(text)
 
 
 def _import_all(
@@ -64,6 +73,7 @@ def _import_all(
     encodings: dict[str, str],
 ) -> None:
     sys.dont_write_bytecode = True
+    _randomness.watch()
     _bundle.install(root, frozenset(sources))
     _bundle.keep_data_files(data_files)
     _guest.guard_python()
@@ -92,6 +102,7 @@ def _import_all(
         record["error"] = {"kind": "registration", "message": str(error)}
         return
     record["callbacks"] = _guest.install(registration)
+    _randomness.stop_watching()
 
 
 def _describe(error: BaseException, root: str) -> dict[str, Any]:

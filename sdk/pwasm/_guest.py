@@ -8,13 +8,12 @@ A VM is a copy of a snapshot that was taken at build: whatever differs from VM t
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, cast
 
 import _pwasm_shim  # type: ignore[import-not-found]
 
-from . import _abi, _dispatch
+from . import _abi, _dispatch, _randomness
 
 host = cast("_abi.Host", _pwasm_shim)
 
@@ -75,9 +74,7 @@ def _start_vm() -> None:
     """Fresh environment and randomness; a failure is logged, for the filter may well need neither."""
     try:
         _fill_environment()
-        random = sys.modules.get("random")
-        if random is not None:
-            random.seed()
+        _randomness.seed_all()
     except Exception as error:
         host.proxy_log(_abi.LogLevel.CRITICAL, f"pwasm: starting the VM failed: {error!r}")
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +26,15 @@ _LAST_CHARACTERS = 2000
 
 @dataclass(frozen=True)
 class BuildTimes:
-    """Seconds; `stages` are those of the first pwasm build, when nothing is cached."""
+    """Seconds; `stages` are those of the first pwasm build, when nothing is cached.
+
+    `dependency` is that of a build after the filter got another dependency, without the download.
+    """
 
     first: float
     next: tuple[float, ...]
     stages: Mapping[str, float] = field(default_factory=dict)
+    dependency: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,33 @@ def build_pwasm(source: Path, scenario: Scenario, scratch: Path, next_builds: in
     environment = {"PWASM_CACHE_DIR": str(scratch / "pwasm-cache")}
     edit = Edit(folder / "filter.py", scenario.message)
     times, printed = _timed(lambda: run(command, folder, environment), edit, output, next_builds)
-    return output, BuildTimes(times.first, times.next, json.loads(printed))
+    add_dependency(folder, _wheel(scratch / "wheels"))
+    dependency, _ = _seconds(lambda: run([*command[:-1], str(scratch / "other.wasm")], folder, environment))
+    return output, BuildTimes(times.first, times.next, json.loads(printed), dependency)
+
+
+def add_dependency(folder: Path, wheel: Path) -> None:
+    """Let the filter in `folder` depend on the package in `wheel`, and import it."""
+    requirement = f"{wheel.name.partition('-')[0]} @ {wheel.as_uri()}"
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "bench"\ndependencies = ["{requirement}"]\n', "utf-8")
+    file = folder / "filter.py"
+    file.write_text(f"{file.read_text(encoding='utf-8')}\n\nimport added\n", encoding="utf-8")
+
+
+def _wheel(folder: Path) -> Path:
+    """A package of 50 modules with 100 functions each, made on the spot so that no network is measured."""
+    folder.mkdir()
+    body = "".join(f"def function_{number}(a, b={number}):\n    return a + b\n\n\n" for number in range(100))
+    files = {f"added/part_{number}.py": body for number in range(50)}
+    files["added/__init__.py"] = "".join(f"from . import part_{number}\n" for number in range(50))
+    files["added-1.0.dist-info/METADATA"] = "Metadata-Version: 2.1\nName: added\nVersion: 1.0\n"
+    files["added-1.0.dist-info/WHEEL"] = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files["added-1.0.dist-info/RECORD"] = "".join(f"{name},,\n" for name in files)
+    wheel = folder / "added-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return wheel
 
 
 def _timed(build: Callable[[], str], edit: Edit, output: Path, next_builds: int) -> tuple[BuildTimes, str]:

@@ -16,6 +16,7 @@ from .tables import NONE, number, table, with_range
 
 _MB = 1e6
 _STEADY = 1.2
+_STAGES = {"runtime, uncached s": "runtime", "freeze, uncached s": "freeze", "link, uncached s": "link"}
 Values = Callable[[Row], list[float]]
 
 
@@ -107,20 +108,23 @@ def start_table(rows: Sequence[Row]) -> str:
 
 
 def build_table(rows: Sequence[Row]) -> str:
-    """Seconds for the first build, with empty caches, and for one after an edit; stages are those of the first."""
-    columns = ("filter", "first build s", "next build s", "vs Go", "freeze s", "link, uncached s")
+    """Seconds for the first build, with empty caches, after an edit of the filter, and after a new dependency.
+
+    Stages are those of the first build.
+    """
+    columns = ("filter", "first build s", "after an edit s", "vs Go", "new dependency s", *_STAGES)
     times = {row.peer: list(row.prepared.build.next) for row in rows if row.prepared.build}
 
     def cells(row: Row) -> tuple[str, ...]:
         build = row.prepared.build
         if build is None:
-            return (NONE,) * 5
+            return (NONE,) * (4 + len(_STAGES))
         return (
             number(build.first, ".2f"),
             with_range(spread(build.next), ".2f"),
             _times_go(row, times),
-            number(build.stages.get("freeze"), ".2f"),
-            number(build.stages.get("link"), ".2f"),
+            number(build.dependency, ".2f"),
+            *(number(build.stages.get(stage), ".2f") for stage in _STAGES.values()),
         )
 
     built = [row for row in rows if row.prepared.build or not row.measured("build")]

@@ -273,7 +273,7 @@ def example_rows() -> list[Row]:
     starts = [Start(0.09, 0.1, 66_000_000), Start(0.11, 0.12, 67_000_000)]
     heavier = [Start(3.0, 3.1, 246_000_000), Start(2.8, 2.9, 250_000_000)]
     workers = [dataclasses.replace(start, rss_bytes=start.rss_bytes + 20_000_000) for start in heavier]
-    build = BuildTimes(6.2, (1.9, 2.1), {"freeze": 5.3, "link": 0.6})
+    build = BuildTimes(12.2, (0.9, 1.1), {"runtime": 9.4, "freeze": 1.7, "link": 0.6}, 2.4)
     faster = BuildTimes(7.0, (1.0, 1.2))
     return [
         Row(BASELINE, starts=starts, more_workers=starts, samples=base),

@@ -259,6 +259,7 @@ def test_build_json_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline:
         "prints": "printed\n",
         "backend": "python",
         "toolchain": "componentize-py",
+        "hash_seed": 0,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pwasm_compiler import dependencies
+from pwasm_compiler.cache import Cache
 from pwasm_compiler.dependencies import resolve
 from pwasm_compiler.errors import ProjectError, ToolError
 from pwasm_compiler.project import Project
@@ -27,7 +27,7 @@ def _own_cache(empty_cache: Path) -> None:
 def run(tmp_path: Path, *requirements: str) -> tuple[tuple[str, ...], Path, list[str]]:
     project = Project(tmp_path, tmp_path / "filter.py", "x", tmp_path / "main.wasm", dependencies=requirements)
     into, said = tmp_path / f"into-{time.monotonic_ns()}", list[str]()
-    return resolve(project, into, said.append), into, said
+    return resolve(project, into, said.append, Cache()), into, said
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:
@@ -83,14 +83,13 @@ def test_the_second_time_comes_from_the_cache(tmp_path: Path, make_wheel: MakeWh
     assert (into / "app.py").is_file()
 
 
-def test_the_cache_is_good_for_a_day(tmp_path: Path, make_wheel: MakeWheel, empty_cache: Path) -> None:
+def test_the_cache_is_good_for_a_day(tmp_path: Path, make_wheel: MakeWheel, monkeypatch: pytest.MonkeyPatch) -> None:
     make_wheel("app")
     run(tmp_path, "app")
     make_wheel("app", version="2.0")
     assert run(tmp_path, "app")[0] == ("app==1.0",)
-    yesterday = time.time() - dependencies.FRESH_SECONDS - 1
-    (file,) = empty_cache.glob("dependencies/*/resolved.json")
-    os.utime(file, (yesterday, yesterday))
+    tomorrow = time.time() + dependencies.FRESH_SECONDS + 1
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
     assert run(tmp_path, "app")[0] == ("app==2.0",)
 
 
@@ -99,6 +98,19 @@ def test_a_failure_leaves_nothing_in_the_cache(tmp_path: Path, make_wheel: MakeW
     with pytest.raises(ProjectError):
         run(tmp_path, "app")
     assert list(empty_cache.glob("dependencies/*")) == []
+
+
+def test_a_cache_that_cannot_be_written_is_noted_and_no_error(
+    tmp_path: Path, make_wheel: MakeWheel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_wheel("app")
+    (tmp_path / "file").touch()
+    cache = Cache(tmp_path / "file" / "cache")
+    project = Project(root=tmp_path, entry=tmp_path, name="", output=tmp_path, dependencies=("app",))
+    (tmp_path / "into").mkdir()
+    assert resolve(project, tmp_path / "into", print, cache) == ("app==1.0",)
+    assert (tmp_path / "into" / "app.py").is_file()
+    assert "Not a directory" in cache.problem
 
 
 @pytest.mark.parametrize("name", ["_fast.so", "_fast.cpython-314-x86_64-linux-gnu.so", "lib.so.1", "a.pyd", "a.dylib"])

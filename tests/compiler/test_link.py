@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,14 @@ import pytest
 import wasmtime
 
 from pwasm_compiler import code_cache
+from pwasm_compiler.cache import Cache
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import instance_graph
 from pwasm_compiler.errors import LinkError, UnsupportedError
 from pwasm_compiler.link.layout import Layout, lay_out
 from pwasm_compiler.link.merge import merge
 from pwasm_compiler.link.passes.reachable import Reachable, reachable
-from pwasm_compiler.link.passes.stack import limit_stack
+from pwasm_compiler.link.passes.stack import USABLE, stack_limit
 from pwasm_compiler.link.resolve import HostFunction, Unbound, resolve, weak_undefined
 from pwasm_compiler.verify import verify_build
 from pwasm_compiler.wasm.decode import decode_module
@@ -230,38 +232,32 @@ def test_host_functions_are_those_of_the_abi(component: bytes) -> None:
 
 
 def test_merged_code_is_cached_and_the_same(component: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PWASM_CACHE_DIR", str(tmp_path))
     layout = laid_out(component)
     exports = exports_of(layout, "proxy_on_request_headers", MARKER)
-    first = code_cache.cached_merge(layout, exports)  # type: ignore[arg-type]
+    first = code_cache.cached_merge(layout, exports, Cache(tmp_path))  # type: ignore[arg-type]
     monkeypatch.setattr(code_cache, "merge", None)  # a second merge would fail
-    assert code_cache.cached_merge(layout, exports) == first  # type: ignore[arg-type]
+    assert code_cache.cached_merge(layout, exports, Cache(tmp_path)) == first  # type: ignore[arg-type]
 
 
-def test_a_damaged_cache_entry_is_not_used(component: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PWASM_CACHE_DIR", str(tmp_path))
+def test_a_damaged_cache_entry_is_not_used(component: bytes, tmp_path: Path) -> None:
     layout = laid_out(component)
     exports = exports_of(layout, MARKER)
-    first = code_cache.cached_merge(layout, exports)  # type: ignore[arg-type]
-    (entry,) = tmp_path.glob("code/*.bin")
+    first = code_cache.cached_merge(layout, exports, Cache(tmp_path))  # type: ignore[arg-type]
+    (entry,) = tmp_path.glob("code/*")
     damaged = bytearray(entry.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     for contents in (damaged, entry.read_bytes()[:100], b""):
         entry.write_bytes(contents)
-        assert code_cache.cached_merge(layout, exports) == first  # type: ignore[arg-type]
+        assert code_cache.cached_merge(layout, exports, Cache(tmp_path)) == first  # type: ignore[arg-type]
 
 
-def test_the_stack_limit_is_raised_in_the_snapshot(component: bytes) -> None:
-    layout = laid_out(component)
-    limited = limit_stack(layout)
-    changed = [
-        (old, new) for old, new in zip(layout.data, limited.data, strict=True) if bytes(old.data) != bytes(new.data)
-    ]
-    ((old, new),) = changed
-    assert (old.address, len(old.data)) == (new.address, len(new.data))
-    assert sum(a != b for a, b in zip(bytes(old.data), bytes(new.data), strict=True)) <= 4
+def test_the_stack_limit_of_a_python_that_is_known() -> None:
+    words = struct.pack("<III", 0x100000, 0x4000, 0x2000)
+    address, word = stack_limit(b"before" + words + b"behind")
+    assert (address, struct.unpack("<I", word)) == (10, (0x100000 - USABLE,))
 
 
-def test_a_snapshot_of_another_python_is_refused(small: bytes) -> None:
-    with pytest.raises(LinkError, match="stack limits are in the snapshot 0 times"):
-        limit_stack(laid_out(small))
+@pytest.mark.parametrize("times", [0, 2])
+def test_a_python_that_is_not_known_is_refused(times: int) -> None:
+    with pytest.raises(LinkError, match=f"stack limits are in the memory {times} times"):
+        stack_limit(bytes(100) + times * (struct.pack("<III", 0x100000, 0x4000, 0x2000) + b"x"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import runpy
 from collections.abc import Callable
@@ -76,10 +77,15 @@ def test_print_makes_one_record_for_each_line(host: HostEmulator) -> None:
     ]
 
 
-@pytest.mark.parametrize("path", ["/random", "/uuid"])
+@pytest.mark.parametrize("path", ["/random", "/uuid", "/unseeded"])
 def test_randomness_is_fresh_in_every_vm(start: Start, path: str) -> None:
     values = {answer(start("guest_python"), path) for _ in range(4)}
     assert len(values) == 4
+
+
+def test_a_generator_with_a_seed_keeps_it(start: Start) -> None:
+    expected = repr((random.Random(42).random(), "random"))
+    assert [answer(start("guest_python"), "/seeded") for _ in range(2)] == [expected, expected]
 
 
 def test_nothing_of_the_build_machine_is_in_the_environment(start: Start) -> None:

@@ -56,14 +56,21 @@ def merge(
     kept: Reachable,
     exports: Mapping[str, Target],
     frames: Mapping[Item, Frame] | None = None,
-    memory_export: str = "memory",
+    export_globals: bool = False,
 ) -> Code:
-    """Merge the functions in `kept`; `exports` are the functions to export by name, `frames` those that get a frame."""
+    """Merge the functions in `kept`; `exports` are the functions to export by name, `frames` those that get a frame.
+
+    With `export_globals` those that stay are exported too, as "<instance>:<index>": for a run whose result is read.
+    """
     merger = _Merger(layout, kept, frames or {})
     bodies = encode.section(Section.CODE, merger.bodies())
     elements = encode.section(Section.ELEMENT, merger.elements())
-    export_items = [Export(memory_export, Kind.MEMORY, 0)]
+    export_items = [Export("memory", Kind.MEMORY, 0)]
     export_items += [Export(name, Kind.FUNC, merger.function(target)) for name, target in sorted(exports.items())]
+    if export_globals:
+        export_items += [
+            Export(f"{item.instance}:{item.index}", Kind.GLOBAL, number) for item, number in merger.variables.items()
+        ]
     functions = encode.section(Section.FUNCTION, [encode_unsigned(index) for index in merger.function_types()])
     imports = encode.section(Section.IMPORT, [encode.function_import(item) for item in merger.imports()])
     types = encode.section(Section.TYPE, [encode.func_type(item) for item in merger.types])  # last: all are known now

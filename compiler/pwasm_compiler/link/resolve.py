@@ -60,8 +60,10 @@ class LinkPlan:
     table: Item
 
 
-def resolve(graph: InstanceGraph, marker: str) -> LinkPlan:
+def resolve(graph: InstanceGraph, marker: str, from_host: frozenset[str] = frozenset()) -> LinkPlan:
     """Apply the rules of this file; the shim is the instance that exports `marker`, the ABI version.
+
+    Imports of WASI that `from_host` names (`<interface>#<function>`) become imports of the linked module instead.
 
     Raises:
         LinkError: there is no shim, or it has no memory or table.
@@ -74,13 +76,17 @@ def resolve(graph: InstanceGraph, marker: str) -> LinkPlan:
         if instance.module.start is not None:
             raise UnsupportedError("start function", offset=instance.module.offset)
     weak = weak_undefined(shim.module)
-    functions = tuple(_functions(graph, instance, shim, weak) for instance in graph.instances)
+    functions = tuple(_functions(graph, instance, shim, weak, from_host) for instance in graph.instances)
     globals_ = tuple(_items(instance, Kind.GLOBAL) for instance in graph.instances)
     return LinkPlan(graph, shim, functions, globals_, _only(shim, Kind.MEMORY), _only(shim, Kind.TABLE))
 
 
 def _functions(
-    graph: InstanceGraph, instance: ModuleInstance, shim: ModuleInstance, weak: frozenset[str]
+    graph: InstanceGraph,
+    instance: ModuleInstance,
+    shim: ModuleInstance,
+    weak: frozenset[str],
+    from_host: frozenset[str],
 ) -> tuple[Target, ...]:
     targets: list[Target] = []
     for item, provider in zip(instance.module.imports, instance.providers, strict=True):
@@ -89,6 +95,10 @@ def _functions(
         target: Target
         if item.module.startswith("wasi:") or item.module == WASI_PREVIEW1:
             ours = f"{item.module}#{item.name}"
+            if ours in from_host and isinstance(item.type, int):
+                own = func_type(instance.module, item.type, item.offset)
+                targets.append(HostFunction(item.module, item.name, own))
+                continue
             target = _exported(graph, shim, ours) if ours in shim.exports else Unbound(ours, item.offset)
         elif instance is shim and item.name in weak:
             target = _host_function(instance.module, item.name, item.type, item.offset)

@@ -58,6 +58,10 @@ PyObject *PyErr_Occurred(void);
 PyObject *PyErr_Format(PyObject *, const char *, ...);
 void PyErr_Clear(void);
 int PyGILState_Ensure(void);
+int PyImport_AppendInittab(const char *, PyObject *(*)(void));
+PyObject *PyImport_ImportModule(const char *);
+void PyErr_Print(void);
+void Py_InitializeEx(int);
 void Py_IncRef(PyObject *);
 void Py_DecRef(PyObject *);
 

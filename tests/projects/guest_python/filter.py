@@ -23,6 +23,7 @@ import pwasm
 from pwasm import Action, HttpContext
 
 STARTED = time.time()
+UNSEEDED, SEEDED = random.Random(), random.Random(42)
 
 
 def chained() -> str:
@@ -134,6 +135,8 @@ WORK = {
     "/monotonic": lambda: time.monotonic() > 0,
     "/strptime": lambda: datetime.strptime("2026-11-23", "%Y-%m-%d").isoformat(),
     "/random": lambda: random.random(),
+    "/unseeded": lambda: UNSEEDED.random(),
+    "/seeded": lambda: (SEEDED.random(), SEEDED.seed.__module__),
     "/uuid": lambda: str(uuid.uuid4()),
     "/urandom": lambda: len(os.urandom(200_000)),
     "/environ": lambda: sorted(os.environ.items()),

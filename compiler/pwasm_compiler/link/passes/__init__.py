@@ -1,5 +1,5 @@
 """Steps between layout and merge.
 
-stack       Layout → Layout: CPython's recursion guard fires before V8's stack is full
+stack       CPython's recursion guard fires before V8's stack is full
 reachable   functions that can be called at all
 """

@@ -5,7 +5,7 @@ linear memory, 1 MiB here, while V8 gives the native stack about 984 kB and kill
 watches the wrong stack: a C function that keeps its variables in Wasm locals uses none of the shadow stack, however
 deep it recurses. Three changes make the shadow stack tell the truth:
 
-1. *The limit* is raised in the snapshot, so that only `USABLE` bytes may be used (`limit_stack`).
+1. *The limit* is raised as soon as the interpreter runs, so that only `USABLE` bytes may be used (`stack_limit`).
 2. *Frames*: every function that compares the stack pointer, itself or through `Py_EnterRecursiveCall`, takes `FRAME`
    bytes of shadow stack. Whatever recurses through a check of CPython's then moves the pointer that it checks:
    `_Py_Dealloc`, the C accelerators of json and pickle, `repr`, comparisons, calls.
@@ -18,7 +18,6 @@ Source: CPython 3.14, `_PyThreadStateImpl`: `c_stack_top`, `c_stack_soft_limit`,
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from ...errors import LinkError
 from ...wasm.instructions import Site, Space, skip_locals
 from ...wasm.leb128 import encode_signed, encode_unsigned
 from ...wasm.module import FuncType, Kind, Module, function_names
-from ..layout import Layout, Placed, global_item
+from ..layout import Layout, global_item
 from .reachable import Reachable
 
 _TOP, _SOFT, _HARD = 0x100000, 0x4000, 0x2000
@@ -96,23 +95,17 @@ class Frame:
     raises: int | None
 
 
-def limit_stack(layout: Layout) -> Layout:
-    """`layout` with the soft limit raised.
+def stack_limit(memory: bytes) -> tuple[int, bytes]:
+    """What to write into the memory of an interpreter that has just started, and at which address.
 
     Raises:
         LinkError: the three words are not there exactly once; then this is not the CPython that is known here.
     """
-    wanted = struct.pack("<III", _TOP, _SOFT, _HARD)
-    found = [(number, at) for number, placed in enumerate(layout.data) if (at := bytes(placed.data).find(wanted)) >= 0]
-    if len(found) != 1:
-        raise LinkError(f"the thread state's stack limits are in the snapshot {len(found)} times, not once")
-    number, at = found[0]
-    placed = layout.data[number]
-    patched = bytearray(placed.data)
-    patched[at : at + len(wanted)] = struct.pack("<III", _TOP, _TOP - USABLE, _HARD)
-    data = list(layout.data)
-    data[number] = Placed(placed.address, memoryview(bytes(patched)))
-    return dataclasses.replace(layout, data=tuple(data))
+    known = struct.pack("<III", _TOP, _SOFT, _HARD)
+    found = memory.count(known)
+    if found != 1:
+        raise LinkError(f"the thread state's stack limits are in the memory {found} times, not once")
+    return memory.find(known) + 4, struct.pack("<I", _TOP - USABLE)
 
 
 def find_frames(layout: Layout, kept: Reachable) -> dict[Item, Frame]:

@@ -1,0 +1,74 @@
+"""`pwasm cache`"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import click
+
+from pwasm_compiler import cache as store
+from pwasm_compiler.cache import Entry
+from pwasm_compiler.errors import ToolError
+
+_KINDS = {
+    "code": "linked code, by callbacks",
+    "dependencies": "what pip installed",
+    "machine": "the build's Python, compiled for this machine",
+    "runtime": "CPython and its standard library",
+}
+
+
+@click.command(short_help="Show what pwasm keeps for later builds, or clear it.")
+@click.argument("action", type=click.Choice(["show", "clear"]), default="show")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def cache(action: str, as_json: bool) -> None:
+    """Show what pwasm keeps for later builds, or clear it.
+
+    Everything in the cache is made again when it is missing; the next build then takes some seconds longer.
+
+    \b
+      $PWASM_CACHE_DIR      the folder; by default pwasm in the user's cache folder
+      $PWASM_CACHE_LIMIT    its largest size in MiB, 1024 by default
+
+    After each build that makes it larger than that, what was used longest ago is removed.
+    """
+    folder, limit = store.cache_dir(), store.cache_limit()
+    found = store.entries(folder)
+    if action == "clear":
+        _clear(found, as_json)
+    elif as_json:
+        click.echo(json.dumps({"folder": str(folder), "limit": limit, "size": _size(found), "kinds": _kinds(found)}))
+    else:
+        click.echo(f"{folder}: {_mib(_size(found))} of at most {_mib(limit)}")
+        for kind, summary in _kinds(found).items():
+            what = _KINDS.get(kind, "")
+            click.echo(f"  {kind:<13}{summary['entries']:>4} {_mib(summary['size']):>12}  {what}".rstrip())
+
+
+def _clear(found: list[Entry], as_json: bool) -> None:
+    stuck = [entry for entry in found if not store.remove(entry)]
+    freed = _size(found) - _size(stuck)
+    if as_json:
+        click.echo(json.dumps({"freed": freed, "left": [str(entry.path) for entry in stuck]}))
+    else:
+        click.echo(f"removed {len(found) - len(stuck)} entries, {_mib(freed)}")
+    if stuck:
+        raise ToolError(f"cannot remove {stuck[0].path}", hint="look at the permissions of the folder it is in")
+
+
+def _kinds(found: Iterable[Entry]) -> dict[str, dict[str, int]]:
+    kinds: dict[str, dict[str, int]] = {}
+    for entry in sorted(found, key=lambda entry: entry.kind):
+        summary = kinds.setdefault(entry.kind, {"entries": 0, "size": 0})
+        summary["entries"] += 1
+        summary["size"] += entry.size
+    return kinds
+
+
+def _size(found: Iterable[Entry]) -> int:
+    return sum(entry.size for entry in found)
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB"

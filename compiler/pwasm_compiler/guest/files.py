@@ -1,0 +1,75 @@
+"""The read-only tree of files that the build's guest sees."""
+
+from __future__ import annotations
+
+import functools
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+Read = Callable[[], bytes]
+
+
+class FileTree:
+    """Files by absolute path; folders exist because files lie in them. Contents are read when they are asked for."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, Read] = {}
+        self._contents: dict[str, bytes] = {}
+        self._sizes: dict[str, int] = {}
+        self._folders: dict[str, set[str]] = {}
+
+    def add(self, path: str, read: Read) -> None:
+        """Put a file at the absolute `path`."""
+        self._files[path] = read
+        self._contents.pop(path, None)
+        self._sizes.pop(path, None)
+        child = path
+        while child != "/":
+            folder, _, name = child.rpartition("/")
+            folder = folder or "/"
+            known = self._folders.setdefault(folder, set())
+            if name in known:
+                return
+            known.add(name)
+            child = folder
+
+    def add_folder(self, mount: str, folder: Path) -> None:
+        """Put everything in `folder` under the absolute path `mount`."""
+        self._folders.setdefault(mount, set())
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.add(f"{mount}/{path.relative_to(folder).as_posix()}", path.read_bytes)
+
+    def add_archive(self, mount: str, zipped: bytes) -> None:
+        """Put everything in a ZIP file under the absolute path `mount`."""
+        archive = zipfile.ZipFile(io.BytesIO(zipped))
+        for item in archive.infolist():
+            path = f"{mount}/{item.filename}"
+            self.add(path, functools.partial(archive.read, item))
+            self._sizes[path] = item.file_size
+
+    def is_file(self, path: str) -> bool:
+        return path in self._files
+
+    def is_folder(self, path: str) -> bool:
+        return path in self._folders
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in `folder`, sorted."""
+        return sorted(self._folders[folder])
+
+    def read(self, path: str) -> bytes:
+        found = self._contents.get(path)
+        if found is None:
+            found = self._contents[path] = self._files[path]()
+        return found
+
+    def size(self, path: str) -> int:
+        known = self._sizes.get(path)
+        return len(self.read(path)) if known is None else known
+
+    def files(self) -> Iterator[str]:
+        """The paths of all files, sorted."""
+        yield from sorted(self._files)

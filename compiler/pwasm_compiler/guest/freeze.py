@@ -1,0 +1,97 @@
+"""Import a filter in the build's interpreter and keep the memory."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from ..cache import Cache
+from ..errors import BuildError
+from ..link.layout import Layout
+from ..link.snapshot import with_memory, without_dead_stack
+from ..stage import GUEST_ROOT, Staged
+from .base import LIBRARY
+from .bytecode import Bytecode, cached_path
+from .files import FileTree
+from .interpreter import Interpreter, start
+from .machine import EXIT, FULL_STACK, TIMEOUT, Stopped
+from .wasi import Wasi
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What is shipped, with the memory after the import; `prints` is what was printed and logged meanwhile."""
+
+    layout: Layout
+    prints: str
+
+
+def freeze(
+    interpreter: Interpreter, staged: Staged, module: str, hash_seed: int, timeout_seconds: float, cache: Cache
+) -> Frozen:
+    """Import `module` of the staged folder.
+
+    Raises:
+        BuildError: the import did not come to an end.
+    """
+    bytecode = Bytecode(interpreter, cache)
+    files = _files(interpreter, staged, bytecode)
+    root = GUEST_ROOT
+    environment = {
+        "PYTHONHOME": LIBRARY,
+        "PYTHONPATH": f"{LIBRARY}:{root}",
+        "PYTHONHASHSEED": str(hash_seed),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    wasi = Wasi(files, (LIBRARY, root), environment, str(hash_seed).encode())
+    try:
+        guest = start(interpreter, wasi, timeout_seconds)
+        (imported,) = guest.run([("pwasm_import", module.encode())], timeout_seconds)
+    except Stopped as stopped:
+        raise _error(stopped.reason, timeout_seconds, "".join(wasi.prints)) from None
+    bytecode.save()
+    prints = "".join(wasi.prints)
+    if imported != 0:
+        raise BuildError("the filter was not frozen", why=prints.rstrip(), hint="this is a bug of pwasm; report it")
+    image = guest.image()
+    memory = without_dead_stack(interpreter.layout, image.memory, image.globals)
+    return Frozen(with_memory(interpreter.layout, memory, image.globals), prints)
+
+
+def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> FileTree:
+    """What the guest sees: the standard library and the stage, both compiled, except for the filter's own files."""
+    files = FileTree()
+    files.add_archive(LIBRARY, interpreter.base.library)
+    files.add_folder(GUEST_ROOT, staged.folder)
+    own = {f"{GUEST_ROOT}/{name}" for name in staged.own}
+    for path in list(files.files()):
+        if path.endswith(".py") and path not in own:
+            name, constant = path.removeprefix(GUEST_ROOT + "/"), path.startswith(LIBRARY + "/")
+            read = functools.partial(files.read, path)
+            files.add(cached_path(path), functools.partial(bytecode.of, name, read, constant))
+    return files
+
+
+def _error(reason: str, timeout_seconds: float, prints: str) -> BuildError:
+    printed = printed_meanwhile(prints)
+    if reason == TIMEOUT:
+        return BuildError(
+            f"importing the filter took longer than {timeout_seconds:g} s",
+            why="code at the top level of a module runs at build; an endless loop there never ends" + printed,
+            hint="move it into on_vm_start, or raise build-timeout in [tool.pwasm]",
+        )
+    if reason == FULL_STACK:
+        return BuildError(
+            "importing the filter used up the stack",
+            why="code at the top level of a module recurses too deeply in C: pickle, repr or deletion of nested data"
+            + printed,
+            hint="move it into on_vm_start, or nest less deeply",
+        )
+    what = "the filter ends the process while it is imported" if reason == EXIT else "the build's Python crashed"
+    return BuildError(what, why=f"{reason}{printed}")
+
+
+def printed_meanwhile(prints: str) -> str:
+    """The part of an error that shows what was printed, or nothing."""
+    return f"\n(printed while it was imported)\n{prints.rstrip()}" if prints.strip() else ""

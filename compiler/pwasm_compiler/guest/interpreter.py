@@ -1,0 +1,136 @@
+"""The interpreter that a build runs: linked from the base for wasmtime, and compiled; both are cached.
+
+It differs from what is shipped in who answers WASI: here the host does (`wasi`), with files. Memory and table are the
+same, so the memory that a run leaves is right for the code that is shipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import wasmtime
+
+from ..cache import Cache
+from ..code_cache import linker_version
+from ..component.decode import decode_component
+from ..component.graph import InstanceGraph, instance_graph
+from ..errors import LinkError, ToolError
+from ..link.layout import Layout, lay_out
+from ..link.merge import merge
+from ..link.passes.reachable import reachable
+from ..link.passes.stack import find_frames, stack_limit
+from ..link.resolve import Target, resolve
+from ..link.snapshot import pristine_memory, with_memory
+from ..wasm.instructions import Space, sites
+from ..wasm.module import Kind
+from . import machine
+from .base import Base, load_base
+from .files import FileTree
+from .machine import Machine
+from .wasi import Wasi
+
+ABI_MARKER = "proxy_abi_version_0_2_1"
+_RELOCATE, _INITIALIZE, _IMPORT = "pwasm_apply_data_relocs_", "pwasm_initialize", "pwasm_import"
+_MEMORY_PAGES = 1024 * 1024 * 1024 // 65536
+"""What a filter's import may use: as much as Envoy's V8 gives a VM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """`layout` is what is shipped, with the data of componentize-py's snapshot; `start` are the exports to call."""
+
+    base: Base
+    layout: Layout
+    start: tuple[str, ...]
+    engine: wasmtime.Engine
+    module: wasmtime.Module
+
+
+def load_interpreter(cache: Cache, progress: Callable[[str], None]) -> Interpreter:
+    """From the cache, or made; that takes seconds, and `progress` is told of it.
+
+    Raises:
+        ToolError: componentize-py is missing or failed, or wasmtime does not run here.
+        BinaryError: the component is not what it must be.
+    """
+    base = load_base(cache, progress)
+    graph = instance_graph(decode_component(base.component))
+    layout = lay_out(resolve(graph, ABI_MARKER), base.component)
+    constructors = _constructors(graph, base.component)
+    engine = machine.engine()
+    key = _key(base)
+    compiled = cache.read("machine", key)
+    module = machine.load(engine, compiled) if compiled is not None else None
+    if module is None:
+        progress("compiling the build's Python, once for each version of pwasm")
+        compiled = machine.compile_module(engine, _link(graph, base, constructors))
+        cache.write("machine", key, compiled)
+        module = machine.load(engine, compiled)
+    if module is None:
+        raise ToolError("wasmtime cannot run what it has compiled")
+    return Interpreter(base, layout, (_RELOCATE, *constructors, _INITIALIZE), engine, module)
+
+
+def start(interpreter: Interpreter, wasi: Wasi, timeout_seconds: float) -> Machine:
+    """A guest that has started and imported nothing of ours. `Machine.run` says what may go wrong."""
+    guest = Machine(interpreter.engine, interpreter.module, wasi)
+    guest.run([(name, None) for name in interpreter.start], timeout_seconds)
+    guest.memory.write(*stack_limit(guest.image().memory))
+    return guest
+
+
+def _from_host() -> frozenset[str]:
+    return frozenset(Wasi(FileTree(), (), {}, b"").functions())
+
+
+def _key(base: Base) -> str:
+    """Machine code depends on the engine and on this machine, too."""
+    digest = hashlib.sha256(linker_version() + Path(machine.__file__).read_bytes())
+    parts = [base.key, importlib.metadata.version("wasmtime"), platform.system(), platform.machine()]
+    digest.update("\n".join([*parts, *sorted(_from_host())]).encode())
+    return digest.hexdigest()
+
+
+def _link(graph: InstanceGraph, base: Base, constructors: dict[str, int]) -> bytes:
+    layout = lay_out(resolve(graph, ABI_MARKER, _from_host()), base.component)
+    shim, starter = layout.plan.shim, graph.instances[-1]
+    exports: dict[str, Target] = {
+        name: layout.target(shim.number, shim.exports[name].index) for name in (_RELOCATE, _INITIALIZE, _IMPORT)
+    }
+    exports |= {name: layout.target(starter.number, index) for name, index in constructors.items()}
+    exports["malloc"] = imported_function(layout, "malloc")
+    kept = reachable(layout, exports.values())
+    code = merge(layout, kept, exports, find_frames(layout, kept), export_globals=True)
+    return code.module(with_memory(layout, pristine_memory(layout)), _MEMORY_PAGES)
+
+
+def _constructors(graph: InstanceGraph, component: bytes) -> dict[str, int]:
+    """The libraries' constructors in their order, as (name to export, index in the last instance).
+
+    wit-component's last module has called them in its start function. The shim has none.
+    """
+    starter = graph.instances[-1].module
+    imported = starter.imported(Kind.FUNC)
+    if len(starter.bodies) != 1:
+        raise LinkError("the last module of the component does not start the libraries", offset=starter.offset)
+    calls = [site.target for site in sites(component, starter.bodies[0], {}) if site.space is Space.FUNC]
+    found = [index for index in calls if index < len(imported) and imported[index].name == "_initialize"]
+    return {f"pwasm_construct_{number}": index for number, index in enumerate(found)}
+
+
+def imported_function(layout: Layout, name: str) -> Target:
+    """What the shim's import `name` stands for.
+
+    Raises:
+        LinkError: the shim does not import it.
+    """
+    shim = layout.plan.shim
+    for position, item in enumerate(shim.module.imported(Kind.FUNC)):
+        if item.name == name:
+            return layout.target(shim.number, position)
+    raise LinkError(f"the runtime shim does not import {name}", offset=shim.module.offset)
