@@ -111,13 +111,6 @@ def generator_left_open() -> None:
     next(items())
 
 
-def coroutine_left() -> None:
-    async def never() -> None:
-        return None
-
-    never()
-
-
 def chained() -> None:
     error: BaseException = ValueError("first")
     for number in range(3000):
@@ -270,7 +263,6 @@ SURVIVE: dict[str, Callable[[], None]] = {
     "cycle_with_del": cycle_with_del,
     "weakref_callback": weak_callback,
     "generator_left_open": generator_left_open,
-    "coroutine_left": coroutine_left,
     "operating_system": operating_system,
     "noise": noise,
     "host_calls": host_calls,
