@@ -1,12 +1,9 @@
-from filter import AddHeader
-
-from pwasm.testing import HostEmulator
+from pwasm.testing import World
 
 
-def test_the_header_is_added() -> None:
-    host = HostEmulator(AddHeader)
+def test_the_header_is_added(pwasm_world: World) -> None:
+    response = pwasm_world.request("GET", "/one")
 
-    response = host.request("GET", "/one")
-
+    assert response.status == 200
     assert response.headers["x-wasm-custom"] == "FOO"
-    assert any(message == "adding the header" for _level, message in host.logs)
+    assert "adding the header" in pwasm_world.logs("info")

@@ -1,0 +1,178 @@
+"""From a filter's folder to what a world runs: its classes, imported anew for each VM, or its built module."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pwasm._state import Registration, current
+
+if TYPE_CHECKING:
+    from pwasm_compiler.project import Project
+
+ENTRY = "filter.py"
+_HTTP = ("proxy_on_http_", "proxy_on_request_", "proxy_on_response_")
+_TCP = ("proxy_on_new_connection", "proxy_on_downstream_", "proxy_on_upstream_")
+
+
+def find_filter(named: str | Path, test: Path, top: Path) -> Path:
+    """The folder, .py or .wasm file that a test means.
+
+    Args:
+        named: what the marker says, relative to the test's folder; "" for the nearest filter.py.
+        test: the test's file.
+        top: where to stop looking upwards.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    if named:
+        found = (test.parent / named).resolve()
+        if not found.exists():
+            raise FileNotFoundError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
+        return found.parent if found.name == ENTRY else found
+    for folder in (test.parent, *test.parent.parents):
+        if (folder / ENTRY).is_file():
+            return folder
+        if folder == top:
+            break
+    raise FileNotFoundError(f"no {ENTRY} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)")
+
+
+def import_filter(path: Path) -> Registration:
+    """Import the filter at `path` (a folder, or a .py file) and return what it registers.
+
+    Each call imports the filter's own modules anew, as each VM has its own; what is installed is shared.
+
+    Raises:
+        RegistrationError: it registers two of a kind.
+    """
+    folder, name = (path, Path(ENTRY).stem) if path.is_dir() else (path.parent, path.stem)
+    before, current.registration = current.registration, Registration()
+    try:
+        with _own_modules(folder):
+            importlib.import_module(name)
+        return current.registration
+    finally:
+        current.registration = before
+
+
+@contextmanager
+def _own_modules(folder: Path) -> Iterator[None]:
+    """Import from `folder` first; modules from there that others have imported are out of sight meanwhile."""
+    hidden = {name: sys.modules.pop(name) for name in _modules_of(folder)}
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in _modules_of(folder):
+            del sys.modules[name]
+        sys.modules.update(hidden)
+
+
+def _modules_of(folder: Path) -> list[str]:
+    """Modules of a filter. A test module there is none of them, nor is what is installed below it."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file is None or not file.startswith(str(folder)) or name.startswith("test"):
+            continue
+        inside = Path(file).relative_to(folder) if Path(file).is_relative_to(folder) else Path("site-packages")
+        if "site-packages" not in inside.parts and not inside.name.startswith(("test_", "conftest")):
+            found.append(name)
+    return found
+
+
+def kind_of(registration: Registration) -> str:
+    """Where Envoy is to use a filter that registers this: "http", "tcp" or "plugin"."""
+    every = (registration, *(named for _, named in registration.named))
+    if any(one.http for one in every):
+        return "http"
+    return "tcp" if any(one.tcp for one in every) else "plugin"
+
+
+def kind_of_module(module: Path) -> str:
+    """The same for a built module, by the callbacks it exports."""
+    from pwasm_compiler.inspect import callbacks
+
+    names = callbacks(module)
+    if any(name.startswith(_HTTP) for name in names):
+        return "http"
+    return "tcp" if any(name.startswith(_TCP) for name in names) else "plugin"
+
+
+def built_module(path: Path) -> Path:
+    """The module of the filter at `path`, built if the cache has none of the same contents; a .wasm is itself.
+
+    Raises:
+        PwasmError: it cannot be built.
+    """
+    if path.suffix == ".wasm":
+        return path
+    return _built(path, _digest_of(path))
+
+
+@functools.cache
+def _built(path: Path, digest: str) -> Path:
+    from pwasm_compiler.cache import cache_dir
+    from pwasm_compiler.pipeline import build
+    from pwasm_compiler.project import load_project
+
+    module = cache_dir() / "tested" / f"{digest}.wasm"
+    module.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(module.with_suffix(".lock")):
+        if not module.exists():
+            build(load_project(path), module)
+    return module
+
+
+def _digest_of(path: Path) -> str:
+    """Of all that a module is made of."""
+    from pwasm_compiler.project import load_project, source_files
+
+    project: Project = load_project(path)
+    digest = hashlib.sha256(_toolchain())
+    for file in (*source_files(project), *filter(None, [project.configuration])):
+        digest.update(f"{file.relative_to(project.root)} {file.stat().st_size}\n".encode() + file.read_bytes())
+    if project.dependencies:  # pip may resolve them differently tomorrow
+        digest.update(datetime.datetime.now(datetime.UTC).date().isoformat().encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _toolchain() -> bytes:
+    """Digest of the SDK, the linker and the runtime."""
+    import pwasm_compiler
+    import pwasm_shim
+
+    digest = hashlib.sha256(importlib.metadata.version("componentize-py").encode())
+    for folder, pattern in (
+        (Path(__file__).parents[1], "*.py"),
+        (Path(str(pwasm_compiler.__file__)).parent, "**/*.py"),
+        (Path(str(pwasm_shim.__file__)).parent, "*"),
+    ):
+        for file in sorted(folder.glob(pattern)):
+            if file.is_file():
+                digest.update(file.read_bytes())
+    return digest.digest()
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Only one process at a time; the others (of pytest-xdist) wait and find what it made."""
+    with file.open("w") as lock:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,124 @@
+"""Real servers on the loopback for the Envoy world; what they answer is a `Double`'s business.
+
+A server outlives the tests of a module, and each test gives it its own double.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+
+from .messages import Answer, Double, Request
+from .wire import answer_bytes, read_request
+
+_BACKLOG = 128
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+
+
+class Server:
+    """Accepts connections on a free port; the first bytes of a connection are left to `HttpServer` or `TcpServer`."""
+
+    def __init__(self, double: Double) -> None:
+        self.double = double
+        self.errors: list[BaseException] = []
+        """What handlers raised; the test shall see it."""
+        self._over = threading.Event()
+        self._test_over = threading.Event()
+        self._connections: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, name=f"pwasm-double-{self.port}", daemon=True).start()
+
+    def give(self, double: Double) -> None:
+        """Another test begins: whoever still waits for an answer of the last one waits no more."""
+        self._test_over.set()
+        self._test_over = threading.Event()
+        self.double = double
+        self.errors.clear()
+
+    def close(self) -> None:
+        """Accept no more and end what there is."""
+        self._over.set()
+        self._test_over.set()
+        # Closing alone does not wake up a thread that waits in accept.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        while not self._over.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve_safely, args=(connection,), daemon=True).start()
+
+    def _serve_safely(self, connection: socket.socket) -> None:
+        self._connections.add(connection)
+        try:
+            with connection, contextlib.suppress(OSError):
+                self._serve(connection)
+        finally:
+            self._connections.discard(connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        raise NotImplementedError
+
+    def _wait(self, seconds: float | None) -> bool:
+        """Let time pass; False when the test ended first."""
+        return not self._test_over.wait(seconds)
+
+
+class HttpServer(Server):
+    """Answers HTTP/1.1 requests."""
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as stream:
+            while (request := read_request(stream)) is not None:
+                answer = self._answer(request)
+                if answer.fault == "reset":
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+                    return
+                if answer.fault == "silence":
+                    self._wait(None)
+                    return
+                if answer.delay and not self._wait(answer.delay):
+                    return
+                for piece in answer_bytes(answer, bodyless=request.method == "HEAD"):
+                    connection.sendall(piece)
+
+    def _answer(self, request: Request) -> Answer:
+        try:
+            return self.double.answer(request)
+        except BaseException as error:
+            self.errors.append(error)
+            return Answer(500, body=f"the handler raised {error!r}")
+
+
+class TcpServer(Server):
+    """Answers pieces of TCP data."""
+
+    def _serve(self, connection: socket.socket) -> None:
+        if self.double.greeting:
+            connection.sendall(self.double.greeting)
+        while data := connection.recv(65536):
+            try:
+                answer = self.double.answer_tcp(data)
+            except BaseException as error:
+                self.errors.append(error)
+                return
+            if answer is None:
+                return
+            connection.sendall(answer)
+
+
+def refusing_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port

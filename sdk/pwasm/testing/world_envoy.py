@@ -1,0 +1,303 @@
+"""The world "envoy": a real proxy, real connections, real servers around it.
+
+Envoys are dear, so tests of a module that ask for the same set-up share one, one after another: an `EnvoyStage` lives
+for the module, and an `EnvoyWorld` for a test.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pwasm._abi import LogLevel
+
+from .envoy import Envoy, EnvoyError, EnvoyExitedError
+from .envoy_config import HttpListener, Kind, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from .envoy_log import LogRecord
+from .filters import built_module, kind_of_module
+from .messages import Body, Double, Pairs, Response, chunks_of, framed, pairs_of
+from .servers import HttpServer, Server, TcpServer, refusing_port
+from .wire import read_response, request_bytes
+from .world import SECONDS, Connection, Pending, Setup, World, payload
+
+_T = TypeVar("_T")
+_POLL_SECONDS = 0.01
+_UPSTREAM, _TCP_UPSTREAM = "upstream", "tcp_upstream"
+_LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critical": 5}
+_MARK = re.compile(r'admin path "/reset_counters" mutates state')
+_ARGUMENTS = ("--file-flush-interval-msec", "10", "--drain-time-s", "0")
+_METRICS = "wasmcustom."
+_NO_LOAD = "Unable to create Wasm"
+
+
+class EnvoyStage:
+    """An Envoy with its servers, for one set-up after another that differ in what the servers answer only."""
+
+    def __init__(self, setup: Setup, path: Path) -> None:
+        module = built_module(path)
+        self.kind = kind_of_module(module)
+        self.plugins = setup.all_plugins(self.kind)
+        nobody = Double(500)
+        self.servers: dict[str, Server] = {name: HttpServer(nobody) for name in (_UPSTREAM, *setup.clusters)}
+        self.servers[_TCP_UPSTREAM] = TcpServer(nobody)
+        self.refused: EnvoyExitedError | None = None
+        self.envoy = Envoy(
+            self._config(setup, module),
+            concurrency=setup.workers,
+            wasm_log_level="trace",
+            arguments=_ARGUMENTS,
+        )
+        self.used = False
+        """Whether a test was here before."""
+        self._marks = 0
+        try:
+            self.envoy.start()
+        except EnvoyExitedError as error:
+            self.refused = error
+            if setup.starts:
+                self.close()
+                raise
+        except BaseException:
+            self.close()
+            raise
+        self.listeners = {} if self.refused else self.envoy.listeners()
+
+    def _config(self, setup: Setup, module: Path) -> dict[str, Any]:
+        upstreams = [
+            Upstream("127.0.0.1", refusing_port() if self._refused(setup, name) else server.port, name=name)
+            for name, server in self.servers.items()
+        ]
+        listeners: list[HttpListener | TcpListener] = []
+        services = []
+        for number, plugin in enumerate(self.plugins):
+            kind: Kind = "tcp" if plugin.kind == "tcp" else "http" if plugin.kind == "http" else "plugin"
+            used = WasmFilter(
+                module,
+                kind=kind,
+                name=plugin.name,
+                root_id=plugin.root_id,
+                vm_id=setup.vm_id,
+                configuration=payload(plugin.configuration) or None,
+                vm_configuration=payload(setup.vm_configuration) or None,
+                environment=setup.environment,
+            )
+            if kind == "http":
+                listeners.append(HttpListener([used], name=f"plugin{number}", routes=[Route(upstream=_UPSTREAM)]))
+            elif kind == "tcp":
+                listeners.append(TcpListener([used], name=f"plugin{number}", upstream=_TCP_UPSTREAM))
+            else:
+                services.append(used)
+        config = bootstrap(listeners, plugins=services, upstreams=upstreams)
+        _enable_trailers(config)
+        return config
+
+    def _refused(self, setup: Setup, name: str) -> bool:
+        return Double(setup.upstream if name == _UPSTREAM else setup.clusters.get(name, 200)).refuses
+
+    def close(self) -> None:
+        """End Envoy and the servers."""
+        self.envoy.stop()
+        for server in self.servers.values():
+            server.close()
+
+    def log(self) -> list[LogRecord]:
+        """Envoy's log including all that was logged before this call.
+
+        Envoy's answer to a request that is none of its business comes with a log line, and the log is in order. The
+        second makes the parser give the first away.
+        """
+        if self.refused is None and self.envoy.wait(0) is None:
+            for _ in range(2):
+                self.envoy._get("/reset_counters")  # a GET, so it is refused
+            self._marks += 2
+            self.envoy.wait_for_log('"/reset_counters" mutates state', count=self._marks - 1)
+        return [record for record in self.envoy.log if not _MARK.search(record.raw)]
+
+    def metrics(self) -> dict[str, int]:
+        """What the filters count."""
+        return {} if self.refused else self.envoy.stats(_METRICS)
+
+
+class EnvoyWorld(World):
+    """A test's turn on a stage."""
+
+    tier = "envoy"
+
+    def __init__(self, setup: Setup, stage: EnvoyStage) -> None:
+        super().__init__(setup)
+        self._stage = stage
+        self.envoy = stage.envoy
+        doubles = {_UPSTREAM: self.upstream, _TCP_UPSTREAM: self.upstream, **self.clusters}
+        for name, server in stage.servers.items():
+            server.give(doubles[name])
+        self._clients: list[socket.socket] = []
+        self._names = {plugin.name: f"plugin{number}" for number, plugin in enumerate(stage.plugins)}
+        self.started = stage.refused is None
+        # The first test on a stage sees what was logged and counted while the plugins started.
+        self._log_before = len(stage.log()) if stage.used else 0
+        self._metrics_before = stage.metrics() if stage.used else {}
+        stage.used = True
+
+    # --- traffic ----------------------------------------------------------------------------------------------------
+
+    def address(self, plugin: str = "") -> tuple[str, int]:
+        """Where Envoy listens for this plugin."""
+        if not self.started:
+            raise AssertionError("the plugin refused to start:\n" + "\n".join(self.logs()))
+        if plugin and plugin not in self._names:
+            raise AssertionError(f"there is no plugin {plugin!r}; there are {', '.join(self._names)}")
+        name = self._names.get(plugin, next(iter(self._stage.listeners), ""))
+        if name not in self._stage.listeners:
+            raise AssertionError("this plugin has no traffic; its kind is 'plugin'")
+        return self._stage.listeners[name]
+
+    def send(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        headers: Pairs = (),
+        body: Body = b"",
+        *,
+        trailers: Pairs = (),
+        plugin: str = "",
+    ) -> Pending:
+        sent = framed(pairs_of(headers), body, trailers=bool(trailers))
+        pieces = request_bytes(method, path, sent, chunks_of(body), pairs_of(trailers))
+        return _EnvoyPending(self, self._connected(plugin), pieces, bodyless=method == "HEAD")
+
+    def connect(self, *, plugin: str = "") -> Connection:
+        return _EnvoyConnection(self._connected(plugin))
+
+    def _connected(self, plugin: str) -> socket.socket:
+        address = self.address(plugin)
+        try:
+            client = socket.create_connection(address, timeout=SECONDS)
+        except OSError:
+            self.check()
+            raise
+        self._clients.append(client)
+        return client
+
+    def check(self) -> None:
+        """Raise what a handler raised, or say that Envoy has died."""
+        for server in self._stage.servers.values():
+            if server.errors:
+                raise server.errors.pop(0)
+        if self.started:
+            self.envoy.check_alive()
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        self.check()
+
+    def advance(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def eventually(self, predicate: Callable[[], _T], what: str = "", *, seconds: float = SECONDS) -> _T:
+        deadline = time.monotonic() + seconds
+        while not (result := predicate()):
+            self.check()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what or 'it'} did not happen within {seconds:g} s: {result!r}")
+            time.sleep(_POLL_SECONDS)
+        return result
+
+    # --- what is seen -----------------------------------------------------------------------------------------------
+
+    def records(self) -> list[tuple[LogLevel, str]]:
+        log = self._stage.log()[self._log_before :]
+        return [(LogLevel(_LEVELS[record.level]), record.text) for record in log if record.from_filter]
+
+    def metric(self, name: str) -> int:
+        return self._stage.metrics().get(_METRICS + name, 0) - self._metrics_before.get(_METRICS + name, 0)
+
+    def account(self) -> list[tuple[str, str]]:
+        return []
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        self.check()
+
+
+class _EnvoyPending(Pending):
+    """The request is sent from a thread of its own: Envoy may want to answer before it has read everything."""
+
+    def __init__(self, world: EnvoyWorld, client: socket.socket, pieces: list[bytes], *, bodyless: bool) -> None:
+        self._world = world
+        self._client = client
+        self._bodyless = bodyless
+        self._sender = threading.Thread(target=_send_all, args=(client, pieces), daemon=True)
+        self._sender.start()
+        self._response: Response | None = None
+
+    def response(self, timeout: float = SECONDS) -> Response:
+        if self._response is None:
+            with self._client, self._client.makefile("rb") as stream:
+                self._client.settimeout(timeout)
+                self._response = read_response(stream, bodyless=self._bodyless)
+            self._sender.join()
+            self._world.check()
+        return self._response
+
+
+def _send_all(client: socket.socket, pieces: list[bytes]) -> None:
+    try:
+        for piece in pieces:
+            client.sendall(piece)
+    except OSError:
+        return  # it was answered before it was complete
+
+
+class _EnvoyConnection(Connection):
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+
+    def send(self, data: bytes, *, end: bool = False) -> None:
+        try:
+            self._client.sendall(data)
+            if end:
+                self._client.shutdown(socket.SHUT_WR)
+        except ConnectionError:
+            return  # the filter closed it; `receive` shows that
+
+    def receive(self, size: int = 0, *, timeout: float = SECONDS) -> bytes:
+        return self._read(size or 1, timeout, at_most=size or 65536)
+
+    def receive_all(self, *, timeout: float = SECONDS) -> bytes:
+        return self._read(None, timeout, at_most=65536)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _read(self, size: int | None, timeout: float, *, at_most: int) -> bytes:
+        data, deadline = b"", time.monotonic() + timeout
+        try:
+            while size is None or len(data) < size:
+                self._client.settimeout(max(deadline - time.monotonic(), _POLL_SECONDS))
+                piece = self._client.recv(at_most if size is None or at_most > size else size - len(data))
+                if not piece:
+                    break
+                data += piece
+        except (ConnectionError, TimeoutError):
+            pass
+        return data
+
+
+def _enable_trailers(config: dict[str, Any]) -> None:
+    """Envoy drops HTTP/1 trailers unless told otherwise, on both sides."""
+    for listener in config["static_resources"]["listeners"]:
+        for entry in listener["filter_chains"][0]["filters"]:
+            if entry["name"] == "envoy.filters.network.http_connection_manager":
+                entry["typed_config"]["http_protocol_options"] = {"enable_trailers": True}
+    for cluster in config["static_resources"]["clusters"]:
+        cluster["http_protocol_options"] = {"enable_trailers": True}
+
+
+__all__ = ["EnvoyError", "EnvoyStage", "EnvoyWorld"]
