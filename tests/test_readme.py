@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,16 +24,14 @@ def _no_registration() -> None:
     entrypoint.clear_registration()
 
 
-def test_the_first_filter_passes_the_readmes_own_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    filter_source, test_source = PYTHON[0], PYTHON[1]
-    module = ModuleType("filter")
-    exec(compile(filter_source, "README.md", "exec"), module.__dict__)
-    monkeypatch.setitem(sys.modules, "filter", module)
-    names: dict[str, object] = {}
-    exec(compile(test_source, "README.md", "exec"), names)
-    test = names["test_adds_the_header"]
-    assert callable(test)
-    test()
+def test_the_first_filter_passes_the_readmes_own_test(tmp_path: Path) -> None:
+    (tmp_path / "filter.py").write_text(PYTHON[0], encoding="utf-8")
+    (tmp_path / "test_filter.py").write_text(PYTHON[1], encoding="utf-8")
+    (tmp_path / "pytest.ini").touch()
+    plugins = ["-p", "no:cacheprovider", "-p", "no:pwasm", "-p", "pwasm.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugins]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert re.search(r"^\d+ passed in", ran.stdout, re.MULTILINE), ran.stdout
 
 
 def test_the_example_of_the_api() -> None:

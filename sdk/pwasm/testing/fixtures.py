@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import importlib.util
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .emulator import HostEmulator
-from .filters import built_module, find_filter
+from .filters import SetupError, built_module, compiled_module, find_filter
+from .messages import REFUSED
+from .trace import TracedHost
+from .watchdog import FilterHangs, guard
 from .world import Plugin, Setup, World, payload
 from .world_host import HostWorld
 
@@ -28,18 +32,18 @@ def setup_of(item: pytest.Item, changes: Mapping[str, Any]) -> Setup:
     """The set-up that the markers of a test say, the nearest last, with these changes.
 
     Raises:
-        TypeError: a marker says something that `Setup` does not know.
+        SetupError: a marker says something that `Setup` does not know.
     """
     said: dict[str, Any] = {}
     for marker in (*reversed(list(item.iter_markers("pwasm"))),):
         if marker.args:
-            raise TypeError("pytest.mark.pwasm takes keyword arguments only: " + ", ".join(sorted(_FIELDS)))
+            raise SetupError("pytest.mark.pwasm takes keyword arguments only: " + ", ".join(sorted(_FIELDS)))
         said.update(marker.kwargs)
     said.update(changes)
     unknown = sorted(said.keys() - _FIELDS)
     if unknown:
         known = ", ".join(sorted(_FIELDS))
-        raise TypeError(f"pytest.mark.pwasm does not know {', '.join(unknown)}; it knows {known}")
+        raise SetupError(f"pytest.mark.pwasm does not know {', '.join(unknown)}; it knows {known}")
     said["plugins"] = tuple(said.get("plugins", ()))
     return Setup(**said)
 
@@ -47,28 +51,23 @@ def setup_of(item: pytest.Item, changes: Mapping[str, Any]) -> Setup:
 class Stages:
     """The Envoys of a test module, by set-up; the one that was used longest ago goes first."""
 
-    def __init__(self) -> None:
+    def __init__(self, executable: str | None = None) -> None:
+        self.executable = executable
         self._stages: dict[object, EnvoyStage] = {}
 
-    def get(self, setup: Setup, path: Path) -> EnvoyStage:
-        """A running Envoy for this set-up."""
-        from .world_envoy import EnvoyStage
+    def world(self, setup: Setup, path: Path) -> EnvoyWorld:
+        """A world on an Envoy that runs with this set-up."""
+        from .world_envoy import EnvoyStage, EnvoyWorld
 
         key = _key(setup, path)
         stage = self._stages.pop(key, None)
-        if stage is not None and (setup.fresh or (stage.refused is None and stage.envoy.wait(0) is not None)):
+        if stage is not None and (setup.fresh or (stage.refused is None and stage.stuck)):
             stage.close()
             stage = None
         while stage is None and len(self._stages) >= ENVOYS_ALIVE:
             self._stages.pop(next(iter(self._stages))).close()
-        self._stages[key] = stage = stage or EnvoyStage(setup, path)
-        return stage
-
-    def world(self, setup: Setup, path: Path) -> EnvoyWorld:
-        """A world on such an Envoy."""
-        from .world_envoy import EnvoyWorld
-
-        return EnvoyWorld(setup, self.get(setup, path))
+        self._stages[key] = stage = stage or EnvoyStage(setup, path, self.executable)
+        return EnvoyWorld(setup, stage)
 
     def close(self) -> None:
         """End them all."""
@@ -79,7 +78,6 @@ class Stages:
 
 def _key(setup: Setup, path: Path) -> object:
     """Equal for set-ups that one Envoy can serve: all but what the servers answer."""
-    from .messages import REFUSED
 
     def of(plugin: Plugin) -> object:
         return (plugin.name, plugin.root_id, plugin.kind, payload(plugin.configuration))
@@ -97,30 +95,111 @@ def _key(setup: Setup, path: Path) -> object:
     )
 
 
-@contextmanager
-def maker(item: pytest.Item, tier: str, stages: Stages) -> Iterator[Callable[..., World]]:
-    """A function that makes worlds for a test; they are closed at its end."""
-    made: list[World] = []
+class Bench:
+    """Makes the worlds of one test, remembers them for its report, and closes them."""
 
-    def make(**changes: Any) -> World:
-        setup = setup_of(item, changes)
-        path = find_filter(setup.filter, item.path, item.config.rootpath)
-        world: World = stages.world(setup, path) if tier == "envoy" else HostWorld(setup, path, tier)
-        made.append(world)
+    def __init__(self, item: pytest.Item, tier: str, stages: Stages | None, *, require: bool, seconds: float) -> None:
+        self._item = item
+        self._tier = tier
+        self._stages = stages
+        self._require = require
+        self._seconds = seconds
+        self._worlds: list[World] = []
+        self._hosts: list[TracedHost] = []
+
+    def world(self, **changes: Any) -> World:
+        """The filter under test with the marker's set-up and these changes."""
+        with _readable_errors():
+            setup = setup_of(self._item, changes)
+            path = find_filter(setup.filter, self._item.path, self._item.config.rootpath)
+            self.need(self._tier)
+            world = self._make(setup, path)
+        self._worlds.append(world)
         if world.started != setup.starts:
+            import pytest
+
             logged = "\n".join(world.logs())
-            raise AssertionError(f"the plugin {'started' if world.started else 'refused to start'}:\n{logged}")
+            pytest.fail(f"the plugin {'started' if world.started else 'refused to start'}:\n{logged}", pytrace=False)
         return world
 
-    yield make
-    for world in made:
-        world.close()
+    def _make(self, setup: Setup, path: Path) -> World:
+        if self._tier == "envoy":
+            assert self._stages is not None
+            return self._stages.world(setup, path)
+        if self._tier == "wasm":
+            compiled_module(built_module(path))  # takes its time, and is not the filter's
+        with guard(self._seconds):
+            return HostWorld(setup, path, self._tier)
+
+    def classes(self, *filters: type, **options: Any) -> HostEmulator:
+        """An emulator around classes."""
+        return self._keep(TracedHost(*filters, **options))
+
+    def module(self, named: str | Path = "", **options: Any) -> HostEmulator:
+        """An emulator around a built module."""
+        with _readable_errors():
+            self.need("wasm")
+            from .wasm import WasmPlugin
+
+            environment = options.pop("environment", None)
+            module = built_module(find_filter(named, self._item.path, self._item.config.rootpath))
+            return self._keep(
+                TracedHost(plugin=lambda host: WasmPlugin(module, host, environment=environment), **options)
+            )
+
+    def _keep(self, host: TracedHost) -> TracedHost:
+        self._hosts.append(host)
+        return host
+
+    def need(self, tier: str) -> None:
+        """Skip the test when something that its tier needs is not installed; fail with --pwasm-require."""
+        import pytest
+
+        missing = _missing(tier, self._stages)
+        if missing and self._require:
+            pytest.fail(f"{missing} (--pwasm-require)", pytrace=False)
+        if missing:
+            pytest.skip(missing)
+
+    def account(self) -> list[tuple[str, str]]:
+        """What happened in every world, for the report of a failure."""
+        sections = [(f"{world.tier}: {title}", text) for world in self._worlds for title, text in world.account()]
+        return sections + [(f"{self._tier}: what the host saw", host.trace.text()) for host in self._hosts]
+
+    def close(self) -> None:
+        """The test is over; errors as in `World.close`."""
+        for world in self._worlds:
+            world.close()
 
 
-def module_host(item: pytest.Item, named: str | Path, **options: Any) -> HostEmulator:
-    """An emulator around a built module."""
-    from .wasm import WasmPlugin
+def _missing(tier: str, stages: Stages | None) -> str:
+    """What a tier lacks, and how to install it."""
+    if tier == "wasm" and importlib.util.find_spec("wasmtime") is None:
+        return "the wasm tier needs wasmtime: pip install wasmtime"
+    if tier == "envoy":
+        from .envoy import EnvoyNotFoundError, find_envoy
 
-    environment = options.pop("environment", None)
-    module = built_module(find_filter(named, item.path, item.config.rootpath))
-    return HostEmulator(plugin=lambda host: WasmPlugin(module, host, environment=environment), **options)
+        try:
+            find_envoy(None if stages is None else stages.executable)
+        except EnvoyNotFoundError as error:
+            return f"the envoy tier needs an Envoy: {error}"
+    return ""
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Errors that are about the filter or its set-up, not about this code, are shown without a traceback."""
+    import pytest
+
+    from pwasm_compiler.errors import PwasmError
+
+    from .envoy_errors import EnvoyError
+    from .wasm import WasmLoadError
+
+    try:
+        yield
+    except (PwasmError, WasmLoadError, EnvoyError, SetupError, FilterHangs) as error:
+        failure = str(error)
+    else:
+        return
+    pytest.fail(failure, pytrace=False)  # outside the block, or the error would be shown once more

@@ -61,6 +61,8 @@ class Response(Message):
     """None when there was none: the stream was closed, or the plugin did not let go of it in time."""
     complete: bool = True
     """False when the stream was closed before the response's end."""
+    details: str = ""
+    """What the filter gave as details of a local response; only the emulator knows."""
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,21 @@ from collections.abc import Callable
 from typing import Any
 
 from pwasm import _abi
+from pwasm._serde import decode_pairs
 
+from . import watchdog
 from .emulator import HostEmulator
+from .headers import Headers
 from .streams import Stream
 
 KEPT_LINES = 2000
 _SHOWN_CHARACTERS = 160
 _LEVELS = [level.name.lower() for level in _abi.LogLevel]
-_STATUSES = {int(status): status.name for status in _abi.Status}
-_ACTIONS = {int(action): action.name for action in _abi.Action}
+STATUSES = {str(int(status)): status.name for status in _abi.Status}
+ACTIONS = {str(int(action)): action.name for action in _abi.Action}
+_HOSTCALLS = {call.name: call for call in _abi.HOSTCALLS}
+_PAIRS = {"headers", "trailers", "pairs", "initial_metadata"}
+_ENUMS = {"map_type": _abi.MapType, "buffer_type": _abi.BufferType, "stream_type": _abi.StreamType}
 _RESULTS = {callback.name: callback.result for callback in _abi.CALLBACKS}
 
 
@@ -37,16 +43,21 @@ class Trace:
 
 
 class TracedHost(HostEmulator):
-    """A `HostEmulator` that keeps a `trace` and has only the `known` clusters, from the start of the first plugin."""
+    """A `HostEmulator` that keeps a `trace` and has only the `known` clusters (None: any)."""
 
-    def __init__(self, known: set[str], **options: Any) -> None:
+    def __init__(self, *filters: type, known: set[str] | None = None, now: float | None = None, **options: Any) -> None:
         self.trace = Trace()
+        self.logged: list[tuple[str, _abi.LogLevel, str]] = []
+        """As `logs`, with the callback in which it was logged."""
+        self._now = now
         self._known = known
-        super().__init__(**options)
+        super().__init__(*filters, **options)
 
     def start_plugin(self, root_id: str = "") -> bool:
         """As the emulator's."""
         self.clusters = self._known
+        if self._now is not None:
+            self.now_nanoseconds, self._now = int(self._now * 10**9), None
         return super().start_plugin(root_id)
 
     def call(self, export: str, context_id: int, *args: int, stream: Stream | None = None) -> object:
@@ -58,9 +69,11 @@ class TracedHost(HostEmulator):
             result = super().call(export, context_id, *args, stream=stream)
         except BaseException as error:
             trace.add(_raised_line, export, error)
+            watchdog.check()
             raise
         finally:
             trace.depth -= 1
+        watchdog.check()
         trace.add(_result_line, export, result, time.perf_counter() - start)
         return result
 
@@ -72,6 +85,7 @@ def _traced(name: str) -> Callable[..., Any]:
     def hostcall(self: TracedHost, *args: Any) -> Any:
         answer = original(self, *args)
         self.trace.add(make, name, args, answer)
+        self.logged += [(self.callback, *record) for record in self.logs[len(self.logged) :]]
         return answer
 
     hostcall.__name__ = name
@@ -83,9 +97,7 @@ def _callback_line(export: str, context_id: int, args: tuple[int, ...]) -> str:
 
 
 def _result_line(export: str, result: object, seconds: float) -> str:
-    shown = f" {_ACTIONS.get(result, result)}" if _RESULTS[export] == "action" and isinstance(result, int) else ""
-    if _RESULTS[export] == "bool":
-        shown = f" {bool(result)}"
+    shown = {"action": f" {ACTIONS.get(str(result), result)}", "bool": f" {bool(result)}"}.get(_RESULTS[export], "")
     return f"→{shown} in {seconds * 1000:.2f} ms"
 
 
@@ -101,9 +113,22 @@ def _log_line(_name: str, args: tuple[Any, ...], _answer: int) -> str:
 
 def _hostcall_line(name: str, args: tuple[Any, ...], answer: Any) -> str:
     status, *results = answer if isinstance(answer, tuple) else (answer,)
-    values = [short(repr(result)) for result in results] if status == _abi.Status.OK else []
-    shown = ", ".join(values) if values else _STATUSES.get(int(status), str(status))
-    return f"{name.removeprefix('proxy_')}({', '.join(short(repr(arg)) for arg in args)}) = {shown}"
+    call = _HOSTCALLS[name]
+    given = ", ".join(_shown(field, arg) for field, arg in zip(_abi.names(call.params), args, strict=False))
+    shown = STATUSES.get(str(int(status)), str(status))
+    if status == _abi.Status.OK and results:
+        shown = ", ".join(
+            _shown(field, result) for field, result in zip(_abi.names(call.results), results, strict=False)
+        )
+    return f"{name.removeprefix('proxy_')}({given}) = {shown}"
+
+
+def _shown(field: str, value: Any) -> str:
+    if field in _PAIRS and isinstance(value, bytes):
+        return short(repr(list(Headers(decode_pairs(value)))))
+    if field in _ENUMS and value in list(_ENUMS[field]):
+        return _ENUMS[field](value).name
+    return short(repr(value))
 
 
 def short(text: str) -> str:

@@ -70,6 +70,7 @@ class WasmPlugin:
         self._module = _compiled(self.path)
         self._store: wasmtime.Store = engine_api.Store(_engine())
         self._store.set_limits(memory_size=MEMORY_BYTES)
+        self._store.set_epoch_deadline(1)
         try:
             instance = self._linker().instantiate(self._store, self._module)
         except (engine_api.WasmtimeError, engine_api.Trap) as error:
@@ -308,7 +309,14 @@ def _engine() -> Any:
     engine_api = _wasmtime()
     config = engine_api.Config()
     config.max_wasm_stack = STACK_BYTES
+    config.epoch_interruption = True
     return engine_api.Engine(config)
+
+
+def interrupt() -> None:
+    """Let every module that is running trap; for a watchdog in another thread."""
+    if _modules:
+        _engine().increment_epoch()
 
 
 def _compiled(path: Path) -> Any:

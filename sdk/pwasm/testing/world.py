@@ -63,6 +63,8 @@ class Setup:
     tcp: TcpHandler | None = None
     workers: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    time: float | None = None
+    """The emulator's clock at the start, in seconds since 1970."""
     starts: bool = True
     """False: the plugin must refuse to start; `logs` is all such a world has."""
     fresh: bool = False
@@ -188,6 +190,10 @@ class World(ABC):
         """What the filter has logged since the test began; of one level ("info", `LogLevel.WARN`), if one is given."""
         wanted = LogLevel[level.upper()] if isinstance(level, str) else level
         return [text for at, text in self.records() if wanted is None or at == wanted]
+
+    @abstractmethod
+    def records_by_callback(self) -> list[tuple[str, LogLevel, str]]:
+        """As `records`, with the callback (`proxy_on_…`) in which it was logged; the plugin's start is always there."""
 
     @abstractmethod
     def metric(self, name: str) -> int:

@@ -6,6 +6,7 @@ for the module, and an `EnvoyWorld` for a test.
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
@@ -16,7 +17,8 @@ from typing import Any, TypeVar
 
 from pwasm._abi import LogLevel
 
-from .envoy import Envoy, EnvoyError, EnvoyExitedError
+from . import envoy_report
+from .envoy import Envoy, EnvoyExitedError
 from .envoy_config import HttpListener, Kind, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from .envoy_log import LogRecord
 from .filters import built_module, kind_of_module
@@ -31,14 +33,14 @@ _UPSTREAM, _TCP_UPSTREAM = "upstream", "tcp_upstream"
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critical": 5}
 _MARK = re.compile(r'admin path "/reset_counters" mutates state')
 _ARGUMENTS = ("--file-flush-interval-msec", "10", "--drain-time-s", "0")
+_START = ("proxy_on_vm_start", "proxy_on_configure")
 _METRICS = "wasmcustom."
-_NO_LOAD = "Unable to create Wasm"
 
 
 class EnvoyStage:
     """An Envoy with its servers, for one set-up after another that differ in what the servers answer only."""
 
-    def __init__(self, setup: Setup, path: Path) -> None:
+    def __init__(self, setup: Setup, path: Path, executable: str | None = None) -> None:
         module = built_module(path)
         self.kind = kind_of_module(module)
         self.plugins = setup.all_plugins(self.kind)
@@ -48,6 +50,7 @@ class EnvoyStage:
         self.refused: EnvoyExitedError | None = None
         self.envoy = Envoy(
             self._config(setup, module),
+            executable=executable,
             concurrency=setup.workers,
             wasm_log_level="trace",
             arguments=_ARGUMENTS,
@@ -105,13 +108,25 @@ class EnvoyStage:
         for server in self.servers.values():
             server.close()
 
+    @property
+    def dead(self) -> bool:
+        """Whether Envoy has ended."""
+        return self.refused is not None or self.envoy.wait(0) is not None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether Envoy's own watchdog has seen a worker that did not come back for a second."""
+        return self.dead or any(
+            value for name, value in self.envoy.stats().items() if name.endswith("watchdog_mega_miss")
+        )
+
     def log(self) -> list[LogRecord]:
         """Envoy's log including all that was logged before this call.
 
         Envoy's answer to a request that is none of its business comes with a log line, and the log is in order. The
         second makes the parser give the first away.
         """
-        if self.refused is None and self.envoy.wait(0) is None:
+        if not self.dead:
             for _ in range(2):
                 self.envoy._get("/reset_counters")  # a GET, so it is refused
             self._marks += 2
@@ -119,8 +134,15 @@ class EnvoyStage:
         return [record for record in self.envoy.log if not _MARK.search(record.raw)]
 
     def metrics(self) -> dict[str, int]:
-        """What the filters count."""
+        """Counters and gauges of the filters."""
         return {} if self.refused else self.envoy.stats(_METRICS)
+
+    def counters(self) -> dict[str, int]:
+        """The counters among them."""
+        if self.refused:
+            return {}
+        stats = json.loads(self.envoy.admin(f"/stats?format=json&type=Counters&filter=^{_METRICS}"))["stats"]
+        return {stat["name"]: stat["value"] for stat in stats if "name" in stat}
 
 
 class EnvoyWorld(World):
@@ -135,12 +157,14 @@ class EnvoyWorld(World):
         doubles = {_UPSTREAM: self.upstream, _TCP_UPSTREAM: self.upstream, **self.clusters}
         for name, server in stage.servers.items():
             server.give(doubles[name])
+        self._told = False
+        """Whether the test knows that Envoy has died."""
         self._clients: list[socket.socket] = []
         self._names = {plugin.name: f"plugin{number}" for number, plugin in enumerate(stage.plugins)}
         self.started = stage.refused is None
         # The first test on a stage sees what was logged and counted while the plugins started.
         self._log_before = len(stage.log()) if stage.used else 0
-        self._metrics_before = stage.metrics() if stage.used else {}
+        self._counters_before = stage.counters() if stage.used else {}
         stage.used = True
 
     # --- traffic ----------------------------------------------------------------------------------------------------
@@ -188,8 +212,9 @@ class EnvoyWorld(World):
         for server in self._stage.servers.values():
             if server.errors:
                 raise server.errors.pop(0)
-        if self.started:
-            self.envoy.check_alive()
+        if self.started and self._stage.dead and not self._told:
+            self._told = True
+            raise EnvoyExitedError(self.envoy.wait(0) or 0, self._stage.log())
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -214,11 +239,25 @@ class EnvoyWorld(World):
         log = self._stage.log()[self._log_before :]
         return [(LogLevel(_LEVELS[record.level]), record.text) for record in log if record.from_filter]
 
+    def records_by_callback(self) -> list[tuple[str, LogLevel, str]]:
+        log = self._stage.log()
+        start = [found for found in envoy_report.logged(log) if found[0] in _START]
+        own = [found for found in envoy_report.logged(log[self._log_before :]) if found[0] not in _START]
+        return [(callback, LogLevel(_LEVELS[record.level]), record.text) for callback, record in (*start, *own)]
+
     def metric(self, name: str) -> int:
-        return self._stage.metrics().get(_METRICS + name, 0) - self._metrics_before.get(_METRICS + name, 0)
+        return self._stage.metrics().get(_METRICS + name, 0) - self._counters_before.get(_METRICS + name, 0)
 
     def account(self) -> list[tuple[str, str]]:
-        return []
+        log = self._stage.log()
+        sections = [
+            ("what the filter saw", envoy_report.crossings(log[self._log_before :])),
+            ("last lines of Envoy's log", envoy_report.last_lines(log)),
+        ]
+        if not self._stage.dead:
+            sections.append(("statistics", envoy_report.statistics(self.envoy.stats())))
+            sections.append(("configuration", envoy_report.configuration(self.envoy.config_dump())))
+        return sections
 
     def close(self) -> None:
         for client in self._clients:
@@ -298,6 +337,3 @@ def _enable_trailers(config: dict[str, Any]) -> None:
                 entry["typed_config"]["http_protocol_options"] = {"enable_trailers": True}
     for cluster in config["static_resources"]["clusters"]:
         cluster["http_protocol_options"] = {"enable_trailers": True}
-
-
-__all__ = ["EnvoyError", "EnvoyStage", "EnvoyWorld"]

@@ -66,7 +66,8 @@ class HostWorld(World):
         """One worker: a VM with all plugins."""
         setup, (first, *others) = self.setup, self.setup.all_plugins(kind)
         host = TracedHost(
-            set(self._doubles),
+            known=set(self._doubles),
+            now=setup.time,
             vm_configuration=payload(setup.vm_configuration),
             plugin_configuration=payload(first.configuration),
             root_id=first.root_id,
@@ -229,6 +230,9 @@ class HostWorld(World):
     def records(self) -> list[tuple[LogLevel, str]]:
         return [record for host in self.hosts for record in host.logs]
 
+    def records_by_callback(self) -> list[tuple[str, LogLevel, str]]:
+        return [record for host in self.hosts for record in host.logged]
+
     def metric(self, name: str) -> int:
         numbers = self.host.process.numbers
         return next((value for (_, defined), value in numbers.items() if defined == name), 0)
@@ -252,7 +256,8 @@ class _HostPending(Pending):
             pass
         headers = Headers([pair for pair in stream.headers.raw if not pair[0].startswith(b":")])
         complete = stream.ended and not stream.closed
-        return Response(headers, stream.body, stream.trailers or Headers(), stream.status, complete)
+        details = stream.local_response.details if stream.local_response else ""
+        return Response(headers, stream.body, stream.trailers or Headers(), stream.status, complete, details)
 
 
 class _HostConnection(Connection):
@@ -354,8 +359,9 @@ def _request(headers: Headers, body: bytes, trailers: Headers) -> Request:
 def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[_abi.Host], _abi.Plugin], str]:
     """What makes the plugin side of a host, and what kind of filter it is."""
     if tier == "python":
-        kind = kind_of(import_filter(path))
-        return lambda host: Dispatcher(import_filter(path), host), kind
+        imported = [import_filter(path)]
+        kind = kind_of(imported[0])
+        return lambda host: Dispatcher(imported.pop() if imported else import_filter(path), host), kind
     from .wasm import WasmPlugin
 
     module = built_module(path)

@@ -16,6 +16,8 @@ class Plugin(PluginContext):
             return False
         self.vm_text = pwasm.get_vm_configuration().decode()
         self.requests = pwasm.define_counter_metric("worlds_requests")
+        self.last = pwasm.define_gauge_metric("worlds_last")
+        self.seen = 0
         self.waiting: list[int] = []
         self.ticks = 0
         self.queue = pwasm.register_shared_queue("worlds")
@@ -40,6 +42,7 @@ class Http(HttpContext):
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         self.plugin.requests.increment(1)
+        self.plugin.seen += 1
         path = pwasm.get_http_request_header(":path")
         pwasm.log_info(f"request {path}")
         self.path, _, self.argument = path.removeprefix("/").partition("/")
@@ -68,6 +71,14 @@ class Http(HttpContext):
     def path_vm(self) -> Action:
         pwasm.send_http_response(200, [], self.plugin.vm_text)
         return Action.PAUSE
+
+    def path_seen(self) -> Action:
+        pwasm.send_http_response(200, [], str(self.plugin.seen))
+        return Action.PAUSE
+
+    def path_gauge(self) -> Action:
+        self.plugin.last.set(int(self.argument))
+        return Action.CONTINUE
 
     def path_count(self) -> Action:
         for _ in range(10):

@@ -1,0 +1,32 @@
+"""pytest in a process of its own, for tests of what it says about failures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+_PLUGINS = ["-p", "no:cacheprovider", "-p", "no:pwasm", "-p", "pwasm.pytest_plugin"]
+
+
+@pytest.fixture(scope="session")
+def run_pytest() -> Run:
+    """`run_pytest(folder, *arguments, **environment)`: what pytest says about the tests in a folder."""
+
+    def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        (folder / "pytest.ini").touch()  # its own root, or this repository's configuration would hold
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", *_PLUGINS, *arguments],
+            cwd=folder,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
