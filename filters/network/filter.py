@@ -23,7 +23,7 @@ class LogData(TcpContext):
     def on_downstream_data(self, data_size: int, end_of_stream: bool) -> Action:
         if data_size:
             data = pwasm.get_downstream_data()
-            pwasm.log_info(">>>>>> downstream data received >>>>>>\n%s", data.decode(errors="replace"))
+            pwasm.log_info(">>>>>> downstream data received >>>>>> %s", data.decode(errors="replace"))
         return Action.CONTINUE
 
     def on_downstream_close(self, peer_type: PeerType) -> None:
@@ -36,7 +36,7 @@ class LogData(TcpContext):
             for key, value in pwasm.get_property_map(LOCATION):
                 pwasm.log_info("upstream cluster metadata location[%s]=%s", key, value)
             data = pwasm.get_upstream_data()
-            pwasm.log_info("<<<<<< upstream data received <<<<<<\n%s", data.decode(errors="replace"))
+            pwasm.log_info("<<<<<< upstream data received <<<<<< %s", data.decode(errors="replace"))
         return Action.CONTINUE
 
     def on_stream_done(self) -> None:

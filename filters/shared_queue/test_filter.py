@@ -11,6 +11,10 @@ SENDERS = [Plugin("http", root_id="http_sender", kind="http"), Plugin("tcp", roo
 pytestmark = pytest.mark.pwasm(vm_id="receiver", plugins=RECEIVERS + SENDERS)
 
 
+def wait_for(world: World, text: str) -> None:
+    world.eventually(lambda: text in world.logs("info"), text)
+
+
 def test_headers_go_through_queues(pwasm_world: World) -> None:
     assert pwasm_world.request("GET", '/say"hello"', plugin="http").status == 200
 
@@ -20,8 +24,7 @@ def test_headers_go_through_queues(pwasm_world: World) -> None:
         ("http_response_headers", '{"key": ":status","value": "200"}'),
     ):
         assert f"enqueued data: {item}" in pwasm_world.logs("info")
-        wanted = f"dequeued data from {queue}: {item}"
-        pwasm_world.eventually(lambda wanted=wanted: wanted in pwasm_world.logs("info"), wanted)
+        wait_for(pwasm_world, f"dequeued data from {queue}: {item}")
 
 
 def test_hashes_of_data_go_through_a_queue(pwasm_world: World) -> None:
@@ -29,8 +32,7 @@ def test_hashes_of_data_go_through_a_queue(pwasm_world: World) -> None:
     connection.send(b"hello")
     assert connection.receive(5) == b"hello"
 
-    wanted = f"dequeued data from tcp_data_hashes: {hashlib.sha256(b'hello').hexdigest()}"
-    pwasm_world.eventually(lambda: wanted in pwasm_world.logs("info"), wanted)
+    wait_for(pwasm_world, f"dequeued data from tcp_data_hashes: {hashlib.sha256(b'hello').hexdigest()}")
 
 
 @pytest.mark.pwasm(vm_id="another", plugins=SENDERS)

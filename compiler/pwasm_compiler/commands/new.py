@@ -15,9 +15,9 @@ from pwasm_compiler import scaffold
 def new(name: str, example: str | None) -> None:
     """Make a folder NAME with a new filter: filter.py, a test, and what to do next.
 
-    The filter adds a header to each response. With --from it is a copy of one of pwasm's examples, such as http_headers,
-    shared_data or network; an EXAMPLE that does not exist lists those that do. It builds, runs and passes its test as it
-    stands. Nothing that exists is overwritten.
+    The filter adds a header to each response. With --from it is a copy of one of pwasm's examples, such as
+    http_headers, shared_data or network; for an EXAMPLE that does not exist the answer lists those that do. It builds,
+    runs and passes its test as it stands. Nothing that exists is overwritten.
     """
     files = scaffold.create(Path(name), example)
     for file in files:
