@@ -1,4 +1,4 @@
-"""Load with little of it spent in the client: requests are pipelined on a few connections. Loopback only."""
+"""Load with little of it spent in the client: keep-alive connections, answers read as bytes. Loopback only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-BATCH = 50
-"""Requests on the way on one connection."""
+SECONDS = 30.0
+"""How long an answer may take."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Request:
 def send(port: int, requests: Sequence[Request], count: int, *, connections: int = 4) -> Counter[int]:
     """Send `count` requests, each kind in its turn; how many answers had which status.
 
-    What is on the way when a connection ends is sent again, unless the connection ends without an answer: status 0.
+    When a connection ends, a new one goes on; a connection that ends without a single answer counts as status 0.
     """
     counts = [Counter[int]() for _ in range(connections)]
     kinds = [request.encoded() for request in requests]
@@ -57,16 +57,14 @@ def _one_connection(port: int, kinds: Sequence[bytes], numbers: range, statuses:
     """How many were answered before the connection ended."""
     done = 0
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as client, client.makefile("rb") as stream:
-            while done < len(numbers):
-                batch = numbers[done : done + BATCH]
-                client.sendall(b"".join(kinds[number % len(kinds)] for number in batch))
-                for _ in batch:
-                    status = _answer(stream)
-                    if not status:
-                        return done
-                    statuses[status] += 1
-                    done += 1
+        with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as client, client.makefile("rb") as stream:
+            for number in numbers:
+                client.sendall(kinds[number % len(kinds)])
+                status = _answer(stream)
+                if not status:
+                    break
+                statuses[status] += 1
+                done += 1
     except OSError:
         pass
     return done
