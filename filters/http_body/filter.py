@@ -18,6 +18,10 @@ class EditBody(HttpContext):
     buffer_request_body = True
     buffer_response_body = True
 
+    # For the answer 400, whose body passes here too.
+    edits_response = False
+    operation = ""
+
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         headers = self.request.headers
         if "content-length" not in headers:

@@ -33,6 +33,7 @@ def test_a_request_without_content_is_refused(pwasm_world: World) -> None:
     response = pwasm_world.request("GET", "/anything", plugin="edit")
 
     assert (response.status, response.text) == (400, "content must be provided")
+    assert pwasm_world.logs("error") == []
     assert pwasm_world.upstream.requests == []
 
 

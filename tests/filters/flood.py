@@ -60,27 +60,29 @@ def _one_connection(port: int, kinds: Sequence[bytes], numbers: range, statuses:
         with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as client, client.makefile("rb") as stream:
             for number in numbers:
                 client.sendall(kinds[number % len(kinds)])
-                status = _answer(stream)
-                if not status:
+                status, closes = _answer(stream)
+                if status:
+                    statuses[status] += 1
+                    done += 1
+                if closes:  # as Envoy does after an answer to an unfinished request
                     break
-                statuses[status] += 1
-                done += 1
     except OSError:
         pass
     return done
 
 
-def _answer(stream: BinaryIO) -> int:
-    """The status of the next answer, which is read to its end; 0 when there is none."""
-    status, size, chunked = stream.readline()[9:12], 0, False
+def _answer(stream: BinaryIO) -> tuple[int, bool]:
+    """The status of the next answer, which is read to its end, and whether it is the last; 0 when there is none."""
+    status, size, chunked, closes = stream.readline()[9:12], 0, False, False
     while (line := stream.readline()) not in (b"\r\n", b""):
         name, _, value = line.lower().partition(b":")
         if name == b"content-length":
             size = int(value)
+        closes = closes or (name == b"connection" and b"close" in value)
         chunked = chunked or (name == b"transfer-encoding" and b"chunked" in value)
     stream.read(size)
     while chunked and (size := int(stream.readline(), 16)):
         stream.read(size + 2)
     if chunked:
         stream.readline()
-    return int(status or 0)
+    return int(status or 0), closes or not status
