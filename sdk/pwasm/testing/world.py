@@ -22,6 +22,7 @@ from .messages import Body, Double, Handler, Pairs, Request, Response, TcpHandle
 
 _T = TypeVar("_T")
 Configuration = str | bytes | Mapping[str, Any] | None
+Metadata = Mapping[str, Mapping[str, str]]
 
 TIERS = ("python", "wasm", "envoy")
 SECONDS = 10.0
@@ -59,6 +60,10 @@ class Setup:
     """Several uses of the module in one VM, instead of `kind`, `root_id` and `configuration`."""
     upstream: Handler = hello
     clusters: Mapping[str, Handler] = field(default_factory=dict)
+    route_metadata: Metadata = field(default_factory=dict)
+    """Metadata of the route that requests take, by namespace: the property `xds.route_metadata`."""
+    cluster_metadata: Metadata = field(default_factory=dict)
+    """Metadata of upstream's cluster, by namespace: the property `xds.cluster_metadata`."""
     greeting: bytes = b""
     tcp: TcpHandler | None = None
     workers: int = 1

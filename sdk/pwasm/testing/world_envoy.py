@@ -71,8 +71,15 @@ class EnvoyStage:
         self.listeners = {} if self.refused else self.envoy.listeners()
 
     def _config(self, setup: Setup, module: Path) -> dict[str, Any]:
+        metadata = dict.fromkeys((_UPSTREAM, _TCP_UPSTREAM), setup.cluster_metadata)
+        route = Route(upstream=_UPSTREAM, metadata=setup.route_metadata)
         upstreams = [
-            Upstream("127.0.0.1", refusing_port() if self._refused(setup, name) else server.port, name=name)
+            Upstream(
+                "127.0.0.1",
+                refusing_port() if self._refused(setup, name) else server.port,
+                name=name,
+                metadata=metadata.get(name, {}),
+            )
             for name, server in self.servers.items()
         ]
         listeners: list[HttpListener | TcpListener] = []
@@ -90,7 +97,7 @@ class EnvoyStage:
                 environment=setup.environment,
             )
             if kind == "http":
-                listeners.append(HttpListener([used], name=f"plugin{number}", routes=[Route(upstream=_UPSTREAM)]))
+                listeners.append(HttpListener([used], name=f"plugin{number}", routes=[route]))
             elif kind == "tcp":
                 listeners.append(TcpListener([used], name=f"plugin{number}", upstream=_TCP_UPSTREAM))
             else:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from pwasm import _abi
 from pwasm._abi import LogLevel
 from pwasm._dispatch import Dispatcher
+from pwasm._serde import encode_pairs
 
 from .callouts import HttpCall
 from .emulator import HostEmulator
@@ -26,7 +27,7 @@ from .messages import Answer, Body, Pairs, Request, Response, chunks_of, framed,
 from .shared import Process
 from .tcp_stream import TcpStream
 from .trace import TracedHost
-from .world import SECONDS, Connection, Pending, Setup, World, payload
+from .world import SECONDS, Connection, Metadata, Pending, Setup, World, payload
 
 _T = TypeVar("_T")
 _NANOSECONDS = 10**9
@@ -78,6 +79,8 @@ class HostWorld(World):
             process=process,
             plugin=make,
         )
+        host.properties |= _metadata("route_metadata", setup.route_metadata)
+        host.properties |= _metadata("cluster_metadata", setup.cluster_metadata)
         started = host.started
         for plugin in others:
             host.plugin_configuration, host.plugin_name = payload(plugin.configuration), plugin.name
@@ -329,6 +332,16 @@ def _request(headers: Headers, body: bytes, trailers: Headers) -> Request:
     own = Headers([pair for pair in headers.raw if not pair[0].startswith(b":")])
     method, path, authority = (headers.get(name) or "" for name in (":method", ":path", ":authority"))
     return Request(own, body, trailers, method, path, authority)
+
+
+def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
+    """The properties that Envoy has for metadata: of each namespace as a map, and of each entry."""
+    above = ("xds", name, "filter_metadata")
+    properties: dict[tuple[str, ...], bytes] = {}
+    for namespace, entries in metadata.items():
+        properties[(*above, namespace)] = encode_pairs(list(entries.items()))
+        properties |= {(*above, namespace, key): value.encode() for key, value in entries.items()}
+    return properties
 
 
 def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[_abi.Host], _abi.Plugin], str]:

@@ -1,0 +1,38 @@
+"""shared_data: counts requests in a number that all workers share."""
+
+import pwasm
+from pwasm import Action, CasMismatch, HttpContext, VMContext
+
+KEY = "shared_data_key"
+
+
+class SharedCounter(VMContext):
+    def on_vm_start(self, vm_configuration_size: int) -> None:
+        if pwasm.get_shared_data(KEY) == (None, 0):
+            pwasm.set_shared_data(KEY, encode(0))
+
+
+class CountRequests(HttpContext):
+    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        pwasm.log_info("shared value: %d", increment())
+        return Action.CONTINUE
+
+
+def increment() -> int:
+    """Add one, whatever the other workers do meanwhile, and return the number."""
+    while True:
+        value, cas = pwasm.get_shared_data(KEY)
+        number = int.from_bytes(value or b"", "little") + 1
+        try:
+            pwasm.set_shared_data(KEY, encode(number), cas)
+        except CasMismatch:
+            continue  # another worker was quicker: start over from its number
+        return number
+
+
+def encode(number: int) -> bytes:
+    return number.to_bytes(8, "little")
+
+
+pwasm.set_vm_context(SharedCounter)
+pwasm.set_http_context(CountRequests)
