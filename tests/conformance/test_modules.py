@@ -1,4 +1,6 @@
-"""What no filter in Python can do, in a real Envoy and in the emulator: modules as text, for cases 5 to 21 and 119.
+"""What no filter in Python can do, in a real Envoy and in the emulator: modules as text.
+
+They are for the cases 1 to 9, 12, 13, 18 to 21, 108 and 119 of abi.md §5; `expected.ELSEWHERE` says which is where.
 
 The module logs lines of three letters: its name, what it is about, and a number as a character from "0" on.
 """
@@ -19,7 +21,7 @@ import wasmtime
 from pwasm.testing import HostEmulator
 from pwasm.testing.envoy import Envoy, EnvoyExitedError
 from pwasm.testing.envoy_config import HttpListener, WasmFilter, bootstrap
-from pwasm.testing.wasm import WasmPlugin, WasmTrap
+from pwasm.testing.wasm import WasmLoadError, WasmPlugin, WasmTrap
 
 MODULE = """(module
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
@@ -34,14 +36,14 @@ MODULE = """(module
   (data (i32.const 16) "x-trap-log")
   (data (i32.const 32) "NAME")
   (func (export "proxy_abi_version_0_2_1"))
-  (func (export "malloc") (param i32) (result i32) (i32.const MALLOC))
+  (func (export "malloc") (param i32) (result i32) MALLOC)
 
   (func $say (param $about i32) (param $number i32)
     (i32.store8 (i32.const 33) (local.get $about))
     (i32.store8 (i32.const 34) (i32.add (local.get $number) (i32.const 48)))
     (drop (call $log (i32.const 2) (i32.const 32) (i32.const 3))))
 
-  (func (export "_initialize") (call $say (i32.const 105) (i32.const 0)))
+  (func (export "_initialize") INITIALIZE (call $say (i32.const 105) (i32.const 0)))
   (func (export "main") (param i32 i32) (result i32) (call $say (i32.const 109) (i32.const 0)) (i32.const 1))
 
   (func $configuration (param $buffer i32) (param $size i32)
@@ -104,12 +106,14 @@ STARTED = [
 """What one VM says until it is configured: `i`nitialize, `m`ain, the `r`oot context, `v`m_start and `c`onfigure with
 what they find (`s`ize, status of the `b`uffer, `p`ointer, `l`ength); `R`andom numbers, `C`locks, `P`oll (and the
 `n`umber of events), and that it goes on after the `e`xit. Later: `h`eader, `d`one, deleted (`x`)."""
-VALUES = {"NAME": "A", "MALLOC": "4096", "CONFIGURED": "1"}
+VALUES = {"NAME": "A", "MALLOC": "(i32.const 4096)", "CONFIGURED": "1", "INITIALIZE": ""}
+RANDOM = "(drop (call $random (i32.const 256) (i32.const 4)))"
+RESTRICTED_MALLOC = f"{RANDOM} (i32.const 4096)"
+RESTRICTED_START = "(drop (call $buffer (i32.const 6) (i32.const 0) (i32.const 9) (i32.const 64) (i32.const 68)))"
 
 
-def module(folder: Path, **values: str) -> Path:
+def module(folder: Path, *, text: str = MODULE, **values: str) -> Path:
     """The module with other values."""
-    text = MODULE
     for name, value in (VALUES | values).items():
         text = text.replace(name, value)
     path = folder / f"{values.get('NAME', 'A')}.wasm"
@@ -172,7 +176,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
     listeners = [
         listener("A"),
-        listener("Z", MALLOC="0"),
+        listener("Z", MALLOC="(i32.const 0)"),
+        listener("M", policy="FAIL_CLOSED", MALLOC=RESTRICTED_MALLOC),
         listener("C", policy="FAIL_CLOSED"),
         listener("O", policy="FAIL_OPEN"),
         listener("R"),
@@ -229,14 +234,43 @@ def test_a_plugin_that_is_not_configured_is_rejected_even_if_failures_are_open(t
         pass
 
 
-# --- a malloc that returns 0: case 7 ------------------------------------------------------------------------------
+# --- modules that do not load: cases 1 to 4 -----------------------------------------------------------------------
+
+BROKEN = {
+    "no-version": (("version_0_2_1", "version_0_3_0"), "Missing or unknown Proxy-Wasm ABI version"),
+    "signature": (
+        ('(export "proxy_on_log") (param i32)', '(export "proxy_on_log") (param i32 i32)'),
+        "Bad function signature for: proxy_on_log",
+    ),
+    "import": (('"poll_oneoff"', '"nothing"'), r"nothing"),
+    "start": (("INITIALIZE", RESTRICTED_START), "restricted_callback"),
+}
+every_broken_module = pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
+
+
+@every_broken_module
+def test_a_module_that_the_emulator_refuses(change: tuple[str, str], message: str, tmp_path: Path) -> None:
+    path = module(tmp_path, text=MODULE.replace(*change))
+    with pytest.raises((WasmLoadError, WasmTrap), match=message):
+        emulated(path)
+
+
+@pytest.mark.envoy
+@every_broken_module
+def test_envoy_refuses_it_too(change: tuple[str, str], message: str, tmp_path: Path) -> None:
+    path = module(tmp_path, text=MODULE.replace(*change))
+    with pytest.raises(EnvoyExitedError, match=message), Envoy(bootstrap([HttpListener([WasmFilter(path)])])):
+        pass
+
+
+# --- a malloc that returns 0, or asks for what it may not: cases 6 and 7 ------------------------------------------
 
 NO_MEMORY = ["h6", "h1"]
 """The header is not to be had, in the log there is none."""
 
 
 def test_no_memory_in_the_emulator(tmp_path: Path) -> None:
-    host = emulated(module(tmp_path, MALLOC="0"))
+    host = emulated(module(tmp_path, MALLOC="(i32.const 0)"))
     start = len(host.logs)
     assert [host.request(headers=[("x-trap", "1")]).status for _ in range(2)] == [200, 200]
     assert [text for text in said([text for _, text in host.logs[start:]]) if text[0] == "h"] == NO_MEMORY * 2
@@ -248,6 +282,41 @@ def test_no_memory_in_envoy(world: World) -> None:
     world.envoy.wait_for_log("Zx3")
     lines = said([record.text for record in world.envoy.filter_log], "Z")
     assert [line for line in lines if line[0] == "h"] == NO_MEMORY * 2
+
+
+def test_a_restricted_malloc_in_the_emulator(tmp_path: Path) -> None:
+    host = emulated(module(tmp_path, MALLOC=RESTRICTED_MALLOC))
+    with pytest.raises(WasmTrap, match="restricted_callback"):
+        host.request(headers=[("x-trap", "1")])
+
+
+@pytest.mark.envoy
+def test_a_restricted_malloc_in_envoy(world: World) -> None:
+    """The VM is lost, and with it this request and all later ones."""
+    assert world.ask("M") == 200
+    statuses = [world.ask("M", "x-trap"), world.ask("M")]
+    world.envoy.wait_for_log("restricted_callback")
+    assert statuses == [503, 503]
+
+
+# --- ids of contexts: case 108 ------------------------------------------------------------------------------------
+
+IDS = ["d2", "x2", "d3", "x3", "d4", "x4"]
+"""They count up and are not used again."""
+
+
+def test_ids_in_the_emulator(tmp_path: Path) -> None:
+    host = emulated(module(tmp_path))
+    for _ in range(3):
+        host.request()
+    assert [line for line in said([text for _, text in host.logs]) if line[0] in "dx"] == IDS
+
+
+@pytest.mark.envoy
+def test_ids_in_envoy(world: World) -> None:
+    assert [world.ask("A") for _ in range(3)] == [200] * 3
+    world.envoy.wait_for_log("Ax4")
+    assert [line for line in said([record.text for record in world.envoy.filter_log]) if line[0] in "dx"] == IDS
 
 
 # --- traps: case 119 ----------------------------------------------------------------------------------------------
