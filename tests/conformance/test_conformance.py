@@ -39,7 +39,7 @@ def python_world() -> EmulatorWorld:
 @pytest.fixture(scope="module")
 def wasm_world(built: Callable[[str], Path]) -> EmulatorWorld:
     module = built("probe")
-    return EmulatorWorld(lambda _: lambda host: WasmPlugin(module, host))  # type: ignore[arg-type,return-value]
+    return EmulatorWorld(lambda _: lambda host: WasmPlugin(module, host), CASES)  # type: ignore[arg-type,return-value]
 
 
 @pytest.fixture(scope="module")
