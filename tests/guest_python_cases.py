@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 ENVIRONMENT = {"REGION": "eu", "EMPTY": "", "UTF8": "ü"}
+FROM_THE_HOST = ("REGION", "NOT_SET")
+"""In Envoy these come from its own environment (`host_env_keys`); what is not there is left out."""
 
 WORKS = {
     "/json999": "'1'",
@@ -10,6 +12,7 @@ WORKS = {
     "/stdlib": "['6e9ef29b', ['1', '22'], '0.125', 16]",
     "/time": "True",
     "/monotonic": "True",
+    "/process_time": "True",
     "/strptime": "'2026-11-23T00:00:00'",
     "/urandom": "200000",
     "/environ": "[('EMPTY', ''), ('REGION', 'eu'), ('UTF8', 'ü')]",

@@ -14,25 +14,51 @@ EXCLUDED: dict[str, str] = {
 }
 """Case → why not all three hosts agree on it. At most ten."""
 
+_MODULES = "tests/conformance/test_modules.py"
+_PYTHON = ("tests/wasm/test_guest_python.py", "tests/envoy/test_guest_python.py")
+
 ELSEWHERE: dict[str, tuple[int, ...]] = {
-    "tests/sdk/test_deadline_emulator.py": (1, 2, 3, 4, 6),
-    "tests/sdk/test_policy.py": (9,),
-    "tests/sdk/test_dispatch.py": (8, 112),
-    "tests/sdk/test_shared.py": (91,),
-    "tests/envoy/test_plugins.py": (12,),
-    "tests/guest_python_cases.py": (14, 18, 19, 20, 21, 22, 120),
+    f"{_MODULES}::test_a_module_that_the_emulator_refuses": (1, 2, 3, 4),
+    f"{_MODULES}::test_envoy_refuses_it_too": (1, 2, 3, 4),
+    f"{_MODULES}::test_a_restricted_malloc_in_the_emulator": (6,),
+    f"{_MODULES}::test_a_restricted_malloc_in_envoy": (6,),
+    f"{_MODULES}::test_one_vm_in_the_emulator": (5, 8, 18, 19, 20, 21),
+    f"{_MODULES}::test_the_same_in_four_vms_of_envoy": (5, 8, 13, 18, 19, 20, 21),
+    "tests/sdk/test_dispatch.py::test_no_configuration_is_empty": (8,),
+    f"{_MODULES}::test_no_memory_in_the_emulator": (7,),
+    f"{_MODULES}::test_no_memory_in_envoy": (7,),
+    f"{_MODULES}::test_a_plugin_that_is_not_configured_in_the_emulator": (9,),
+    f"{_MODULES}::test_a_plugin_that_is_not_configured_is_rejected_even_if_failures_are_open": (9,),
+    "tests/sdk/test_policy.py::test_start_fails": (9,),
+    "tests/envoy/test_filters.py::test_raising_at_start_is_rejected_with_a_readable_log": (9,),
+    "tests/sdk/test_dispatch.py::test_several_plugins_share_one_vm": (12,),
+    f"{_MODULES}::test_two_plugins_share_one_vm": (12,),
+    f"{_PYTHON[0]}::test_works": (14, 18, 19),
+    f"{_PYTHON[1]}::test_works": (14, 18, 19),
+    f"{_PYTHON[0]}::test_fails_with_one_record_and_the_vm_lives": (20, 21, 22, 120),
+    f"{_PYTHON[1]}::test_fails_with_one_record_and_the_vm_lives": (20, 21, 22, 120),
+    "tests/sdk/test_shared.py::test_shared_data_with_cas": (91,),
+    "tests/envoy/test_plugins.py::test_no_update_is_lost_between_workers": (91,),
+    f"{_MODULES}::test_ids_in_the_emulator": (108,),
+    f"{_MODULES}::test_ids_in_envoy": (108,),
+    "tests/wasm/test_streams.py::test_streams_leave_the_memory_as_it_was": (108,),
+    "tests/sdk/test_aio.py::test_a_hundred_thousand_streams_leave_nothing": (108,),
+    "tests/sdk/test_dispatch.py::test_unknown_contexts_are_ignored": (112,),
+    "tests/sdk/test_dispatch.py::test_callbacks_after_the_end_are_ignored": (112,),
+    f"{_MODULES}::test_a_trap_in_the_emulator_is_an_error": (119,),
+    f"{_MODULES}::test_a_trap_when_nothing_is_reloaded": (119,),
+    f"{_MODULES}::test_a_trap_and_a_reload": (119,),
+    f"{_MODULES}::test_a_trap_in_on_log": (119,),
+    "tests/sdk/test_deadline_emulator.py::test_a_filter_in_python_that_hangs": (121,),
+    "tests/sdk/test_deadline_emulator.py::test_a_module_that_hangs": (121,),
+    "tests/worlds/test_failures.py::test_a_filter_that_hangs_in_envoy_is_named_and_the_next_test_has_another_envoy": (
+        121,
+    ),
+    "tests/sdk/test_aio.py::test_a_client_that_leaves": (122,),
+    "tests/envoy/test_aio.py::test_a_client_that_leaves": (122,),
 }
-"""Numbers of abi.md §5 that no exchange can show: modules that do not load, and what only Python in Wasm does."""
-OPEN = {
-    5: "a start function main; pwasm's modules have none",
-    7: "a malloc that returns 0",
-    13: "start-up in W + 3 instances is Envoy's; an emulator is one VM",
-    108: "10^5 streams",
-    119: "traps under each failure policy",
-    121: "no limit in Envoy; the time limit of a test is tests/sdk/test_deadline_emulator.py",
-    122: "awaits",
-}
-"""Numbers without a test here, and what they are."""
+"""Test → numbers of abi.md §5 that no exchange of the table can show: modules that do not load or trap, several VMs,
+what only Python in Wasm does, time limits, awaits. With the cases of the table they are all 122 numbers."""
 
 
 def load() -> dict[str, Observation]:

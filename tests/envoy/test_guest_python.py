@@ -21,8 +21,15 @@ WORKS, FAILS = CASES["WORKS"], CASES["FAILS"]
 
 @pytest.fixture(scope="module")
 def envoy(built: Callable[[str], Path]) -> Iterator[Envoy]:
-    plugin = WasmFilter(built("guest_python"), name="guest", environment=CASES["ENVIRONMENT"])
-    with Envoy(bootstrap([HttpListener([plugin])])) as running:
+    given, from_host = CASES["ENVIRONMENT"], CASES["FROM_THE_HOST"]
+    plugin = WasmFilter(
+        built("guest_python"),
+        name="guest",
+        environment={name: value for name, value in given.items() if name not in from_host},
+        host_environment=from_host,
+    )
+    of_envoy = {name: given[name] for name in from_host if name in given}
+    with Envoy(bootstrap([HttpListener([plugin])]), environment=of_envoy) as running:
         yield running
         running.check_alive()
         assert {name: value for name, value in running.stats("wasm.").items() if "vm_reload" in name and value} == {}

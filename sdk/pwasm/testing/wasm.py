@@ -93,6 +93,8 @@ class WasmPlugin:
             if function is not None:
                 self._call(start, function)
                 break
+        if start == "_initialize" and (main := self._export("main")) is not None:
+            self._call("main", main, 0, 0)  # Envoy does not look at what it returns
 
     def _export(self, name: str) -> Any:
         try:
@@ -246,6 +248,11 @@ class WasmPlugin:
         self.write(address, os.urandom(size))
         return _ERRNO_SUCCESS
 
+    def _poll_oneoff(self, _subscriptions: int, _events: int, _count: int, happened: int) -> int:
+        """Nothing is waited for, and nothing happened."""
+        self.write(happened, bytes(4))
+        return _ERRNO_SUCCESS
+
     def _environ_sizes_get(self, count: int, size: int) -> int:
         self.write(count, len(self._environment).to_bytes(4, "little"))
         self.write(size, sum(map(len, self._environment)).to_bytes(4, "little"))
@@ -298,7 +305,7 @@ _WASI: dict[str, Callable[..., Any]] = {
     "path_open": _errno(_ERRNO_NOENT),
     "fd_fdstat_set_flags": _errno(_ERRNO_NOSYS),
     "sched_yield": _errno(_ERRNO_SUCCESS),
-    "poll_oneoff": _errno(_ERRNO_SUCCESS),
+    "poll_oneoff": WasmPlugin._poll_oneoff,
     "proc_exit": _proc_exit,
 }
 

@@ -16,6 +16,7 @@ _START = _LOGGING | {
 ALLOWED: Final = {
     "_initialize": _START,
     "_start": _START,
+    "main": _START,
     "malloc": _LOGGING,
     "proxy_on_memory_allocate": _LOGGING,
 }

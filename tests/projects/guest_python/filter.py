@@ -132,6 +132,7 @@ def packaged() -> bytes | None:
 
 WORK = {
     "/time": lambda: time.time() > STARTED,
+    "/process_time": lambda: time.process_time() > 0,
     "/monotonic": lambda: time.monotonic() > 0,
     "/strptime": lambda: datetime.strptime("2026-11-23", "%Y-%m-%d").isoformat(),
     "/random": lambda: random.random(),
