@@ -61,11 +61,11 @@ def with_ports(text: str, *, port: int | None = None, admin_port: int | None = N
 def _ports_of_clusters(text: str) -> set[int]:
     """Every port that a cluster's endpoint has."""
     found: set[int] = set()
-    pending = [_get(yaml.compose(text, Loader=yaml.SafeLoader), "static_resources", "clusters")]
+    pending = [child(yaml.compose(text, Loader=yaml.SafeLoader), "static_resources", "clusters")]
     for node in pending:  # it grows; a YAML alias may make a circle
-        below = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in _items(node)]
+        below = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in items(node)]
         pending += [other for other in below if not any(other is known for known in pending)]
-        for name, value in _items(node):
+        for name, value in items(node):
             if name == "port_value" and isinstance(value, yaml.ScalarNode) and value.value.isdecimal():
                 found.add(int(value.value))
     return found
