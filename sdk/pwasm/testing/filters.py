@@ -86,7 +86,7 @@ def import_filter(path: Path) -> Registration:
 @contextmanager
 def _own_modules(folder: Path) -> Iterator[None]:
     """Import from `folder` first; modules from there that others have imported are out of sight meanwhile."""
-    hidden = {name: sys.modules.pop(name) for name in _modules_of(folder)}
+    hidden = {name: sys.modules.pop(name) for name in {*_modules_of(folder), *_namesakes(folder)}}
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
@@ -96,6 +96,12 @@ def _own_modules(folder: Path) -> Iterator[None]:
         for name in _modules_of(folder):
             del sys.modules[name]
         sys.modules.update(hidden)
+
+
+def _namesakes(folder: Path) -> list[str]:
+    """Modules from elsewhere that have the names of the filter's own: every filter is called `filter`."""
+    own = {path.stem for path in folder.glob("*.py") if not path.name.startswith(("test_", "conftest"))}
+    return [name for name in sys.modules if name.partition(".")[0] in own]
 
 
 def _modules_of(folder: Path) -> list[str]:
