@@ -1,4 +1,4 @@
-"""What kills a real Envoy 1.40 (abi.md §0.1): the emulator must say so. They are not in the table: it has one Envoy."""
+"""What kills a real Envoy 1.40 (abi.md §0.1): the emulator must say so. They are not in the table: it has one Envoy (test_crashes.py)."""
 
 from __future__ import annotations
 
