@@ -156,7 +156,7 @@ class World:
         case = self.case
         with socket.create_connection(self.addresses[case.listener], timeout=SECONDS) as client:
             pairs = [*case.request_headers(), ("connection", "close")]
-            data = f"{case.method} {case.path} HTTP/1.1\r\n".encode("latin-1") + lines(pairs) + b"\r\n"
+            data = f"{case.method} {case.path} HTTP/{case.version}\r\n".encode("latin-1") + lines(pairs) + b"\r\n"
             with contextlib.suppress(ConnectionError):
                 client.sendall(data + (case.body or b""))
                 self._send_chunks(client, case.chunks, case.trailers, "request_body")
