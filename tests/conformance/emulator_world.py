@@ -94,7 +94,7 @@ class EmulatorWorld:
         if answer.chunks is not None:
             chunks = list(answer.chunks) or ([b""] if answer.is_chunked else [])
             stream.upstream = UpstreamResponse(answer.status, answer_headers(answer), chunks, answer.trailers)
-        lines = [pair for pair in case.request_headers() if pair[0] not in {"host", "transfer-encoding"}]
+        lines = [pair for pair in case.request_headers() if pair[0] not in {"host", "transfer-encoding", "expect"}]
         first = [(":authority", HOST), (":path", case.path), (":method", case.method), (":scheme", "http")]
         has_body = case.chunks is not None or bool(case.body)
         headers = Headers(

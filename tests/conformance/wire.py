@@ -54,6 +54,7 @@ def message(data: bytes, *, head: bool = False) -> dict[str, Any]:
     """A response from all bytes of its connection, whatever its headers say about its length."""
     if not data:
         return {"status": None}
+    data = data.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
     start, _, rest = data.partition(b"\r\n")
     block, _, body = (b"\r\n" + rest).partition(b"\r\n\r\n")
     headers = [line.partition(b":") for line in block.split(b"\r\n")[1:]]

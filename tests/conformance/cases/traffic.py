@@ -149,6 +149,18 @@ OLD = [
 ]
 """HTTP/1.0: no chunks and no trailers on the way back, and it may do without a host."""
 
+CONTINUE = [
+    Case(
+        f"R4.4-expect-100-continue{name}",
+        {"request_headers": [get(0, "expect"), *operations], "request_body": [body(0)]},
+        method="POST",
+        headers=[("expect", "100-continue")],
+        chunks=[b"abc"],
+    )
+    for name, operations in (("", []), ("-local-response", [reply(413, "too much")]))
+]
+"""Envoy says 100 itself, and takes the header away."""
+
 GONE = [
     Case(
         f"113-client-gone-in-{part.rstrip('!').replace('_', '-')}",
@@ -166,4 +178,4 @@ GONE = [
     if part != "request_body!"
 ]
 
-CASES = [*HOSTILE, *OLD, *GONE]
+CASES = [*HOSTILE, *OLD, *CONTINUE, *GONE]
