@@ -59,6 +59,10 @@ class Case:
     wait: Sequence[str] = ()
     ticks: int = 0
     calls: Sequence[Answer] = ()
+    version: str = "1.1"
+    """Of HTTP, on the client's side."""
+    without_host: bool = False
+    """Envoy itself answers with 400."""
     abort_after: str = ""
     """The client goes away when the filter has logged this callback."""
     no_stream: bool = False
@@ -73,7 +77,8 @@ class Case:
 
     def request_headers(self) -> list[tuple[str, str]]:
         """What follows the request line on the wire."""
-        lines = [("host", HOST), ("x-case", self.id), *self.headers]
+        host = () if self.without_host else (("host", HOST),)
+        lines = [*host, ("x-case", self.id), *self.headers]
         if self.chunks is not None:
             lines.append(("transfer-encoding", "chunked"))
         elif self.body is not None:

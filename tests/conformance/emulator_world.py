@@ -86,12 +86,15 @@ class EmulatorWorld:
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         if case.tcp:
             return TcpClient(host, case).run(), []
+        if case.without_host:
+            refused = host.rejected(400, request=[(":path", case.path), ("x-case", case.id)])
+            return self._client(case, refused), []
         stream = host.open_http_stream()
         answer = case.answer
         if answer.chunks is not None:
             chunks = list(answer.chunks) or ([b""] if answer.is_chunked else [])
             stream.upstream = UpstreamResponse(answer.status, answer_headers(answer), chunks, answer.trailers)
-        lines = [pair for pair in case.request_headers() if pair[0] not in {"host", "transfer-encoding"}]
+        lines = [pair for pair in case.request_headers() if pair[0] not in {"host", "transfer-encoding", "expect"}]
         first = [(":authority", HOST), (":path", case.path), (":method", case.method), (":scheme", "http")]
         has_body = case.chunks is not None or bool(case.body)
         headers = Headers(
@@ -148,7 +151,7 @@ class EmulatorWorld:
         pairs = on_the_wire(stream.headers)
         # HTTP/1 has no trailers where the length is known before.
         known = "content-length" in stream.headers or case.method == "HEAD"
-        trailers = [] if known else on_the_wire(stream.trailers)
+        trailers = [] if known or case.version == "1.0" else on_the_wire(stream.trailers)
         shown = {"status": stream.status, "headers": pairs, "body": stream.body.decode("latin-1"), "trailers": trailers}
         return {**shown, "complete": not stream.closed or "content-length" in stream.headers}
 

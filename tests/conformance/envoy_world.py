@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import signal
 import socket
 import struct
 import threading
@@ -19,6 +20,7 @@ from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstrea
 
 from .case import LIMIT, VM_CONFIGURATION, Answer, Case
 from .observe import Observation, log_entry, observation
+from .wire import lines, message, read_all, read_request
 
 SECONDS = 15.0
 BARRIER = Case("barrier")
@@ -70,6 +72,7 @@ class World:
         self.busy = 0
         self.outcomes: dict[str, Observation] = {}
         self._call_number = 0
+        self._together: list[socket.socket] = []
         self._lock = threading.Condition()
         self._servers = [socket.create_server(("127.0.0.1", 0), backlog=64) for _ in range(3)]
         self.ports = [server.getsockname()[1] for server in self._servers]
@@ -95,7 +98,7 @@ class World:
             self._announce(case)
         self.log.read()
         self.case, self.start = case, len(self.log.entries)
-        self.requests, self.calls, self._call_number = [], [], 0
+        self.requests, self.calls, self._call_number, self._together = [], [], 0, []
         client = self._tcp_client() if case.tcp else self._http_client()
         if not case.no_stream:
             self.wait_for("delete")
@@ -104,6 +107,14 @@ class World:
         self.until(lambda: self.busy == 0, "the end of upstream's connections")
         entries = self._up_to_now()
         return observation(entries, client, self.requests, self.calls, case.ignore)
+
+    def ask(self, case: Case) -> dict[str, Any]:
+        """Only the client's side of an HTTP case, from which Envoy may not come back."""
+        self.case, self.start = case, len(self.log.entries)
+        self.requests, self.calls, self._call_number, self._together = [], [], 0, []
+        with contextlib.suppress(ConnectionError):
+            return self._http_client()
+        return {}
 
     def _announce(self, case: Case) -> None:
         """The next TCP connection is this case's."""
@@ -144,8 +155,8 @@ class World:
     def _http_client(self) -> dict[str, Any]:
         case = self.case
         with socket.create_connection(self.addresses[case.listener], timeout=SECONDS) as client:
-            lines = [*case.request_headers(), ("connection", "close")]
-            data = f"{case.method} {case.path} HTTP/1.1\r\n".encode("latin-1") + _lines(lines) + b"\r\n"
+            pairs = [*case.request_headers(), ("connection", "close")]
+            data = f"{case.method} {case.path} HTTP/{case.version}\r\n".encode("latin-1") + lines(pairs) + b"\r\n"
             with contextlib.suppress(ConnectionError):
                 client.sendall(data + (case.body or b""))
                 self._send_chunks(client, case.chunks, case.trailers, "request_body")
@@ -153,19 +164,19 @@ class World:
                 self.wait_for(case.abort_after)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return {"aborted": True}
-            return message(_read_all(client), head=case.method == "HEAD")
+            return message(read_all(client), head=case.method == "HEAD")
 
     def _send_chunks(self, connection: socket.socket, chunks: Sequence[bytes] | None, trailers: Any, part: str) -> None:
         if chunks is None:
             return
         for number, chunk in enumerate(chunks):
             last = number == len(chunks) - 1
-            end = b"0\r\n" + _lines(trailers or ()) + b"\r\n"
+            end = b"0\r\n" + lines(trailers or ()) + b"\r\n"
             connection.sendall((b"%x\r\n%s\r\n" % (len(chunk), chunk) if chunk else b"") + (end if last else b""))
             if not last:
                 self.wait_for(part, number + 1)
         if not chunks:
-            connection.sendall(b"0\r\n" + _lines(trailers or ()) + b"\r\n")
+            connection.sendall(b"0\r\n" + lines(trailers or ()) + b"\r\n")
 
     def _tcp_client(self) -> dict[str, Any]:
         got = b""
@@ -180,7 +191,7 @@ class World:
                 elif step == "read":
                     while len(got) < int(data):
                         got += client.recv(65536)
-            return {"body": (got + _read_all(client)).decode("latin-1")}
+            return {"body": (got + read_all(client)).decode("latin-1")}
 
     # --- the servers ----------------------------------------------------------------------------------------------
 
@@ -228,21 +239,36 @@ class World:
                 seen.append(request)
                 number = self._call_number
                 self._call_number += 1
-            if number:
+            if case.one_turn:
+                self._answer_together(connection, case)
+            elif number < len(case.calls):
                 self.wait_for("http_call_response", number)
-            if number < len(case.calls):
                 self._answer(connection, case.calls[number], False, "")
             stream.read()
+
+    def _answer_together(self, connection: socket.socket, case: Case) -> None:
+        """When all calls are there, answer them while Envoy is stopped: it finds all answers in one turn."""
+        with self._lock:
+            self._together.append(connection)
+            if len(self._together) < len(case.calls):
+                return
+        self.envoy.kill(signal.SIGSTOP)
+        try:
+            self.until(lambda: set(_states(self.envoy.pid)) == {"T"}, "the stop")
+            for waiting, answer in zip(self._together, case.calls, strict=True):
+                self._answer(waiting, answer, False, "")
+        finally:
+            self.envoy.kill(signal.SIGCONT)
 
     def _answer(self, connection: socket.socket, answer: Answer, head: bool, part: str) -> None:
         if answer.chunks is None:
             return
-        lines = list(answer.headers)
+        pairs = list(answer.headers)
         if answer.is_chunked:
-            lines.append(("transfer-encoding", "chunked"))
+            pairs.append(("transfer-encoding", "chunked"))
         elif answer.status not in {204, 304}:
-            lines.append(("content-length", str(sum(map(len, answer.chunks)))))
-        start = f"HTTP/1.1 {answer.status} X\r\n".encode() + _lines(lines) + b"\r\n"
+            pairs.append(("content-length", str(sum(map(len, answer.chunks)))))
+        start = f"HTTP/1.1 {answer.status} X\r\n".encode() + lines(pairs) + b"\r\n"
         if head or not answer.is_chunked:
             connection.sendall(start + (b"" if head else b"".join(answer.chunks)))
             return
@@ -257,77 +283,10 @@ class World:
                 return
 
 
-def _lines(pairs: Any) -> bytes:
-    return b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in pairs)
-
-
-def _read_all(client: socket.socket) -> bytes:
-    data = b""
-    with contextlib.suppress(ConnectionError):
-        while chunk := client.recv(65536):
-            data += chunk
-    return data
-
-
-def read_request(stream: Any) -> dict[str, Any] | None:
-    """A request by its framing; None at the end of the connection."""
-    start = stream.readline()
-    if not start:
-        return None
-    headers = _read_headers(stream)
-    names = dict(headers)
-    request: dict[str, Any] = {"start": start.decode("latin-1").strip(), "headers": headers, "body": "", "trailers": []}
-    if "chunked" in names.get("transfer-encoding", ""):
-        body = b""
-        while size := int(stream.readline() or b"0", 16):
-            body += stream.read(size)
-            stream.readline()
-        request["body"], request["trailers"] = body.decode("latin-1"), _read_headers(stream)
-    elif "content-length" in names:
-        request["body"] = stream.read(int(names["content-length"])).decode("latin-1")
-    return request
-
-
-def _read_headers(stream: Any) -> list[list[str]]:
-    found = []
-    for line in iter(stream.readline, b"\r\n"):
-        if not line:
-            break
-        name, _, value = line.rstrip(b"\r\n").partition(b":")
-        found.append([name.decode("latin-1"), value.strip(b" ").decode("latin-1")])
-    return found
-
-
-def message(data: bytes, *, head: bool = False) -> dict[str, Any]:
-    """A response from all bytes of its connection, whatever its headers say about its length."""
-    if not data:
-        return {"status": None}
-    start, _, rest = data.partition(b"\r\n")
-    block, _, body = (b"\r\n" + rest).partition(b"\r\n\r\n")
-    headers = [line.partition(b":") for line in block.split(b"\r\n")[1:]]
-    pairs = [[name.decode("latin-1"), value.strip(b" ").decode("latin-1")] for name, _, value in headers]
-    trailers, complete = [], True
-    if ["transfer-encoding", "chunked"] in pairs and not head:
-        body, trailers, complete = _dechunk(body)
-    status = int(start.split()[1])
-    return {
-        "status": status,
-        "headers": pairs,
-        "body": body.decode("latin-1"),
-        "trailers": trailers,
-        "complete": complete,
-    }
-
-
-def _dechunk(data: bytes) -> tuple[bytes, list[list[str]], bool]:
-    body = b""
-    while data:
-        size, _, data = data.partition(b"\r\n")
-        if int(size, 16) == 0:
-            lines = [line.partition(b":") for line in data.split(b"\r\n") if line]
-            return body, [[name.decode("latin-1"), value.strip().decode("latin-1")] for name, _, value in lines], True
-        body, data = body + data[: int(size, 16)], data[int(size, 16) + 2 :]
-    return body, [], False
+def _states(pid: int) -> Iterator[str]:
+    """The states of a process's threads."""
+    for status in Path(f"/proc/{pid}/task").glob("*/stat"):
+        yield status.read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
 # --- Envoy --------------------------------------------------------------------------------------------------------

@@ -161,12 +161,17 @@ class HostEmulator(EmulatedHost):
         self._create(stream)
         return stream
 
-    def rejected(self, status: int = 403, *, root_id: int | None = None) -> HttpStream:
-        """A request that a filter before this plugin answered: the plugin sees only its end."""
+    def rejected(self, status: int = 403, *, request: Pairs = (), root_id: int | None = None) -> HttpStream:
+        """A request that Envoy or a filter before this plugin answered: the plugin sees only its end.
+
+        `request` are its headers, as far as they were understood.
+        """
         headers = Headers([(":status", str(status))])
         stream = HttpStream(self, self._new_id(), self._usable_root(root_id), None)
         stream.response.headers = stream.headers = headers
         stream.status = status
+        if request:
+            stream.request.headers = stream.request_headers = Headers(request)
         self._create(stream)
         stream.end("proxy_on_log", "proxy_on_done", "proxy_on_delete")
         return stream

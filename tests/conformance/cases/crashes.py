@@ -1,4 +1,7 @@
-"""What kills a real Envoy 1.40 (abi.md §0.1): the emulator must say so. They are not in the table: it has one Envoy."""
+"""What kills a real Envoy 1.40 (abi.md §0.1): the emulator must say so.
+
+They are not in the table, which has one Envoy for all its cases; test_crashes.py has one for each of K1 to K8.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..case import Answer, Case
-from ..ops import PAUSE, body, call, get, pairs, prop, replace
+from ..ops import ON_TICK, PAUSE, body, call, get, later, pairs, prop, replace, reply, resume
 
 SHOW = {"request_headers": [pairs(0)]}
 
@@ -126,6 +126,41 @@ HOSTILE = [
     Case("R4.4-forwarded", SHOW, headers=[("x-forwarded-for", "1.2.3.4"), ("forwarded", "for=1.2.3.4")]),
 ]
 
+OLD = [
+    Case("R4.4-http-1.0", SHOW, version="1.0"),
+    Case("R4.4-http-1.0-without-host", SHOW, version="1.0", without_host=True),
+    Case("R4.4-http-1.1-without-host", SHOW, without_host=True),
+    Case("R4.4-http-1.0-body", {"request_body": [body(0)]}, method="POST", body=b"abc", version="1.0"),
+    Case("R4.4-http-1.0-head", {"response_headers": [pairs(2)]}, method="HEAD", version="1.0"),
+    Case(
+        "R4.4-http-1.0-answer-in-chunks",
+        {"response_headers": [pairs(2)], "response_body": [body(1)]},
+        answer=Answer(chunks=[b"one", b"two"]),
+        version="1.0",
+    ),
+    Case(
+        "R4.4-http-1.0-answer-with-trailers",
+        {"response_trailers": [pairs(3)]},
+        answer=Answer(trailers=[("x-t", "1")]),
+        version="1.0",
+    ),
+    Case("R4.4-http-1.0-local-response", {"request_headers": [reply(418, "short")]}, version="1.0"),
+    Case("R4.4-http-1.0-paused", {"request_headers": [PAUSE, ON_TICK], **later(resume(0))}, ticks=1, version="1.0"),
+]
+"""HTTP/1.0: no chunks and no trailers on the way back, and it may do without a host."""
+
+CONTINUE = [
+    Case(
+        f"R4.4-expect-100-continue{name}",
+        {"request_headers": [get(0, "expect"), *operations], "request_body": [body(0)]},
+        method="POST",
+        headers=[("expect", "100-continue")],
+        chunks=[b"abc"],
+    )
+    for name, operations in (("", []), ("-local-response", [reply(413, "too much")]))
+]
+"""Envoy says 100 itself, and takes the header away."""
+
 GONE = [
     Case(
         f"113-client-gone-in-{part.rstrip('!').replace('_', '-')}",
@@ -143,4 +178,4 @@ GONE = [
     if part != "request_body!"
 ]
 
-CASES = [*HOSTILE, *GONE]
+CASES = [*HOSTILE, *OLD, *CONTINUE, *GONE]

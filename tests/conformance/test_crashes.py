@@ -1,0 +1,129 @@
+"""What kills the emulator kills a real Envoy: K1 to K8 of abi.md §0.1, one Envoy for each.
+
+The modules are text, as small as can be: nothing guards their hostcalls, and Envoy starts at once. Where Envoy
+survives one day, the emulator must no longer say that it dies.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from pwasm.testing.wasm import WasmPlugin
+
+from .case import Case
+from .cases.crashes import CRASHES
+from .emulator_world import EmulatorWorld
+from .envoy_world import envoy_world
+
+MODULE = r"""(module
+  (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+  (import "env" "proxy_close_stream" (func $close (param i32) (result i32)))
+  (import "env" "proxy_set_effective_context" (func $select (param i32) (result i32)))
+  (import "env" "proxy_set_tick_period_milliseconds" (func $tick (param i32) (result i32)))
+  (import "env" "proxy_send_local_response"
+    (func $local_response (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_http_call" (func $http_call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_grpc_call"
+    (func $grpc_call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_grpc_stream" (func $grpc_stream (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (global $stream (mut i32) (i32.const 0))
+  (data (i32.const 0) "web")
+  (data (i32.const 64) "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\05\00\00\00\0a\00\00\00\06\00\00\00")
+  (data (i32.const 92) ":method\00GET\00:path\00/call\00:authority\00callee\00")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+  (func $reply
+    (drop (call $local_response (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+      (i32.const 0) (i32.const 0) (i32.const -1))))
+  (func $ask
+    (drop (call $http_call (i32.const 0) (i32.const 3) (i32.const 64) (i32.const 70) (i32.const 0) (i32.const 0)
+      (i32.const 0) (i32.const 0) (i32.const 5000) (i32.const 32))))
+  CALLBACKS
+)"""
+SIGNATURES = {
+    "request_headers": "(param i32 i32 i32) (result i32)",
+    "response_trailers": "(param i32 i32) (result i32)",
+    "http_call_response": "(param i32 i32 i32 i32 i32)",
+    "tick": "(param i32)",
+    "log": "(param i32)",
+    "done": "(param i32) (result i32)",
+    "delete": "(param i32)",
+}
+RESULTS = {"done": "(i32.const 1)", "request_headers": "(i32.const 0)", "response_trailers": "(i32.const 0)"}
+REPLY, ASK = "(call $reply)", "(call $ask)"
+REMEMBER = "(global.set $stream (local.get 0))"
+SELECT = "(drop (call $select (global.get $stream)))"
+PAUSE = "(return (i32.const 1))"
+
+
+def one(name: str, *numbers: int) -> str:
+    """A call."""
+    return f"(drop (call ${name} {' '.join(f'(i32.const {number})' for number in numbers)}))"
+
+
+MODULES: Mapping[str, Mapping[str, str]] = {
+    "64-K1-continue-response-in-the-request": {"request_headers": one("continue", 1)},
+    "64-K1-continue-response-from-a-tick": {
+        "request_headers": REMEMBER + one("tick", 10) + PAUSE,
+        "tick": one("tick", 0) + SELECT + one("continue", 1),
+    },
+    "68-K2-local-response-in-log": {"log": REPLY},
+    "68-K3-local-response-in-done": {"done": REPLY},
+    "68-K4-local-response-in-delete": {"delete": REPLY},
+    "68-K5-close-in-log": {"log": one("close", 0)},
+    "68-K5-close-in-delete": {"delete": one("close", 0)},
+    "85-K6-two-answers-in-one-turn": {
+        "request_headers": REMEMBER + ASK + ASK + PAUSE,
+        "http_call_response": SELECT + REPLY,
+    },
+    "66-K7-close-request-in-response-trailers": {"response_trailers": one("close", 0)},
+    "66-K7-close-response-in-response-trailers": {"response_trailers": one("close", 1)},
+    "78-K8-grpc-call-to-nothing": {"request_headers": one("grpc_call", *[0] * 10, 1000, 32)},
+    "78-K8-grpc-stream-to-nothing": {"request_headers": one("grpc_stream", *[0] * 8, 32)},
+}
+CASES = {case.id: case for case, crash in CRASHES.items() if crash.startswith("K")}
+every_crash = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+def module(case: Case, folder: Path) -> Path:
+    """The module that does what the case's script says."""
+    callbacks = (
+        f'(func (export "proxy_on_{name}") {SIGNATURES[name]} {body} {RESULTS.get(name, "")})'
+        for name, body in MODULES[case.id].items()
+    )
+    path = folder / "main.wasm"
+    path.write_bytes(wasmtime.wat2wasm(MODULE.replace("CALLBACKS", "\n  ".join(callbacks))))
+    return path
+
+
+@every_crash
+def test_the_emulator_says_so(case: Case, tmp_path: Path) -> None:
+    path = module(case, tmp_path)
+    world = EmulatorWorld(lambda _: lambda host: WasmPlugin(path, host))  # type: ignore[arg-type,return-value]
+    assert world.run(case) == {"crash": CRASHES[case]}
+
+
+@pytest.mark.envoy
+@every_crash
+def test_envoy_dies(case: Case, tmp_path: Path) -> None:
+    with envoy_world(module(case, tmp_path), [case]) as world:
+        world.ask(case)
+        died_of = world.envoy.wait(15)
+    assert died_of == -(signal.SIGABRT if CRASHES[case] == "K8" else signal.SIGSEGV)
+
+
+@pytest.mark.envoy
+def test_a_module_that_does_nothing_does_not_kill_envoy(tmp_path: Path) -> None:
+    """So it is not the test that kills."""
+    harmless = Case("harmless", answer=CASES["66-K7-close-request-in-response-trailers"].answer)
+    path = tmp_path / "main.wasm"
+    path.write_bytes(wasmtime.wat2wasm(MODULE.replace("CALLBACKS", "")))
+    with envoy_world(path, [harmless]) as world:
+        assert world.ask(harmless)["status"] == 200
+        world.envoy.check_alive()
