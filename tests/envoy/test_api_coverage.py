@@ -98,7 +98,8 @@ _PARTS = [
             "proxy_get_status": "test_http_call_that_is_cut_off test_grpc_call_that_fails test_grpc_stream_that_fails",
             "proxy_http_call": "test_http_call test_http_call_with_another_answer test_two_calls_then_resume"
             " test_calls_that_cannot_be_made",
-            "proxy_grpc_call": "test_grpc_call test_grpc_call_that_fails test_grpc_call_that_times_out test_calls_that_cannot_be_made",
+            "proxy_grpc_call": "test_grpc_call test_grpc_call_that_fails test_grpc_call_that_times_out"
+            " test_calls_that_cannot_be_made",
             "proxy_grpc_stream": "test_grpc_stream test_grpc_stream_of_the_plugin test_calls_that_cannot_be_made",
             "proxy_grpc_send": "test_grpc_stream test_calls_that_cannot_be_made",
             "proxy_grpc_close": "test_grpc_stream test_calls_that_cannot_be_made",
