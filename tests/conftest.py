@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from pwasm import entrypoint
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -28,6 +30,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if len(skipped) > len(allowed) and session.exitstatus == pytest.ExitCode.OK:
         reporter.write_line(f"{len(skipped) - len(allowed)} skipped, and --no-skips was given")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def _nothing_registered() -> Iterator[None]:
+    """Each test begins without a registered filter, whatever collecting or another test has imported."""
+    entrypoint.clear_registration()
+    yield
+    entrypoint.clear_registration()
 
 
 @pytest.fixture

@@ -8,20 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from pwasm import entrypoint
 from pwasm.testing import HostEmulator
 from pwasm_compiler.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-
-
-@pytest.fixture(autouse=True)
-def _no_registration() -> None:
-    entrypoint.clear_registration()
 
 
 def test_the_first_filter_passes_the_readmes_own_test(tmp_path: Path) -> None:

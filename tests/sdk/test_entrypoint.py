@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,13 +13,6 @@ from pwasm._abi import CALLBACKS
 from pwasm._dispatch import callbacks_used
 from pwasm.entrypoint import registration_of
 from pwasm.testing import HostEmulator
-
-
-@pytest.fixture(autouse=True)
-def _clean() -> Iterator[None]:
-    entrypoint.clear_registration()
-    yield
-    entrypoint.clear_registration()
 
 
 class Http(pwasm.HttpContext):

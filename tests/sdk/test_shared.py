@@ -226,15 +226,10 @@ class OfTwo(pwasm.PluginContext):
 
 
 @pytest.fixture
-def two_filters() -> Any:
-    from pwasm import entrypoint
-
-    entrypoint.clear_registration()
+def two_filters() -> None:
     pwasm.set_http_context(One, root_id="one")
     pwasm.set_http_context(Two, root_id="two")
     pwasm.set_plugin_context(OfTwo, root_id="two")
-    yield
-    entrypoint.clear_registration()
 
 
 @pytest.mark.usefixtures("two_filters")
