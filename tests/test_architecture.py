@@ -41,6 +41,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.cache",
         "pwasm_compiler.inspect",
         "pwasm_compiler.project",
+        "pwasm_compiler.serve",
         "pwasm_shim",
     },
     "pwasm.testing.suite": ANY_SDK | {"yaml"},

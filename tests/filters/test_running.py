@@ -81,6 +81,11 @@ FORM = ("content-type: application/x-www-form-urlencoded",)
 JSON = ("content-type: application/json",)
 # Filter → requests, each in its turn, with the status of their answers; None for both that chance may choose.
 LOADS: dict[str, list[tuple[dict[str, Any], int | None]]] = {
+    "api_key": [
+        ({"headers": ("x-api-key: good",)}, 200),
+        ({"headers": ("x-api-key: bad",)}, 403),
+        (GET, 401),
+    ],
     "http_auth_random": [({"path": "/even"}, 200), ({"path": "/odd"}, 403)],
     "http_body": [
         (
@@ -102,6 +107,7 @@ LOADS: dict[str, list[tuple[dict[str, Any], int | None]]] = {
     ],
     "metrics": [({"headers": (f"my-custom-header: value{number}",)}, 200) for number in range(300)],
     "properties": [({"path": "/one"}, 401), ({"path": "/two", "headers": ("authorization: a",)}, 200), (GET, 200)],
+    "routing_table": [({"path": "/api"}, 200), ({"path": "/api", "method": "POST"}, 200), (GET, 404)],
 }
 # What one worker cannot do 20,000 times in a moment: ten calls for each request.
 FEWER = {"multiple_dispatches": 2_000}

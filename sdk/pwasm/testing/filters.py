@@ -23,8 +23,6 @@ GO_MODULE = "go.mod"
 """A folder with this and no filter.py is built by the Go backend, and has no python tier."""
 KEPT_MODULES = 60
 """How many built modules the cache holds, about 16 MB each; more than one run of all filters of a project needs."""
-_HTTP = ("proxy_on_http_", "proxy_on_request_", "proxy_on_response_")
-_TCP = ("proxy_on_new_connection", "proxy_on_downstream_", "proxy_on_upstream_")
 
 
 class SetupError(Exception):
@@ -133,12 +131,9 @@ def kind_of_module(module: Path) -> str:
 
 @functools.cache
 def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
-    from pwasm_compiler.inspect import callbacks
+    from pwasm_compiler import inspect, serve
 
-    names = callbacks(module)
-    if any(name.startswith(_HTTP) for name in names):
-        return "http"
-    return "tcp" if any(name.startswith(_TCP) for name in names) else "plugin"
+    return serve.kind_of(inspect.callbacks(module))
 
 
 def built_module(path: Path) -> Path:
