@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-envoys check format bench clean
+.PHONY: help setup run test test-fast test-envoys check format bench soak clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ format: $(READY)  ## let ruff format and mend what it can
 
 bench: $(READY)  ## measure against the peers (about 10 minutes; wants wrk and Go, names what is missing)
 	$(BIN)/python tests/bench/run.py
+
+soak: $(READY)  ## load, callouts, bodies, traps, updates for an hour (wants wrk); SOAK="--only headers --minutes 5" for less
+	$(BIN)/python tests/soak/run.py $(SOAK)
 
 clean:  ## remove what was built, not .venv
 	rm -rf dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

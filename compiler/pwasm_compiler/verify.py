@@ -18,6 +18,9 @@ RECORD_SECTION = "pwasm"
 MAXIMUM_PAGES = 16384
 """Envoy's V8 gives a VM at most 1 GiB (--wasm_max_mem_pages)."""
 
+TRAP = b"\x00\x00\x0b"
+"""A function's body: no locals, `unreachable`, `end`."""
+
 WASI_MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
 WASI_TYPES = {
     # What proxy-wasm-cpp-host has linked since before Envoy 1.25 (later hosts have more).
@@ -157,6 +160,8 @@ def _export_problems(module: Module) -> Iterator[Problem]:
         if item.kind is Kind.TAG:
             yield Problem(f"export {item.name} is a tag; Envoy dies while it loads one", module.offset)
         elif item.kind is Kind.FUNC and item.name in known:
+            if _only_traps(module, item.index):
+                yield Problem(f"export {item.name} does nothing but trap", module.offset)
             found = exported_type(module, item.index)
             if found != known[item.name]:
                 yield Problem(f"export {item.name} has type {found}, Envoy calls {known[item.name]}", module.offset)
@@ -172,6 +177,15 @@ def exported_type(module: Module, index: int) -> FuncType | None:
     else:
         return None
     return module.types[type_index] if isinstance(type_index, int) and type_index < len(module.types) else None
+
+
+def _only_traps(module: Module, index: int) -> bool:
+    """Whether function `index` is nothing but `unreachable`: called once, it ends the worker's VM."""
+    number = index - len(module.imported(Kind.FUNC))
+    if not 0 <= number < len(module.bodies):
+        return False
+    body = module.bodies[number]
+    return bytes(module.source[body.start : body.end]) == TRAP
 
 
 def verify_build(module: Module) -> None:
