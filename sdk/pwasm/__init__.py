@@ -37,6 +37,7 @@ in snake case; `pwasm.go` has the Go spellings too. What there is:
     plugin                          get_plugin_configuration, set_tick_period_milliseconds, plugin_done
     other streams                   effective_context, set_effective_context
     log                             log_info …, print, and the standard logging module
+    endless loops                   set_step_budget
 
 An exception in a callback never reaches Envoy: it is logged with its traceback, and the request is answered with
 500; with `on_error = "fail_open"` in the class it goes on. What would crash Envoy or break a message is refused
@@ -80,7 +81,7 @@ from ._shared import (
     resolve_shared_queue,
     set_shared_data,
 )
-from .entrypoint import set_http_context, set_plugin_context, set_tcp_context, set_vm_context
+from .entrypoint import set_http_context, set_plugin_context, set_step_budget, set_tcp_context, set_vm_context
 from .errors import (
     BadArgument,
     BadExpression,
@@ -96,6 +97,7 @@ from .errors import (
     RegistrationError,
     ResultMismatch,
     SerializationFailure,
+    StepBudgetExceeded,
     Unimplemented,
 )
 from .hostcalls import (
@@ -215,6 +217,7 @@ __all__ = [
     "ResultMismatch",
     "SerializationFailure",
     "Status",
+    "StepBudgetExceeded",
     "StreamType",
     "TcpContext",
     "Unimplemented",
@@ -331,6 +334,7 @@ __all__ = [
     "set_plugin_context",
     "set_property",
     "set_shared_data",
+    "set_step_budget",
     "set_tcp_context",
     "set_tick_period_milli_seconds",
     "set_tick_period_milliseconds",

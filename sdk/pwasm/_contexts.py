@@ -24,7 +24,7 @@ class Contexts:
     """The contexts of one Wasm VM, by their ids."""
 
     def __init__(self, registration: Registration, host: Host) -> None:
-        if not any(registration):
+        if registration.empty:
             raise RegistrationError("no filter class is registered", "call pwasm.set_http_context(YourFilter)")
         self._registration = registration
         self._host = host

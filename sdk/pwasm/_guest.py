@@ -13,7 +13,7 @@ from typing import Any, NoReturn, cast
 
 import _pwasm_shim  # type: ignore[import-not-found]
 
-from . import _abi, _dispatch, _randomness
+from . import _abi, _budget, _dispatch, _randomness
 
 host = cast("_abi.Host", _pwasm_shim)
 
@@ -55,6 +55,8 @@ def install(registration: Any) -> tuple[str, ...]:
     callables = {callback.name: getattr(dispatcher, callback.name) for callback in _abi.CALLBACKS}
     ready = tuple(callables[callback.name] for callback in _abi.CALLBACKS)
     first = {**callables, "proxy_on_context_create": _first_context(callables["proxy_on_context_create"], ready)}
+    if registration.step_budget:
+        _budget.start(registration.step_budget, _pwasm_shim)
     _pwasm_shim.set_callbacks(tuple(first[callback.name] for callback in _abi.CALLBACKS))
     return _dispatch.callbacks_used(registration)
 

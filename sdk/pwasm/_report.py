@@ -14,6 +14,7 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
+from . import _budget
 from ._abi import MetricType
 from ._state import current
 from .log import log_lines
@@ -31,6 +32,7 @@ _OWN_MODULES = frozenset(
 
 def report(level: int, what: str, error: BaseException) -> None:
     """Log that `what` failed with `error`, with the traceback from the filter's own frame on, and count it."""
+    _budget.renew()
     try:
         text = "".join(traceback.format_exception(type(error), error, _from_filter(error.__traceback__)))
         if len(text) > _MAX_SIZE:

@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 class Registration(NamedTuple):
     """The filter's entry points; None where nothing is registered.
 
-    `named` are those registered for one `root_id`, each a Registration of its own.
+    `named` are those registered for one `root_id`, each a Registration of its own. `step_budget` is 0 for none.
     """
 
     vm: Entry | None = None
@@ -58,6 +58,12 @@ class Registration(NamedTuple):
     http: Entry | None = None
     tcp: Entry | None = None
     named: tuple[tuple[str, Registration], ...] = ()
+    step_budget: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether no class is registered."""
+        return not any((self.vm, self.plugin, self.http, self.tcp, self.named))
 
     def for_root(self, root_id: str) -> Registration | None:
         """What a plugin with this `root_id` runs; None when nothing is registered for it.

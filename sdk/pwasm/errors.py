@@ -15,6 +15,7 @@
     └── Unimplemented             12
     PhaseError                 the SDK refused a call at this time (`RuntimeError`); the host was not asked
     RegistrationError          the filter's classes are registered wrongly (`RuntimeError`)
+    StepBudgetExceeded         a callback took more steps than `set_step_budget` allows (`BaseException`)
 
 A wrong argument is a plain `TypeError` or `ValueError` that names the argument; the host was not asked either.
 """
@@ -122,6 +123,10 @@ class RegistrationError(RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.what}\nhint: {self.hint}" if self.hint else self.what
+
+
+class StepBudgetExceeded(BaseException):
+    """A callback took more steps than `set_step_budget` allows; it is raised again at each further step."""
 
 
 BY_STATUS: dict[int, type[HostcallError]] = {

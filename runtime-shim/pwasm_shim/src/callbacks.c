@@ -68,6 +68,7 @@ static const char escaped[] = "pwasm: an exception escaped the dispatcher; the s
 static PyObject *call(int callback, PyObject **args, int count) {
   PyObject *result = NULL;
   int ready = callables[callback] != NULL;
+  begin_steps();
   for (int i = 0; i < count; i++) ready = ready && args[i];
   if (ready) result = PyObject_Vectorcall(callables[callback], args, count, NULL);
   for (int i = 0; i < count; i++)

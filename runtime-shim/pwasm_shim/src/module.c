@@ -45,8 +45,11 @@ static PyMethodDef methods[64] = {
     {"set_callbacks", set_callbacks, METH_FASTCALL, NULL},
     {"set_build_record", set_build_record, METH_FASTCALL, NULL},
     {"environment", environment, METH_FASTCALL, NULL},
+    {"set_step_budget", set_step_budget, METH_FASTCALL, NULL},
+    {"renew_steps", renew_steps, METH_FASTCALL, NULL},
+    {"count_step", count_step, METH_FASTCALL, NULL},
 };
-enum { OWN_METHODS = 3 };
+enum { OWN_METHODS = 6 };
 
 static PyModuleDef definition = {.refcount = 1, .name = "_pwasm_shim", .size = -1, .methods = methods};
 

@@ -34,6 +34,12 @@ extern const PyMethodDef hostcall_methods[];
 /* callbacks.c */
 PyObject *set_callbacks(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
+/* budget.c: steps of one callback; without a budget nothing counts them. */
+void begin_steps(void);
+PyObject *set_step_budget(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *renew_steps(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *count_step(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
 /* wasi.c: writes what print() left without a newline; called when a callback ends. */
 void flush_standard_streams(void);
 

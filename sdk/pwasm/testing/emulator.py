@@ -25,6 +25,7 @@ from .headers import Headers, Pairs
 from .hostcalls import EmulatedHost
 from .http_stream import HttpStream, Upstream, UpstreamResponse, chunks_of
 from .shared import Process
+from .steps import plugin_of
 from .stream import Stream
 from .tcp_stream import TcpStream
 
@@ -87,7 +88,7 @@ class HostEmulator(EmulatedHost):
         self.log_level = log_level
         if plugin is None:
             registered = registration_of(*filters) if filters else registration()
-            self.plugin = Dispatcher(registered, self)
+            self.plugin = plugin_of(registered, self)
         else:
             self.plugin = plugin(self)
         self._next_id = 1

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from pwasm import _abi
 from pwasm._abi import LogLevel
-from pwasm._dispatch import Dispatcher
 from pwasm._serde import encode_pairs
 
 from .callouts import HttpCall
@@ -25,6 +24,7 @@ from .headers import Headers
 from .http_stream import HttpStream, UpstreamResponse
 from .messages import Answer, Body, Pairs, Request, Response, chunks_of, framed, pairs_of
 from .shared import Process
+from .steps import plugin_of
 from .tcp_stream import TcpStream
 from .trace import TracedHost
 from .world import SECONDS, Connection, Metadata, Pending, Setup, World, payload
@@ -349,7 +349,7 @@ def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[_abi.H
     if tier == "python":
         imported = [import_filter(path)]
         kind = kind_of(imported[0])
-        return lambda host: Dispatcher(imported.pop() if imported else import_filter(path), host), kind
+        return lambda host: plugin_of(imported.pop() if imported else import_filter(path), host), kind
     from .wasm import WasmPlugin
 
     module = built_module(path)
