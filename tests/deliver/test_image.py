@@ -234,6 +234,17 @@ def test_inspect_as_of_a_file(pwasm: Pwasm, tiny_file: Path, tmp_path: Path) -> 
     assert pwasm("inspect", tiny_file, "--as", "linkerd").code == 2
 
 
+def test_inspect_of_what_envoy_refuses(pwasm: Pwasm, tiny: bytes, tmp_path: Path) -> None:
+    """A core module that is no Proxy-Wasm module: the report says why, with the offset, and the exit code is 1."""
+    (tmp_path / "bare.wasm").write_bytes(b"\0asm\1\0\0\0")
+    looked = pwasm("inspect", "bare.wasm")
+    assert (looked.code, looked.err) == (1, "")
+    assert "this is not a Proxy-Wasm module (at offset 0x" in looked.out
+    assert pwasm("inspect", "bare.wasm", "--json").code == 1
+    (tmp_path / "good.wasm").write_bytes(tiny)
+    assert pwasm("inspect", "good.wasm").code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "registry", "repository", "version"),
     [

@@ -37,6 +37,8 @@ def inspect(file: str, mesh: str | None, plain_http: bool, ca_file: Path | None,
 
     FILE is a core Wasm module, such as main.wasm, or an image: a .tar, the folder DIR, or REF, an image in a registry
     (registry/name:tag). Of an image, its digest, layers and annotations are shown as well.
+
+    The exit code is 1 if Envoy would refuse the module; the report says why.
     """
     found, module = _look(file, plain_http, ca_file)
     report = dict(module or {})
@@ -50,7 +52,8 @@ def inspect(file: str, mesh: str | None, plain_http: bool, ca_file: Path | None,
         report["mesh"] = {**dataclasses.asdict(verdict), "accepted": verdict.accepted}
         parts.append(_render(verdict))
     click.echo(json.dumps(report, indent=2) if as_json else "\n".join(parts))
-    return 0 if verdict is None or verdict.accepted else 1
+    refused = module is not None and not module["accepted"]
+    return int(refused or (verdict is not None and not verdict.accepted))
 
 
 def _look(file: str, plain_http: bool, ca_file: Path | None) -> tuple[Examined | None, dict[str, Any] | None]:
