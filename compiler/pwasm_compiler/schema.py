@@ -20,16 +20,33 @@ from pwasm_compiler.project import Project
 
 _TIMEOUT_SECONDS = 60
 
-# The answer goes to the last line of standard output, for a filter may print. Arguments: folder, module, packages.
+# The answer goes to the last line of standard output, for a filter may print. An error is shown as a build shows it:
+# with the frames of the filter and its dependencies, under names relative to the folder.
 _ASK = """
-import importlib, json, sys
+import importlib, json, sys, traceback
 request = json.load(sys.stdin)
 sys.path[:0] = request["path"]
 sys.dont_write_bytecode = True
-importlib.import_module(request["module"])
-from pwasm import config, entrypoint
-answer = {"schemas": {}, "problems": {}}
-for root_id, wanted in config.declared(entrypoint.registration()).items():
+folders = tuple(folder + "/" for folder in request["path"])
+answer = {"schemas": {}, "problems": {}, "error": None}
+
+def shown(error):
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(folders)]
+    lines = ["Traceback (most recent call last):\\n", *traceback.format_list(frames)] if frames else []
+    text = "".join([*lines, *traceback.format_exception_only(type(error), error)]).rstrip()
+    for folder in folders:
+        text = text.replace(folder, "")
+    nothing = type(error).__name__ == "RegistrationError" and not frames
+    return {"traceback": text, "message": str(error), "registration": nothing}
+
+try:
+    importlib.import_module(request["module"])
+    from pwasm import config, entrypoint
+    declared = config.declared(entrypoint.registration())
+except BaseException as error:
+    answer["error"] = shown(error)
+    declared = {}
+for root_id, wanted in declared.items():
     answer["schemas"][root_id] = config.schema_of(wanted)
     if request["text"] is not None:
         try:
@@ -57,8 +74,13 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
 
     Raises:
         BuildError: the filter cannot be imported.
-        NoConfigurationError: it declares no configuration.
+        NoConfigurationError: it declares no configuration, or none that can be asked for: it is not in Python.
     """
+    if project.language != "python":
+        raise NoConfigurationError(
+            f"{project.root} is a filter in Go, which declares no configuration",
+            hint="pwasm manifest and pwasm config compare a configuration with a JSON schema of yours: --schema FILE",
+        )
     with tempfile.TemporaryDirectory(prefix="pwasm-schema-") as packages:
         resolve(project, Path(packages), progress, Cache())
         request = {"path": [str(project.root), packages], "module": project.entry.stem, "text": text}
@@ -73,12 +95,23 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
             )
         except subprocess.TimeoutExpired as error:
             raise BuildError(f"{project.entry} was not imported within {_TIMEOUT_SECONDS} s") from error
-    if done.returncode:
-        raise BuildError(f"{project.entry} cannot be imported", why=done.stderr.strip())
-    answer = Answer(**json.loads(done.stdout.splitlines()[-1]))
+    if done.returncode or not done.stdout:
+        raise BuildError(f"{project.entry} cannot be imported", why=done.stderr.strip() or "It ends the process.")
+    said = json.loads(done.stdout.splitlines()[-1])
+    _refuse_error(project, said.pop("error"))
+    answer = Answer(**said)
     if not answer.schemas:
         raise NoConfigurationError(
             f"{project.entry} declares no configuration",
             hint="annotate it in the plugin's class: config: MyConfig (see help of pwasm.config)",
         )
     return answer
+
+
+def _refuse_error(project: Project, error: dict[str, Any] | None) -> None:
+    if error is None:
+        return
+    if error["registration"]:
+        what, _, hint = error["message"].partition("hint: ")
+        raise BuildError(f"{project.entry}: {what.strip()}", hint=hint.strip())
+    raise BuildError(f"{project.entry} cannot be imported", why=error["traceback"])

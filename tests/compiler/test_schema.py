@@ -92,7 +92,10 @@ def test_a_configuration_is_checked(folder: Path) -> None:
         ("import pwasm\npwasm.set_http_context(pwasm.HttpContext)", "declares no configuration"),
         ("import nobody_has_this", "cannot be imported"),
         ("1 / 0", "ZeroDivisionError"),
-        ("x = 1", "no filter class is registered"),
+        ("def f(:", 'cannot be imported\n  File "filter.py", line 1'),
+        ("import os; os._exit(0)", "ends the process"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("x = 1", "filter.py: no filter class is registered\nhint: call pwasm.set_http_context"),
     ],
 )
 def test_filters_without_a_schema(tmp_path: Path, source: str, text: str) -> None:
@@ -100,6 +103,23 @@ def test_filters_without_a_schema(tmp_path: Path, source: str, text: str) -> Non
     code, output, error = run(tmp_path)
     assert (code, output) == (1, "")
     assert text in error
+    assert "entrypoint.py" not in error
+
+
+def test_the_traceback_is_the_filters_own(tmp_path: Path) -> None:
+    (tmp_path / "filter.py").write_text("def fails():\n    return 1 / 0\n\n\nfails()\n")
+    _, _, error = run(tmp_path)
+    assert [line.strip() for line in error.splitlines() if "File" in line] == [
+        'File "filter.py", line 5, in <module>',
+        'File "filter.py", line 2, in fails',
+    ]
+
+
+def test_a_filter_in_go_has_no_schema(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").write_text("module example.org/filter\n")
+    code, output, error = run(tmp_path)
+    assert (code, output) == (1, "")
+    assert "is a filter in Go, which declares no configuration" in error
 
 
 # --- YAML ---------------------------------------------------------------------------------------------------------

@@ -347,6 +347,17 @@ def test_a_filter_that_declares_none_takes_any(pwasm: Pwasm) -> None:
     assert pwasm("manifest", HELLO_WORLD, *PIN, "--plugin-config", '{"any": "thing"}').code == 0
 
 
+def test_a_filter_in_go_takes_any(pwasm: Pwasm, tmp_path: Path) -> None:
+    """Nobody can ask it; a JSON schema decides if there is one."""
+    (tmp_path / "go").mkdir()
+    (tmp_path / "go" / "go.mod").write_text("module example.org/hello\n")
+    given = pwasm("manifest", "go", *PIN, "--plugin-config", '{"any": "thing"}', "--json")
+    assert (given.code, json.loads(given.out)["spec"]["pluginConfig"]) == (0, {"any": "thing"})
+    (tmp_path / "schema.json").write_text('{"required": ["header"]}')
+    refused = pwasm("manifest", "go", *PIN, "--plugin-config", '{"any": "thing"}', "--schema", "schema.json")
+    assert (refused.code, "header" in refused.err) == (1, True)
+
+
 def test_a_resource_takes_mappings_only(pwasm: Pwasm, tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text("plain text")
     (tmp_path / "c.yaml").write_text("- a list\n")
