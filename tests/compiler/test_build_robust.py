@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from pwasm_compiler.cache import cache_dir
+from pwasm_compiler.commands.cache import KINDS
 from pwasm_compiler.inspect import report
 
 pytestmark = pytest.mark.wasm
@@ -179,6 +180,11 @@ def test_two_builds_at_once(folder: Path, own_cache: Path, tmp_path: Path) -> No
     (tmp_path / "alone" / "filter.py").write_text(FILTER)
     assert finish(launch(tmp_path / "alone", own_cache))[0] == 0
     assert digest(tmp_path / "alone") == together
+
+
+def test_the_cache_command_knows_each_kind(warm: Path) -> None:
+    """What builds keep, and what `pwasm test` keeps (pwasm.testing: filters, wasm)."""
+    assert {kind.name for kind in warm.iterdir() if kind.is_dir()} | {"tested", "wasmtime"} <= set(KINDS)
 
 
 def test_an_old_entry_is_no_hit_for_another_filter(folder: Path, own_cache: Path) -> None:

@@ -11,11 +11,14 @@ from pwasm_compiler import cache as store
 from pwasm_compiler.cache import Entry
 from pwasm_compiler.errors import ToolError
 
-_KINDS = {
+KINDS = {
+    "bytecode": "sources, compiled for the Python in the module",
     "code": "linked code, by callbacks",
     "dependencies": "what pip installed",
     "machine": "the build's Python, compiled for this machine",
     "runtime": "CPython and its standard library",
+    "tested": "modules that pwasm test built",
+    "wasmtime": "modules that pwasm test ran, compiled for this machine",
 }
 
 
@@ -42,7 +45,7 @@ def cache(action: str, as_json: bool) -> None:
     else:
         click.echo(f"{folder}: {_mib(_size(found))} of at most {_mib(limit)}")
         for kind, summary in _kinds(found).items():
-            what = _KINDS.get(kind, "")
+            what = KINDS.get(kind, "")
             click.echo(f"  {kind:<13}{summary['entries']:>4} {_mib(summary['size']):>12}  {what}".rstrip())
 
 
