@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.1
 _SETTLED_SECONDS = 0.05
 """An editor may write several files, or one in several steps."""
+_NOTICED_SECONDS = 60
+"""What was saved longer ago than this was not noticed late, but has an old time."""
 _LOAD_SECONDS = 300
 _NODE = ("--service-node", "pwasm-dev", "--service-cluster", "pwasm-dev")
 _REJECTED = re.compile(r"config update rejected: (?P<why>.*)", re.DOTALL)
@@ -39,11 +41,12 @@ Failed = Callable[[PwasmError], None]
 
 @dataclass(frozen=True)
 class Live:
-    """A new version serves; times in seconds."""
+    """A new version serves; times in seconds, `after_seconds` since the edit was saved."""
 
     version: int
     build_seconds: float
     load_seconds: float
+    after_seconds: float
 
 
 @dataclass
@@ -67,12 +70,12 @@ class Session:
                 continue
             while not self.stop.wait(_SETTLED_SECONDS) and (later := fingerprint(self.path)) != now:
                 now = later
-            self._seen = now
+            before, self._seen = self._seen, now
             if self.stop.is_set():
                 return
             changed()
             try:
-                live(self._change_over(envoy))
+                live(self._change_over(envoy, saved_seconds_ago(before, now)))
             except PwasmError as error:
                 if not self.stop.is_set():
                     failed(error)
@@ -82,7 +85,7 @@ class Session:
                 why = "This is a bug in pwasm; please report it."
                 failed(ToolError(f"pwasm failed: {type(error).__name__}: {error}", why=why))
 
-    def _change_over(self, envoy: Envoy) -> Live:
+    def _change_over(self, envoy: Envoy, waited: float) -> Live:
         start = time.monotonic()
         if self.path.suffix != ".wasm":
             project = load_project(self.path)
@@ -93,7 +96,8 @@ class Session:
         self.version += 1
         ecds.publish(self.slots, self.version, self.module)
         self._wait(envoy, before)
-        return Live(self.version, built - start, time.monotonic() - built)
+        end = time.monotonic()
+        return Live(self.version, built - start, end - built, waited + end - start)
 
     def _wait(self, envoy: Envoy, before: tuple[int, int]) -> None:
         """Until Envoy has taken or refused each slot's new version. It answers nothing while it compiles."""
@@ -148,6 +152,14 @@ def fingerprint(path: Path) -> object:
         return [(str(file), state.st_mtime_ns, state.st_size, state.st_ino) for file in files if (state := file.stat())]
     except (PwasmError, OSError) as error:
         return str(error)
+
+
+def saved_seconds_ago(before: object, now: object) -> float:
+    """How long ago the newest file that differs between two fingerprints was saved; 0 if no time says it."""
+    old = before if isinstance(before, list) else []
+    saved = [entry[1] for entry in now if entry not in old] if isinstance(now, list) else []
+    ago = time.time() - max(saved, default=0) / 1e9
+    return ago if 0 < ago < _NOTICED_SECONDS else 0.0
 
 
 def _files(project: Project) -> list[Path]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +19,8 @@ from typing import IO
 
 import pytest
 import wasmtime
+
+from pwasm_compiler import reload
 
 pytestmark = pytest.mark.envoy
 
@@ -212,11 +216,26 @@ def test_a_filter_is_edited(dev: Callable[..., Dev], built: Callable[[str], Path
         running.wait_for("the last good version serves on")
         assert any("no_such_module" in line for line in running.lines)
         source.write_text(text.replace('"FOO"', '"BAR"'), encoding="utf-8")
-        assert "built in" in running.wait_for("live: version 2")
+        said = running.wait_for("live: version 2")
+        after, building, loading = (float(number) for number in re.findall(r"([\d.]+) s\b", said))
+        assert building + loading <= after + 0.2, "each is rounded"
         load.wait_for("BAR")
     assert (load.failures, set(load.versions)) == ([], {"FOO", "BAR"})
     assert running.stop() == 0
     assert not list(tmp_path.glob("**/.main.wasm*")), "nothing half-written stays"
+
+
+def test_how_long_ago_a_file_was_saved(tmp_path: Path) -> None:
+    """Of the files that changed; a time that is old, or to come, is not that of the edit."""
+    file, now = tmp_path / "main.wasm", time.time()
+    file.write_bytes(b"")
+    before = reload.fingerprint(file)
+    for saved, expected in ((now - 5, 5), (now - 3600, 0), (now + 60, 0)):
+        os.utime(file, (saved, saved))
+        found = reload.saved_seconds_ago(before, reload.fingerprint(file))
+        assert expected <= found <= 60 * bool(expected)
+    assert reload.saved_seconds_ago(before, before) == 0
+    assert reload.saved_seconds_ago(before, "it is broken") == 0
 
 
 def test_a_configuration_without_the_filter(dev: Callable[..., Dev], tmp_path: Path) -> None:

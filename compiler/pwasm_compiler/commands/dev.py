@@ -24,10 +24,10 @@ from pwasm_compiler.reload import Live
 def dev(verbose: bool, **options: Any) -> None:
     """Run the filter at PATH in a local Envoy, and after each edit change over to the new code, until Ctrl-C.
 
-    PATH is a folder with filter.py, a single .py file, or a built module (.wasm); the default is the current folder.
-    The files that go into the module are watched, and pyproject.toml. What is saved is built and loaded while the old
-    code goes on answering; no connection is dropped. Code that cannot be built, or that Envoy refuses, changes
-    nothing: the error is shown, and the last good version stays.
+    PATH is a folder with a filter in Python or Go, a single .py file, or a built module (.wasm); the default is the
+    current folder. The files that go into the module are watched, and pyproject.toml. What is saved is built and
+    loaded while the old code goes on answering; no connection is dropped. Code that cannot be built, or that Envoy
+    refuses, changes nothing: the error is shown, and the last good version stays.
 
     Envoy is configured as by `pwasm run`, with one difference: the filter's part of the configuration is in a file of
     its own, which Envoy reads anew when it is replaced (ECDS, as Istio does it). Edits of envoy.yaml are not followed.
@@ -57,7 +57,8 @@ def _changed() -> None:
 
 def _live(found: Live) -> None:
     click.echo(
-        f"live: version {found.version}, built in {found.build_seconds:.1f} s, loaded in {found.load_seconds:.1f} s"
+        f"live: version {found.version}, {found.after_seconds:.1f} s after the edit: "
+        f"built in {found.build_seconds:.1f} s, loaded in {found.load_seconds:.1f} s"
     )
     sys.stdout.flush()
 

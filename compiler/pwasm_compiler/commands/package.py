@@ -44,8 +44,8 @@ format_option = click.option(
 def package(path: Path, output: Path | None, tag: str | None, style: Format, as_json: bool) -> None:
     """Write the image of the filter at PATH, which Istio, Envoy Gateway and Higress take from a registry.
 
-    PATH is a folder with filter.py, a single .py file, or a built module (.wasm); the default is the current folder.
-    A filter is built first if needed. The same module gives the same image, with the same digest.
+    PATH is a folder with a filter in Python or Go, a single .py file, or a built module (.wasm); the default is the
+    current folder. A filter is built first if needed. The same module gives the same image, with the same digest.
 
     The image is written to the folder DIR as an OCI image layout (default: image, beside the module), or to FILE.tar,
     which docker load and podman load take. A Dockerfile that makes such an image is put beside the module, if there is

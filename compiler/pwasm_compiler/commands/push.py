@@ -49,9 +49,9 @@ def connect(reference: Reference, plain_http: bool, ca_file: Path | None) -> Reg
 def push(reference: str, path: Path, style: Format, as_json: bool, plain_http: bool, ca_file: Path | None) -> None:
     """Put the image of the filter at PATH into a registry, as REF.
 
-    REF is registry/name:tag; the tag is `latest` if there is none. PATH is a folder with filter.py, a single .py
-    file, a built module (.wasm), or an image that `pwasm package` wrote; the default is the current folder. A filter
-    is built first if needed.
+    REF is registry/name:tag; the tag is `latest` if there is none. PATH is a folder with a filter in Python or Go, a
+    single .py file, a built module (.wasm), or an image that `pwasm package` wrote; the default is the current folder.
+    A filter is built first if needed.
 
     Everything is read back and compared. Then the image's name with its digest is printed: that is what to write
     into the mesh's resource, because a digest always means the same bytes.
