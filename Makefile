@@ -23,7 +23,7 @@ run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on po
 	$(BIN)/pwasm run filters/hello_world
 
 test: $(READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure)
-	$(BIN)/python -m pytest --no-skips
+	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile $(ARGS)
 
 test-fast: $(READY)  ## the tests that neither build a module nor start an Envoy
 	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy'
