@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from pwasm.entrypoint import clear_registration
+
 HERE = Path(__file__).parent
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    """Before a test module is imported: its folder comes first, and the modules of the last folder are forgotten."""
+    """Before a test module is imported: its folder comes first, and those of the last one are forgotten."""
     if isinstance(collector, pytest.Module) and collector.path.is_relative_to(HERE):
+        clear_registration()
         sys.path[:] = [entry for entry in sys.path if not Path(entry).is_relative_to(HERE)]
         sys.path.insert(0, str(collector.path.parent))
         for name, module in list(sys.modules.items()):

@@ -248,10 +248,11 @@ def test_nothing_else_importable_lies_beside_the_packages() -> None:
         assert (strangers, folders) == ([], [package])
 
 
-FILTERS = sorted((ROOT / "filters").glob("*/filter.py"))
+FILTERS = sorted(path for path in (ROOT / "filters").glob("*/*.py") if not path.name.startswith("test_"))
 
 
-@pytest.mark.parametrize("path", FILTERS, ids=[path.parent.name for path in FILTERS])
+@pytest.mark.parametrize("path", FILTERS, ids=[f"{path.parent.name}/{path.name}" for path in FILTERS])
 def test_filters_import_the_sdk_and_the_standard_library(path: Path) -> None:
-    for imported in imports_of("filter", path):
-        assert imported.partition(".")[0] == "pwasm"
+    """And the modules beside them."""
+    for imported in imports_of(path.stem, path):
+        assert imported.partition(".")[0] == "pwasm" or path.with_name(f"{imported}.py").is_file(), imported

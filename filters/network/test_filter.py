@@ -2,7 +2,9 @@ import pytest
 
 from pwasm.testing import World
 
-pytestmark = pytest.mark.pwasm(cluster_metadata={"location": {"region": "ap-northeast-1", "cloud_provider": "aws"}})
+LOCATION = {"region": "ap-northeast-1", "cloud_provider": "aws", "az": "ap-northeast-1a"}
+
+pytestmark = pytest.mark.pwasm(cluster_metadata={"location": LOCATION})
 
 
 def test_a_connection_is_logged_and_counted(pwasm_world: World) -> None:
@@ -14,10 +16,7 @@ def test_a_connection_is_logged_and_counted(pwasm_world: World) -> None:
     pwasm_world.eventually(lambda: "connection complete!" in pwasm_world.logs("info"), "the end")
     logs = pwasm_world.logs("info")
     assert {"new connection!", "downstream connection close!"} <= set(logs)
-    assert {
-        "upstream cluster metadata location[region]=ap-northeast-1",
-        "upstream cluster metadata location[cloud_provider]=aws",
-    } <= set(logs)
+    assert {f"upstream cluster metadata location[{key}]={value}" for key, value in LOCATION.items()} <= set(logs)
     address = "127.0.0.1:" if pwasm_world.tier == "envoy" else "None"  # the emulator has no addresses
     assert any(text.startswith(f"remote address: {address}") for text in logs)
     for start in (">>>>>> downstream data received", "<<<<<< upstream data received"):

@@ -79,6 +79,18 @@ def _as_said(readme: ModuleType, said: list[str], printed: list[str]) -> bool:
 GET: dict[str, Any] = {}
 FORM = ("content-type: application/x-www-form-urlencoded",)
 JSON = ("content-type: application/json",)
+# Tokens for filters/jwt_auth, good until 2100, signed with the keys that its envoy.yaml publishes; and three others.
+CLAIMS = "eyJpc3MiOiAiaHR0cHM6Ly9pZC5leGFtcGxlLmNvbSIsICJhdWQiOiAiYXBpIiwgImV4cCI6IDQxMDI0NDQ4MDAsICJzdWIiOiAiYW5uIn0"
+HS256 = f"eyJhbGciOiAiSFMyNTYiLCAia2lkIjogInNoYXJlZCJ9.{CLAIMS}.NRAEK2Nygiy0AGuGUfygYWmgsskxbsDZhzKuAj1JNus"
+RS256 = (
+    f"eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInB1YmxpYyJ9.{CLAIMS}."
+    "ZMRuYJNPJUj7X6MQN2ZLqxfM0-cZwitj53Hhkh8yeUyO_aLew6tNIrUrCeF4Nv_lpTM3fZNFZ3cWZctCn854rEG5Oa9gRFzLGe-iok2GMEkyKA2E"
+    "XoOaQyUNalf0ZDiblOyydGBHTj1slFYXFuO2_teujDuo7nIdYDutXdV6sqQw_sAKsLbP9SopNkNne-N8MBj8qVTzr-DrGEurAX4SSnLnLEKcTMRy"
+    "x6kuuaxRX4aOL4hanDig0FkFYXwzOKvfiCMS1mZIfV-vc--vPNMzRyr6L-7nmBxwvFiuSkkKmitljZCF3FFsPZVSeL-jvUrRghowUvK8hYLE48VS"
+    "aiiMyw"
+)
+NONE = f"eyJhbGciOiAibm9uZSIsICJraWQiOiAic2hhcmVkIn0.{CLAIMS}."
+TOKENS = {HS256: 200, RS256: 200, RS256.replace(".ZMRu", ".ZMRv"): 401, NONE: 401, "e30.e30.": 401}
 # Filter → requests, each in its turn, with the status of their answers; None for both that chance may choose.
 LOADS: dict[str, list[tuple[dict[str, Any], int | None]]] = {
     "api_key": [
@@ -100,13 +112,26 @@ LOADS: dict[str, list[tuple[dict[str, Any], int | None]]] = {
         for op in ("append", "prepend", "replace")
     ],
     "http_body_chunk": [({"method": "POST", "body": b"nothing"}, 200), ({"method": "POST", "body": b"a pattern"}, 403)],
+    "body_schema": [
+        ({"method": "POST", "body": b'{"item": "tea", "count": 2}', "headers": JSON}, 200),
+        ({"method": "POST", "body": b'{"item": "tea", "count": 0, "x": 1}', "headers": JSON}, 400),
+        ({"method": "POST", "body": b"[" * 500, "headers": JSON}, 400),
+        ({"method": "POST", "body": b"{}"}, 415),
+    ],
+    "canary": [
+        *(({"headers": (f"x-user: user{number}",)}, 200) for number in range(300)),
+        (GET, 200),
+        ({"headers": ("cookie: variant_id=" + "0" * 32,)}, 200),
+    ],
     "json_validation": [
         ({"method": "POST", "body": b'{"id": "abc123", "token": "xyz456"}', "headers": JSON}, 200),
         ({"method": "POST", "body": b'{"id": "abc123"}', "headers": JSON}, 403),
         (GET, 403),
     ],
+    "jwt_auth": [({"headers": (f"authorization: Bearer {token}",)}, status) for token, status in TOKENS.items()],
     "metrics": [({"headers": (f"my-custom-header: value{number}",)}, 200) for number in range(300)],
     "properties": [({"path": "/one"}, 401), ({"path": "/two", "headers": ("authorization: a",)}, 200), (GET, 200)],
+    "rate_limit": [({"headers": (f"x-user: user{n}",)}, status) for status in (200, 429) for n in range(300)],
     "routing_table": [({"path": "/api"}, 200), ({"path": "/api", "method": "POST"}, 200), (GET, 404)],
 }
 # What one worker cannot do 20,000 times in a moment: ten calls for each request.
