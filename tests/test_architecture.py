@@ -107,6 +107,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.plugin_config",
         "pwasm_compiler.config_file",
         "pwasm_compiler.inspect",
+        "pwasm_compiler.deliver",  # a configuration that is generated is the one that pwasm config writes
         "pwasm_compiler.project",
         "pwasm.testing",
     },

@@ -43,6 +43,7 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
         "exports": sorted(item.name for item in module.exports),
         "hostcalls": sorted(item.name for item in module.imports if item.module == "env"),
         "wasi": sorted(item.name for item in module.imports if item.module in WASI_MODULES),
+        "capabilities": _capabilities(module),
         "memory": None
         if memory is None
         else {
@@ -65,9 +66,13 @@ def callbacks(path: Path) -> tuple[str, ...]:
     return tuple(report(path)["callbacks"])
 
 
-def _is_callback(name: str) -> bool:
-    """Whether an export of the ABI is a callback; the allocator only has the name of one."""
-    return name.startswith("proxy_on_") and name != "proxy_on_memory_allocate"
+def _capabilities(module: Module) -> list[str]:
+    """What the module needs in Envoy's `allowed_capabilities`: all it imports and exports that a list can forbid.
+
+    Envoy looks at no list for the allocator, `_initialize` and what is its own extension (`envoy_…`).
+    """
+    hostcalls = [item.name for item in module.imports if item.module == "env" and item.name.startswith("proxy_")]
+    return sorted({*callbacks_of(module), *hostcalls, *(i.name for i in module.imports if i.module in WASI_MODULES)})
 
 
 def _contents(path: Path) -> bytes:
@@ -154,6 +159,7 @@ def render(found: dict[str, Any]) -> str:
         *_wrapped("callbacks", [name.removeprefix("proxy_on_") for name in found["callbacks"]]),
         *_wrapped("hostcalls", [name.removeprefix("proxy_") for name in found["hostcalls"]]),
         *_wrapped("WASI", found["wasi"]),
+        f"  to allow     all {len(found['capabilities'])} of these, see capability_restriction_config of: pwasm config",
         *(
             f"  {'sections' if not n else '':<13}{s['name']:<22}{s['size']:>12,}"
             for n, s in enumerate(found["sections"])

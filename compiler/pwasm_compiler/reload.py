@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import ecds, serve
 from pwasm_compiler.errors import PwasmError, ToolError
@@ -58,6 +58,7 @@ class Session:
     module: Path
     slots: tuple[ecds.Slot, ...]
     build: Callable[[Project], object]
+    folder: Path
     version: int = 1
     stop: threading.Event = field(default_factory=threading.Event)
     _seen: object = None
@@ -92,6 +93,8 @@ class Session:
             self.build(project)
             self.module = project.output
         built = time.monotonic()
+        if self.plan.again is not None:  # the restriction is that of the new module
+            self.slots = ecds.discover(_text(self.plan.again()), self.module, self.plan.root, self.folder)[1]
         before = self._updates(envoy)
         self.version += 1
         ecds.publish(self.slots, self.version, self.module)
@@ -138,11 +141,15 @@ def prepare(request: serve.Request, build: Callable[[Project], object], folder: 
     if isinstance(plan.config, Path):
         name, text = plan.config, plan.config_text or plan.config.read_text(encoding="utf-8")
     else:
-        name, text = Path(serve.OWN_CONFIGURATION), json.dumps(plan.config, indent=1, ensure_ascii=False)
+        name, text = Path(serve.OWN_CONFIGURATION), _text(plan.config)
     text, slots = ecds.discover(text, module, plan.root, folder)
     ecds.publish(slots, 1, module)
     plan = dataclasses.replace(plan, config=name, config_text=text, arguments=_NODE)
-    return Session(request.path, plan, module, slots, build, _seen=seen)
+    return Session(request.path, plan, module, slots, build, folder, _seen=seen)
+
+
+def _text(config: dict[str, Any]) -> str:
+    return json.dumps(config, indent=1, ensure_ascii=False)
 
 
 def fingerprint(path: Path) -> object:

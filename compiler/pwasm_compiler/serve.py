@@ -9,6 +9,7 @@ Envoy's working directory is the filter's folder, so `filename: main.wasm` in a 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import json
 import queue
@@ -18,6 +19,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -78,6 +80,8 @@ class Plan:
     log_level: str
     arguments: tuple[str, ...] = ()
     """Options for Envoy beside those that the other fields become."""
+    again: Callable[[], dict[str, Any]] | None = None
+    """Generates `config` anew, if it was generated: after a build the module may use more."""
 
 
 def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
@@ -97,7 +101,11 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
         root, module, name = _built_module(request, build)
     config, text = _configuration(request, root, module, name)
     _refuse_used_ports(json.dumps(config) if isinstance(config, dict) else text or _read(config))
-    return Plan(root, executable, config, text, request.concurrency, request.log_level)
+    again = None
+    if isinstance(config, dict):
+        kind = _kind_of_module(root / module)
+        again = partial(generate, module, root, name, request, kind)
+    return Plan(root, executable, config, text, request.concurrency, request.log_level, again=again)
 
 
 def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRecord], None]) -> None:
@@ -165,23 +173,30 @@ def parse_upstream(text: str) -> tuple[str, int]:
     return match["host"].strip("[]"), int(match["port"])
 
 
-def generate(kind: Kind, module: Path, name: str, request: Request) -> dict[str, Any]:
-    """The bootstrap for a filter that has none of its own."""
-    from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+def generate(module: Path, root: Path, name: str, request: Request, kind: Kind | None = None) -> dict[str, Any]:
+    """The bootstrap for a filter that has none of its own; Envoy opens `module` from `root`.
 
-    port = DEFAULT_PORT if request.port is None else request.port
-    admin_port = DEFAULT_ADMIN_PORT if request.admin_port is None else request.admin_port
-    upstreams = [Upstream(*parse_upstream(request.upstream))] if request.upstream else []
-    cluster = upstreams[0].name if upstreams else None
-    own = None if request.plugin_config is None else plugin_config.read(request.plugin_config)
-    plugin = WasmFilter(module, kind=kind, name=name, configuration=own)
-    if kind == "http":
-        listeners: list[HttpListener | TcpListener] = [HttpListener([plugin], port, routes=[Route(upstream=cluster)])]
-    elif kind == "tcp":
-        listeners = [TcpListener([plugin], port, upstream=cluster)]
-    else:
-        return bootstrap(plugins=[plugin], upstreams=upstreams, admin_port=admin_port)
-    return bootstrap(listeners, upstreams=upstreams, admin_port=admin_port)
+    It restricts the filter to what its module uses. A module that is missing has nothing to be restricted to: Envoy
+    itself is to say that it is missing. `kind` is what the module is taken for, whatever it is.
+    """
+    from pwasm_compiler.deliver import envoy_config, programs
+
+    envoy, file = programs.envoy(request.envoy), root / module
+    found = envoy_config.read_module(file) if file.is_file() else envoy_config.Module(file, "http", "", ())
+    plugin = envoy_config.Filter(
+        module=found if kind is None else dataclasses.replace(found, kind=kind),
+        name=name,
+        code=str(module),
+        configuration=None if request.plugin_config is None else plugin_config.read(request.plugin_config),
+        envoy=envoy_config.version_of(envoy.version if envoy else ""),
+    )
+    return envoy_config.bootstrap(
+        plugin,
+        plugin.entry(),
+        port=DEFAULT_PORT if request.port is None else request.port,
+        admin_port=DEFAULT_ADMIN_PORT if request.admin_port is None else request.admin_port,
+        upstream=parse_upstream(request.upstream) if request.upstream else None,
+    )
 
 
 def _find_envoy(explicit: str | None) -> Path:
@@ -215,7 +230,7 @@ def _built_module(request: Request, build: Callable[[Project], object]) -> tuple
 def _configuration(request: Request, root: Path, module: Path, name: str) -> tuple[dict[str, Any] | Path, str | None]:
     file = request.config or _own_configuration(request, root)
     if file is None:
-        return generate(_kind_of_module(root / module), module, name, request), None
+        return generate(module, root, name, request), None
     text = _read(file)
     if request.port is None and request.admin_port is None:
         return file.absolute(), None

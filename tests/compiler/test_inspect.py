@@ -31,6 +31,8 @@ def test_describes_a_module_of_another_sdk(tmp_path: Path) -> None:
     assert found["abi"] == "0_2_0"
     assert found["callbacks"] == ["proxy_on_request_headers"]
     assert found["hostcalls"] == ["proxy_log"]
+    assert found["capabilities"] == ["proxy_log", "proxy_on_request_headers"]
+    assert "all 2 of these, see capability_restriction_config" in render(found)
     assert found["memory"] == {"initial_bytes": 65536, "maximum_bytes": 262144}
     assert found["sdk"] is None
     assert found["oldest_envoy"] == "1.25"

@@ -43,6 +43,14 @@ MODULE = """
     i32.const 0))
 """
 
+NOTHING = """
+(module
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 1024)
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) i32.const 0))
+"""
+
 
 class Dev:
     """The command, started; its lines are read as they come."""
@@ -236,6 +244,20 @@ def test_how_long_ago_a_file_was_saved(tmp_path: Path) -> None:
         assert expected <= found <= 60 * bool(expected)
     assert reload.saved_seconds_ago(before, before) == 0
     assert reload.saved_seconds_ago(before, "it is broken") == 0
+
+
+def test_a_new_version_may_use_more(dev: Callable[..., Dev], tmp_path: Path) -> None:
+    """What is generated restricts a filter to what its module uses: with each version anew."""
+    file = tmp_path / "main.wasm"
+    file.write_bytes(wasmtime.wat2wasm(NOTHING))
+    running = dev("main.wasm")
+    url = running.url()
+    replace(file, module("two"))
+    running.wait_for("live: version 2")
+    with Load(url, "x-version") as load:
+        load.wait_for("two")
+    assert load.failures == []
+    assert running.stop() == 0
 
 
 def test_a_configuration_without_the_filter(dev: Callable[..., Dev], tmp_path: Path) -> None:

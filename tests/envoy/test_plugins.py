@@ -35,6 +35,7 @@ def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pyte
 
     leaver = bootstrap([listener("leaver", "leaver", "removed")])
     wire.prepare(leaver, folder)
+    wire.restrict(leaver)  # as the others are: only then they share their VMs, and one of them may go
     config = bootstrap(
         [
             listener("cases", "", ""),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wasmtime
@@ -93,6 +96,30 @@ def test_a_tcp_module(run: Run, tmp_path: Path) -> None:
 def test_a_module_without_traffic(run: Run, tmp_path: Path) -> None:
     write_plugin(tmp_path, "proxy_on_http_call_response_of_another_kind")
     assert line(run("main.wasm")) == "no listener: the filter runs without traffic"
+
+
+def test_what_is_generated_allows_what_the_module_uses(run: Run, tmp_path: Path) -> None:
+    write_plugin(tmp_path)
+    process = run("main.wasm")
+    line(process)
+    assert process.stderr is not None
+    admin = next(re.search(r"admin: (\S+)", text) for text in process.stderr if text.startswith("admin: "))
+    assert admin is not None
+    with urllib.request.urlopen(f"{admin[1]}config_dump", timeout=10) as answer:
+        dump = answer.read().decode()
+    plugin, *_ = [found["config"] for found in objects(json.loads(dump)) if "Wasm" in found.get("@type", "")]
+    assert plugin["failure_policy"] == "FAIL_RELOAD"
+    found = plugin["vm_config"].get("capability_restriction_config") or plugin["capability_restriction_config"]
+    allowed = ["proxy_log", "proxy_on_context_create", "proxy_on_request_headers"]
+    assert sorted(found["allowed_capabilities"]) == allowed
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in a JSON document."""
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects(item)
 
 
 def test_envoy_that_dies_is_an_error(run: Run, tmp_path: Path) -> None:

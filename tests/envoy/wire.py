@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pwasm.testing.envoy import Envoy
+from pwasm_compiler.deliver import envoy_config, programs
 
 _T = TypeVar("_T")
 Pairs = Sequence[tuple[str, str | bytes]]
@@ -330,15 +331,37 @@ def prepare_manager(manager: dict[str, Any], folder: Path) -> None:
     manager["access_log"] = [{"name": "envoy.access_loggers.file", "typed_config": log}]
 
 
+def restrict(config: Any) -> None:
+    """Give every filter in a bootstrap the restriction that `pwasm config` would."""
+    if isinstance(config, list):
+        for item in config:
+            restrict(item)
+    if not isinstance(config, dict):
+        return
+    for item in config.values():
+        restrict(item)
+    if (vm := config.get("vm_config")) is not None:
+        found = programs.envoy()
+        version = envoy_config.version_of(found.version if found else "")
+        module = envoy_config.read_module(Path(vm["code"]["local"]["filename"]))
+        place = vm if version >= envoy_config.RESTRICTED_VM_SINCE else config
+        place["capability_restriction_config"] = {"allowed_capabilities": {name: {} for name in module.capabilities}}
+
+
 @contextmanager
 def running(config: dict[str, Any], *, expected: tuple[str, ...] = (), **options: Any) -> Iterator[Envoy]:
-    """An Envoy; on leaving it must be alive, nothing may have trapped, been reloaded or failed unexpectedly."""
+    """An Envoy whose filters may do what their modules use and no more.
+
+    On leaving it must be alive, nothing may have trapped, been reloaded, been forbidden or failed unexpectedly.
+    """
+    restrict(config)
     with Envoy(config, arguments=("--file-flush-interval-msec", "10", "--drain-time-s", "0"), **options) as envoy:
         yield envoy
         stats = envoy.stats("wasm.")
         envoy.check_alive()
     assert {name: value for name, value in stats.items() if "vm_reload" in name and value} == {}
     assert [record.message for record in envoy.log if "failed: Uncaught" in record.message] == []
+    assert [record.message for record in envoy.log if "restricted" in record.message] == []
     errors = [record.text for record in envoy.filter_log if record.at_least("error")]
     assert [text for text in errors if not any(re.search(wanted, text) for wanted in ("on purpose", *expected))] == []
 

@@ -201,10 +201,8 @@ def _version(text: str | None) -> tuple[int, int]:
     """The version asked for, else that of the Envoy that pwasm run would start, else the newest known."""
     if text is None:
         found = programs.envoy()
-        text = found.version if found is not None and found.version else None
-    if text is None:
-        return envoy_config.NEWEST
+        return envoy_config.version_of(found.version if found else "")
     numbers = text.split(".")
     if not 2 <= len(numbers) <= 3 or not all(number.isascii() and number.isdigit() for number in numbers):
         raise UsageError(f"'{text}' is not a version of Envoy", hint="write it as 1.33")
-    return int(numbers[0]), int(numbers[1])
+    return envoy_config.version_of(text)

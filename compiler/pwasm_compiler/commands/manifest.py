@@ -68,7 +68,7 @@ _FILE = click.Path(path_type=Path)
     "--fail-strategy",
     type=click.Choice(schemas.FAIL_STRATEGIES),
     metavar="STRATEGY",
-    help=f"After a crash or a failed fetch: {', '.join(schemas.FAIL_STRATEGIES)}.",
+    help=f"After a crash or a failed fetch: {', '.join(schemas.FAIL_STRATEGIES)} (default for Istio: FAIL_RELOAD).",
 )
 @click.option(
     "--env",

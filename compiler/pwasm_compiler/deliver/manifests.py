@@ -189,6 +189,8 @@ def _refuse_what_it_cannot_say(plugin: Plugin, kind_name: str) -> None:
         )
 
 
+_DEFAULT_STRATEGY = {"WasmPlugin": "FAIL_RELOAD", "TrafficExtension": "FAIL_RELOAD"}
+"""Istio's own default is FAIL_CLOSE: after one crash, 503 until the proxy restarts."""
 _OPTIONS = {
     "selector": "--selector", "targets": "--target", "phase": "--phase", "priority": "--priority",
     "match": "--match", "type": "--type",
@@ -226,7 +228,7 @@ def _istio_spec(plugin: Plugin, kind_name: str) -> Document:
         imagePullPolicy=plugin.pull_policy,
         imagePullSecret=plugin.pull_secret,
         pluginName=plugin.root_id,
-        failStrategy=plugin.fail_strategy,
+        failStrategy=plugin.fail_strategy or _DEFAULT_STRATEGY.get(kind_name),
         pluginConfig=plugin.plugin_config,
         vmConfig={"env": [_variable(*item) for item in plugin.environment.items()]} if plugin.environment else None,
     )
