@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,18 @@ def test_a_module_that_hangs(tmp_path: Path) -> None:
     with pytest.raises(deadline.FilterHangs, match=r"proxy_on_tick(.|\n)*endless"), deadline.limit(0.2):
         host.plugin.proxy_on_tick(1)
     assert host.request().status == 200
+
+
+def test_only_wasm_code_needs_a_thread(tmp_path: Path) -> None:
+    def watchers() -> int:
+        return sum(thread.name == "pwasm-deadline" for thread in threading.enumerate())
+
+    with deadline.limit(ENOUGH):
+        HostEmulator(pwasm.HttpContext).request()
+        assert watchers() == 0
+        host_of(module(tmp_path)).request()
+        assert watchers() == 1
+    assert watchers() == 0
 
 
 BROKEN = {

@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,14 +84,15 @@ def import_filter(path: Path) -> Registration:
 @contextmanager
 def _own_modules(folder: Path) -> Iterator[None]:
     """Import from `folder` first; modules from there that others have imported are out of sight meanwhile."""
-    hidden = {name: sys.modules.pop(name) for name in {*_modules_of(folder), *_namesakes(folder)}}
+    hidden = {name: sys.modules.pop(name) for name in {*_modules_of(folder, sys.modules), *_namesakes(folder)}}
+    others = set(sys.modules)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
         yield
     finally:
         sys.path.remove(str(folder))
-        for name in _modules_of(folder):
+        for name in _modules_of(folder, sys.modules.keys() - others):
             del sys.modules[name]
         sys.modules.update(hidden)
 
@@ -102,12 +103,12 @@ def _namesakes(folder: Path) -> list[str]:
     return [name for name in sys.modules if name.partition(".")[0] in own]
 
 
-def _modules_of(folder: Path) -> list[str]:
+def _modules_of(folder: Path, among: Iterable[str]) -> list[str]:
     """Modules of a filter. A test module there is none of them, nor is what is installed below it."""
-    found = []
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file is None or not file.startswith(str(folder)) or name.startswith("test"):
+    found, beginning = [], str(folder)
+    for name in list(among):
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is None or not file.startswith(beginning) or name.startswith("test"):
             continue
         inside = Path(file).relative_to(folder) if Path(file).is_relative_to(folder) else Path("site-packages")
         if "site-packages" not in inside.parts and not inside.name.startswith(("test_", "conftest")):

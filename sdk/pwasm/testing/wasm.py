@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _abi
 from .._abi import LogLevel, Status
-from .deadline import FilterHangs
+from .deadline import FilterHangs, entering_wasm
 from .wasm_rules import ALLOWED, problem_of_exports
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class WasmPlugin:
         self._store: wasmtime.Store = engine_api.Store(_engine())
         self._store.set_limits(memory_size=MEMORY_BYTES)
         self._store.set_epoch_deadline(1)
+        entering_wasm()
         try:
             instance = self._linker().instantiate(self._store, self._module)
         except (engine_api.WasmtimeError, engine_api.Trap) as error:
@@ -130,6 +131,7 @@ class WasmPlugin:
     def _call(self, name: str, function: Any, *arguments: int) -> Any:
         engine_api = _wasmtime()
         self._store.set_epoch_deadline(1)
+        entering_wasm()
         outer, self._export_running = self._export_running, name
         try:
             return function(self._store, *arguments)
