@@ -20,6 +20,17 @@ _NAMES = {
 }
 
 
+_WHERE = {
+    BufferType.HTTP_REQUEST_BODY: "`on_http_request_body`, while the request is held after it, and in\n"
+    "`on_http_request_trailers` with what was held",
+    BufferType.HTTP_RESPONSE_BODY: "`on_http_response_body`, while the response is held after it, and in\n"
+    "`on_http_response_trailers` with what was held",
+    BufferType.DOWNSTREAM_DATA: "`on_downstream_data`, and while the data is held after it",
+    BufferType.UPSTREAM_DATA: "`on_upstream_data`",
+}
+"""Which callbacks have the bytes (measured: tests/conformance)."""
+
+
 class Read(Protocol):
     """Signature of the functions that read a buffer."""
 
@@ -36,7 +47,7 @@ def _named(function: Callable[..., object], verb: str, buffer_type: BufferType, 
     name, noun = _NAMES[buffer_type]
     function.__name__ = function.__qualname__ = f"{verb}_{name}"
     function.__module__ = "pwasm.hostcalls"
-    function.__doc__ = doc.format(noun=noun, buffer=buffer_type.name)
+    function.__doc__ = doc.format(noun=noun, buffer=buffer_type.name, where=_WHERE[buffer_type])
     return function.__name__
 
 
@@ -93,6 +104,8 @@ def replace(buffer_type: BufferType) -> Write:
 
 _GET_DOC = """Bytes of {noun} that are here now.
 
+May be called in {where}.
+
 Args:
     start: first byte, from 0; beyond the end the result is empty.
     max_size: most bytes to return; None for all.
@@ -104,6 +117,8 @@ Raises:
 Source: proxy_get_buffer_bytes with {buffer}."""
 
 _WRITE_DOC = """
+
+May be called in {where}.
 
 The host never corrects `content-length`: remove the header in the headers callback before changing a body.
 

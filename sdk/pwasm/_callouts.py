@@ -111,6 +111,8 @@ class CallStatus(NamedTuple):
 def get_call_status() -> CallStatus:
     """How the callout that is being answered failed; for the callbacks of callouts.
 
+    May be called in every callback; it says something in `on_http_call_response` and `on_grpc_close` only.
+
     A call that was reset gives code 11 and a message. Believe the code only with `num_headers` 0 or in `on_grpc_close`:
     Envoy keeps it for later calls of this plugin, and clears only the message (measured in 1.40).
 

@@ -127,6 +127,8 @@ def open_grpc_stream(
 def send_grpc_stream_message(token: int, message: bytes | str = b"", end_of_stream: bool = False) -> None:
     """Send a message on a gRPC stream.
 
+    May be called in every callback.
+
     Args:
         token: what `open_grpc_stream` returned.
         message: the encoded message.
@@ -150,6 +152,8 @@ def send_grpc_stream_message(token: int, message: bytes | str = b"", end_of_stre
 def cancel_grpc_call(token: int) -> None:
     """Give up a gRPC call; there will be no answer (proxy_grpc_cancel).
 
+    May be called in every callback.
+
     Raises:
         TypeError, ValueError: `token` is not an int from 0 to 2**32 - 1.
         NotFound: no such call, or it was answered.
@@ -158,7 +162,10 @@ def cancel_grpc_call(token: int) -> None:
 
 
 def close_grpc_stream(token: int) -> None:
-    """Send no more on a gRPC stream; its `on_close` still comes (proxy_grpc_close). Errors: `cancel_grpc_call`."""
+    """Send no more on a gRPC stream; its `on_close` still comes (proxy_grpc_close). Errors: `cancel_grpc_call`.
+
+    May be called in every callback.
+    """
     _validate.integer("token", token, 0, MAX_U32)
     status = current.host.proxy_grpc_close(token)
     if status:
@@ -166,7 +173,10 @@ def close_grpc_stream(token: int) -> None:
 
 
 def cancel_grpc_stream(token: int) -> None:
-    """Reset a gRPC stream; none of its callbacks comes any more (proxy_grpc_cancel). Errors: `cancel_grpc_call`."""
+    """Reset a gRPC stream; none of its callbacks comes any more (proxy_grpc_cancel). Errors: `cancel_grpc_call`.
+
+    May be called in every callback.
+    """
     _end("proxy_grpc_cancel", token)
 
 

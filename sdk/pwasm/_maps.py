@@ -37,6 +37,26 @@ _KEPT: dict[MapType, tuple[bytes, ...]] = {
 }
 
 
+# Which callbacks may read a map, and which may write it (measured: tests/conformance).
+_READ = {
+    MapType.HTTP_REQUEST_HEADERS: "`on_http_request_headers`, while the request is held after it, and in\n"
+    "`on_http_stream_done`; in other callbacks `self.request.headers` has a copy",
+    MapType.HTTP_REQUEST_TRAILERS: "`on_http_request_trailers`, and while the request is held after it",
+    MapType.HTTP_RESPONSE_HEADERS: "`on_http_response_headers`, while the response is held after it, and in\n"
+    "`on_http_stream_done`",
+    MapType.HTTP_RESPONSE_TRAILERS: "`on_http_response_trailers`, while the response is held after it, and in\n"
+    "`on_http_stream_done`",
+}
+_WRITE = {
+    MapType.HTTP_REQUEST_HEADERS: "`on_http_request_headers`, and while the request is held after it",
+    MapType.HTTP_REQUEST_TRAILERS: "`on_http_request_trailers`, and while the request is held after it; a request\n"
+    "without trailers gets some in its last `on_http_request_body`",
+    MapType.HTTP_RESPONSE_HEADERS: "`on_http_response_headers`, and while the response is held after it",
+    MapType.HTTP_RESPONSE_TRAILERS: "`on_http_response_trailers`, and while the response is held after it; a response\n"
+    "without trailers gets some in its last `on_http_response_body`",
+}
+
+
 class GetAll(Protocol[_T]):
     """Signature of the functions that read a whole map."""
 
@@ -76,7 +96,8 @@ def _named(function: Callable[..., object], verb: str, map_type: MapType, doc: s
     name = f"{verb}_http_{noun.replace(' ', '_')}{suffix}"
     function.__name__ = function.__qualname__ = name
     function.__module__ = "pwasm.hostcalls"
-    function.__doc__ = doc.format(noun=noun, nouns=noun + "s", map=map_type.name)
+    where = (_READ if verb == "get" else _WRITE).get(map_type, "")
+    function.__doc__ = doc.format(noun=noun, nouns=noun + "s", map=map_type.name, where=where)
     return name
 
 
@@ -224,6 +245,8 @@ def add(map_type: MapType) -> Write:
 
 _GET_ALL_DOC = """All {nouns}, as pairs of {kind}; names in lower case, pseudo headers included.
 
+May be called in {where}.
+
 Raises:
     PhaseError: no stream is selected, or the host has no {nouns} now.
 
@@ -233,6 +256,8 @@ _REPLACE_ALL_DOC = """Replace all {nouns}.
 
 Pseudo headers, and `x-forwarded-proto` of a request, are kept unless `headers` has them too: without them Envoy
 answers 404 or 502.
+
+May be called in {where}.
 
 Args:
     headers: pairs of name and value, or a mapping; at most 1024 pairs and 1 MiB.
@@ -246,6 +271,8 @@ Source: proxy_set_header_map_pairs with {map}."""
 
 _GET_DOC = """First value of the {noun} `name` as {kind}, or `default` when there is none.
 
+May be called in {where}.
+
 Raises:
     PhaseError: no stream is selected.
     BadArgument: the host has no {nouns} now.
@@ -254,6 +281,8 @@ Source: proxy_get_header_map_value with {map}."""
 
 _REMOVE_DOC = """Remove every value of the {noun} `name`; nothing happens when there is none.
 
+May be called in {where}.
+
 Raises:
     TypeError, ValueError: `name` is not a header name.
     PhaseError, BadArgument: the {nouns} are out of reach in this callback.
@@ -261,6 +290,8 @@ Raises:
 Source: proxy_remove_header_map_value with {map}."""
 
 _REPLACE_DOC = """Set the {noun} `name` to the one value `value`, whether or not it was there.
+
+May be called in {where}.
 
 Raises:
     TypeError, ValueError: `name` is not a header name, or `value` has CR, LF, NUL or another control character.
@@ -272,6 +303,8 @@ _ADD_DOC = """Add a value to the {noun} `name`.
 
 Envoy joins the values of a few headers it knows well (`user-agent`, `content-type` …) with a comma; others,
 `set-cookie` and your own, become a second line.
+
+May be called in {where}.
 
 Raises:
     TypeError, ValueError: `name` is not a header name (or a pseudo header), or `value` has CR, LF, NUL or another

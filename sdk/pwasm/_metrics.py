@@ -122,12 +122,18 @@ def define_counter_metric(name: str) -> Counter:
 
 
 def define_gauge_metric(name: str) -> Gauge:
-    """Define a gauge, or find it (proxy_define_metric); errors as in `define_counter_metric`."""
+    """Define a gauge, or find it (proxy_define_metric); errors as in `define_counter_metric`.
+
+    May be called in every callback.
+    """
     return Gauge(_define(MetricType.GAUGE, name), name)
 
 
 def define_histogram_metric(name: str) -> Histogram:
-    """Define a histogram, or find it (proxy_define_metric); errors as in `define_counter_metric`."""
+    """Define a histogram, or find it (proxy_define_metric); errors as in `define_counter_metric`.
+
+    May be called in every callback.
+    """
     return Histogram(_define(MetricType.HISTOGRAM, name), name)
 
 

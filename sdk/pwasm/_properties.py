@@ -80,6 +80,8 @@ def get_property(path: Path) -> bytes | None:
 def get_property_map(path: Path) -> list[tuple[str, str]]:
     """A property that is a map, such as `request.headers`, as pairs of str; empty when there is none.
 
+    May be called in every callback.
+
     A header with several values is one pair, joined with commas. Errors as in `get_property` (proxy_get_property).
     """
     return [(to_text(name), to_text(value)) for name, value in decode_pairs(get_property(path) or b"")]
@@ -87,6 +89,8 @@ def get_property_map(path: Path) -> list[tuple[str, str]]:
 
 def set_property(path: Path, data: bytes | str) -> None:
     """Set a property of the stream, for later callbacks, the filters after this one and the access log.
+
+    May be called in every callback of a stream; elsewhere with a stream selected.
 
     Envoy keeps it as filter state `wasm.<name>`.
 

@@ -36,6 +36,8 @@ def get_shared_data(key: str | bytes) -> tuple[bytes | None, int]:
 def set_shared_data(key: str | bytes, data: bytes | str, cas: int = 0) -> None:
     """Set the value of a key; other workers see it at once.
 
+    May be called in every callback.
+
     To change a value without losing what another worker writes meanwhile, pass the cas number that
     `get_shared_data` gave, and start over when `CasMismatch` is raised. There is no way to delete a key.
 
@@ -61,6 +63,8 @@ def set_shared_data(key: str | bytes, data: bytes | str, cas: int = 0) -> None:
 def register_shared_queue(name: str | bytes) -> int:
     """Create a queue, or take over the one of this name, and return its id.
 
+    May be called in every callback.
+
     `PluginContext.on_queue_ready` of the plugin that registered last is called for each item: of several workers only
     one gets them. A consumer is best a singleton (an Envoy Wasm service).
 
@@ -80,6 +84,8 @@ def register_shared_queue(name: str | bytes) -> int:
 def resolve_shared_queue(vm_id: str | bytes, name: str | bytes) -> int:
     """The id of a queue that a plugin in the VM `vm_id` registered; an empty `vm_id` is this one.
 
+    May be called in every callback.
+
     Raises:
         TypeError: an argument is neither str nor bytes.
         NotFound: no such queue (yet).
@@ -97,6 +103,8 @@ def resolve_shared_queue(vm_id: str | bytes, name: str | bytes) -> int:
 def enqueue_shared_queue(queue_id: int, data: bytes | str) -> None:
     """Put an item, which may be empty, at the end of a queue. The queue is not bounded.
 
+    May be called in every callback.
+
     Raises:
         TypeError, ValueError: an argument of the wrong type or range.
         NotFound: no such queue.
@@ -112,6 +120,8 @@ def enqueue_shared_queue(queue_id: int, data: bytes | str) -> None:
 
 def dequeue_shared_queue(queue_id: int) -> bytes:
     """Take the first item of a queue.
+
+    May be called in every callback.
 
     Raises:
         TypeError, ValueError: `queue_id` is not an int from 0 to 2**32 - 1.
@@ -129,6 +139,8 @@ def dequeue_shared_queue(queue_id: int) -> bytes:
 
 def drain_shared_queue(queue_id: int) -> Iterator[bytes]:
     """Take items until the queue is empty: `for item in pwasm.drain_shared_queue(queue_id): …`.
+
+    May be called in every callback.
 
     Raises:
         as `dequeue_shared_queue`, except Empty.

@@ -48,6 +48,8 @@ _AT_ONCE = {
 def set_vm_context(vm_context: _VM) -> _VM:
     """Register the class (or factory) of the VM context.
 
+    May be called while the filter is imported.
+
     Raises:
         TypeError: not a class derived from `VMContext` and not a callable, or a callback is `async def`.
         RegistrationError: a VM context is registered already.
@@ -57,6 +59,8 @@ def set_vm_context(vm_context: _VM) -> _VM:
 
 def set_plugin_context(plugin_context: _Plugin, *, root_id: str = "") -> _Plugin:
     """Register the class (or factory) of plugin contexts; errors as in `set_vm_context`.
+
+    May be called while the filter is imported.
 
     A VMContext that overrides `new_plugin_context` wins, unless it returns None.
 
@@ -72,6 +76,8 @@ def set_plugin_context(plugin_context: _Plugin, *, root_id: str = "") -> _Plugin
 def set_http_context(http_context: _Http, *, root_id: str = "") -> _Http:
     """Register the class (or factory) of HTTP contexts; `root_id` as in `set_plugin_context`.
 
+    May be called while the filter is imported.
+
     A PluginContext that overrides `new_http_context` wins. Errors as in `set_vm_context`.
     """
     return _register("http", http_context, root_id)
@@ -80,6 +86,8 @@ def set_http_context(http_context: _Http, *, root_id: str = "") -> _Http:
 def set_tcp_context(tcp_context: _Tcp, *, root_id: str = "") -> _Tcp:
     """Register the class (or factory) of TCP contexts; `root_id` as in `set_plugin_context`.
 
+    May be called while the filter is imported.
+
     A PluginContext that overrides `new_tcp_context` wins. Errors as in `set_vm_context`.
     """
     return _register("tcp", tcp_context, root_id)
@@ -87,6 +95,8 @@ def set_tcp_context(tcp_context: _Tcp, *, root_id: str = "") -> _Tcp:
 
 def set_step_budget(steps: int) -> None:
     """Let a callback that takes more than `steps` steps raise `StepBudgetExceeded`, so that the worker lives.
+
+    May be called while the filter is imported.
 
     A step is a call of a Python function or a jump; each round of a loop takes one or more. The exception is no
     `Exception`, and comes again at the next step when it was caught. As after every exception the request is answered

@@ -39,7 +39,10 @@ MAX_U32 = 2**32 - 1
 
 
 def get_vm_configuration() -> bytes:
-    """`vm_config.configuration` of Envoy's configuration; b"" when there is none, or before `on_vm_start`."""
+    """`vm_config.configuration` of Envoy's configuration; b"" when there is none, or before `on_vm_start`.
+
+    May be called in every callback.
+    """
     root = current.active_root()
     context = root and root.context
     vm = getattr(context, "vm", None)
@@ -49,7 +52,7 @@ def get_vm_configuration() -> bytes:
 def get_plugin_configuration() -> bytes:
     """`configuration` of the plugin in Envoy's configuration; b"" when there is none, or before `on_plugin_start`.
 
-    Envoy gives it out in proxy_on_configure only; the SDK keeps it, so this works in every callback.
+    Envoy gives it out in proxy_on_configure only; the SDK keeps it, so this may be called in every callback.
     """
     root = current.active_root()
     return b"" if root is None or root.context is None else root.context.configuration
@@ -57,6 +60,8 @@ def get_plugin_configuration() -> bytes:
 
 def set_tick_period_milliseconds(milliseconds: int) -> None:
     """Call `PluginContext.on_tick` every so many milliseconds; 0 stops it.
+
+    May be called in every callback.
 
     One timer for each plugin; setting it from a stream callback sets that of the stream's plugin. Note that Envoy runs
     the plugin in every worker and in the main thread, so several VMs tick.
@@ -78,6 +83,8 @@ set_tick_period_milli_seconds = set_tick_period_milliseconds
 def plugin_done() -> None:
     """Let the plugin go, after `PluginContext.on_plugin_done` returned False (proxy_done).
 
+    May be called in every callback of the plugin, not in those of its streams.
+
     To be called in a callback of the plugin itself: a tick, a queue, the answer to a callout.
 
     Raises:
@@ -90,6 +97,8 @@ def plugin_done() -> None:
 
 def get_log_level() -> int:
     """The least level that Envoy logs for this plugin, a `LogLevel`, or 6 when it logs nothing.
+
+    May be called in every callback.
 
     It is asked for at each call: an operator can change it at any time.
 
@@ -130,6 +139,8 @@ def call_foreign_function(name: str, param: bytes | str = b"") -> bytes:
 def get_current_time_nanoseconds() -> int:
     """Wall-clock time in nanoseconds since 1970; `time.time_ns()` says the same.
 
+    May be called in every callback.
+
     Raises:
         HostcallError: the host refused.
 
@@ -143,6 +154,8 @@ def get_current_time_nanoseconds() -> int:
 
 def set_effective_context(context_id: int) -> None:
     """Make stream functions act on another stream of this VM, until the running callback returns.
+
+    May be called in every callback.
 
     Used in `on_tick` and in callout callbacks to act on a paused stream. The id of the plugin, or of the stream whose
     callback is running, goes back.
@@ -203,18 +216,26 @@ replace_upstream_data = _buffers.replace(BufferType.UPSTREAM_DATA)
 def continue_tcp_stream() -> None:
     """Go on reading from the client after `Action.PAUSE` (proxy_continue_stream with DOWNSTREAM).
 
+    May be called in every callback of the connection; elsewhere with it selected.
+
     Errors as in `resume_http_request`.
     """
     _resume("continue_tcp_stream", DOWNSTREAM)
 
 
 def close_downstream() -> None:
-    """Close the connection to the client (proxy_close_stream with DOWNSTREAM); errors as in `close_http_request`."""
+    """Close the connection to the client (proxy_close_stream with DOWNSTREAM); errors as in `close_http_request`.
+
+    May be called in every callback of a stream before its end; elsewhere with the stream selected.
+    """
     _close("close_downstream", DOWNSTREAM)
 
 
 def close_upstream() -> None:
-    """Close the connection to upstream (proxy_close_stream with UPSTREAM); errors as in `close_http_request`."""
+    """Close the connection to upstream (proxy_close_stream with UPSTREAM); errors as in `close_http_request`.
+
+    May be called in every callback of a stream before its end; elsewhere with the stream selected.
+    """
     _close("close_upstream", UPSTREAM)
 
 
@@ -247,6 +268,8 @@ add_http_request_trailer = _maps.add(MapType.HTTP_REQUEST_TRAILERS)
 def resume_http_request() -> None:
     """Let a paused request go on (proxy_continue_stream with HTTP_REQUEST).
 
+    May be called in every callback of the stream; elsewhere, as in ticks, with the stream selected.
+
     The request headers cannot be changed after it. Does nothing when the request is not paused, or was answered or
     closed. In a callback of the request itself, it makes the callback's `Action.PAUSE` a CONTINUE, since Envoy
     would wait for ever.
@@ -260,6 +283,8 @@ def resume_http_request() -> None:
 
 def close_http_request() -> None:
     """Reset the stream; the client gets no response (proxy_close_stream with HTTP_REQUEST).
+
+    May be called in every callback of the stream but `on_http_stream_done`; elsewhere with the stream selected.
 
     Raises:
         PhaseError: no HTTP stream is selected, it is over (Envoy crashes), or a local response was sent (it would
@@ -297,6 +322,8 @@ add_http_response_trailer = _maps.add(MapType.HTTP_RESPONSE_TRAILERS)
 def resume_http_response() -> None:
     """Let a paused response go on (proxy_continue_stream with HTTP_RESPONSE); see `resume_http_request`.
 
+    May be called in the callbacks of the response, and after them; elsewhere, as in ticks, with the stream selected.
+
     Raises:
         PhaseError: no HTTP stream is selected, or it has had no callback for the response yet (Envoy crashes).
         HostcallError: the host refused.
@@ -305,7 +332,10 @@ def resume_http_response() -> None:
 
 
 def close_http_response() -> None:
-    """Reset the stream in the response (proxy_close_stream with HTTP_RESPONSE); errors as in `close_http_request`."""
+    """Reset the stream in the response (proxy_close_stream with HTTP_RESPONSE); errors as in `close_http_request`.
+
+    May be called in every callback of the stream but `on_http_stream_done`; elsewhere with the stream selected.
+    """
     _close("close_http_response", RESPONSE)
 
 
@@ -317,6 +347,8 @@ def send_http_response(
     details: str = "",
 ) -> None:
     """Answer the request from here; upstream is not called, or its response is replaced.
+
+    May be called in every callback of the stream but `on_http_stream_done`; elsewhere with the stream selected.
 
     What the callback returns afterwards is ignored. This filter's own response callbacks run on the answer. Once the
     response headers have gone out, Envoy can only cut the stream off.

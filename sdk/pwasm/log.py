@@ -68,6 +68,17 @@ def _check(msg: object) -> None:
         raise TypeError(f"msg must be str, not {type(msg).__name__}")
 
 
+_DOC = """Log `msg`, `%`-formatted with `args` if there are any, at level {level}.
+
+May be called in every callback. Line breaks and control characters are escaped; what cannot be formatted is logged
+as it is.
+
+Raises:
+    TypeError: `msg` is not a str.
+
+Source: proxy_log."""
+
+
 def _log(level: LogLevel) -> Log:
     def function(msg: str, *args: object) -> None:
         if args:
@@ -87,7 +98,7 @@ def _log(level: LogLevel) -> Log:
             current.host.proxy_log(level, _encodable(_CONTROL.sub(_escape, msg)))
 
     function.__name__ = function.__qualname__ = f"log_{level.name.lower()}"
-    function.__doc__ = f"Log `msg`, `%`-formatted with `args` if there are any, at level {level.name}."
+    function.__doc__ = _DOC.format(level=level.name)
     return function
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ def test_function(name: str) -> None:
     doc = getattr(pwasm, name).__doc__
     assert doc
     assert doc.splitlines()[0].strip(), "the first line says what it does"
+    assert re.search(r"may\s+be\s+called", doc, re.IGNORECASE), "it says in which callbacks"
     if name.startswith(("log_", "set_vm_", "set_plugin_", "set_http_context", "set_tcp_")) or name in OWN:
         return
     assert "proxy_" in doc, "it names its hostcall"
