@@ -17,6 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pwasm_compiler.backends.go import GO
+from pwasm_compiler.backends.toolchain import Compiler, Unusable, find
+
 from .problems import BenchError, NotMeasuredError
 from .scenarios import Scenario
 
@@ -53,23 +56,28 @@ class Edit:
         self.file.write_text(edited, encoding="utf-8")
 
 
-def build_go(source: Path, scenario: Scenario, scratch: Path, next_builds: int) -> tuple[Path, BuildTimes]:
-    """Build the scenario's package in the Go module `source` with the Go of this machine.
+def build_go(
+    compiler: Compiler, source: Path, scenario: Scenario, scratch: Path, next_builds: int
+) -> tuple[Path, BuildTimes, str]:
+    """Build the scenario's package in the Go module `source` with `compiler`; also says which version that was.
 
     The modules it needs are downloaded beforehand, outside the measured time.
     """
-    go = shutil.which("go")
-    if go is None:
-        raise NotMeasuredError("go is not installed")
+    found = find(compiler, source)
+    if isinstance(found, Unusable):
+        raise NotMeasuredError(found.why)
+    go = find(GO, source)
+    if isinstance(go, Unusable):
+        raise NotMeasuredError(go.why)
     folder, output = scratch / "go", scratch / "go.wasm"
     shutil.copytree(source, folder)
-    # GOTOOLCHAIN: the Go that is installed is measured, or none.
-    environment = {"GOOS": "wasip1", "GOARCH": "wasm", "GOCACHE": str(scratch / "go-cache"), "GOTOOLCHAIN": "local"}
-    run([go, "mod", "download"], folder, environment)
-    command = [go, "build", "-buildmode=c-shared", "-o", str(output), f"./{scenario.name}"]
+    caches = {"GOCACHE": str(scratch / "go-cache"), "XDG_CACHE_HOME": str(scratch / "cache")}
+    environment = {**compiler.variables(), **caches}
+    run([str(go.program), "mod", "download"], folder, environment)
+    command = [*compiler.command(found.program, output), f"./{scenario.name}"]
     edit = Edit(folder / scenario.name / "main.go", scenario.message)
     times, _ = _timed(lambda: run(command, folder, environment), edit, output, next_builds)
-    return output, times
+    return output, times, str(found)
 
 
 def build_pwasm(source: Path, scenario: Scenario, scratch: Path, next_builds: int) -> tuple[Path, BuildTimes]:

@@ -1,4 +1,4 @@
-"""The command line: measure every scenario, print the tables, write the raw figures."""
+"""The command line: measure every scenario, print the tables and the marks, write the raw figures and the chart."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .load import CONNECTIONS
+from pwasm_compiler.bench.load import CONNECTIONS
+
+from .chart import chart
 from .machine import this_machine
+from .marks import marks_table
 from .measure import QUICK, Row, Settings, measure
 from .peers import PEERS
 from .report import report
 from .scenarios import SCENARIOS
+from .summary import Summary, short_table, spread_table, summarise
 
 _PROGRAM = "tests/bench/run.py"
 
@@ -41,15 +45,34 @@ def main(arguments: Sequence[str]) -> int:
             results[scenario.name] = rows
             versions = [f"{row.peer}: {row.prepared.version}" for row in rows if row.prepared.version]
             print(report(scenario.name, scenario.about, rows), "\nPeers: " + "; ".join(versions) + "\n", sep="\n")
+    summary = summarise(results)
+    print(closing(summary))
+    if options.chart is not None:
+        subtitle = f"{machine.cores} cores of {machine.processor}, Envoy {machine.envoy}, {machine.date}"
+        options.chart.write_text(chart(summary, subtitle), encoding="utf-8")
     if options.json is not None:
         raw = {
             "machine": dataclasses.asdict(machine),
             "arguments": list(arguments),
             "settings": dataclasses.asdict(settings),
+            "summary": summary.rounds,
             "scenarios": {name: [dataclasses.asdict(row) for row in rows] for name, rows in results.items()},
         }
         options.json.write_text(json.dumps(raw, indent=2, default=str) + "\n", encoding="utf-8")
     return int(any(row.failed for rows in results.values() for row in rows))
+
+
+def closing(summary: Summary) -> str:
+    """What the run comes to."""
+    parts = (
+        "## All peers",
+        short_table(summary),
+        "## pwasm, with the spread of its rounds",
+        spread_table(summary),
+        "## Marks",
+        marks_table(summary),
+    )
+    return "\n\n".join(parts)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -60,6 +83,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--seconds", type=_positive, default=Settings.seconds, help="of load in each (default: %(default)s)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw figures there")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="write the chart there, as SVG")
     return parser.parse_args(arguments)
 
 

@@ -12,14 +12,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pwasm.testing.envoy import Envoy, EnvoyError, EnvoyNotFoundError
+from pwasm_compiler.bench.load import find_wrk, run_wrk
+from pwasm_compiler.errors import PwasmError
 
-from .load import find_wrk, run_wrk
-from .peers import BASELINE, Peer, Prepared
+from .peers import BASELINE, Peer, Prepared, Workplace
 from .problems import BenchError, NotMeasuredError
-from .scenarios import Scenario
-from .servers import Start, check_answer, cpu_seconds, envoy_for, loop_milliseconds, measure_start
+from .scenarios import RELOADED, Scenario
+from .servers import (
+    Start,
+    check_answer,
+    envoy_for,
+    loop_milliseconds,
+    measure_reload,
+    measure_start,
+    resident_bytes,
+    used_seconds,
+)
 
-TOPICS = ("build", "start", "load")
+TOPICS = ("build", "start", "reload", "load")
 MORE_WORKERS = 3
 
 
@@ -32,9 +42,10 @@ class Settings:
     warm_up_seconds: int = 2
     starts: int = 3
     next_builds: int = 3
+    traps: int = 20
 
 
-QUICK = Settings(rounds=1, seconds=1, warm_up_seconds=1, starts=1, next_builds=1)
+QUICK = Settings(rounds=1, seconds=1, warm_up_seconds=1, starts=1, next_builds=1, traps=3)
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,14 @@ class Sample:
     loop: float
 
 
+@dataclass(frozen=True)
+class Growth:
+    """Resident memory after all rounds above that after the warm-up, and how many requests were served between."""
+
+    requests: int
+    rss_bytes: int
+
+
 @dataclass
 class Row:
     """All that was measured of one peer in one scenario; `problems` says for a topic why it has no figures."""
@@ -60,7 +79,10 @@ class Row:
     module_bytes: int | None = None
     starts: list[Start] = field(default_factory=list)
     more_workers: list[Start] = field(default_factory=list)
+    reloads: list[float] = field(default_factory=list)
+    """Milliseconds."""
     samples: list[Sample] = field(default_factory=list)
+    growth: Growth | None = None
     problems: dict[str, str] = field(default_factory=dict)
     failed: bool = False
 
@@ -73,35 +95,51 @@ class Row:
         """Note what goes wrong in the block under `topic` and those after it, and let the other peers go on."""
         try:
             yield
-        except (BenchError, EnvoyError, OSError, ValueError) as error:
+        except (BenchError, EnvoyError, PwasmError, OSError, ValueError) as error:
             problem = _problem(error)
             self.failed = self.failed or not isinstance(problem, NotMeasuredError)
-            for later in TOPICS[TOPICS.index(topic) :]:
+            for later in _follow(topic):
                 self.problems.setdefault(later, str(problem))
             say(f"{self.peer}: {problem}")
+
+
+def _follow(topic: str) -> Sequence[str]:
+    """What cannot be measured either; a VM that is not made anew says nothing of the load."""
+    return (topic,) if topic == "reload" else TOPICS[TOPICS.index(topic) :]
 
 
 def measure(
     scenario: Scenario, peers: Sequence[Peer], settings: Settings, scratch: Path, say: Callable[[str], None]
 ) -> list[Row]:
     """Measure `peers`, the first of which is the baseline, in one scenario."""
-    rows = [_prepare(peer, scenario, settings, scratch, say) for peer in peers]
-    for number in range(settings.starts):
+    with contextlib.ExitStack() as running:
+        rows = [_prepare(peer, scenario, settings, scratch, running, say) for peer in peers]
+        for number in range(settings.starts):
+            for row in rows:
+                with row.attempt("start", say):
+                    _start(row, scenario, say, f"start {number + 1} of {settings.starts}")
         for row in rows:
-            with row.attempt("start", say):
-                _start(row, scenario, say, f"start {number + 1} of {settings.starts}")
-    _load(rows, scenario, settings, say)
+            with row.attempt("reload", say):
+                _reload(row, scenario, settings, say)
+        _load(rows, scenario, settings, say)
     _require_the_baseline(rows)
     return rows
 
 
-def _prepare(peer: Peer, scenario: Scenario, settings: Settings, scratch: Path, say: Callable[[str], None]) -> Row:
+def _prepare(
+    peer: Peer,
+    scenario: Scenario,
+    settings: Settings,
+    scratch: Path,
+    running: contextlib.ExitStack,
+    say: Callable[[str], None],
+) -> Row:
     row = Row(peer.name)
     folder = scratch / f"{scenario.name}-{peer.name}".replace(" ", "-")
     folder.mkdir()
     with row.attempt("build", say):
         say(f"{scenario.name}: {peer.name}: preparing")
-        row.prepared = peer.prepare(scenario, folder, settings.next_builds)
+        row.prepared = peer.prepare(scenario, Workplace(folder, settings.next_builds, running))
         row.module_bytes = row.prepared.module.stat().st_size if row.prepared.module else None
     return row
 
@@ -110,37 +148,57 @@ def _start(row: Row, scenario: Scenario, say: Callable[[str], None], what: str) 
     if not row.measured("start"):
         return
     say(f"{scenario.name}: {row.peer}: {what}")
-    row.starts.append(measure_start(row.prepared.http_filter, scenario))
-    row.more_workers.append(measure_start(row.prepared.http_filter, scenario, MORE_WORKERS))
+    row.starts.append(measure_start(row.prepared, scenario))
+    row.more_workers.append(measure_start(row.prepared, scenario, MORE_WORKERS))
+
+
+def _reload(row: Row, scenario: Scenario, settings: Settings, say: Callable[[str], None]) -> None:
+    if row.measured("reload") and row.prepared.module is not None and scenario.name == RELOADED:
+        say(f"{scenario.name}: {row.peer}: {settings.traps} traps")
+        row.reloads += measure_reload(row.prepared.module, scenario, settings.traps)
 
 
 def _load(rows: Sequence[Row], scenario: Scenario, settings: Settings, say: Callable[[str], None]) -> None:
     with contextlib.ExitStack() as running:
         envoys: dict[str, Envoy] = {}
+        weights: dict[str, int] = {}
         for row in rows:
             with row.attempt("load", say):
                 if row.measured("load"):
-                    find_wrk()
-                    envoys[row.peer] = running.enter_context(envoy_for(row.prepared.http_filter))
+                    if find_wrk() is None:
+                        raise NotMeasuredError("wrk is not installed")
+                    envoys[row.peer] = running.enter_context(envoy_for(row.prepared))
                     _sample(envoys[row.peer], row, scenario, settings.warm_up_seconds)
+                    weights[row.peer] = resident_bytes(envoys[row.peer], row.prepared)
+        requests = dict.fromkeys(envoys, 0)
         for number in range(settings.rounds):
             say(f"{scenario.name}: load, round {number + 1} of {settings.rounds}")
             for row in rows:
                 with row.attempt("load", say):
                     if row.measured("load"):
-                        row.samples.append(_sample(envoys[row.peer], row, scenario, settings.seconds))
+                        sample, served = _sample(envoys[row.peer], row, scenario, settings.seconds)
+                        row.samples.append(sample)
+                        requests[row.peer] += served
+        for row in rows:
+            with row.attempt("load", say):
+                if row.measured("load"):
+                    grown = resident_bytes(envoys[row.peer], row.prepared) - weights[row.peer]
+                    row.growth = Growth(requests[row.peer], grown)
 
 
-def _sample(envoy: Envoy, row: Row, scenario: Scenario, seconds: int) -> Sample:
-    """Load one Envoy; the answers are looked at before and after."""
+def _sample(envoy: Envoy, row: Row, scenario: Scenario, seconds: int) -> tuple[Sample, int]:
+    """Load one Envoy, and say how many requests that were; the answers are looked at before and after."""
     filtered = row.prepared.http_filter is not None
     check_answer(envoy, scenario, filtered)
     loop = loop_milliseconds()
-    before = cpu_seconds(envoy.pid)
+    before = used_seconds(envoy, row.prepared)
     result = run_wrk(envoy.url, scenario.request, seconds)
-    used = cpu_seconds(envoy.pid) - before
+    used = used_seconds(envoy, row.prepared) - before
+    if result.other:
+        raise BenchError(f"{result.other} of {result.requests} answers were neither 2xx nor 3xx")
     check_answer(envoy, scenario, filtered)
-    return Sample(result.requests_per_second, result.p50, result.p99, 1e6 * used / result.requests, loop)
+    cpu = 1e6 * used / result.requests
+    return Sample(result.requests_per_second, result.p50, result.p99, cpu, loop), result.requests
 
 
 def _require_the_baseline(rows: Sequence[Row]) -> None:

@@ -1,4 +1,4 @@
-"""The tables: one per topic and scenario, each with one row per peer.
+"""The tables: one per topic and scenario, each with one row per peer; and the figures in them.
 
 A figure in parentheses is the lowest and the highest round. `vs Go` is the ratio to the reference, round by round.
 `best` compares the fastest rounds, which stand for a quiet machine if each peer had one on it.
@@ -9,15 +9,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from .figures import added, added_microseconds, best_added, best_added_microseconds, ratios, spread
+from pwasm_compiler.bench.figures import added, added_microseconds, best_added, best_added_microseconds, ratios, spread
+
 from .measure import MORE_WORKERS, Row
-from .peers import BASELINE, REFERENCE
+from .peers import BASELINE, FLOOR, REFERENCE
 from .tables import NONE, number, table, with_range
 
 _MB = 1e6
 _STEADY = 1.2
 _STAGES = {"runtime, uncached s": "runtime", "freeze, uncached s": "freeze", "link, uncached s": "link"}
 Values = Callable[[Row], list[float]]
+Figures = dict[str, list[float]]
+"""For each peer that was measured, its rounds."""
 
 
 def report(scenario: str, about: str, rows: Sequence[Row]) -> str:
@@ -40,8 +43,21 @@ def load_table(rows: Sequence[Row]) -> str:
 
     The second cost is the processor time of the whole Envoy per request, which does not contain waiting.
     """
-    columns = ("filter", "requests/s", "added µs", "vs Go", "best", "vs Go", "added CPU µs", "best", "vs Go", "p99 µs")
-    time_added = _above_baseline(rows, "load", _per_second, added_microseconds)
+    columns = (
+        "filter",
+        "requests/s",
+        "added µs",
+        "vs Go",
+        "vs floor",
+        "best",
+        "vs Go",
+        "added CPU µs",
+        "best",
+        "vs Go",
+        "p99 µs",
+        "RSS grew MB",
+    )
+    time_added = added_time(rows)
     best_time = _above_baseline(rows, "load", _per_second, best_added_microseconds)
     cpu_added = _above_baseline(rows, "load", _cpu, added)
     best_cpu = _above_baseline(rows, "load", _cpu, best_added)
@@ -51,12 +67,14 @@ def load_table(rows: Sequence[Row]) -> str:
             number(statistics.median(_per_second(row)), ",.0f"),
             with_range(spread(time_added.get(row.peer, [])), ".1f"),
             _times_go(row, time_added),
+            _times(FLOOR, row, time_added),
             _median(best_time.get(row.peer, []), ".1f"),
             _times_go(row, best_time),
             with_range(spread(cpu_added.get(row.peer, [])), ".1f"),
             _median(best_cpu.get(row.peer, []), ".1f"),
             _times_go(row, best_cpu),
             number(statistics.median(sample.p99 for sample in row.samples), ".0f"),
+            number(None if row.growth is None else row.growth.rss_bytes / _MB, ".1f"),
         )
 
     return _table(columns, rows, "load", cells)
@@ -87,10 +105,11 @@ def start_table(rows: Sequence[Row]) -> str:
         "added MB",
         "per worker MB",
         "module MB",
+        "reload ms",
     )
-    seconds_added = _above_baseline(rows, "start", _ready, added)
-    memory_added = _above_baseline(rows, "start", _memory, added)
-    per_worker = _above_baseline(rows, "start", _memory_per_worker, added)
+    seconds_added = added_start(rows)
+    memory_added = added_memory(rows)
+    per_worker = added_memory_per_worker(rows)
 
     def cells(row: Row) -> tuple[str, ...]:
         return (
@@ -102,6 +121,7 @@ def start_table(rows: Sequence[Row]) -> str:
             _median(memory_added.get(row.peer, []), ".0f"),
             _median(per_worker.get(row.peer, []), ".1f"),
             number(None if row.module_bytes is None else row.module_bytes / _MB, ".2f"),
+            with_range(spread(row.reloads), ".1f") if row.measured("reload") else row.problems["reload"],
         )
 
     return _table(columns, rows, "start", cells)
@@ -137,12 +157,32 @@ def _table(columns: Sequence[str], rows: Sequence[Row], topic: str, cells: Calla
     )
 
 
+def added_time(rows: Sequence[Row]) -> Figures:
+    """Microseconds per request at saturation."""
+    return _above_baseline(rows, "load", _per_second, added_microseconds)
+
+
+def added_start(rows: Sequence[Row]) -> Figures:
+    """Seconds until Envoy is ready."""
+    return _above_baseline(rows, "start", _ready, added)
+
+
+def added_memory(rows: Sequence[Row]) -> Figures:
+    """Megabytes, with one worker."""
+    return _above_baseline(rows, "start", _memory, added)
+
+
+def added_memory_per_worker(rows: Sequence[Row]) -> Figures:
+    """Megabytes for each further worker."""
+    return _above_baseline(rows, "start", _memory_per_worker, added)
+
+
 def _above_baseline(
     rows: Sequence[Row],
     topic: str,
     values: Values,
     difference: Callable[[Sequence[float], Sequence[float]], list[float]],
-) -> dict[str, list[float]]:
+) -> Figures:
     """For each peer that was measured, round by round, what is above the baseline."""
     measured = {row.peer: values(row) for row in rows if row.measured(topic)}
     baseline = measured.pop(BASELINE, None)
@@ -172,8 +212,12 @@ def _memory_per_worker(row: Row) -> list[float]:
     return [(more.rss_bytes - one.rss_bytes) / _MB / (MORE_WORKERS - 1) for more, one in pairs]
 
 
-def _times_go(row: Row, figures: dict[str, list[float]]) -> str:
-    reference = figures.get(REFERENCE)
+def _times_go(row: Row, figures: Figures) -> str:
+    return _times(REFERENCE, row, figures)
+
+
+def _times(peer: str, row: Row, figures: Figures) -> str:
+    reference = figures.get(peer)
     if reference is None or row.peer not in figures:
         return NONE
     return _median(ratios(figures[row.peer], reference), ".2f")

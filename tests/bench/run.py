@@ -1,4 +1,4 @@
-"""Starts the benchmark: `python tests/bench/run.py [--quick] [--json FILE]`."""
+"""Starts the benchmark: `python tests/bench/run.py [--quick] [--json FILE] [--chart FILE]`."""
 
 import importlib
 import sys

@@ -9,15 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True)
-class Request:
-    """What the client sends, besides `host` and `content-length`."""
-
-    method: str = "GET"
-    path: str = "/"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | None = None
+from pwasm_compiler.bench.load import Request
 
 
 @dataclass(frozen=True)
@@ -28,7 +20,7 @@ class Scenario:
     about: str
     message: str
     headers: Mapping[str, str]
-    request: Request = Request()
+    request: Request = field(default_factory=Request)
 
 
 # floor.wat takes the value of "id" from the end, where it has its place; all others have to read up to it.
@@ -77,7 +69,7 @@ _PLACE_ORDER = Request(
 # The ten headers every filter reads: :method, :path and those above.
 _READ = sum(map(len, (_PLACE_ORDER.method, _PLACE_ORDER.path, *_PLACE_ORDER.headers.values())))
 
-SCENARIOS = (
+SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "headers",
         "a callback on the request headers that logs one message below the level Envoy shows, "
@@ -95,3 +87,5 @@ SCENARIOS = (
         _PLACE_ORDER,
     ),
 )
+RELOADED = "headers"
+"""In which the reload of a VM is measured: its filter needs no callback for bodies, so that one can be made to trap."""

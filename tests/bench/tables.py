@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .figures import Spread
+from pwasm_compiler.bench.figures import Spread
 
 NONE = "-"
 _REMARK_CHARACTERS = 300
@@ -28,8 +28,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def number(value: float | None, form: str) -> str:
-    """One figure, formatted as `form` says."""
-    return NONE if value is None else format(value, form)
+    """One figure, formatted as `form` says; what rounds to zero has no sign."""
+    if value is None:
+        return NONE
+    text = format(value, form)
+    return text.removeprefix("-") if not text.strip("-0.") else text
 
 
 def with_range(value: Spread | None, form: str) -> str:

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import xml.etree.ElementTree
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,16 +18,24 @@ from typing import Any
 
 import pytest
 
+from pwasm.testing.envoy_config import Upstream
+from pwasm_compiler.backends.tinygo import TINYGO
+from pwasm_compiler.bench.figures import Spread, added_microseconds, best_added, best_added_microseconds, ratios, spread
+from pwasm_compiler.bench.load import LoadResult, Request, parse_wrk, run_wrk, wrk_script
+from pwasm_compiler.bench.process import cpu_seconds, rss_bytes
+from pwasm_compiler.errors import ToolError
+
 from . import cli, measure
 from .builders import BuildTimes, Edit, build_go
-from .figures import Spread, added_microseconds, best_added, best_added_microseconds, ratios, spread
-from .load import LoadResult, parse_wrk, run_wrk, wrk_script
-from .measure import Row, Sample
-from .peers import BASELINE, PEERS, REFERENCE, Peer, Prepared
+from .chart import chart
+from .marks import MARKS, marks_table, met
+from .measure import Growth, Row, Sample
+from .peers import BASELINE, FLOOR, PEERS, PRODUCT, REFERENCE, Peer, Prepared
 from .problems import BenchError, NotMeasuredError
 from .report import report
-from .scenarios import SCENARIOS, Request, Scenario
-from .servers import Start, check_answer, configuration, cpu_seconds, rss_bytes
+from .scenarios import SCENARIOS, Scenario
+from .servers import Start, check_answer, configuration
+from .summary import FIGURES, Summary, summarise
 from .tables import table
 
 WRK = """\
@@ -50,21 +59,15 @@ def test_wrk_output() -> None:
     assert parse_wrk(WRK) == LoadResult(135120, 43587.02, 171.0, 1250.0)
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("  Non-2xx or 3xx responses: 17", "failed: wrk: Non-2xx or 3xx responses: 17"),
-        (
-            "  Socket errors: connect 0, read 3, write 0, timeout 1",
-            "failed: wrk: Socket errors: connect 0, read 3, write 0, timeout 1",
-        ),
-    ],
-    ids=["non-2xx", "socket-errors"],
-)
-def test_a_run_with_failed_requests_is_no_figure(line: str, message: str) -> None:
-    with pytest.raises(BenchError) as caught:
+def test_wrk_output_with_answers_that_are_no_success() -> None:
+    text = WRK.replace("Requests/sec:", "  Non-2xx or 3xx responses: 17\nRequests/sec:")
+    assert parse_wrk(text) == LoadResult(135120, 43587.02, 171.0, 1250.0, 17)
+
+
+def test_a_run_with_failed_sockets_is_no_figure() -> None:
+    line = "  Socket errors: connect 0, read 3, write 0, timeout 1"
+    with pytest.raises(ToolError, match="wrk: Socket errors: connect 0, read 3, write 0, timeout 1"):
         parse_wrk(WRK.replace("Requests/sec", f"{line}\nRequests/sec"))
-    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -73,13 +76,13 @@ def test_a_run_with_failed_requests_is_no_figure(line: str, message: str) -> Non
     ids=["empty", "no-rate", "no-requests", "unknown-unit"],
 )
 def test_an_output_that_cannot_be_read_is_an_error(text: str) -> None:
-    with pytest.raises(BenchError, match="wrk"):
+    with pytest.raises(ToolError, match="wrk"):
         parse_wrk(text)
 
 
 def test_wrk_that_fails_is_an_error(fake_wrk: Callable[[str], None]) -> None:
     fake_wrk("echo unable to connect >&2; exit 1")
-    with pytest.raises(BenchError, match="exit code 1: unable to connect"):
+    with pytest.raises(ToolError, match="exit code 1: unable to connect"):
         run_wrk("http://127.0.0.1:1", Request(), 1)
 
 
@@ -143,26 +146,29 @@ def test_report_without_the_baseline() -> None:
     assert "not measured: there is no figure of 'no filter'" in report("headers", "", rows)
 
 
-def test_a_missing_go_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotMeasuredError) as caught:
-        build_go(tmp_path, SCENARIOS[0], tmp_path, 1)
-    assert str(caught.value) == "not measured: go is not installed"
+        build_go(TINYGO, tmp_path, SCENARIOS[0], tmp_path, 1)
+    assert str(caught.value) == "not measured: no tinygo is on PATH"
 
 
 def test_missing_tools_are_rows_and_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))  # neither wrk nor go
+    monkeypatch.setenv("PATH", str(tmp_path))  # neither wrk nor TinyGo
     start = Start(0.1, 0.1, 70_000_000)
     monkeypatch.setattr(measure, "measure_start", lambda *_: start)
-    go = next(peer for peer in PEERS if peer.name == REFERENCE)
-    monkeypatch.setattr(cli, "PEERS", (PEERS[0], go))
-    assert cli.main(["--quick", "--json", str(tmp_path / "raw.json")]) == 0
+    tinygo = next(peer for peer in PEERS if peer.name == "TinyGo")
+    monkeypatch.setattr(cli, "PEERS", (PEERS[0], tinygo))
+    files = {"--json": tmp_path / "raw.json", "--chart": tmp_path / "chart.svg"}
+    assert cli.main(["--quick", *(str(word) for option in files.items() for word in option)]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("| not measured: go is not installed |") == 3 * len(SCENARIOS)
-    assert printed.count("| not measured: wrk is not installed |") == len(SCENARIOS)
-    assert '"rss_bytes": 70000000' in (tmp_path / "raw.json").read_text(encoding="utf-8")
+    assert printed.count("| not measured: no tinygo is on PATH |") == 3 * len(SCENARIOS) + 1
+    assert printed.count("| not measured: wrk is not installed |") == len(SCENARIOS) + 1
+    assert "≤ 3 s: not measured" in printed
+    assert '"rss_bytes": 70000000' in files["--json"].read_text(encoding="utf-8")
+    assert files["--chart"].read_text(encoding="utf-8").endswith("</svg>\n")
 
 
 def test_a_failure_is_a_row_and_an_exit_code(
@@ -178,10 +184,73 @@ def test_a_failure_is_a_row_and_an_exit_code(
     assert "| broken    | failed: the compiler broke |" in capsys.readouterr().out
 
 
+def test_a_peer_whose_answers_are_no_success_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "check_answer", lambda *_: None)
+    monkeypatch.setattr(measure, "used_seconds", lambda *_: 1.0)
+    monkeypatch.setattr(measure, "run_wrk", lambda *_: LoadResult(100, 50.0, 1.0, 2.0, other=3))
+    with pytest.raises(BenchError, match="3 of 100 answers were neither 2xx nor 3xx"):
+        measure._sample(SimpleNamespace(url="http://127.0.0.1:1"), Row("one"), SCENARIOS[0], 1)
+
+
+def test_a_reload_that_cannot_be_measured_leaves_the_rest() -> None:
+    row = Row("one")
+    with row.attempt("reload", lambda _text: None):
+        raise BenchError("3 traps made 2 new VMs")
+    assert row.problems == {"reload": "failed: 3 traps made 2 new VMs"}
+    assert row.failed
+
+
+def test_the_closing_tables(golden: Callable[[str, str], None]) -> None:
+    golden("bench/closing.md", cli.closing(summary()) + "\n")
+
+
+def test_marks_that_are_met_and_missed() -> None:
+    found = {mark.key: (met(summary(), mark.key, mark.first), met(summary(), mark.key, mark.goal)) for mark in MARKS}
+    assert found["load"] == (True, False)
+    assert found["worker"] == (True, False)
+    assert found["build"] == (True, True)
+    assert found["json"] == (None, None)
+    assert {mark.key for mark in MARKS} <= {figure.key for figure in FIGURES}
+    assert "≤ 3 × Go: not measured" in marks_table(summary())
+
+
+def test_a_ratio_of_unpaired_rounds_is_that_of_the_medians() -> None:
+    found = Summary({"build": {PRODUCT: [1.0, 3.0, 2.0], REFERENCE: [4.0]}}, {})
+    assert found.ratio("build", PRODUCT) == 0.5
+    assert found.ratio("build", "Lua") is None
+
+
+def test_the_chart_is_a_picture_of_the_figures() -> None:
+    picture = xml.etree.ElementTree.fromstring(chart(summary(), "a <machine>"))
+    name = "{http://www.w3.org/2000/svg}"
+    texts = [item.text for item in picture.iter(f"{name}text")]
+    assert "a <machine>" in texts
+    assert texts.count(PRODUCT) == 6  # every panel but the JSON one, which has no figures
+    longest = {item.get("class"): float(item.get("width", "0")) for item in picture.iter(f"{name}rect")}
+    assert longest["pwasm"] > longest["go"]  # of the last panel: the reload
+    (title,) = picture.iter(f"{name}title")
+    assert "load into Envoy (s): floor (WAT) 0.00, Go, official SDK 0.00, pwasm 2.80" in (title.text or "")
+    assert "prefers-color-scheme: dark" in chart(summary(), "")
+
+
+def test_a_bar_far_longer_than_the_others_is_cut() -> None:
+    rounds = {figure.key: {} for figure in FIGURES}
+    slow = Summary({**rounds, "small": {FLOOR: [2.0], PRODUCT: [4.0], "Lua": [400.0]}}, {})
+    assert chart(slow, "").count('<line class="cut"') == 1
+    even = Summary({**rounds, "small": {FLOOR: [2.0], PRODUCT: [400.0]}}, {})
+    assert chart(even, "").count('<line class="cut"') == 0  # that would be our own
+
+
 def test_every_peer_has_the_source_of_every_scenario() -> None:
     folder = Path(__file__).parent / "peers"
     for scenario in SCENARIOS:
-        sources = ("floor/{}.wat", "lua/{}.lua", "go/{}/main.go", "python/{}/filter.py")
+        sources = (
+            "floor/{}.wat",
+            "lua/{}.lua",
+            "go/{}/main.go",
+            "python/{}/filter.py",
+            "ext_proc/{}/processor.py",
+        )
         for source in sources:
             text = (folder / source.format(scenario.name)).read_text(encoding="utf-8")
             assert all(word in text for word in (scenario.message, *scenario.headers)), source
@@ -224,10 +293,16 @@ def test_an_edit_changes_what_is_built(tmp_path: Path) -> None:
 
 def test_the_filter_is_the_first_of_the_http_filters() -> None:
     def names(http_filter: dict[str, str] | None) -> list[str]:
-        manager = configuration(http_filter)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+        listener = configuration(Prepared(http_filter))["static_resources"]["listeners"][0]
+        manager = listener["filter_chains"][0]["filters"][0]
         return [item["name"] for item in manager["typed_config"]["http_filters"]]
 
     assert names({"name": "lua"}) == ["lua", *names(None)]
+
+
+def test_a_peer_that_is_a_server_is_a_cluster() -> None:
+    config = configuration(Prepared({"name": "ext_proc"}, upstreams=(Upstream("127.0.0.1", 1, "ext_proc"),)))
+    assert [cluster["name"] for cluster in config["static_resources"]["clusters"]] == ["ext_proc"]
 
 
 def test_figures_of_a_process() -> None:
@@ -279,9 +354,14 @@ def example_rows() -> list[Row]:
         Row(BASELINE, starts=starts, more_workers=starts, samples=base),
         Row("floor (WAT)", starts=starts, more_workers=starts, problems={"load": "failed: wrk: Socket errors: read 3"}),
         Row("TinyGo", problems=dict.fromkeys(measure.TOPICS, "not measured: tinygo is not installed")),
-        Row(REFERENCE, Prepared(build=faster), 2_100_000, starts, starts, slower),
-        Row("pwasm", Prepared(build=build), 9_000_000, heavier, workers, slower),
+        Row(REFERENCE, Prepared(build=faster), 2_100_000, starts, starts, [3.0, 4.0], slower),
+        Row("pwasm", Prepared(build=build), 9_000_000, heavier, workers, [24.0, 22.0], slower, Growth(9000, 200_000)),
     ]
+
+
+def summary() -> Summary:
+    """That of a run without the JSON scenario."""
+    return summarise({"headers": example_rows()})
 
 
 @pytest.fixture

@@ -1,0 +1,117 @@
+"""The load where there is no wrk: `python -m pwasm_compiler.bench.client`, told what to do on standard input.
+
+One thread, a few connections that are kept alive, one request at a time on each. It reads only what it must know of
+an answer: its status and where it ends (RFC 9112 §6.3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import math
+import re
+import statistics
+import sys
+import time
+import urllib.parse
+from dataclasses import dataclass, field
+from typing import Any
+
+_TIMEOUT_SECONDS = 10.0
+_STATUS_LINE = re.compile(r"http/1\.[01] \d{3}( |$)")
+
+
+@dataclass
+class Counts:
+    """What all connections have seen; times in seconds."""
+
+    until: float
+    left: float
+    """How many requests may still be sent."""
+    times: list[float] = field(default_factory=list)
+    other: int = 0
+
+
+def request_bytes(host: str, asked: dict[str, Any]) -> bytes:
+    """The request as it goes over the wire."""
+    body = base64.b64decode(asked["body"]) if asked["body"] is not None else None
+    headers = {"host": host, **{name.lower(): value for name, value in asked["headers"].items()}}
+    if body is not None:
+        headers["content-length"] = str(len(body))
+    lines = [f"{asked['method']} {asked['path']} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
+
+
+async def read_answer(reader: asyncio.StreamReader, method: str) -> tuple[int, bool]:
+    """The status of the next answer, and whether the connection stays open after it."""
+    status = 100
+    while 100 <= status < 200:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        first, *lines = head.decode("latin-1").split("\r\n")
+        if not _STATUS_LINE.match(first):
+            raise ValueError(f"no answer of HTTP/1: {first[:80]!r}")
+        status = int(first[9:12])
+    headers = {name: value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+    if method == "HEAD" or status in (204, 304):
+        pass
+    elif headers.get("transfer-encoding") == "chunked":
+        while size := int((await reader.readline()).partition(b";")[0], 16):
+            await reader.readexactly(size + 2)
+        while await reader.readline() not in (b"\r\n", b""):
+            pass
+    elif "content-length" in headers:
+        await reader.readexactly(int(headers["content-length"]))
+    else:
+        await reader.read()
+        return status, False
+    return status, headers.get("connection") != "close"
+
+
+async def connection(host: str, port: int, request: bytes, method: str, counts: Counts) -> None:
+    """Send and read until the time is over; a connection that the server closes is opened anew."""
+    while counts.left > 0 and time.monotonic() < counts.until:
+        reader, writer = await asyncio.open_connection(host, port)
+        alive = True
+        while alive and counts.left > 0 and (begin := time.monotonic()) < counts.until:
+            counts.left -= 1
+            writer.write(request)
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                status, alive = await read_answer(reader, method)
+            counts.times.append(time.monotonic() - begin)
+            counts.other += not 200 <= status < 400
+        writer.close()
+
+
+async def run(asked: dict[str, Any]) -> dict[str, float]:
+    """The fields of a `LoadResult`."""
+    server = urllib.parse.urlsplit(asked["server"])
+    host, port = server.hostname or "127.0.0.1", server.port or 80
+    request = request_bytes(server.netloc, asked)
+    begin = time.monotonic()
+    counts = Counts(begin + asked["seconds"], math.inf if asked["requests"] is None else asked["requests"])
+    async with asyncio.TaskGroup() as group:
+        for _ in range(asked["connections"]):
+            group.create_task(connection(host, port, request, asked["method"], counts))
+    seconds = time.monotonic() - begin
+    cuts = statistics.quantiles(counts.times, n=100, method="inclusive") if len(counts.times) > 1 else counts.times * 99
+    return {
+        "requests": len(counts.times),
+        "requests_per_second": len(counts.times) / seconds,
+        "p50": 1e6 * cuts[49],
+        "p99": 1e6 * cuts[98],
+        "other": counts.other,
+    }
+
+
+def main() -> None:
+    """Read what to do, do it, print the figures; exit with a message when a connection fails."""
+    try:
+        figures = asyncio.run(run(json.load(sys.stdin)))
+    except* (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as errors:
+        sys.exit("; ".join(sorted({f"{type(error).__name__}: {error}" for error in errors.exceptions})))
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
