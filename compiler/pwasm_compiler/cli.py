@@ -24,6 +24,7 @@ DISTRIBUTION = "pwasm-sdk"
 
 COMMANDS = {
     # name: what the list of commands says of it; the command is the attribute `name` of commands/<name>.py
+    "bench": "Measure what a filter costs: time, memory, load.",
     "build": "Build a filter into main.wasm.",
     "cache": "Show what pwasm keeps for later builds, or clear it.",
     "config": "Write an Envoy configuration with a filter in it.",

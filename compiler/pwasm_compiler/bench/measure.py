@@ -1,0 +1,411 @@
+"""Measure one filter: `Request` → `Report`.
+
+Both Envoys run all the time, each is loaded in turn, and a round with the filter is compared with the round without it
+just before: what the machine does meanwhile hits both. The callbacks are measured last, in an Envoy of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from pwasm_compiler import inspect, plugin_config
+from pwasm_compiler.errors import BinaryError, ProjectError, ToolError, UsageError
+from pwasm_compiler.project import Project, load_project
+from pwasm_compiler.serve import is_stale, kind_of, parse_upstream
+
+from . import timers
+from .figures import Spread, added, added_microseconds, spread
+from .load import CONNECTIONS, LoadResult, Request, find_wrk, run_client, run_wrk
+from .process import cpu_seconds, rss_bytes
+
+if TYPE_CHECKING:
+    from pwasm.testing.envoy import Envoy
+
+CLIENTS = ("wrk", "python")
+MORE_WORKERS = 2
+_STARTS = 2
+_SETTLE_SECONDS = 0.5
+_ANSWER_SECONDS = 10.0
+_READY_SECONDS = 300.0
+_KEPT_RECORDS = 1000
+_MB = 1e6
+_PLUGIN = "bench"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and how much of it."""
+
+    path: Path
+    request: Request = field(default_factory=Request)
+    rounds: int = 5
+    seconds: int = 2
+    requests: int | None = None
+    """A round ends after so many, if its seconds are not over before; the client then is "python"."""
+    connections: int = CONNECTIONS
+    concurrency: int = 1
+    client: str | None = None
+    upstream: str | None = None
+    plugin_config: Path | None = None
+    envoy: str | None = None
+    backend: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A figure without the filter, with it, and the difference, round by round (None: it says nothing here)."""
+
+    without: Spread
+    with_filter: Spread
+    added: Spread | None
+
+
+@dataclass(frozen=True)
+class Callback:
+    """One callback, by a clock inside the module; `microseconds` is the mean of a call, with its hostcalls."""
+
+    name: str
+    calls_per_request: float
+    microseconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was measured; times in the unit of their name, memory in megabytes (10⁶ bytes)."""
+
+    filter: str
+    module: str
+    module_megabytes: float
+    envoy: str
+    client: str
+    request: str
+    options: dict[str, int | None]
+    status: dict[str, int]
+    """Of the answer to one request, "without" the filter and "with" it."""
+    requests: int
+    """Sent through the filter in all rounds."""
+    other_answers: int
+    """Of these, answered with a status outside 200 to 399."""
+    requests_per_second: Pair
+    microseconds: Pair
+    cpu_microseconds: Pair
+    p99_microseconds: Pair
+    load_seconds: Pair
+    memory_megabytes: Pair
+    memory_per_worker: float
+    memory_grown: Pair
+    callbacks: tuple[Callback, ...]
+    clock_microseconds: float
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Target:
+    root: Path
+    module: Path
+    name: str
+    size: int
+
+
+@dataclass
+class _Side:
+    """One of the two Envoys, with what was seen of it."""
+
+    filtered: bool
+    ready: list[float] = field(default_factory=list)
+    memory: list[float] = field(default_factory=list)
+    runs: list[LoadResult] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    status: int = 0
+    warm: float = 0
+    grown: float = 0
+
+
+def measure(options: Options, build: Callable[[Project], object], say: Callable[[str], None]) -> Report:
+    """Build the filter if needed, and measure it.
+
+    Raises:
+        UsageError: the path or the options are of no use.
+        ProjectError: it is no HTTP filter.
+        ToolError: there is no Envoy or client, or one of them failed.
+    """
+    from pwasm.testing.envoy import EnvoyError, EnvoyNotFoundError, find_envoy
+
+    run, client = _client(options)
+    try:
+        executable = find_envoy(options.envoy)
+        target = _target(options, build)
+        return _Bench(options, target, executable, run, client, say).report()
+    except EnvoyNotFoundError as error:
+        raise ToolError(error.what, hint=error.hint) from error
+    except EnvoyError as error:
+        raise ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint or _hint(options)) from error
+
+
+def _hint(options: Options) -> str:
+    return "" if options.plugin_config else "a filter that needs a configuration gets it with --plugin-config FILE"
+
+
+def _client(options: Options) -> tuple[Callable[[str], LoadResult], str]:
+    wrk = find_wrk()
+    client = options.client or ("python" if options.requests is not None or wrk is None else "wrk")
+    if client == "wrk" and wrk is None:
+        raise ToolError("there is no wrk on PATH", hint="install it, or leave --client out: pwasm has its own")
+    if client == "wrk" and options.requests is not None:
+        raise UsageError("wrk does not count requests", hint="leave --requests or --client wrk out")
+    if client == "wrk":
+        return lambda server: run_wrk(server, options.request, options.seconds, options.connections), client
+    limit = options.requests
+    return lambda server: run_client(server, options.request, options.seconds, options.connections, limit), client
+
+
+def _target(options: Options, build: Callable[[Project], object]) -> _Target:
+    path = options.path
+    if path.suffix == ".wasm":
+        if not path.is_file():
+            raise UsageError(f"there is no {path}", hint="make it with: pwasm build")
+        root, module, name = path.parent.resolve(), path.resolve(), path.stem
+    else:
+        project = load_project(path, options.backend)
+        if is_stale(project):
+            build(project)
+        root, module, name = project.root, project.output, project.name
+    kind = kind_of(inspect.callbacks(module))
+    if kind != "http":
+        raise ProjectError(
+            f"{name} is no HTTP filter",
+            why="It is a TCP filter, and pwasm bench sends HTTP requests."
+            if kind == "tcp"
+            else "It has no callback for requests or responses, so it adds nothing to a request.",
+            hint="pwasm run starts it",
+        )
+    return _Target(root, module, name, module.stat().st_size)
+
+
+class _Bench:
+    def __init__(
+        self,
+        options: Options,
+        target: _Target,
+        executable: Path,
+        run: Callable[[str], LoadResult],
+        client: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self.options = options
+        self.target = target
+        self.executable = executable
+        self.run = run
+        self.client = client
+        self.say = say
+        self.without = _Side(False)
+        self.with_filter = _Side(True)
+        self.problems: list[str] = []
+
+    def report(self) -> Report:
+        """Measure in this order: starts, workers, load, callbacks."""
+        for number in range(_STARTS - 1):
+            for side in self._sides():
+                self.say(f"start {number + 1} of {_STARTS}, {_words(side)}")
+                with self._envoy(side):
+                    pass
+        per_worker = self._memory_per_worker()
+        envoy = self._load()
+        callbacks, clock = self._callbacks()
+        return self._assembled(per_worker, envoy, callbacks, clock)
+
+    def _sides(self) -> tuple[_Side, _Side]:
+        return self.without, self.with_filter
+
+    # --- Envoys -----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _envoy(self, side: _Side, workers: int | None = None) -> Iterator[Envoy]:
+        """An Envoy of one side; its start counts, unless it has another number of workers."""
+        begin = time.perf_counter()
+        with self._start(self.target.module if side.filtered else None, workers) as envoy:
+            ready = time.perf_counter() - begin
+            side.status = self._answer(envoy)
+            time.sleep(_SETTLE_SECONDS)  # every worker has its VM by then
+            if workers is None:
+                side.ready.append(ready)
+                side.memory.append(rss_bytes(envoy.pid) / _MB)
+            yield envoy
+
+    def _start(self, module: Path | None, workers: int | None = None) -> Envoy:
+        from pwasm.testing.envoy import Envoy
+
+        config = self._configuration(module)
+        concurrency = self.options.concurrency if workers is None else workers
+        return Envoy(
+            config,
+            executable=self.executable,
+            cwd=self.target.root,
+            concurrency=concurrency,
+            keep_log=_KEPT_RECORDS,
+            ready_timeout=_READY_SECONDS,
+        )
+
+    def _configuration(self, module: Path | None) -> dict[str, Any]:
+        from pwasm.testing.envoy_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+
+        options = self.options
+        own = None if options.plugin_config is None else plugin_config.read(options.plugin_config)
+        upstreams = [Upstream(*parse_upstream(options.upstream))] if options.upstream else []
+        filters = [WasmFilter(module, name=_PLUGIN, configuration=own)] if module else []
+        routes = [Route(upstream=upstreams[0].name if upstreams else None)]
+        return bootstrap([HttpListener(filters, routes=routes)], upstreams=upstreams)
+
+    def _answer(self, envoy: Envoy) -> int:
+        """The status of the answer to one request."""
+        sent = self.options.request
+        request = urllib.request.Request(envoy.url + sent.path, sent.body, dict(sent.headers), method=sent.method)
+        try:
+            with _NO_REDIRECTS.open(request, timeout=_ANSWER_SECONDS) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError as error:
+            envoy.check_alive()
+            raise ToolError(f"Envoy did not answer the request: {error}") from error
+
+    def _memory_per_worker(self) -> float:
+        weights = []
+        for side in self._sides():
+            self.say(f"{self.options.concurrency + MORE_WORKERS} workers, {_words(side)}")
+            with self._envoy(side, self.options.concurrency + MORE_WORKERS) as envoy:
+                weights.append((rss_bytes(envoy.pid) / _MB - side.memory[-1]) / MORE_WORKERS)
+        return weights[1] - weights[0]
+
+    # --- load -------------------------------------------------------------------------------------------------------
+
+    def _load(self) -> str:
+        """Load both in turn; the version of Envoy."""
+        with contextlib.ExitStack() as running:
+            envoys = []
+            for side in self._sides():
+                self.say(f"start {_STARTS} of {_STARTS}, {_words(side)}")
+                envoys.append(running.enter_context(self._envoy(side)))
+            for side, envoy in zip(self._sides(), envoys, strict=True):
+                self.run(envoy.url)  # warms up
+                side.warm = rss_bytes(envoy.pid) / _MB
+            for number in range(self.options.rounds):
+                self.say(f"load, round {number + 1} of {self.options.rounds}")
+                for side, envoy in zip(self._sides(), envoys, strict=True):
+                    before = cpu_seconds(envoy.pid)
+                    result = self.run(envoy.url)
+                    side.runs.append(result)
+                    side.cpu.append(1e6 * (cpu_seconds(envoy.pid) - before) / result.requests)
+            for side, envoy in zip(self._sides(), envoys, strict=True):
+                envoy.check_alive()
+                side.grown = rss_bytes(envoy.pid) / _MB - side.warm
+            self._look_for_traps(envoys[1])
+            return _version(envoys[1])
+
+    def _look_for_traps(self, envoy: Envoy) -> None:
+        reloads = {name.rpartition(".")[2]: count for name, count in envoy.stats(f"wasm.{_PLUGIN}.vm_reload").items()}
+        if traps := sum(reloads.values()):
+            self.problems.append(f"the filter's VM trapped under the load ({traps} reloads or refused reloads)")
+
+    # --- callbacks --------------------------------------------------------------------------------------------------
+
+    def _callbacks(self) -> tuple[tuple[Callback, ...], float]:
+        """A round in an Envoy of its own with the module that measures itself; its load counts not."""
+        try:
+            timed = timers.with_timers(self.target.module.read_bytes())
+        except BinaryError as error:
+            self.problems.append(f"the callbacks were not measured: {error.what}")
+            return (), 0.0
+        self.say("callbacks")
+        with TemporaryDirectory(prefix="pwasm-bench-") as folder:
+            module = Path(folder) / "timed.wasm"
+            module.write_bytes(timed.wasm)
+            with self._start(module) as envoy:
+                self.run(envoy.url)
+                before, _ = timers.read(timed, envoy.stats(timers.PREFIX))
+                requests = self.run(envoy.url).requests
+                after, clock = timers.read(timed, envoy.stats(timers.PREFIX))
+        found = []
+        for old, new in zip(before, after, strict=True):
+            calls = new.calls - old.calls
+            if calls:
+                seconds = (new.seconds - old.seconds) / calls
+                found.append(Callback(new.name, calls / requests, max(1e6 * (seconds - clock), 0.0)))
+        return tuple(found), 1e6 * clock
+
+    # --- the report -------------------------------------------------------------------------------------------------
+
+    def _assembled(self, per_worker: float, envoy: str, callbacks: tuple[Callback, ...], clock: float) -> Report:
+        options, target, runs = self.options, self.target, self.with_filter.runs
+        saturated = self.client == "wrk" and options.concurrency == 1
+        rates = [[run.requests_per_second for run in side.runs] for side in self._sides()]
+        p99 = [[run.p99 for run in side.runs] for side in self._sides()]
+        return Report(
+            filter=target.name,
+            module=str(target.module),
+            module_megabytes=target.size / _MB,
+            envoy=envoy,
+            client=self.client,
+            request=f"{options.request.method} {options.request.path}",
+            options={name: getattr(options, name) for name in _COUNTS},
+            status={"without": self.without.status, "with": self.with_filter.status},
+            requests=sum(run.requests for run in runs),
+            other_answers=sum(run.other for run in runs),
+            requests_per_second=_pair(rates, None),
+            microseconds=_pair(
+                [[1e6 / rate for rate in side] for side in rates],
+                added_microseconds(rates[1], rates[0]) if saturated else None,
+            ),
+            cpu_microseconds=_paired(self.without.cpu, self.with_filter.cpu),
+            p99_microseconds=_paired(*p99),
+            load_seconds=_paired(self.without.ready, self.with_filter.ready),
+            memory_megabytes=_paired(self.without.memory, self.with_filter.memory),
+            memory_per_worker=per_worker,
+            memory_grown=_paired([self.without.grown], [self.with_filter.grown]),
+            callbacks=callbacks,
+            clock_microseconds=clock,
+            problems=tuple(self.problems),
+        )
+
+
+_COUNTS = ("rounds", "seconds", "requests", "connections", "concurrency")
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A filter's redirect is its answer."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        return None
+
+
+_NO_REDIRECTS = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
+
+
+def _pair(sides: list[list[float]], difference: list[float] | None) -> Pair:
+    without, with_filter = (spread(side) for side in sides)
+    assert without is not None
+    assert with_filter is not None
+    return Pair(without, with_filter, None if difference is None else spread(difference))
+
+
+def _paired(without: list[float], with_filter: list[float]) -> Pair:
+    return _pair([without, with_filter], added(with_filter, without))
+
+
+def _words(side: _Side) -> str:
+    return "with the filter" if side.filtered else "without the filter"
+
+
+def _version(envoy: Envoy) -> str:
+    version = str(json.loads(envoy.admin("/server_info"))["version"])
+    parts = version.split("/")
+    return parts[1] if len(parts) > 1 else version

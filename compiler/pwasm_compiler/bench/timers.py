@@ -1,0 +1,201 @@
+"""A module that measures its own callbacks, where it runs: in Envoy's V8.
+
+Each exported callback gets a wrapper that asks the host's monotonic clock before and after, and adds the difference to
+a counter of Envoy, and one call to another. What the filter's hostcalls take is in it; the two counters are not. What
+one reading of the clock takes is measured as well, so that it can be taken off.
+
+A wrapper needs memory for what the host writes. It borrows some from the module, for the length of a hostcall, and
+puts back what was there: no part of a memory is sure to be nobody's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pwasm_compiler.wasm.decode import decode_module
+from pwasm_compiler.wasm.leb128 import encode_signed, encode_unsigned
+from pwasm_compiler.wasm.module import I32, I64, ConstExpr, FuncType, Global, GlobalType, Kind
+
+from .edit import Edit, Function
+
+_CLOCK = ("wasi_snapshot_preview1", "clock_time_get", FuncType(bytes([I32, I64, I32]), bytes([I32])))
+_DEFINE = ("env", "proxy_define_metric", FuncType(bytes([I32] * 4), bytes([I32])))
+_INCREMENT = ("env", "proxy_increment_metric", FuncType(bytes([I32, I64]), bytes([I32])))
+
+PREFIX = "wasmcustom."
+"""What Envoy puts before the name of a counter."""
+_BORROWED = 1024
+"""Where the borrowed 24 bytes are: 16 for a name, 8 for a number."""
+_READINGS = 1000
+_MONOTONIC = 1
+_NOT_TIMED = ("proxy_on_memory_allocate",)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A module with wrappers, and its callbacks in the order of their counters."""
+
+    wasm: bytes
+    callbacks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CallbackTime:
+    """Seconds in one callback, over all its calls."""
+
+    name: str
+    calls: int
+    seconds: float
+
+
+def with_timers(wasm: bytes) -> Timed:
+    """The module with a clock around each callback.
+
+    Raises:
+        UnsupportedError: the module uses features that are not known here.
+    """
+    edit = Edit(decode_module(memoryview(wasm)), (_CLOCK, _DEFINE, _INCREMENT))
+    callbacks = tuple(
+        sorted(
+            (item.name, item.index)
+            for item in edit.original.exports
+            if item.kind is Kind.FUNC and item.name.startswith("proxy_on_") and item.name not in _NOT_TIMED
+        )
+    )
+    calls = _Calls(*edit.imported)
+    calibrate = _once(edit, calls)
+    for number, (name, index) in enumerate(callbacks):
+        identifiers = [edit.add_global(_NO_METRIC) for _ in _SUFFIXES]
+        define = edit.add(Function(_NOTHING, calibrate + _define(calls, number, identifiers), bytes([I64] * 3)))
+        edit.exports[name] = edit.add(_wrapper(edit, calls, index, define, identifiers))
+    return Timed(edit.finish(), tuple(name for name, _ in callbacks))
+
+
+def read(timed: Timed, stats: Mapping[str, int]) -> tuple[tuple[CallbackTime, ...], float]:
+    """What the counters say, and the seconds that one reading of the clock takes (they are in each call's)."""
+    times = []
+    for number, name in enumerate(timed.callbacks):
+        calls, nanoseconds = (stats.get(PREFIX + _name(number, suffix), 0) for suffix in _SUFFIXES)
+        times.append(CallbackTime(name, calls, nanoseconds / 1e9))
+    calibrations = stats.get(PREFIX + _name(_CLOCK_NUMBER, _SUFFIXES[0]), 0)
+    spent = stats.get(PREFIX + _name(_CLOCK_NUMBER, _SUFFIXES[1]), 0)
+    return tuple(times), spent / 1e9 / (calibrations * _READINGS) if calibrations else 0.0
+
+
+# --- the code of the new functions (core spec §5.4) -----------------------------------------------------------------
+
+_NOTHING = FuncType(b"", b"")
+_SUFFIXES = ("calls", "nanos")
+_CLOCK_NUMBER = 999
+_NO_METRIC = Global(GlobalType(I32, True), ConstExpr(I32, -1))
+_DROP, _ELSE_NOTHING = b"\x1a", b"\x0b"
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """The indices of the host's functions."""
+
+    clock: int
+    define: int
+    increment: int
+
+
+def _name(number: int, suffix: str) -> str:
+    """Of a counter: 16 characters at most, so that it fits into what is borrowed."""
+    return f"pwasm_t{number:03}_{suffix}"
+
+
+def _const(value: int) -> bytes:
+    return b"\x41" + encode_signed(value)
+
+
+def _const64(value: int) -> bytes:
+    return b"\x42" + encode_signed(value)
+
+
+def _call(index: int) -> bytes:
+    return b"\x10" + encode_unsigned(index)
+
+
+def _get(local: int) -> bytes:
+    return b"\x20" + encode_unsigned(local)
+
+
+def _set(local: int) -> bytes:
+    return b"\x21" + encode_unsigned(local)
+
+
+def _load64(address: int) -> bytes:
+    return _const(address) + b"\x29\x00\x00"
+
+
+def _store64(address: int, value: bytes) -> bytes:
+    return _const(address) + value + b"\x37\x00\x00"
+
+
+def _clock(calls: _Calls) -> bytes:
+    return _const(_MONOTONIC) + _const64(0) + _const(_BORROWED) + _call(calls.clock) + _DROP
+
+
+def _now(calls: _Calls, saved: int, result: int) -> bytes:
+    """Set the local `result` to the time; the local `saved` keeps what was in memory."""
+    kept = _load64(_BORROWED) + _set(saved)
+    return kept + _clock(calls) + _load64(_BORROWED) + _set(result) + _store64(_BORROWED, _get(saved))
+
+
+def _increment(calls: _Calls, identifier: int, amount: bytes) -> bytes:
+    return b"\x23" + encode_unsigned(identifier) + amount + _call(calls.increment) + _DROP
+
+
+def _wrapper(edit: Edit, calls: _Calls, index: int, define: int, identifiers: list[int]) -> Function:
+    """(parameters) → result: time, call, time, count."""
+    kind = edit.type_of(index)
+    saved = len(kind.params)
+    begin, end, result = saved + 1, saved + 2, saved + 3
+    has_result = bool(kind.results)
+    defined = b"\x23" + encode_unsigned(identifiers[0]) + _const(0) + b"\x48\x04\x40" + _call(define) + _ELSE_NOTHING
+    code = (
+        _now(calls, saved, begin)
+        + b"".join(map(_get, range(len(kind.params))))
+        + _call(edit.moved(index))
+        + (_set(result) if has_result else b"")
+        + _now(calls, saved, end)
+        + defined
+        + _increment(calls, identifiers[0], _const64(1))
+        + _increment(calls, identifiers[1], _get(end) + _get(begin) + b"\x7d")
+        + (_get(result) if has_result else b"")
+    )
+    return Function(kind, code, bytes([I64, I64, I64]) + kind.results)
+
+
+def _define(calls: _Calls, number: int, identifiers: list[int]) -> bytes:
+    """Code that defines the two counters of a callback and keeps their identifiers; the locals 0 to 2 are free."""
+    restore = b"".join(_store64(_BORROWED + 8 * at, _get(at)) for at in range(3))
+    code = b"".join(_load64(_BORROWED + 8 * at) + _set(at) for at in range(3))
+    for identifier, suffix in zip(identifiers, _SUFFIXES, strict=True):
+        text = _name(number, suffix).encode()
+        words = struct.unpack("<qq", text.ljust(16, b"\0"))
+        code += b"".join(_store64(_BORROWED + 8 * at, _const64(word)) for at, word in enumerate(words))
+        code += _const(0) + _const(_BORROWED) + _const(len(text)) + _const(_BORROWED + 16) + _call(calls.define) + _DROP
+        code += _const(_BORROWED + 16) + b"\x28\x00\x00\x24" + encode_unsigned(identifier)
+    return code + restore
+
+
+def _once(edit: Edit, calls: _Calls) -> bytes:
+    """Code that reads the clock many times and counts that, the first time it runs in a VM; the locals are free."""
+    identifiers = [edit.add_global(_NO_METRIC) for _ in _SUFFIXES]
+    left = edit.add_global(Global(GlobalType(I32, True), ConstExpr(I32, _READINGS)))
+    variable = encode_unsigned(left)
+    one_less = b"\x23" + variable + _const(1) + b"\x6b\x24" + variable
+    again = b"\x23" + variable + b"\x0d\x00"
+    loop = b"\x03\x40" + _now(calls, 0, 2) + one_less + again + b"\x0b"
+    body = (
+        _define(calls, _CLOCK_NUMBER, identifiers)
+        + _now(calls, 0, 1)
+        + loop
+        + _increment(calls, identifiers[0], _const64(1))
+        + _increment(calls, identifiers[1], _get(2) + _get(1) + b"\x7d")
+    )
+    return b"\x23" + variable + b"\x04\x40" + body + b"\x0b"
