@@ -49,11 +49,11 @@ TCP = """
 
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*PWASM, "bench", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
 
 
 def report_of(folder: Path, *arguments: str) -> dict[str, Any]:
-    done = bench(folder, *arguments, *SHORT, "--json")
+    done = bench(folder, *SHORT, *arguments, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
@@ -112,7 +112,7 @@ def test_a_filter_that_traps_is_reported(folder: Path) -> None:
 def test_a_python_filter_is_built_and_measured(tmp_path: Path) -> None:
     source = (HELLO_WORLD / "filter.py").read_text(encoding="utf-8")
     (tmp_path / "filter.py").write_text(source, encoding="utf-8")
-    found = report_of(tmp_path)
+    found = report_of(tmp_path, "--rounds", "1")
     assert (tmp_path / "main.wasm").is_file()
     assert found["module_megabytes"] == pytest.approx((tmp_path / "main.wasm").stat().st_size / 1e6)
     assert found["status"] == {"without": 200, "with": 200}
