@@ -94,8 +94,9 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.backends": BINARY
     | {"pwasm_compiler.gomod", "pwasm_compiler.pipeline", "pwasm_compiler.project", "pwasm_compiler.verify"},
     "pwasm_compiler.scaffold": {"pwasm_compiler.errors", "pwasm_compiler.cache"},
-    "pwasm_compiler.config_file": {"pwasm_compiler.errors", "yaml"},
-    "pwasm_compiler.plugin_config": {"pwasm_compiler.errors", "yaml"},
+    "pwasm_compiler.yaml_values": {"yaml"},
+    "pwasm_compiler.config_file": {"pwasm_compiler.errors", "pwasm_compiler.yaml_values", "yaml"},
+    "pwasm_compiler.plugin_config": {"pwasm_compiler.errors", "pwasm_compiler.yaml_values", "yaml"},
     "pwasm_compiler.schema": {
         "pwasm_compiler.cache",
         "pwasm_compiler.dependencies",
@@ -131,7 +132,7 @@ RULES: dict[str, set[str]] = {
     # Delivery: resources and configurations are made and checked without click, and without a cluster.
     "pwasm_compiler.deliver": {"pwasm_compiler.errors"},
     "pwasm_compiler.deliver.validation": {"jsonschema"},
-    "pwasm_compiler.deliver.yaml_text": {"pwasm_compiler.errors", "yaml"},
+    "pwasm_compiler.deliver.yaml_text": {"pwasm_compiler.errors", "pwasm_compiler.yaml_values", "yaml"},
     "pwasm_compiler.deliver.manifests": DELIVER,
     "pwasm_compiler.deliver.plugin_config": DELIVER
     | {"pwasm_compiler.plugin_config", "pwasm_compiler.project", "pwasm_compiler.schema", "jsonschema"},

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import yaml
 
+from .yaml_values import Loader
+
 
 @dataclass(frozen=True)
 class PortField:
@@ -26,8 +28,8 @@ class PortField:
 def port_fields(text: str) -> tuple[PortField, ...]:
     """The admin interface's port and each listener's; nothing for a text that is not YAML, which Envoy will say."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
+        root = yaml.compose(text, Loader=Loader)
+    except (yaml.YAMLError, RecursionError):
         return ()
     listeners = child(root, "static_resources", "listeners")
     found = [_field("admin", child(root, "admin", "address", "socket_address"))]
@@ -61,10 +63,12 @@ def with_ports(text: str, *, port: int | None = None, admin_port: int | None = N
 def _ports_of_clusters(text: str) -> set[int]:
     """Every port that a cluster's endpoint has."""
     found: set[int] = set()
-    pending = [child(yaml.compose(text, Loader=yaml.SafeLoader), "static_resources", "clusters")]
+    pending = [child(yaml.compose(text, Loader=Loader), "static_resources", "clusters")]
+    known = {id(pending[0])}
     for node in pending:  # it grows; a YAML alias may make a circle
         below = node.value if isinstance(node, yaml.SequenceNode) else [value for _, value in items(node)]
-        pending += [other for other in below if not any(other is known for known in pending)]
+        pending += [other for other in below if id(other) not in known]
+        known |= {id(other) for other in below}
         for name, value in items(node):
             if name == "port_value" and isinstance(value, yaml.ScalarNode) and value.value.isdecimal():
                 found.add(int(value.value))

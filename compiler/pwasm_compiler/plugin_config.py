@@ -12,11 +12,14 @@ from typing import Any
 import yaml
 
 from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.yaml_values import Loader, TooMuch, refuse_too_much
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+VALUE_LIMIT = 1_000_000
+"""Values once aliases are written out, as they are in JSON."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Loader):  # type: ignore[misc]
     """YAML as JSON knows it: names are str and given once, and a date is text."""
 
 
@@ -54,8 +57,13 @@ def read(file: Path) -> str:
     if file.suffix.lower() not in YAML_SUFFIXES:
         return text
     try:
+        node = yaml.compose(text, Loader=_Loader)
+        if node is not None:
+            refuse_too_much(node, VALUE_LIMIT)
         value = yaml.load(text, Loader=_Loader)
         return json.dumps(value, allow_nan=False)
+    except TooMuch as error:
+        raise ProjectError(f"{file} is too much for a configuration: {error.what}", why=error.why) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise ProjectError(f"{file} is not YAML", why=" ".join(str(error).split()) or type(error).__name__) from error
     except (TypeError, ValueError) as error:

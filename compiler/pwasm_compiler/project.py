@@ -36,6 +36,8 @@ ENTRIES = {"python": ENTRY, "go": GO_MODULE}
 # What can build a filter → the language it builds.
 BACKENDS = {"python": "python", "go": "go", "tinygo": "go"}
 CONFIGURATION = "pyproject.toml"
+CONFIGURATION_LIMIT = 256 << 10
+"""Bytes; reading a key of a million dots takes time that is the square of it."""
 SDK_DISTRIBUTION = "pwasm-sdk"
 
 MEMORY_MIB = range(32, 1024 + 1)
@@ -202,11 +204,15 @@ def _is_test(name: str) -> bool:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
+        if file.stat().st_size > CONFIGURATION_LIMIT:
+            raise ProjectError(f"{file} is larger than {CONFIGURATION_LIMIT >> 10} KiB")
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ProjectError(f"{file} is not valid TOML", why=f"{error}.") from error
     except UnicodeDecodeError as error:
         raise ProjectError(f"{file} is not valid TOML", why=f"It is not UTF-8 at byte {error.start}.") from error
+    except ValueError as error:  # also a number of thousands of digits
+        raise ProjectError(f"{file} is not valid TOML", why=f"{error}.") from error
+    except RecursionError as error:
+        raise ProjectError(f"{file} is not valid TOML", why="It is nested too deeply.") from error
     except OSError as error:
         raise ProjectError(f"cannot read {file}", why=f"{error.strerror}.") from error
 

@@ -245,7 +245,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: &a {x: 1}\nb: {<<: *a}\n", "merge keys"),
         (BOMB, "stands for more than"),
         ("a: &a [*a]\n", "contains itself"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 5000, "nest"),
         ("a: [1\n", "line 2"),
         ("a: !!python/object:os.system x\n", "line 1"),
         ("a: \x00\n", "not valid YAML"),

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.yaml_values import Loader, TooMuch, refuse_too_much
 
 SIZE_LIMIT = 4 << 20
 NODE_LIMIT = 100_000
@@ -27,7 +28,7 @@ class YamlError(PwasmError):
     """A text that is not the YAML it should be."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(Loader):  # type: ignore[misc]
     """SafeLoader without dates, and with an error where a mapping has a key twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
@@ -42,7 +43,8 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise YamlError(f"line {line}: the key '{key.value}' is there twice")
             seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        made: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return made
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -89,10 +91,12 @@ def nodes(text: str) -> list[yaml.Node]:
     try:
         found = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
         for node in found:
-            _count(node, {}, set())
+            refuse_too_much(node, NODE_LIMIT)
             construct(node)
     except yaml.YAMLError as error:
         raise YamlError("not valid YAML", why=_where(error)) from error
+    except TooMuch as error:
+        raise YamlError(error.what, why=error.why) from error
     except RecursionError as error:
         raise YamlError("the YAML is nested too deeply") from error
     return found
@@ -115,24 +119,6 @@ def dump(document: Any) -> str:
 def dump_all(documents: list[Any]) -> str:
     """The documents as YAML, `---` between them."""
     return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
-
-
-def _count(node: yaml.Node, known: dict[int, int], above: set[int]) -> int:
-    """How many values `node` stands for, every alias written out."""
-    if id(node) in above:
-        raise YamlError(f"line {node.start_mark.line + 1}: a value that contains itself")
-    if id(node) not in known:
-        children: list[yaml.Node] = []
-        if isinstance(node, yaml.SequenceNode):
-            children = node.value
-        elif isinstance(node, yaml.MappingNode):
-            children = [child for pair in node.value for child in pair]
-        above.add(id(node))
-        known[id(node)] = 1 + sum(_count(child, known, above) for child in children)
-        above.discard(id(node))
-        if known[id(node)] > NODE_LIMIT:
-            raise YamlError(f"the YAML stands for more than {NODE_LIMIT:,} values", why="Its aliases multiply them.")
-    return known[id(node)]
 
 
 def _where(error: yaml.YAMLError) -> str:
