@@ -1,12 +1,14 @@
 """What a filter may import only when it runs: found by reading its sources, for a VM has no files to import from.
 
-Three kinds: imports inside functions, modules of the standard library that others import lazily, and codecs named in
-the source. A later import that is not in the snapshot would be a ModuleNotFoundError in production.
+Four kinds: imports inside functions, modules of the standard library that others import lazily, codecs named in the
+source, and what a word in the source makes CPython import. A later import that is not in the snapshot would be a
+ModuleNotFoundError in production.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -25,11 +27,13 @@ LAZY_IN_STANDARD_LIBRARY: dict[str, tuple[str, ...]] = {
     "ipaddress": ("functools",),
     "json": ("json.scanner",),
     "logging": ("traceback", "string"),
+    "pprint": ("dataclasses",),
     "random": ("hashlib", "statistics"),
     "secrets": ("base64",),
     "time": ("_strptime",),
     "urllib": ("unicodedata",),
     "urllib.parse": ("unicodedata", "ipaddress"),
+    "typing": ("annotationlib",),
     "uuid": ("hashlib", "random"),
     "xml": ("xml.etree.ElementPath",),
     "xml.etree": ("xml.etree.ElementPath",),
@@ -39,14 +43,22 @@ LAZY_IN_STANDARD_LIBRARY: dict[str, tuple[str, ...]] = {
 
 ALWAYS = (
     "encodings.ascii",
-    "encodings.idna",
     "encodings.latin_1",
-    "encodings.punycode",
     "encodings.utf_8",
     "linecache",
     "traceback",
 )
 """Imported into every snapshot: tracebacks and the codecs that network code names without thinking."""
+
+MENTIONED: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # what stands in a source (a regular expression): what CPython 3.14 then imports when the source runs
+    (r"\bidna\b", ("encodings.idna", "encodings.punycode")),
+    (r"\bpunycode\b", ("encodings.punycode",)),
+    (r"\\N\{", ("unicodedata",)),  # in a pattern
+    (r"\bruntime_checkable\b|\bSupports[A-Z]", ("inspect",)),
+    (r"\bsingledispatch", ("typing", "annotationlib")),
+    (r"(?m)^\s*(?:class|def|async def|type)\s+\w+\s*\[", ("typing", "annotationlib")),
+)
 
 _CODEC_CALLS = {"encode": 0, "decode": 0, "bytes": 1, "str": 1, "bytearray": 1, "lookup": 0, "TextIOWrapper": 1}
 
@@ -68,6 +80,8 @@ def find_later(sources: Mapping[str, str], own: frozenset[str]) -> Later:
     later = Later(modules=dict.fromkeys(ALWAYS, ""))
     imported: set[str] = set()
     for path, text in sources.items():
+        for name in _mentioned(text, path in own):
+            later.modules.setdefault(name, "")
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError):
@@ -83,6 +97,14 @@ def find_later(sources: Mapping[str, str], own: frozenset[str]) -> Later:
         for lazy in LAZY_IN_STANDARD_LIBRARY.get(name, ()):
             later.modules.setdefault(lazy, "")
     return later
+
+
+def _mentioned(text: str, own: bool) -> Iterator[str]:
+    for pattern, modules in MENTIONED:
+        if re.search(pattern, text):
+            yield from modules
+    if own and not text.isascii():
+        yield "unicodedata"  # `traceback` measures lines that are not in ASCII
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:

@@ -9,6 +9,7 @@
     memory = 256                       MiB the module may grow to, 32 … 1024
     output = "main.wasm"               relative to this file
     build-timeout = 120                seconds
+    docstrings = true                  keep those of the filter and of its dependencies
 
 A path to `filter.py` stands for its folder; any other `.py` file is a filter on its own. A Go filter is a folder with a
 `go.mod`; it has no settings.
@@ -42,7 +43,7 @@ SDK_DISTRIBUTION = "pwasm-sdk"
 
 MEMORY_MIB = range(32, 1024 + 1)
 BUILD_TIMEOUT_SECONDS = range(1, 3600 + 1)
-_KEYS = ("include", "memory", "output", "build-timeout")
+_KEYS = ("include", "memory", "output", "build-timeout", "docstrings")
 _TOML_TYPES = {
     bool: "a boolean",
     int: "an integer",
@@ -74,6 +75,8 @@ class Project:
     include: tuple[str, ...] = ()
     memory_max_mib: int = 256
     build_timeout_seconds: int = 120
+    docstrings: bool = False
+    """Whether those of the filter and its dependencies are there at run time."""
     hash_seed: int | None = None
     """That of the module's str and bytes (0 to 2**32 - 1, as PYTHONHASHSEED); None derives it from what goes in."""
     backend: str | None = None
@@ -118,6 +121,7 @@ def load_project(path: Path, backend: str | None = None) -> Project:
         build_timeout_seconds=_integer(
             tool, "build-timeout", file, BUILD_TIMEOUT_SECONDS, Project.build_timeout_seconds
         ),
+        docstrings=_boolean(tool, "docstrings", file, Project.docstrings),
         backend=backend,
     )
 
@@ -263,6 +267,13 @@ def _module_names(tool: Mapping[str, Any], file: Path) -> tuple[str, ...]:
         if not _MODULE_NAME.fullmatch(name):
             raise _wrong("tool.pwasm", "include", file, "names of modules, such as 'package.module'", name)
     return names
+
+
+def _boolean(tool: Mapping[str, Any], key: str, file: Path, default: bool) -> bool:
+    value = tool.get(key, default)
+    if not isinstance(value, bool):
+        raise _wrong("tool.pwasm", key, file, "a boolean", value)
+    return value
 
 
 def _integer(table: Mapping[str, Any], key: str, file: Path, allowed: range, default: int) -> int:

@@ -40,6 +40,8 @@ class Staged:
     dependencies: tuple[str, ...]
     own: tuple[str, ...]
     """The filter's files and what is made for it, relative to the folder."""
+    docstrings: bool = False
+    """Whether those of the filter and of its dependencies are kept."""
 
 
 def stage(project: Project, folder: Path, cache: Cache) -> Staged:
@@ -52,7 +54,7 @@ def stage(project: Project, folder: Path, cache: Cache) -> Staged:
     _copy_sdk(folder / "pwasm")
     own = _copy_filter(project, folder)
     _write_app(project, folder, own)
-    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"))
+    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"), project.docstrings)
 
 
 def content_digest(folder: Path) -> bytes:

@@ -31,8 +31,14 @@ is frozen into main.wasm.
 
 from __future__ import annotations
 
+import sys
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+
+if sys.platform == "wasi":
+    from ._typing import NamedTuple, Protocol
+else:  # the compiler runs this file outside of its package
+    from typing import NamedTuple, Protocol
+
 
 ABI_VERSION_MARKER = "proxy_abi_version_0_2_1"
 """The export by which a host recognises the ABI; it is looked up by name and never called."""

@@ -14,8 +14,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import CodeType
-from typing import Any
 
+from ._typing import Any
 from .errors import StepBudgetExceeded
 
 _TOOL = 4

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from . import _validate, _waiting
 from ._abi import BufferType
 from ._guards import failed, stream_for
 from ._state import current
+from ._typing import Protocol
 
 MAX_U32 = 2**32 - 1
 

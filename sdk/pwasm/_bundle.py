@@ -14,7 +14,8 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import FileFinder, SourceFileLoader
 from types import CodeType
-from typing import Any
+
+from ._typing import Any
 
 files: dict[str, bytes] = {}
 """Data files by absolute path in the staged folder."""
@@ -44,18 +45,20 @@ def keep_data_files(paths: list[str]) -> None:
 class BundleLoader(SourceFileLoader):
     """Loads from the staged folder at build, and its data from memory afterwards."""
 
-    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:  # type: ignore[override]
-        name = str(path).removeprefix(_root)
-        if name in _sources:
-            text = bytes(data).decode("utf-8", "replace")
-            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        code: CodeType = compile(data, name, "exec", dont_inherit=True, optimize=_optimize)
-        return code
-
     def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        name = path.removeprefix(_root)
+        if name in _sources:
+            text = self.get_data(path).decode("utf-8", "replace")
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
         code: CodeType | None = super().get_code(fullname)
         if code is not None:  # compiled code that was loaded has just been given the absolute path
-            _imp._fix_co_filename(code, self.get_filename(fullname).removeprefix(_root))  # type: ignore[attr-defined]
+            _imp._fix_co_filename(code, name)  # type: ignore[attr-defined]
+        return code
+
+    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:  # type: ignore[override]
+        """Only of a source that cannot be compiled: the build has compiled all others."""
+        code: CodeType = compile(data, str(path).removeprefix(_root), "exec", dont_inherit=True, optimize=_optimize)
         return code
 
     def get_data(self, path: str) -> bytes:

@@ -12,7 +12,6 @@ def checked(self, num_headers, body_size, num_trailers):
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
 
 from . import _maps, _validate
 from ._abi import BufferType, MapType, Status
@@ -20,6 +19,7 @@ from ._answers import check_functions, remember, root_for
 from ._guards import failed
 from ._serde import encode_pairs, to_text
 from ._state import Root, current
+from ._typing import NamedTuple, TypeVar
 from ._validate import Headers
 from .errors import PhaseError
 

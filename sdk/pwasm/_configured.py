@@ -6,11 +6,11 @@ This file is part of every module; `config`, with `json` and `dataclasses`, only
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ._abi import LogLevel
 from ._report import report
 from ._state import Root
+from ._typing import TYPE_CHECKING, Any
 from .log import log_lines
 from .types import HttpContext, PluginContext, TcpContext
 

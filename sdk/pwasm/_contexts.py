@@ -6,8 +6,6 @@ that its classes have, so many streams never get one, and those that do save a s
 
 from __future__ import annotations
 
-from typing import Any
-
 from ._abi import Host
 from ._answers import debug, forget_calls
 from ._guards import PHASES, RESPONSE, STREAM_CREATE
@@ -16,6 +14,7 @@ from ._report import report
 from ._state import Entry, Phase, Registration, Root, Stream, current
 from ._tasks import close_root, close_stream
 from ._traits import traits_of
+from ._typing import Any
 from .errors import RegistrationError
 from .types import HttpContext, PluginContext, TcpContext, VMContext
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import CoroutineType
-from typing import Any, cast
 
 from ._abi import Action, PeerType
 from ._answers import deliver_answer
@@ -28,6 +27,7 @@ from ._state import Phase, Stream, current
 from ._tasks import close_stream, start, start_for_root
 from ._timers import tick
 from ._traits import call as call_with_traits
+from ._typing import Any, cast
 from .types import PluginContext, VMContext
 
 __all__ = ["Dispatcher", "callbacks_used"]

@@ -11,10 +11,13 @@ import gc
 import io
 import sys
 import traceback
-from typing import Any
+import warnings
+from types import FunctionType
 
 from . import __version__, _bundle, _guest, _randomness, entrypoint, log
+from ._typing import Any
 
+_HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_…
 PRINTED = 0
 """The level by which the build knows a piece of what was printed; everything else is a whole record."""
 
@@ -49,9 +52,54 @@ def run(
         record["error"] = _describe(error, root)
     finally:
         sys.stdout, sys.stderr = stdout, stderr
+    _tidy(frozenset(later).union(include))
     record["modules"] = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
     gc.collect()
+    gc.freeze()  # a collection at run time need not look at what stays for ever
     _guest.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
+
+
+def _tidy(wanted: frozenset[str]) -> None:
+    """Let go of what only the build needs: every VM is a copy of this memory."""
+    sys.path_importer_cache.clear()  # lists of files that are not there any more
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__module__", "") != "zipimport"]
+    for name in {"site", "zipimport"} - wanted:
+        module = sys.modules.pop(name, None)
+        if any(module is value for other in list(sys.modules.values()) for value in vars(other).values()):
+            sys.modules[name] = module  # type: ignore[assignment]  # the filter, or what it imports, has imported it
+    _shorten_stdin()
+    _drop_docs()
+
+
+def _drop_docs() -> None:
+    """Those that no compiler can leave out: of modules and types in C, and what the SDK has put together."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) is None:
+            module.__doc__ = None
+        for value in vars(module).values():
+            if isinstance(value, FunctionType) and value.__module__.startswith("pwasm."):
+                value.__doc__ = None
+    pending: list[type] = [object]
+    while pending:
+        found = pending.pop()
+        pending += type.__subclasses__(found)
+        if not found.__flags__ & _HEAP_TYPE or found.__flags__ & _IMMUTABLE:
+            (names,) = gc.get_referents(found.__dict__)  # the dict behind the proxy
+            if isinstance(names.get("__doc__"), str):  # else it is what finds those of instances
+                names["__doc__"] = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sys._clear_type_cache()  # it may hold one of them
+
+
+def _shorten_stdin() -> None:
+    """Its buffer is 128 KiB, and it is always empty."""
+    old = sys.stdin
+    if old is sys.__stdin__ and isinstance(old, io.TextIOWrapper):
+        encoding, errors = old.encoding, old.errors
+        sys.stdin = sys.__stdin__ = io.TextIOWrapper(  # type: ignore[misc]
+            io.BufferedReader(old.detach().detach(), 16), encoding, errors
+        )
 
 
 class _Prints(io.StringIO):

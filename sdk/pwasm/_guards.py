@@ -24,10 +24,10 @@ trusted; each of these is refused (or made harmless) here, from the SDK's own re
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from ._abi import LogLevel, MapType, StreamType
 from ._state import Phase, Stream, current
+from ._typing import Final
 from .errors import HostcallError, PhaseError, from_status
 
 REQUEST: Final = int(StreamType.HTTP_REQUEST)

@@ -9,11 +9,11 @@ A VM is a copy of a snapshot that was taken at build: whatever differs from VM t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, cast
 
 import _pwasm_shim  # type: ignore[import-not-found]
 
 from . import _abi, _budget, _dispatch, _randomness
+from ._typing import Any, NoReturn, cast
 
 host = cast("_abi.Host", _pwasm_shim)
 

@@ -8,13 +8,13 @@ paid for on each request; so each public function is a closure over its map, mad
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar, overload
 
 from . import _validate
 from ._abi import MapType, Status
 from ._guards import failed, map_refused, pairs_unavailable
 from ._serde import decode_pairs, encode_pairs, to_text
 from ._state import current
+from ._typing import Protocol, TypeVar, overload
 from ._validate import Headers, known_names
 
 _T = TypeVar("_T")

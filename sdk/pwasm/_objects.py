@@ -13,13 +13,13 @@ class says so (`HttpContext.snapshot_request_headers`), and read from there afte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, NoReturn, TypeVar, overload
 
 from . import hostcalls
 from ._abi import MapType
 from ._guards import RESPONSE
 from ._serde import decode_pairs, to_text
 from ._state import Stream, current
+from ._typing import Any, NamedTuple, NoReturn, TypeVar, overload
 from ._validate import Headers, text
 from .errors import BadArgument, PhaseError
 from .types import HttpContext

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
-from typing import Any
 from weakref import ref
+
+from ._typing import Any
 
 _unseeded: list[ref[Any]] = []
 _seed: Any = None

@@ -16,8 +16,8 @@ crash it afterwards (see `_guards.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from ._typing import TYPE_CHECKING, Any, NamedTuple, cast
 from .errors import PhaseError
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ import warnings
 from collections.abc import Callable, Coroutine, Generator
 from types import CoroutineType
 from types import coroutine as coroutine_function
-from typing import Any, NoReturn
 
 from ._abi import Action, LogLevel
 from ._guards import PHASES, failed
@@ -29,6 +28,7 @@ from ._policy import CONTINUE, root_failed, stream_failed, verdict
 from ._report import report
 from ._state import Phase, Root, Stream, current
 from ._traits import NOTHING, call, leave_headers
+from ._typing import Any, NoReturn
 from ._waiting import Waiting
 from .errors import PhaseError
 from .log import log_lines

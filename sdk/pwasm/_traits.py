@@ -19,11 +19,11 @@ Rules, from abi.md §0.5, §1.3 and §1.5 of the design notes:
 from __future__ import annotations
 
 from types import CodeType, CoroutineType
-from typing import Any, Final, NamedTuple
 
 from ._abi import Action, BufferType, MapType, Status
 from ._guards import REQUEST, RESPONSE, select_stream
 from ._state import Phase, Stream, current
+from ._typing import Any, Final, NamedTuple
 from .types import HttpContext
 
 CONTENT_LENGTH: Final = "content-length"

@@ -11,10 +11,9 @@ what arrives behind its own part. Source: StopIterationAndBuffer, design notes a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ._abi import Host
 from ._state import Phase, Stream
+from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._tasks import Task

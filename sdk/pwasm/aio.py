@@ -36,7 +36,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from types import CoroutineType
-from typing import Any, TypeVar, overload
 
 from . import _callouts, _grpc
 from ._abi import BufferType, MapType
@@ -54,6 +53,7 @@ from ._serde import to_text
 from ._state import Root, current
 from ._tasks import AnyCoroutine, Task, Wait, close_task, refuse_to_wait, run_child, scheduler
 from ._timers import Timer, nanoseconds
+from ._typing import Any, TypeVar, overload
 from ._validate import Headers
 from .errors import HostcallError
 

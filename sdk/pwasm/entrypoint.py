@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
 
 from ._configured import type_for
 from ._state import Entry, Registration, current
 from ._traits import traits_of
+from ._typing import Any, NoReturn, TypeVar
 from .errors import RegistrationError
 from .types import HttpContext, PluginContext, TcpContext, VMContext
 

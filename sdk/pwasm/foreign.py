@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import Any, TypeVar
 
 from . import _validate
+from ._typing import Any, TypeVar
 from .errors import InternalFailure
 from .hostcalls import call_foreign_function
 

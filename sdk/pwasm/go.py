@@ -19,9 +19,10 @@ functions, and errors are exceptions, not results: `ErrorStatusNotFound` is `pwa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pwasm
+
+from ._typing import Any
 
 _CALLBACKS: dict[str, dict[str, str]] = {
     "VMContext": {"OnVMStart": "on_vm_start", "NewPluginContext": "new_plugin_context"},

@@ -22,10 +22,10 @@ Source: Envoy, "Attributes"; types and availability measured on Envoy 1.40.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast, overload
 
 from ._properties import get_property
 from ._serde import decode_pairs, to_text
+from ._typing import Generic, TypeVar, cast, overload
 
 _T = TypeVar("_T")
 

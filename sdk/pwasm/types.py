@@ -24,9 +24,8 @@ Source: proxy-wasm/spec, abi-versions/v0.2.1, § Callbacks; names as in the Go S
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ._abi import Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType
+from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

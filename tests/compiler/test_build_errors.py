@@ -65,6 +65,14 @@ def test_a_filter_that_cannot_be_built(name: str, tmp_path: Path, golden: Callab
     golden(f"build_errors/{name.replace(' ', '_')}.txt", re.sub(re.escape(str(tmp_path)), "FOLDER", shown) + "\n")
 
 
+def test_each_build_shows_the_warnings_of_the_compiler(tmp_path: Path) -> None:
+    (tmp_path / "filter.py").write_text(GOOD + "PATTERN = '\\d'\n")
+    for _ in range(2):
+        prints = build(load_project(tmp_path), tmp_path / "main.wasm").prints
+        assert prints.startswith('filter.py:4: SyntaxWarning: "\\d" is an invalid escape sequence')
+        assert prints.count("SyntaxWarning") == 1
+
+
 def test_prints_at_import_and_what_is_imported_later_are_reported(tmp_path: Path) -> None:
     (tmp_path / "filter.py").write_text(
         GOOD

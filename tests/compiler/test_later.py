@@ -34,6 +34,17 @@ def test_what_the_standard_library_imports_lazily_is_added() -> None:
     assert "unicodedata" in scan("from urllib.parse import urlsplit\n")[0]
 
 
+def test_words_of_a_source_that_make_python_import_something() -> None:
+    assert scan("HOST = settings.get('charset', 'idna')\n")[0] == {"encodings.idna": "", "encodings.punycode": ""}
+    assert scan("def f(text):\n    return re.compile('\\\\N{EM DASH}' + text)\n")[0] == {"unicodedata": ""}
+    assert scan("import typing as t\n@t.runtime_checkable\nclass P: ...\n")[0] == {"annotationlib": "", "inspect": ""}
+
+
+def test_a_traceback_through_a_line_that_is_not_ascii_needs_the_width_of_characters() -> None:
+    assert scan("x = 'größe'\n")[0] == {"unicodedata": ""}
+    assert scan("x = 'größe'\n", path="dep/x.py")[0] == {}
+
+
 def test_a_dependency_is_scanned_without_naming_places() -> None:
     assert scan("def f():\n    import simplejson\n", path="dep/x.py")[0] == {"simplejson": ""}
 

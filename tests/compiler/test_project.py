@@ -52,6 +52,7 @@ def test_every_key(folder: Path) -> None:
         memory = 64
         output = "out/filter.wasm"
         build-timeout = 30
+        docstrings = true
         """,
     )
     assert load_project(folder) == Project(
@@ -63,6 +64,7 @@ def test_every_key(folder: Path) -> None:
         include=("codecs_of_mine", "a.b"),
         memory_max_mib=64,
         build_timeout_seconds=30,
+        docstrings=True,
     )
 
 
@@ -85,7 +87,7 @@ def test_a_single_file_is_alone(folder: Path) -> None:
             '[tool.pwasm]\ninclde = ["a"]',
             "unknown key 'inclde' in [tool.pwasm] of {file}\nhint: did you mean 'include'?",
         ),
-        ("[tool.pwasm]\nzzz = 1", "hint: the keys are: include, memory, output, build-timeout"),
+        ("[tool.pwasm]\nzzz = 1", "hint: the keys are: include, memory, output, build-timeout, docstrings"),
         ("[tool.pwasm]\nmemory = '64'", "Expected an integer from 32 to 1024, got a string, '64'."),
         ("[tool.pwasm]\nmemory = true", "Expected an integer from 32 to 1024, got a boolean, True."),
         ("[tool.pwasm]\nmemory = 31", "Expected an integer from 32 to 1024, got an integer, 31."),

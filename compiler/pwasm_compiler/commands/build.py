@@ -49,6 +49,7 @@ def build(path: Path, output: Path | None, backend: str | None, hash_seed: int |
       memory = 256                  MiB the module may use, 32 to 1024
       output = "main.wasm"          where the module goes, relative to pyproject.toml
       build-timeout = 120           seconds
+      docstrings = true             keep those of the filter and of its dependencies
 
     Dependencies are resolved by pip for the Python in the module, CPython 3.14 without native code, and kept for a
     day in the cache (see pwasm cache).

@@ -11,13 +11,15 @@ import marshal
 import posixpath
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from ..cache import Cache
 from ..link.memory import global_address
 from .base import LIBRARY
 from .files import FileTree
 from .interpreter import Interpreter, start
-from .machine import Image, Machine
+from .machine import Image, Machine, Stopped
 from .wasi import Wasi
 
 _KIND = "bytecode"
@@ -26,24 +28,7 @@ _ROOM = "/0"
 _TIMEOUT_SECONDS = 60
 _CACHE_TAG = "cpython-314"
 
-# A file with the code as PEP 552 has it: hash-based, and nobody is to check the hash.
-_COMPILE = """\
-import marshal
-import _frozen_importlib_external
-import _pwasm_shim
-
-with open("/0/name", "rb") as file:
-    name = file.read().decode()
-with open("/0/source", "rb") as file:
-    source = file.read()
-try:
-    code = compile(source, name, "exec", dont_inherit=True)
-except Exception:
-    result = b""  # whoever imports it sees why
-else:
-    result = _frozen_importlib_external.MAGIC_NUMBER + bytes((1, 0, 0, 0)) + bytes(8) + marshal.dumps(code)
-_pwasm_shim.set_build_record(result)
-"""
+_COMPILE = (Path(__file__).parent / "inside" / "pwasm_compile.py").read_bytes()
 
 
 def cached_path(source: str) -> str:
@@ -52,56 +37,85 @@ def cached_path(source: str) -> str:
     return f"{folder}/__pycache__/{name.removesuffix('.py')}.{_CACHE_TAG}.pyc"
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is left out of compiled code; `columns` of instructions are of use only where the source is at hand, so they
+    stand for the filter's own files.
+    """
+
+    docstrings: bool = False
+    annotations: bool = True
+    columns: bool = False
+
+    def letters(self) -> str:
+        """What the guest is told (see `inside/pwasm_compile.py`)."""
+        return ("" if self.docstrings else "d") + ("" if self.annotations else "a")
+
+
 class Bytecode:
     """The compiled form of sources, kept in one file of the cache for each base."""
 
     def __init__(self, interpreter: Interpreter, cache: Cache) -> None:
         self._interpreter, self._cache = interpreter, cache
-        self._key = hashlib.sha256(f"{interpreter.base.key}\n{_COMPILE}".encode()).hexdigest()
+        self._key = hashlib.sha256(f"{interpreter.base.key}\n".encode() + _COMPILE).hexdigest()
         stored = cache.read(_KIND, self._key)
         self._known: dict[bytes, bytes] = {} if stored is None else marshal.loads(stored)
         self._used: dict[bytes, bytes] = {}
-        self._started: tuple[Image, Wasi] | None = None
+        self._warned: set[bytes] = set()
+        self.prints: list[str] = []
+        """What compiling the filter's own files has printed: warnings."""
+        self._started: dict[bool, tuple[Image, Wasi]] = {}
 
-    def of(self, name: str, read: Callable[[], bytes], constant: bool = False) -> bytes:
+    def of(self, name: str, read: Callable[[], bytes], options: Options, constant: bool = False) -> bytes:
         """The `.pyc` of a source that tracebacks call `name`; empty when it cannot be compiled.
 
         `constant` says that the source belongs to the base, so that it need not be read to know its compiled form.
         """
-        key = name.encode() if constant else hashlib.sha256(name.encode() + b"\0" + read()).digest()
+        head = f"{name}\0{options}\0".encode()
+        key = head if constant else hashlib.sha256(head + read()).digest()
         found = self._used.get(key)
         if found is None:
-            known = self._known.get(key)
-            found = self._used[key] = self._compile(name, read()) if known is None else known
+            found = self._known.get(key)
+            if found is None:
+                found, printed = self._compile(name, read(), options)
+                if found and printed and options.columns:
+                    self._warned.add(key)  # compiled again in the next build, which is to warn, too
+                    self.prints += printed
+            self._used[key] = found
         return found
 
     def save(self) -> None:
         """Keep what was compiled; the older part goes when it grows too large."""
-        if self._used.keys() <= self._known.keys():
+        used = {key: code for key, code in self._used.items() if key not in self._warned}
+        if used.keys() <= self._known.keys():
             return
-        pack = {**self._known, **self._used}
+        pack = {**self._known, **used}
         if sum(map(len, pack.values())) > _LARGEST_PACK:
-            pack = self._used
+            pack = used
         self._cache.write(_KIND, self._key, marshal.dumps(pack))
 
-    def _compile(self, name: str, source: bytes) -> bytes:
-        if self._started is None:
-            self._started = self._start()
-        image, wasi = self._started
-        wasi.files.add(f"{_ROOM}/name", name.encode)
+    def _compile(self, name: str, source: bytes, options: Options) -> tuple[bytes, list[str]]:
+        if options.columns not in self._started:
+            self._started[options.columns] = self._start(options.columns)
+        image, wasi = self._started[options.columns]
+        wasi.files.add(f"{_ROOM}/name", f"{options.letters()} {name}".encode)
         wasi.files.add(f"{_ROOM}/source", lambda: source)
         guest = Machine(self._interpreter.engine, self._interpreter.module, wasi.copy())
         guest.restore(image)
-        guest.run([("pwasm_import", b"pwasm_compile")], _TIMEOUT_SECONDS)
-        return _record(self._interpreter, guest)
+        try:
+            guest.run([("pwasm_import", b"pwasm_compile")], _TIMEOUT_SECONDS)
+        except Stopped:
+            return b"", []  # the same will happen to whoever imports it
+        return _record(self._interpreter, guest), guest.wasi.prints
 
-    def _start(self) -> tuple[Image, Wasi]:
+    def _start(self, columns: bool) -> tuple[Image, Wasi]:
         """An interpreter that has started and compiled nothing."""
         environment = {"PYTHONHOME": LIBRARY, "PYTHONPATH": f"{LIBRARY}:{_ROOM}", "PYTHONHASHSEED": "1"}
+        environment |= {"PYTHONDONTWRITEBYTECODE": "1"} | ({} if columns else {"PYTHONNODEBUGRANGES": "1"})
         files = FileTree()
         files.add_archive(LIBRARY, self._interpreter.base.library)
-        files.add(f"{_ROOM}/pwasm_compile.py", _COMPILE.encode)
-        wasi = Wasi(files, (LIBRARY, _ROOM), environment | {"PYTHONDONTWRITEBYTECODE": "1"}, b"")
+        files.add(f"{_ROOM}/pwasm_compile.py", lambda: _COMPILE)
+        wasi = Wasi(files, (LIBRARY, _ROOM), environment, b"")
         return start(self._interpreter, wasi, _TIMEOUT_SECONDS).image(), wasi
 
 

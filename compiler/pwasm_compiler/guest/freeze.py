@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..cache import Cache
 from ..errors import BuildError
+from ..link.heap import without_free_memory
 from ..link.layout import Layout
-from ..link.snapshot import with_memory, without_dead_stack
+from ..link.snapshot import with_memory, without_dead_stack, without_frozen_modules
 from ..stage import GUEST_ROOT, Staged
 from .base import LIBRARY
-from .bytecode import Bytecode, cached_path
+from .bytecode import Bytecode, Options, cached_path
 from .files import FileTree
 from .interpreter import Interpreter, start
 from .machine import EXIT, FULL_STACK, TIMEOUT, Stopped
@@ -43,33 +45,40 @@ def freeze(
         "PYTHONHASHSEED": str(hash_seed),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
+        "PYTHON_FROZEN_MODULES": "off",  # those of the library's archive have been compiled without docstrings
     }
     wasi = Wasi(files, (LIBRARY, root), environment, str(hash_seed).encode())
     try:
         guest = start(interpreter, wasi, timeout_seconds)
         (imported,) = guest.run([("pwasm_import", module.encode())], timeout_seconds)
     except Stopped as stopped:
-        raise _error(stopped.reason, timeout_seconds, "".join(wasi.prints)) from None
+        raise _error(stopped.reason, timeout_seconds, "".join(bytecode.prints + wasi.prints)) from None
     bytecode.save()
-    prints = "".join(wasi.prints)
+    prints = "".join(bytecode.prints + wasi.prints)
     if imported != 0:
         raise BuildError("the filter was not frozen", why=prints.rstrip(), hint="this is a bug of pwasm; report it")
     image = guest.image()
-    memory = without_dead_stack(interpreter.layout, image.memory, image.globals)
-    return Frozen(with_memory(interpreter.layout, memory, image.globals), prints)
+    layout = interpreter.layout
+    memory = without_dead_stack(layout, image.memory, image.globals)
+    memory = without_free_memory(layout, without_frozen_modules(layout, memory))
+    return Frozen(with_memory(layout, memory, image.globals), prints)
 
 
 def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> FileTree:
-    """What the guest sees: the standard library and the stage, both compiled, except for the filter's own files."""
+    """What the guest sees: the standard library and the stage, both compiled."""
     files = FileTree()
     files.add_archive(LIBRARY, interpreter.base.library)
+    files.add(f"{LIBRARY}/_colorize.py", (Path(__file__).parent / "inside" / "colorize.py").read_bytes)
     files.add_folder(GUEST_ROOT, staged.folder)
     own = {f"{GUEST_ROOT}/{name}" for name in staged.own}
     for path in list(files.files()):
-        if path.endswith(".py") and path not in own:
+        if path.endswith(".py"):
             name, constant = path.removeprefix(GUEST_ROOT + "/"), path.startswith(LIBRARY + "/")
+            sdk = name.startswith("pwasm/")
+            kept = staged.docstrings and not constant and not sdk
+            options = Options(docstrings=kept, annotations=not sdk, columns=path in own)
             read = functools.partial(files.read, path)
-            files.add(cached_path(path), functools.partial(bytecode.of, name, read, constant))
+            files.add(cached_path(path), functools.partial(bytecode.of, name, read, options, constant))
     return files
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..component.graph import Item
 from ..errors import LinkError
 from ..wasm.module import Kind
 from .layout import Layout
@@ -20,6 +21,29 @@ def global_address(layout: Layout, symbol: str) -> int:
         if item.module == "GOT.mem" and item.name == symbol:
             return layout.values[layout.plan.imported_globals[shim.number][position]]
     raise LinkError(f"the runtime shim has no data symbol {symbol}", offset=shim.module.offset)
+
+
+def symbol_item(layout: Layout, name: str) -> Item:
+    """The global that is exported as `name`.
+
+    Raises:
+        LinkError: no module of the component exports it.
+    """
+    graph = layout.plan.graph
+    owner = graph.exporter_of(name)
+    item = graph.export(owner, name) if owner is not None else None
+    if not isinstance(item, Item) or item not in layout.values:
+        raise LinkError(f"no module of the component defines the global {name}")
+    return item
+
+
+def symbol_value(layout: Layout, name: str) -> int:
+    """The value of the global that is exported as `name`: for data of a library, "<library>:<symbol>", its address.
+
+    Raises:
+        LinkError: no module of the component exports it.
+    """
+    return layout.values[symbol_item(layout, name)]
 
 
 def read_memory(layout: Layout, address: int, size: int) -> bytes:

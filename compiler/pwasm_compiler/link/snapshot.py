@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import struct
 from collections.abc import Mapping
 
 from ..component.graph import Item
 from ..errors import LinkError
 from ..wasm.module import PAGE, Kind, Limits
 from .layout import Layout, Placed
-from .memory import global_address, read_memory
+from .memory import global_address, read_memory, symbol_item, symbol_value
 
-_GAP = 64
+_GAP = 24
 """Zeros that are worth a new data segment; one costs about 10 bytes, and V8 takes 100,000 of them."""
+_PYTHON = "libpython3.14.so"
+_FROZEN = struct.Struct("<IIii")
+"""`struct _frozen` of CPython 3.14 (Include/cpython/import.h): name, code, its size, whether it is a package."""
+_FROZEN_TABLES = ("_PyImport_FrozenBootstrap", "_PyImport_FrozenStdlib", "_PyImport_FrozenTest")
 _ZEROS = re.compile(rb"\0{%d,}" % _GAP)
 
 
@@ -36,19 +41,27 @@ def without_dead_stack(layout: Layout, memory: bytes, values: Mapping[str, int])
     Raises:
         LinkError: nobody says where the stack lies.
     """
-    low, pointer = (_global_named(layout, name) for name in ("__stack_low", "__stack_pointer"))
-    start = layout.values[low]
+    start, pointer = symbol_value(layout, "__stack_low"), symbol_item(layout, "__stack_pointer")
     end = values.get(f"{pointer.instance}:{pointer.index}", layout.values[pointer])
     return memory[:start] + bytes(end - start) + memory[end:]
 
 
-def _global_named(layout: Layout, name: str) -> Item:
-    graph = layout.plan.graph
-    owner = graph.exporter_of(name)
-    item = graph.export(owner, name) if owner is not None else None
-    if not isinstance(item, Item) or item not in layout.values:
-        raise LinkError(f"no module of the component defines the global {name}")
-    return item
+def without_frozen_modules(layout: Layout, memory: bytes) -> bytes:
+    """`memory` without the modules that are frozen into CPython itself: those that were wanted are imported.
+
+    Raises:
+        LinkError: they are not where CPython 3.14 has them.
+    """
+    cleared = bytearray(memory)
+    for table in _FROZEN_TABLES:
+        start = int.from_bytes(memory[(at := symbol_value(layout, f"{_PYTHON}:{table}")) : at + 4], "little")
+        for entry in range(start, len(memory), _FROZEN.size):
+            name, code, size, _package = _FROZEN.unpack_from(memory, entry)
+            cleared[entry : entry + _FROZEN.size] = bytes(_FROZEN.size)  # the first is now the table's end
+            if name == 0:
+                break
+            cleared[code : code + size] = bytes(size)
+    return bytes(cleared)
 
 
 def with_memory(layout: Layout, memory: bytes, values: Mapping[str, int] | None = None) -> Layout:
