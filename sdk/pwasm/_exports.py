@@ -35,6 +35,10 @@ _ALWAYS = frozenset(
     }
 )
 
+_FIRST: dict[type, str] = {HttpContext: "proxy_on_request_headers", TcpContext: "proxy_on_new_connection"}
+_LAST = "proxy_on_log"
+"""Streams of both kinds have it: with it alone nobody could tell what the module is for, so it does not stand alone."""
+
 
 def callbacks_used(registration: Registration) -> tuple[str, ...]:
     """Names of the callbacks to export, in the order of the ABI.
@@ -59,9 +63,10 @@ def _used(registration: Registration, vm: Entry | None) -> set[str]:
     for entry, base in ((plugin, PluginContext), (http, HttpContext), (tcp, TcpContext)):
         if entry is not None:
             methods = {name for name in vars(base) if name.startswith("on_") and _overrides(entry, name)}
-            used |= {export for export, phase in PHASES.items() if phase.method in methods}
+            exports = {export for export, phase in PHASES.items() if phase.method in methods}
             if "on_stream_done" in methods:
-                used.add("proxy_on_log")
+                exports.add(_LAST)
+            used |= exports | ({_FIRST[base]} if exports == {_LAST} else set())
     if http is not None and isinstance(http.factory, type):
         traits = traits_of(http.factory)
         used |= traits.callbacks() if traits is not None else set()

@@ -184,6 +184,10 @@ class Tcp(pwasm.TcpContext):
     def on_stream_done(self) -> None: ...
 
 
+class Log(pwasm.HttpContext):
+    def on_http_stream_done(self) -> None: ...
+
+
 class Chooses(pwasm.PluginContext):
     def new_http_context(self, context_id: int) -> pwasm.HttpContext:
         return Response()
@@ -201,7 +205,8 @@ class Started(pwasm.VMContext):
         ((Started, Http), ()),
         ((Response,), ("proxy_on_response_headers",)),
         ((Response, Done), ("proxy_on_response_headers", "proxy_on_done")),
-        ((Tcp,), ("proxy_on_log",)),
+        ((Tcp,), ("proxy_on_new_connection", "proxy_on_log")),
+        ((Log,), ("proxy_on_request_headers", "proxy_on_log")),
         (
             (Chooses,),
             (
