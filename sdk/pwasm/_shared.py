@@ -41,6 +41,9 @@ def set_shared_data(key: str | bytes, data: bytes | str, cas: int = 0) -> None:
     To change a value without losing what another worker writes meanwhile, pass the cas number that
     `get_shared_data` gave, and start over when `CasMismatch` is raised. There is no way to delete a key.
 
+    A key that is missing is written whatever `cas` says. So to make one, and not to overwrite what another worker made
+    meanwhile, pass a number that is nobody's, such as 2**32 - 1.
+
     Args:
         key: the key; any str or bytes.
         data: the value, bytes or str in UTF-8.
