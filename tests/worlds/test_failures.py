@@ -211,6 +211,30 @@ def test_a_missing_envoy(folder: Path, run_pytest: Run, arguments: list[str], st
     assert re.search(text, ran.stdout, re.DOTALL), ran.stdout
 
 
+NO_WASMTIME = """
+import importlib.util
+
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "wasmtime" else found(name, *more)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        ([], 0, r"SKIPPED .* the wasm tier needs wasmtime: pip install wasmtime"),
+        (["--pwasm-require"], 1, r"the wasm tier needs wasmtime: pip install wasmtime \(--pwasm-require\)"),
+    ],
+)
+def test_a_missing_wasmtime(tmp_path: Path, run_pytest: Run, arguments: list[str], status: int, text: str) -> None:
+    (tmp_path / "conftest.py").write_text(NO_WASMTIME)
+    (tmp_path / "filter.py").write_text("import pwasm\n\npwasm.set_http_context(pwasm.HttpContext)\n")
+    (tmp_path / "test_it.py").write_text("def test_it(pwasm_world):\n    pass\n")
+    ran = run_pytest(tmp_path, "--pwasm-tier=wasm", "-rs", *arguments)
+    assert ran.returncode == status, ran.stdout
+    assert re.search(text, ran.stdout, re.DOTALL), ran.stdout
+
+
 @pytest.mark.wasm
 @pytest.mark.parametrize(
     ("contents", "text"),
