@@ -196,7 +196,7 @@ def test_every_problem_is_said_up_to_eight() -> None:
         (["--name", "x", *PIN, "--match", "BOTH"], 2, "not a match"),
         (["--name", "x", *PIN, "--match", "CLIENT:70000"], 1, "70000"),
         (["--name", "x", *PIN, "--env", "=1"], 2, "not a variable"),
-        (["--name", "x", *PIN, "--kind", "EnvoyExtensionPolicy"], 1, "must have targetRefs"),
+        (["--name", "x", *PIN, "--kind", "EnvoyExtensionPolicy"], 1, "targetRefs (--target KIND/NAME)"),
         (["--name", "x", *PIN, "--kind", "EnvoyExtensionPolicy", "--phase", "AUTHN"], 2, "--phase means nothing"),
         (["--name", "x", *PIN, "--kind", "EnvoyExtensionPolicy", "--env", "A=1"], 2, "--env NAME"),
         (["--name", "x", *PIN, "--kind", "EnvoyExtensionPolicy", "--fail-strategy", "FAIL_RELOAD"], 2, "FAIL_RELOAD"),

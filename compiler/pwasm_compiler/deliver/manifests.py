@@ -87,7 +87,7 @@ def check(document: Any) -> Kind:
     if not found:
         found = [said for rule in kind.rules if (said := rule(document["spec"]))]
     if found:
-        raise ManifestError(f"this is not a {kind.kind} of {kind.product}", why=listed(found))
+        raise ManifestError(f"this is no valid {kind.kind} of {kind.product}", why=listed(found))
     return kind
 
 

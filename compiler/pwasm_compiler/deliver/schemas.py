@@ -215,7 +215,7 @@ def _environment(spec: Any) -> str | None:
 def _some_target(spec: Any) -> str | None:
     given = [name for name in ("targetRef", "targetRefs", "targetSelectors") if spec.get(name)]
     if not given:
-        return "spec must have targetRefs or targetSelectors"
+        return "spec must have targetRefs (--target KIND/NAME) or targetSelectors"
     return (
         "spec has targetRef and targetRefs, and may have one of them"
         if given[:2] == ["targetRef", "targetRefs"]
