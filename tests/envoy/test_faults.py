@@ -1,11 +1,15 @@
-"""Every fault in every callback of HTTP filters, in Envoy: one record, one count, and the next request is served.
+"""Every fault in every callback, in Envoy: one record, one count, and the next request is served.
 
-The faults are in tests/projects/faults.
+The faults are in tests/projects/faults; those while a VM starts are in tests/wasm/test_faults.py.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
+import socket
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,11 +18,13 @@ from typing import Any
 import pytest
 
 from pwasm.testing.envoy import Envoy
-from pwasm.testing.envoy_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.deliver import envoy_config
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
-FILTER = Path(__file__).parents[1] / "projects" / "faults" / "filter.py"
+NAMES = runpy.run_path(str(Path(__file__).parents[1] / "fault_names.py"))
+RAISE, SURVIVE = NAMES["RAISE"], NAMES["SURVIVE"]
 FAILURE = re.compile(r"failed for context|could not be created|was called when its context")
 CALLBACKS = [
     "new_http_context",
@@ -35,22 +41,27 @@ CALLBACKS = [
 ]
 
 
-def faults(table: str) -> list[str]:
-    """The names in one of the filter's tables; the filter itself is not for this Python."""
-    text = FILTER.read_text(encoding="utf-8")
-    body = text[text.index(f"{table}: dict[") :].partition("\n}\n")[0]
-    return re.findall(r'^    "(\w+)":', body, re.MULTILINE)
-
-
-RAISE, SURVIVE = faults("RAISE"), faults("SURVIVE")
+STATISTICS = "extension_config_discovery.http_filter.faults.update_"
+TCP_CALLBACKS = [
+    "on_new_connection",
+    "on_downstream_data",
+    "on_upstream_data",
+    "on_downstream_close",
+    "on_upstream_close",
+    "on_stream_done",
+]
 
 
 @pytest.fixture(scope="module")
 def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    upstream = wire.HttpUpstream()
+    upstream, tcp_upstream = wire.HttpUpstream(), wire.TcpUpstream()
+    module = built("faults")
     config = bootstrap(
-        [HttpListener([WasmFilter(built("faults"), name="faults")], routes=(Route(upstream="upstream"),))],
-        upstreams=[Upstream("127.0.0.1", upstream.port)],
+        [
+            HttpListener([WasmFilter(module, name="faults")], routes=(Route(upstream="upstream"),)),
+            TcpListener([WasmFilter(module, kind="tcp", name="connections", root_id="tcp")], upstream="tcp"),
+        ],
+        upstreams=[Upstream("127.0.0.1", upstream.port), Upstream("127.0.0.1", tcp_upstream.port, "tcp")],
     )
     access_log = wire.prepare(config, tmp_path_factory.mktemp("faults"))
     with Envoy(config) as envoy:
@@ -58,6 +69,7 @@ def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pyte
         stats = envoy.stats("wasm.")
         envoy.check_alive()
     upstream.close()
+    tcp_upstream.close()
     assert {name: value for name, value in stats.items() if "vm_reload" in name and value} == {}
 
 
@@ -97,3 +109,79 @@ def test_faults(world: Any, callback: str) -> None:
         assert ask(world, "") == 200, fault
         assert len(failures(world, since)) == wanted, (fault, failures(world, since))
         assert counted(world) == before + wanted, fault
+
+
+def connect(world: Any, *, upstream_closes: bool = False) -> bytes:
+    """A connection through the TCP filter, which shares the VM; what comes back until one side closes it."""
+    with socket.create_connection(world.addresses["tcp"], timeout=10) as client:
+        client.sendall(b"quit" if upstream_closes else b"data")
+        try:
+            return client.recv(100)
+        except ConnectionError:
+            return b""
+
+
+@pytest.mark.parametrize("callback", TCP_CALLBACKS)
+def test_faults_of_connections(world: Any, callback: str) -> None:
+    for fault in [*RAISE, *SURVIVE]:
+        before, since = counted(world), len(world.envoy.log)
+        assert world.request("/", [("x-fault", f"{callback} {fault}")], to="http").status == 200, fault
+        connect(world, upstream_closes=callback == "on_upstream_close")
+        wanted = int(fault in RAISE)
+        world.eventually(
+            lambda since=since, wanted=wanted: len(failures(world, since)) >= wanted, f"the record of {fault}"
+        )
+        assert connect(world) == b"DATA", fault
+        assert len(failures(world, since)) == wanted, (fault, failures(world, since))
+        assert counted(world) == before + wanted, fault
+
+
+def test_faults_of_a_configuration(built: Callable[[str], Path], wire: ModuleType, tmp_path: Path) -> None:
+    """In `on_plugin_start` the update is refused and the old one serves on; in `on_plugin_done` it is taken."""
+    module, file = envoy_config.read_module(built("faults")), tmp_path / "filter.json"
+
+    def publish(configuration: str) -> None:
+        plugin = envoy_config.Filter(module, "faults", str(module.path), configuration=configuration)
+        scratch = tmp_path / "scratch"
+        scratch.write_text(json.dumps(envoy_config.ecds_document(plugin)), encoding="utf-8")
+        scratch.replace(file)
+
+    publish("")
+    entry = envoy_config.ecds_entry(envoy_config.Filter(module, "faults", str(module.path)), file)
+    plugin = envoy_config.Filter(module, "faults", str(module.path))
+    config = envoy_config.bootstrap(plugin, entry, port=0, admin_port=0, upstream=None)
+    with Envoy(config, ready_timeout=300) as envoy:
+        url = envoy.url
+
+        def updates() -> tuple[int, int]:
+            found = envoy.stats(STATISTICS)
+            taken, refused = (found.get(f"{STATISTICS}{what}", 0) for what in ("success", "rejected"))
+            return taken, refused
+
+        def update(configuration: str) -> tuple[int, int]:
+            """Publish; how many were taken, and how many refused."""
+            before = updates()
+            publish(configuration)
+            wire.eventually(lambda: updates() != before, f"update {configuration}")
+            taken, refused = updates()
+            return taken - before[0], refused - before[1]
+
+        for fault in [*RAISE, *SURVIVE]:
+            assert update(f"on_plugin_start {fault}") == ((0, 1) if fault in RAISE else (1, 0)), fault
+            since = len(envoy.log)
+            with urllib.request.urlopen(urllib.request.Request(url, headers={"x-fault": f"on_plugin_done {fault}"})):
+                pass
+            assert update(f"another {fault}") == (1, 0), fault
+            wanted = int(fault in RAISE)
+            wire.eventually(
+                lambda since=since, wanted=wanted: len(of_done(envoy, since)) >= wanted, f"record of {fault}"
+            )
+            with urllib.request.urlopen(url) as answer:
+                assert answer.status == 200, fault
+            assert len(of_done(envoy, since)) == wanted, fault
+        assert {name: value for name, value in envoy.stats("wasm.").items() if "vm_reload" in name and value} == {}
+
+
+def of_done(envoy: Envoy, since: int) -> list[str]:
+    """Records of plugins that failed at their end."""
+    return [r.text for r in envoy.log[since:] if r.from_filter and "on_plugin_done failed" in r.text]

@@ -1,6 +1,7 @@
 """Every fault in every callback: a request's header `x-fault: <callback> <fault>` arms one, which strikes once.
 
-One for `new_http_context` strikes the next request. What a request of this filter does beside: it holds itself until
+One for `new_http_context` or a TCP callback strikes the next request or connection, one in the plugin's or the VM's
+configuration while these start. What a request of this filter does beside: it holds itself until
 its callout was answered, and puts an item into a queue, so that each callback of a plugin has its turn. Nothing of
 this may trap, and the next request is served as if nothing had been.
 """
@@ -23,7 +24,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 
 import pwasm
-from pwasm import Action, HttpContext, PluginContext, TcpContext
+from pwasm import Action, HttpContext, PluginContext, TcpContext, VMContext
 
 armed: list[str] = []
 
@@ -272,11 +273,18 @@ SURVIVE: dict[str, Callable[[], None]] = {
 FAULTS = RAISE | SURVIVE
 
 
+class Machine(VMContext):
+    def on_vm_start(self, vm_configuration_size: int) -> bool:
+        armed.extend(pwasm.get_vm_configuration().decode().split())
+        strike("on_vm_start")
+        return True
+
+
 class Plugin(PluginContext):
     """Its callbacks strike as well: a tick every 20 ms, a queue, the answer of a callout."""
 
     def on_plugin_start(self, plugin_configuration_size: int) -> bool:
-        armed[:] = pwasm.get_plugin_configuration().decode().split()
+        armed.extend(pwasm.get_plugin_configuration().decode().split())
         self.queue = pwasm.register_shared_queue("faults")
         pwasm.set_tick_period_milliseconds(20)
         strike("on_plugin_start")
@@ -374,6 +382,13 @@ class Connection(TcpContext):
         strike("on_stream_done")
 
 
-pwasm.set_plugin_context(Plugin)
+def new_plugin_context(context_id: int) -> Plugin:
+    strike("new_plugin_context")
+    return Plugin()
+
+
+pwasm.set_vm_context(Machine)
+pwasm.set_plugin_context(new_plugin_context)
 pwasm.set_http_context(Stream)
-pwasm.set_tcp_context(Connection)
+pwasm.set_plugin_context(PluginContext, root_id="tcp")
+pwasm.set_tcp_context(Connection, root_id="tcp")
