@@ -228,7 +228,8 @@ def test_a_resource_that_somebody_removes_meanwhile(
         cluster.objects.clear()
 
     monkeypatch.setattr(deployment.time, "sleep", remove)
-    result = deploy()
+    monkeypatch.setattr(deployment, "SILENCE_SECONDS", 600.0)  # a slow kubectl is no silence
+    result = deploy("--timeout", "600")
     assert (result.code, "is gone" in result.err) == (1, True)
 
 

@@ -12,6 +12,7 @@ import click
 from pwasm_compiler.console import progress, warn
 from pwasm_compiler.deliver import manifests, plugin_config, schemas
 from pwasm_compiler.deliver.manifests import Plugin
+from pwasm_compiler.deliver.reference import parse_reference
 from pwasm_compiler.deliver.yaml_text import dump_all, load_all
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.project import Project, load_project
@@ -146,6 +147,8 @@ def read_manifests(file: str) -> list[manifests.Document]:
 def _made(options: dict[str, Any]) -> manifests.Document:
     if not options["image"]:
         raise UsageError("--image is missing", hint="name the image that pwasm push wrote, or a file with --check")
+    if not options["image"].startswith(("http://", "https://", "file://")):
+        parse_reference(options["image"])  # a word about it, and not a pattern
     project = _project(options["path"], needed=options["name"] is None)
     if options["sha256"] and options["layout"]:
         raise UsageError("--sha256 and --layout exclude each other")
