@@ -1,12 +1,14 @@
 """Keep merged code: it is the same for every filter that exports the same callbacks, only data differs.
 
 The key is a digest of all that the merge reads except the values of globals: the code-bearing sections of every
-module, the wiring of the component, the table, the names of the exports, and this linker's own sources. Which globals
-went into the code is known only afterwards, so an entry lists them with their values, and is used when they agree.
+module, the wiring of the component, the table, the names of the exports, what is cut, and this linker's own sources.
+Which globals went into the code is known only afterwards, so an entry lists them with their values, and is used when
+they agree.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import marshal
@@ -19,16 +21,19 @@ from .link.layout import Layout
 from .link.merge import Code, merge
 from .link.passes.reachable import reachable
 from .link.passes.stack import find_frames
+from .link.passes.trim import Cut, trim
 from .link.resolve import Target
 from .wasm.module import Kind, SectionSpan
 
 
-def cached_merge(layout: Layout, exports: Mapping[str, Target], cache: Cache) -> Code:
-    """The merged code of `layout`, from the cache when it holds it."""
-    key = _key(layout, exports)
+def cached_merge(
+    layout: Layout, exports: Mapping[str, Target], cache: Cache, cuts: Mapping[Item, Cut] | None = None
+) -> Code:
+    """The merged code of `layout`, trimmed by `cuts` if there are any; from the cache when it holds it."""
+    key = _key(layout, exports, cuts)
     code = _read(cache, key)
     if code is None or not _same_values(code, layout):
-        kept = reachable(layout, exports.values())
+        kept = reachable(layout, exports.values()) if cuts is None else trim(layout, [*exports.values()], cuts)
         code = merge(layout, kept, exports, find_frames(layout, kept))
         _write(cache, key, code)
     return code
@@ -38,7 +43,7 @@ def _same_values(code: Code, layout: Layout) -> bool:
     return all(layout.values.get(Item(instance, Kind.GLOBAL, index)) == value for instance, index, value in code.values)
 
 
-def _key(layout: Layout, exports: Mapping[str, Target]) -> str:
+def _key(layout: Layout, exports: Mapping[str, Target], cuts: Mapping[Item, Cut] | None) -> str:
     digest = hashlib.sha256(linker_version())
     for span in _spans(layout):
         digest.update(f"{span.name} {span.size}\n".encode())
@@ -47,6 +52,9 @@ def _key(layout: Layout, exports: Mapping[str, Target]) -> str:
         place = (target.instance, target.index) if isinstance(target, Item) else target
         digest.update(f"{slot} {place}\n".encode())
     digest.update("\n".join(sorted(exports)).encode())
+    if cuts is not None:
+        places = sorted(((item.instance, item.index), dataclasses.astuple(cut)) for item, cut in cuts.items())
+        digest.update(repr(places).encode())
     return digest.hexdigest()
 
 
@@ -72,9 +80,9 @@ def _read(cache: Cache, key: str) -> Code | None:
     stored = cache.read("code", key)
     if stored is None:
         return None
-    head, tail, names, values = marshal.loads(stored)
-    return Code(head, tail, tuple(names), tuple(tuple(value) for value in values))
+    head, tail, names, values, unread = marshal.loads(stored)
+    return Code(head, tail, tuple(names), tuple(map(tuple, values)), tuple(map(tuple, unread)))
 
 
 def _write(cache: Cache, key: str, code: Code) -> None:
-    cache.write("code", key, marshal.dumps((code.head, code.tail, code.names, code.values)))
+    cache.write("code", key, marshal.dumps((code.head, code.tail, code.names, code.values, code.unread)))

@@ -58,6 +58,7 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
         "hash_seed": record.get("hash_seed"),
         "dependencies": list(record.get("dependencies", ())),
         "modules": list(record.get("modules", ())),
+        "removed": list(record.get("removed", ())),
     }
 
 
@@ -136,7 +137,7 @@ def _is_record(found: object) -> bool:
     if not isinstance(found.get("hash_seed", 0), int):
         return False
     texts = [found.get("sdk", ""), found.get("python", "")]
-    for key in ("dependencies", "modules"):
+    for key in ("dependencies", "modules", "removed"):
         names = found.get(key, ())
         if not isinstance(names, list | tuple):
             return False
@@ -171,6 +172,7 @@ def render(found: dict[str, Any]) -> str:
             lines.append(f"  hash seed    {found['hash_seed']}")
         lines += _wrapped("dependencies", found["dependencies"])
         lines += _wrapped("modules", _top_level(found["modules"]))
+        lines += _wrapped("left out", found["removed"])
     elif found["producers"]:
         lines.append(f"  built by     {', '.join(found['producers'])}")
     return "\n".join(lines)

@@ -17,7 +17,7 @@ LAZY_IN_STANDARD_LIBRARY: dict[str, tuple[str, ...]] = {
     "base64": ("binascii",),
     "calendar": ("locale",),
     "csv": ("io",),
-    "dataclasses": ("reprlib",),
+    "dataclasses": ("reprlib", "math"),
     "datetime": ("_strptime",),
     "decimal": ("numbers",),
     "email": ("email.parser", "email.message", "email.policy"),
@@ -26,10 +26,13 @@ LAZY_IN_STANDARD_LIBRARY: dict[str, tuple[str, ...]] = {
     "importlib.resources": ("importlib.resources._adapters", "importlib.resources.readers"),
     "ipaddress": ("functools",),
     "json": ("json.scanner",),
+    "locale": ("_locale",),
     "logging": ("traceback", "string"),
     "pprint": ("dataclasses",),
     "random": ("hashlib", "statistics"),
+    "reprlib": ("math",),
     "secrets": ("base64",),
+    "tarfile": ("zlib",),
     "time": ("_strptime",),
     "urllib": ("unicodedata",),
     "urllib.parse": ("unicodedata", "ipaddress"),
@@ -42,13 +45,16 @@ LAZY_IN_STANDARD_LIBRARY: dict[str, tuple[str, ...]] = {
 }
 
 ALWAYS = (
+    "_suggestions",
+    "atexit",
     "encodings.ascii",
     "encodings.latin_1",
     "encodings.utf_8",
     "linecache",
     "traceback",
 )
-"""Imported into every snapshot: tracebacks and the codecs that network code names without thinking."""
+"""Imported into every snapshot: what tracebacks and `weakref.finalize` use, and the codecs that network code names
+without thinking."""
 
 MENTIONED: tuple[tuple[str, tuple[str, ...]], ...] = (
     # what stands in a source (a regular expression): what CPython 3.14 then imports when the source runs

@@ -15,11 +15,15 @@ from typing import Any
 
 from .cache import Cache, cache_limit, evict
 from .code_cache import cached_merge
+from .component.graph import Item
 from .errors import BuildError, PwasmError, ToolError
 from .guest.freeze import Frozen, freeze, printed_meanwhile
 from .guest.interpreter import ABI_MARKER, imported_function, load_interpreter
+from .keep import COMPILER
 from .link.layout import Layout
 from .link.memory import global_address, read_memory
+from .link.passes.cuts import compiler, unused_modules
+from .link.passes.trim import Cut
 from .project import Project
 from .stage import APP_MODULE, Staged, content_digest, stage
 from .verify import RECORD_SECTION, verify_build
@@ -89,9 +93,10 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         with clock.stage("freeze"):
             frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache)
             record = _record(frozen)
-    record |= {"dependencies": staged.dependencies, "hash_seed": seed}
+    cuts, removed = _cuts(frozen.layout, project, staged)
+    record |= {"dependencies": staged.dependencies, "hash_seed": seed, "removed": removed}
     with clock.stage("link"):
-        module, names = _link(frozen.layout, record, project.memory_max_mib, cache)
+        module, names = _link(frozen.layout, record, cuts, project.memory_max_mib, cache)
     with clock.stage("verify"):
         finished = decode_module(memoryview(module))
         verify_build(finished)
@@ -178,19 +183,31 @@ _NOT_IN_WASM = {
 }
 
 
-def _link(layout: Layout, record: dict[str, Any], memory_mib: int, cache: Cache) -> tuple[bytes, tuple[str, ...]]:
+def _cuts(layout: Layout, project: Project, staged: Staged) -> tuple[dict[Item, Cut], tuple[str, ...]]:
+    """What is left out of the module, and its names as `[tool.pwasm] keep` has them."""
+    unused = unused_modules(layout, project.keep)
+    cuts, removed = dict(unused.values()), sorted(unused)
+    if COMPILER not in project.keep and not staged.evaluates:
+        cuts |= compiler(layout)
+        removed.insert(0, COMPILER)
+    return cuts, tuple(removed)
+
+
+def _link(
+    layout: Layout, record: dict[str, Any], cuts: dict[Item, Cut], memory_mib: int, cache: Cache
+) -> tuple[bytes, tuple[str, ...]]:
     shim = layout.plan.shim
     wanted = (*record["callbacks"], ABI_MARKER)
     exports = {name: layout.target(shim.number, shim.exports[name].index) for name in wanted}
     allocate = imported_function(layout, "malloc")
     exports |= {"malloc": allocate, "proxy_on_memory_allocate": allocate}
-    code = cached_merge(layout, exports, cache)
+    code = cached_merge(layout, exports, cache, cuts)
     module = code.module(layout, memory_mib * (1 << 20) // PAGE)
     shown = {key: record[key] for key in _SHOWN}
     return module + encode.custom_section(RECORD_SECTION, repr(shown).encode()), code.names
 
 
-_SHOWN = ("sdk", "python", "callbacks", "modules", "dependencies", "hash_seed")
+_SHOWN = ("sdk", "python", "callbacks", "modules", "dependencies", "hash_seed", "removed")
 """What the custom section keeps of the record, for `pwasm inspect`."""
 
 

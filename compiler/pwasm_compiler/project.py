@@ -6,6 +6,7 @@
 
     [tool.pwasm]                       all of it is optional
     include = ["codecs_of_mine"]       modules that only run time imports, imported at build as well
+    keep = ["eval"]                    parts of Python that would be left out: built-in modules, or the compiler
     memory = 256                       MiB the module may grow to, 32 … 1024
     output = "main.wasm"               relative to this file
     build-timeout = 120                seconds
@@ -29,6 +30,7 @@ from typing import Any
 
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
+from pwasm_compiler.keep import BUILT_IN, COMPILER, kept_name
 
 ENTRY = "filter.py"
 GO_SOURCE = "main.go"
@@ -43,7 +45,7 @@ SDK_DISTRIBUTION = "pwasm-sdk"
 
 MEMORY_MIB = range(32, 1024 + 1)
 BUILD_TIMEOUT_SECONDS = range(1, 3600 + 1)
-_KEYS = ("include", "memory", "output", "build-timeout", "docstrings")
+_KEYS = ("include", "keep", "memory", "output", "build-timeout", "docstrings")
 _TOML_TYPES = {
     bool: "a boolean",
     int: "an integer",
@@ -73,6 +75,8 @@ class Project:
     output: Path
     dependencies: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    """What trimming leaves in: built-in modules, and `keep.COMPILER`."""
     memory_max_mib: int = 256
     build_timeout_seconds: int = 120
     docstrings: bool = False
@@ -117,6 +121,7 @@ def load_project(path: Path, backend: str | None = None) -> Project:
         output=root / (_string(tool, "output", file) or "main.wasm"),
         dependencies=tuple(d for d in _strings(project, "dependencies", file, where="project") if not _is_sdk(d, file)),
         include=_module_names(tool, file),
+        keep=_keep(tool, file),
         memory_max_mib=_integer(tool, "memory", file, MEMORY_MIB, Project.memory_max_mib),
         build_timeout_seconds=_integer(
             tool, "build-timeout", file, BUILD_TIMEOUT_SECONDS, Project.build_timeout_seconds
@@ -274,6 +279,18 @@ def _boolean(tool: Mapping[str, Any], key: str, file: Path, default: bool) -> bo
     if not isinstance(value, bool):
         raise _wrong("tool.pwasm", key, file, "a boolean", value)
     return value
+
+
+def _keep(tool: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+    found = []
+    for name in _strings(tool, "keep", file):
+        known = kept_name(name)
+        if known is None:
+            near = difflib.get_close_matches(name, (COMPILER, *BUILT_IN), n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"the names are: {', '.join((COMPILER, *BUILT_IN))}"
+            raise ProjectError(f"unknown name '{name}' for 'keep' in [tool.pwasm] of {file}", hint=hint)
+        found.append(known)
+    return tuple(found)
 
 
 def _integer(table: Mapping[str, Any], key: str, file: Path, allowed: range, default: int) -> int:

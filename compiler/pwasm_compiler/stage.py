@@ -15,7 +15,8 @@ from pathlib import Path
 from . import dependencies
 from .cache import Cache
 from .errors import ProjectError
-from .later import Later, find_later
+from .evaluates import evaluates
+from .later import find_later
 from .project import Project, source_files
 
 APP_MODULE = "pwasm_app"
@@ -42,6 +43,8 @@ class Staged:
     """The filter's files and what is made for it, relative to the folder."""
     docstrings: bool = False
     """Whether those of the filter and of its dependencies are kept."""
+    evaluates: str = ""
+    """Where it may want the compiler when it runs ("path:line"), or "" (see `evaluates`)."""
 
 
 def stage(project: Project, folder: Path, cache: Cache) -> Staged:
@@ -53,8 +56,9 @@ def stage(project: Project, folder: Path, cache: Cache) -> Staged:
     installed = dependencies.resolve(project, folder, _ignore, cache) if project.dependencies else ()
     _copy_sdk(folder / "pwasm")
     own = _copy_filter(project, folder)
-    _write_app(project, folder, own)
-    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"), project.docstrings)
+    texts = _texts(folder)
+    _write_app(project, folder, own, texts)
+    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"), project.docstrings, evaluates(texts))
 
 
 def content_digest(folder: Path) -> bytes:
@@ -100,8 +104,8 @@ def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _write_app(project: Project, folder: Path, own: tuple[str, ...]) -> None:
-    later = _later(folder, frozenset(own))
+def _write_app(project: Project, folder: Path, own: tuple[str, ...], texts: dict[str, str]) -> None:
+    later = find_later(texts, frozenset(own))
     data_files = _data_files(folder)
     for package in _packages_of(folder, data_files):
         later.modules.setdefault(package, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by its name
@@ -117,13 +121,14 @@ def _write_app(project: Project, folder: Path, own: tuple[str, ...]) -> None:
     (folder / f"{APP_MODULE}.py").write_text(text, encoding="utf-8")
 
 
-def _later(folder: Path, own: frozenset[str]) -> Later:
+def _texts(folder: Path) -> dict[str, str]:
+    """The sources of the filter and of its dependencies, by their name relative to `folder`."""
     texts = {}
     for path in sorted(folder.rglob("*.py")):
         name = path.relative_to(folder).as_posix()
         if not name.startswith("pwasm/"):
             texts[name] = path.read_text(encoding="utf-8", errors="replace")
-    return find_later(texts, own)
+    return texts
 
 
 def _data_files(folder: Path) -> list[str]:

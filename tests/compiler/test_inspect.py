@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,25 @@ def test_describes_a_module_of_ours(component: bytes, tmp_path: Path) -> None:
     }
     assert found["callbacks"] == sorted(artifact.callbacks)
     assert (tmp_path / "main.wasm.names").read_text().splitlines()[0].startswith("proxy_")
+
+
+def test_says_what_was_left_out_and_keep_brings_it_back(component: bytes, tmp_path: Path) -> None:
+    from pwasm_compiler.pipeline import build
+    from pwasm_compiler.project import load_project
+
+    source = "import json\nimport pwasm\npwasm.set_http_context(pwasm.HttpContext)\n"
+    (tmp_path / "filter.py").write_text(source)
+    small = report(build(load_project(tmp_path), tmp_path / "main.wasm").path)
+    assert {"eval", "_sqlite3", "_decimal"} <= set(small["removed"])
+    assert "_json" not in small["removed"]
+    assert re.search(r"left out +eval .*_sqlite3", render(small), re.DOTALL)
+    (tmp_path / "pyproject.toml").write_text('[tool.pwasm]\nkeep = ["eval", "sqlite3"]\n')
+    large = report(build(load_project(tmp_path), tmp_path / "main.wasm").path)
+    assert set(small["removed"]) - set(large["removed"]) == {"eval", "_sqlite3"}
+    assert large["size"] > small["size"] + (1 << 20)
+    (tmp_path / "pyproject.toml").unlink()
+    (tmp_path / "filter.py").write_text(f"{source}\ndef run(text):\n    return eval(text)\n")
+    assert "eval" not in report(build(load_project(tmp_path), tmp_path / "main.wasm").path)["removed"]
 
 
 REFUSED = {

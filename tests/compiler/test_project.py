@@ -68,6 +68,11 @@ def test_every_key(folder: Path) -> None:
     )
 
 
+def test_keep_takes_built_in_modules_also_without_their_first_underscore(folder: Path) -> None:
+    configure(folder, "[tool.pwasm]\nkeep = ['eval', 'sqlite3', '_json', 'math']")
+    assert load_project(folder).keep == ("eval", "_sqlite3", "_json", "math")
+
+
 def test_filter_py_stands_for_its_folder(folder: Path) -> None:
     assert load_project(folder / "filter.py") == load_project(folder)
 
@@ -87,7 +92,7 @@ def test_a_single_file_is_alone(folder: Path) -> None:
             '[tool.pwasm]\ninclde = ["a"]',
             "unknown key 'inclde' in [tool.pwasm] of {file}\nhint: did you mean 'include'?",
         ),
-        ("[tool.pwasm]\nzzz = 1", "hint: the keys are: include, memory, output, build-timeout, docstrings"),
+        ("[tool.pwasm]\nzzz = 1", "hint: the keys are: include, keep, memory, output, build-timeout, docstrings"),
         ("[tool.pwasm]\nmemory = '64'", "Expected an integer from 32 to 1024, got a string, '64'."),
         ("[tool.pwasm]\nmemory = true", "Expected an integer from 32 to 1024, got a boolean, True."),
         ("[tool.pwasm]\nmemory = 31", "Expected an integer from 32 to 1024, got an integer, 31."),
@@ -98,6 +103,12 @@ def test_a_single_file_is_alone(folder: Path) -> None:
             "[tool.pwasm]\ninclude = ['a/b']",
             "Expected names of modules, such as 'package.module', got a string, 'a/b'.",
         ),
+        (
+            "[tool.pwasm]\nkeep = ['_sqlite']",
+            "unknown name '_sqlite' for 'keep' in [tool.pwasm] of {file}\nhint: did you mean '_sqlite3'?",
+        ),
+        ("[tool.pwasm]\nkeep = ['?']", "hint: the names are: eval, _abc, _ast, "),
+        ("[tool.pwasm]\nkeep = 'eval'", "Expected an array of strings, got a string, 'eval'."),
         ("[tool.pwasm]\noutput = ''", "Expected a string that is not empty, got a string, ''."),
         ("[tool.pwasm]\noutput = ['x']", "Expected a string that is not empty, got an array."),
         ("tool.pwasm = 3", "[tool.pwasm] of {file} is not a table"),

@@ -11,8 +11,11 @@ from ..wasm import encode
 from ..wasm.instructions import Site, Space, returns, skip_locals
 from ..wasm.leb128 import encode_signed, encode_unsigned
 from ..wasm.module import (
+    F32,
+    F64,
     FUNCREF,
     I32,
+    I64,
     ConstExpr,
     Export,
     FuncType,
@@ -27,9 +30,10 @@ from ..wasm.module import (
     function_names,
 )
 from .layout import Layout, global_item
-from .passes.reachable import Reachable
+from .passes.reachable import Reachable, Stub
 from .passes.stack import Frame, with_frame
 from .resolve import Target
+from .unread import Range, without_unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +44,15 @@ class Code:
     tail: bytes  # global, export, element and code sections
     names: tuple[str, ...]  # of every function, in the order of the index space
     values: tuple[tuple[int, int, int], ...]  # (instance, index, value) of every global whose value went into this
+    unread: tuple[Range, ...] = ()  # addresses of static data that this code cannot reach
 
     def module(self, layout: Layout, memory_maximum: int) -> bytes:
         """The whole module, with a memory of at most `memory_maximum` pages."""
         minimum = layout.memory.minimum
         memory = encode.section(Section.MEMORY, [encode.limits(Limits(minimum, max(minimum, memory_maximum)))])
+        segments = without_unread(layout.data, self.unread) if self.unread else layout.data
         data = encode.section(
-            Section.DATA, [encode.active_data(placed.address, placed.data) for placed in layout.data if placed.data]
+            Section.DATA, [encode.active_data(placed.address, placed.data) for placed in segments if placed.data]
         )
         return b"".join([encode.PREAMBLE, self.head, memory, self.tail, data])
 
@@ -79,7 +85,11 @@ def merge(
     globals_ = encode.section(Section.GLOBAL, [encode.global_(item) for item in merger.globals()])
     exported = encode.section(Section.EXPORT, [encode.export(item) for item in export_items])
     return Code(
-        types + imports + functions + table, globals_ + exported + elements + bodies, merger.names(), merger.values()
+        types + imports + functions + table,
+        globals_ + exported + elements + bodies,
+        merger.names(),
+        merger.values(),
+        kept.unread,
     )
 
 
@@ -91,6 +101,9 @@ class _Merger:
         self.types: dict[FuncType, int] = {}
         order: list[Target] = [*kept.host_functions, *kept.functions]
         self.numbers: dict[Target, int] = {target: number for number, target in enumerate(order)}
+        self.stubs: dict[Stub, int] = {}
+        for item, stub in kept.stubs.items():
+            self.numbers[item] = self.stubs.setdefault(stub, len(order) + len(self.stubs))
         self.variables = {item: number for number, item in enumerate(sorted(kept.written, key=_by_place))}
         instances = layout.plan.graph.instances
         self.calls: list[dict[int, bytes]] = [{} for _ in instances]
@@ -109,7 +122,8 @@ class _Merger:
         ]
 
     def function_types(self) -> list[int]:
-        return [self.type_index(self._type(item)) for item in self.kept.functions]
+        types = [self._type(item) for item in self.kept.functions] + [stub.type for stub in self.stubs]
+        return [self.type_index(item) for item in types]
 
     def _type(self, item: Item) -> FuncType:
         module = self._module(item.instance)
@@ -144,6 +158,9 @@ class _Merger:
     def bodies(self) -> Iterator[bytes]:
         for item, found in self.kept.functions.items():
             yield self._body(item, found)
+        for stub in self.stubs:
+            body = stub_body(stub, self.numbers[stub.raiser])
+            yield encode_unsigned(len(body)) + body
 
     def _body(self, item: Item, found: list[Site]) -> bytes:
         body = self._module(item.instance).bodies[item.index]
@@ -215,7 +232,16 @@ class _Merger:
         for item in self.kept.functions:
             imported = len(self.layout.plan.imported_functions[item.instance])
             own.append(tables[item.instance].get(imported + item.index, f"f{item.instance}.{item.index}"))
-        return tuple(own)
+        return (*own, *["removed"] * len(self.stubs))
+
+
+_ZERO = {I64: b"\x42\x00", F32: b"\x43" + bytes(4), F64: b"\x44" + bytes(8)}
+
+
+def stub_body(stub: Stub, raiser: int) -> bytes:
+    """No locals; call function `raiser` with the argument, then return the result; only an i32 is other than zero."""
+    results = b"".join(_ZERO.get(kind) or b"\x41" + encode_signed(stub.result) for kind in stub.type.results)
+    return b"\0\x41" + encode_signed(stub.argument) + b"\x10" + encode_unsigned(raiser) + results + b"\x0b"
 
 
 def _by_place(item: Item) -> tuple[int, int]:

@@ -63,6 +63,16 @@ _RUN = re.compile(rb"(?s)(?:" + rb"|".join(_PLAIN.values()) + rb")*+")
 # The common case in one match: a run, then `call`, `global.get` or `global.set`.
 _RUN_THEN_INDEX = re.compile(_RUN.pattern + rb"(?:([\x10\x23\x24])([\x80-\xff]{0,4}+[\x00-\x7f]))?")
 
+# A run that ends at an `i32.const` of five bytes, or at an instruction that has no fixed length.
+_INTEGER = "one integer (br, br_if, local.*, i32.const, i64.const)"
+_RUN_THEN_CONSTANT = re.compile(
+    rb"(?s)(?:"
+    + rb"|".join(text for name, text in _PLAIN.items() if name != _INTEGER)
+    + rb"|(?:[\x0c\x0d\x10\x20-\x24\x42\xd2]" + _LEB + rb"|\x41[\x80-\xff]{0,3}+[\x00-\x7f])"
+    + rb"|\x11" + _LEB + _LEB + rb"|[\x02-\x04]" + _LEB
+    + rb")*+(?:\x41([\x80-\xff]{4}[\x00-\x7f]))?"
+)  # fmt: skip
+
 _SPACE_OF = {0x10: Space.FUNC, 0x23: Space.GLOBAL_GET, 0x24: Space.GLOBAL_SET}
 _BLOCKS = (0x02, 0x03, 0x04)
 _BR_TABLE, _CALL_INDIRECT, _REF_FUNC = 0x0E, 0x11, 0xD2
@@ -107,6 +117,26 @@ def sites(code: bytes, body: Body, indices: dict[bytes, int]) -> Iterator[Site]:
             position = end
     if code[end - 1] != 0x0B:
         raise DecodeError("function body does not end with `end`", offset=end - 1)
+
+
+def long_constants(code: bytes, body: Body) -> Iterator[int]:
+    """The operand of every `i32.const` of five bytes in `body`, as unsigned; `sites` has walked the body before.
+
+    A linker writes a place that it has relocated in full length, whatever the value: these are the addresses and
+    table slots, among numbers that are as large.
+    """
+    position, end = skip_locals(code, body), body.end
+    while position < end:
+        found = _RUN_THEN_CONSTANT.match(code, position, end)
+        assert found is not None
+        position = found.end()
+        if found.lastindex:
+            yield decode_unsigned(found[1]) & 0xFFFFFFFF
+        elif position < end:
+            reader = Reader(memoryview(code), position, end)
+            for _ in _irregular(reader):
+                pass
+            position = reader.position
 
 
 _ONE = re.compile(

@@ -34,6 +34,10 @@ typedef struct {
   void *slots, *traverse, *clear, *free;
 } PyModuleDef;
 
+extern PyObject *PyExc_ModuleNotFoundError;
+extern PyObject *PyExc_RuntimeError;
+extern PyObject *PyExc_SyntaxError;
+extern PyObject *PyExc_SystemError;
 extern PyObject *PyExc_TypeError;
 
 PyObject *PyModule_Create2(PyModuleDef *, int);
@@ -55,6 +59,11 @@ Py_ssize_t PyTuple_Size(PyObject *);
 PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *);
 int PyObject_IsTrue(PyObject *);
 PyObject *PyErr_Occurred(void);
+PyObject *PyErr_NewException(const char *, PyObject *, PyObject *);
+void PyErr_SetString(PyObject *, const char *);
+PyObject *PyErr_SetImportErrorSubclass(PyObject *, PyObject *, PyObject *, PyObject *);
+PyObject *PyUnicode_FromString(const char *);
+PyObject *PyUnicode_FromFormat(const char *, ...);
 PyObject *PyErr_Format(PyObject *, const char *, ...);
 void PyErr_Clear(void);
 int PyGILState_Ensure(void);

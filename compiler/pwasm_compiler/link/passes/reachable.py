@@ -1,18 +1,31 @@
 """Which functions can be called: from the exports, through calls, and through the table.
 
-Every function in the table counts as called, for a `call_indirect` may pick any slot.
+Every function in the table counts as called, for a `call_indirect` may pick any slot; unless somebody knows better
+(see `trim`) and says which slots can be picked, and which functions are cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from ...component.graph import Item
 from ...errors import DecodeError, LinkError
 from ...wasm.instructions import Site, Space, sites
+from ...wasm.module import FuncType
 from ..layout import Layout, global_item, table_of
 from ..resolve import HostFunction, Target, Unbound
+from ..unread import Range
+
+
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """What stands in the place of functions that were removed: `raiser` gets `argument`, and `result` is returned."""
+
+    type: FuncType
+    raiser: Item
+    argument: int
+    result: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +35,30 @@ class Reachable:
     functions: dict[Item, list[Site]]
     host_functions: tuple[HostFunction, ...]
     written: frozenset[Item]  # globals that some function sets; all others are constants
+    stubs: Mapping[Item, Stub] = field(default_factory=dict)  # of removed functions that a call or a slot names
+    unread: tuple[Range, ...] = ()  # addresses of static data that nothing reads
 
 
-def reachable(layout: Layout, roots: Iterable[Target]) -> Reachable:
-    """Everything that `roots` and the table can reach.
+def reachable(
+    layout: Layout,
+    roots: Iterable[Target],
+    slots: Collection[int] | None = None,
+    cut: Collection[Item] = (),
+) -> Reachable:
+    """Everything that `roots` and the table can reach, without entering the functions in `cut`.
+
+    With `slots`, only these slots of the table count, and those that hold functions of the host.
 
     Raises:
         LinkError: a WASI function that the shim does not answer is reachable.
         UnsupportedError: an instruction outside the subset.
     """
-    walk = _Walk(layout)
-    for target in [*roots, *layout.slots.values()]:
+    walk = _Walk(layout, cut)
+    for target in roots:
         walk.visit(target)
+    for slot, target in layout.slots.items():
+        if slots is None or slot in slots or not isinstance(target, Item):
+            walk.visit(target)
     while walk.pending:
         walk.scan(walk.pending.pop())
     functions = dict(sorted(walk.found.items(), key=lambda entry: (entry[0].instance, entry[0].index)))
@@ -42,8 +67,9 @@ def reachable(layout: Layout, roots: Iterable[Target]) -> Reachable:
 
 
 class _Walk:
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, cut: Collection[Item]) -> None:
         self.layout = layout
+        self.cut = cut
         self.found: dict[Item, list[Site]] = {}
         self.pending: list[Item] = []
         self.hosts: set[HostFunction] = set()
@@ -58,7 +84,7 @@ class _Walk:
             raise LinkError(
                 f"{target.name} can be called, and nothing in the runtime shim answers it", offset=target.offset
             )
-        elif target not in self.found:
+        elif target not in self.found and target not in self.cut:
             self.found[target] = []
             self.pending.append(target)
 

@@ -121,6 +121,14 @@ def find_frames(layout: Layout, kept: Reachable) -> dict[Item, Frame]:
     return {}
 
 
+def called_by_frames(layout: Layout) -> tuple[Item, ...]:
+    """Functions that the frames call, and that have to stay whoever else calls them."""
+    for instance in layout.plan.graph.instances:
+        for index in _places(instance.module).get(_RAISE, ()):
+            return (Item(instance.number, Kind.FUNC, index),)
+    return ()
+
+
 def _places(module: Module) -> dict[str, list[int]]:
     """Name → indices of the functions that `module` defines under it."""
     imported = len(module.imported(Kind.FUNC))

@@ -1,0 +1,82 @@
+"""Whether a filter may want CPython's compiler when it runs: found by reading its sources and its dependencies'.
+
+Code at the top level of a module has run when the memory is frozen, with the compiler there. What counts is inside
+functions: `eval`, `exec` and `compile`, and what of the standard library calls them on behalf of its caller. A way that
+this does not see ends in an exception that names the setting, not in a dead VM.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+
+_BUILT_IN = frozenset({"compile", "eval", "exec"})
+"""As a name; an attribute, as in `re.compile`, only of the module `builtins`."""
+_IN_LIBRARY = frozenset(
+    {
+        "NamedTuple",
+        "dataclass",
+        "evaluate_forward_ref",
+        "get_type_hints",
+        "literal_eval",
+        "make_dataclass",
+        "namedtuple",
+    }
+)
+_MODULES = {"ast": frozenset({"parse"}), "builtins": _BUILT_IN}
+_WHOLE_MODULES = frozenset({"code", "codeop", "doctest", "pdb", "runpy", "symtable", "timeit"})
+_WORD = re.compile(rf"(?<!\bre\.)\b({'|'.join(sorted(_BUILT_IN | _IN_LIBRARY | _WHOLE_MODULES))})\b")
+
+
+def evaluates(sources: Mapping[str, str]) -> str:
+    """Return "path:line" of the first place in `sources` (path → text) that may compile text at run time, or ""."""
+    for path, text in sources.items():
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError):
+            lines = _words(text)
+        else:
+            lines = _places(tree)
+        for line in sorted(lines):
+            return f"{path}:{line}"
+    return ""
+
+
+def _words(text: str) -> Iterator[int]:
+    """Lines of a text that the build's own Python cannot parse: it may be older than the guest's."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if _WORD.search(line):
+            yield number
+
+
+def _places(tree: ast.Module) -> Iterator[int]:
+    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while pending:
+        node, nested = pending.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            if _imports_it(node, nested):
+                yield node.lineno
+        elif nested and isinstance(node, ast.expr) and _names_it(node):
+            yield node.lineno
+        inside = nested or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        pending += ((child, inside) for child in ast.iter_child_nodes(node))
+
+
+def _names_it(node: ast.expr) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in _BUILT_IN or node.id in _IN_LIBRARY
+    if isinstance(node, ast.Attribute):
+        owner = node.value.id if isinstance(node.value, ast.Name) else ""
+        return node.attr in _IN_LIBRARY or node.attr in _MODULES.get(owner, ())
+    return False
+
+
+def _imports_it(node: ast.Import | ast.ImportFrom, nested: bool) -> bool:
+    """An import of a module that compiles; or of one of the names, under another or inside a function."""
+    if isinstance(node, ast.Import):
+        return any(alias.name in _WHOLE_MODULES for alias in node.names)
+    if node.module in _WHOLE_MODULES:
+        return True
+    wanted = _MODULES.get(node.module or "", frozenset()) | _IN_LIBRARY
+    return any(alias.name in wanted and (nested or alias.asname is not None) for alias in node.names)

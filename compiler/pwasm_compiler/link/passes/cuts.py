@@ -1,0 +1,97 @@
+"""Which functions of CPython are cut, so that what only they reach can go: see `trim`.
+
+A built-in module comes to life in its `PyInit_…`, which hands its definition to `PyModuleDef_Init`, and that gives the
+definition an index. A definition without one was never used: nothing imported the module. An `import` at run time then
+finds the stub in the place of `PyInit_…`, which raises ModuleNotFoundError.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Collection, Iterator
+
+from ...component.graph import Item
+from ...errors import LinkError
+from ...wasm.instructions import Space, long_constants, sites
+from ...wasm.module import Kind, function_names
+from ..layout import Layout
+from ..memory import read_memory
+from .mentions import libraries
+from .trim import Cut
+
+_INIT = "PyInit_"
+_REGISTER = "PyModuleDef_Init"
+_DEFINITION = struct.Struct("<12xI4xI")
+"""Index and name of a PyModuleDef, behind reference count, type and init; between them is a copy. Source: CPython 3.14,
+Include/moduleobject.h."""
+
+
+# What compiles text, by the name that the rest of CPython calls: function → what it returns with an exception set.
+_COMPILER = {
+    "PyAST_Check": -1,
+    "PyAST_mod2obj": 0,
+    "PyAST_obj2mod": 0,
+    "_PyAST_Compile": 0,
+    "_PyAST_Validate": 0,
+    "_PyCompile_AstPreprocess": -1,
+    "_PyParser_ASTFromFile": 0,
+    "_PyParser_ASTFromString": 0,
+    "_PyParser_InteractiveASTFromFile": 0,
+    "_PySymtable_Build": 0,
+    "init_types": -1,
+}
+# Functions of the parser and of `ast` that these pass to each other as arguments, and so are in the table.
+_COMPILER_CALLBACK = re.compile(r"_PyPegen_\w+|ast2obj_\w+|\w+_rule")
+
+
+def compiler(layout: Layout) -> dict[Item, Cut]:
+    """What compiles text: `eval`, `exec` and `compile` of anything but a code object then raise.
+
+    Raises:
+        LinkError: a function of `_COMPILER` is missing or there twice; then this is not the CPython that is known here.
+    """
+    in_table = set(layout.slots.values())
+    found: dict[Item, Cut] = {}
+    seen: set[str] = set()
+    for library in libraries(layout):
+        imported = len(library.instance.module.imported(Kind.FUNC))
+        for index, name in function_names(library.instance.module).items():
+            item = Item(library.instance.number, Kind.FUNC, index - imported)
+            callback = item in in_table and _COMPILER_CALLBACK.fullmatch(name)
+            if index < imported or not (callback or name in _COMPILER):
+                continue
+            if name in seen:
+                raise LinkError(f"CPython has two functions {name}")
+            seen.add(name)
+            found[item] = Cut("pwasm_removed_compiler", 0, _COMPILER.get(name, 0), ran=True)
+    if missing := _COMPILER.keys() - seen:
+        raise LinkError(f"CPython has no function {min(missing)}")
+    return found
+
+
+def unused_modules(layout: Layout, kept: Collection[str] = ()) -> dict[str, tuple[Item, Cut]]:
+    """Built-in modules that were never initialised and that `kept` does not name: name → (its `PyInit_…`, the cut)."""
+    found = {}
+    for name, item, definition in built_in_modules(layout):
+        index, text = _DEFINITION.unpack(read_memory(layout, definition, _DEFINITION.size))
+        if index == 0 and name not in kept:
+            found[name] = item, Cut("pwasm_removed_module", text)
+    return found
+
+
+def built_in_modules(layout: Layout) -> Iterator[tuple[str, Item, int]]:
+    """(name, `PyInit_…`, address of the definition) of every built-in module whose `PyInit_…` does nothing else."""
+    for library in libraries(layout):
+        module, number = library.instance.module, library.instance.number
+        imported = len(module.imported(Kind.FUNC))
+        names = function_names(module)
+        for index, name in sorted(names.items()):
+            if not name.startswith(_INIT) or index < imported:
+                continue
+            body = module.bodies[index - imported]
+            calls = [site.target for site in sites(layout.code, body, {}) if site.space is Space.FUNC]
+            constants = list(long_constants(layout.code, body))
+            if [names.get(call) for call in calls] == [_REGISTER] and len(constants) == 1:
+                definition = library.memory.start + constants[0]
+                yield name.removeprefix(_INIT), Item(number, Kind.FUNC, index - imported), definition

@@ -1,0 +1,149 @@
+"""Leave out code that cannot run once the memory is frozen.
+
+1. *What ever ran, or can*: everything that is reached from the entry points of the build and of the finished module,
+   with `mentions` as edges, and without entering the built-in modules that were never initialised. What is not
+   reached had no chance to leave a pointer to itself anywhere: the frozen memory need not be searched.
+2. *What still can*: from the exports alone, and from the table slots that something in 1 names, through calls.
+
+All other functions go. Slots that held one get a stub of the same type that raises, so that a mistake in this reasoning
+would be an exception and not a dead VM. RATIONALE "Why may code be left out?" has the argument in full.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ...component.graph import Item
+from ...errors import LinkError
+from ...wasm.module import Kind
+from ..layout import Layout
+from ..resolve import Target, func_type
+from ..unread import Range
+from .mentions import Mentioned, Pointer, find_mentions
+from .reachable import Reachable, Stub, reachable
+from .stack import called_by_frames
+
+_STARTS = ("_initialize", "__wasm_call_ctors")
+"""Exports of libraries that the build calls."""
+RAISER = "pwasm_removed_function"
+_WORTH = 64
+"""Bytes of unread data that are worth an interruption of a data segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A function whose calls raise instead: export `raiser` of the shim gets `argument`, then `result` is returned.
+
+    `argument` is 0 or the address of static data; `ran` says that the build did call it.
+    """
+
+    raiser: str
+    argument: int
+    result: int = 0
+    ran: bool = False
+
+
+def trim(layout: Layout, exports: Collection[Target], cuts: Mapping[Item, Cut]) -> Reachable:
+    """The functions that `exports` can reach when `cuts` are cut.
+
+    Raises:
+        LinkError: the component is not of the shape that is known here.
+    """
+    mentioned = find_mentions(layout)
+    idle = {item for item, cut in cuts.items() if not cut.ran}
+    arguments = [(Kind.MEMORY, cut.argument) for cut in cuts.values() if cut.argument]
+    named = _named(layout, mentioned, [*exports, *_entries(layout), *arguments], idle)
+    slots = {value for kind, value in named if kind is Kind.TABLE}
+    raisers = {name: shim_function(layout, name) for name in {RAISER, *(cut.raiser for cut in cuts.values())}}
+    kept = reachable(layout, [*exports, *raisers.values(), *called_by_frames(layout)], slots, cuts)
+    stubs = {item: _stub(layout, item, raisers[cut.raiser], cut) for item, cut in sorted(cuts.items(), key=_place)}
+    for _, target in sorted(layout.slots.items()):
+        if isinstance(target, Item) and target not in kept.functions and target not in stubs:
+            stubs[target] = _stub(layout, target, raisers[RAISER], Cut(RAISER, 0))
+    read = {value for kind, value in named if kind is Kind.MEMORY}
+    return dataclasses.replace(kept, stubs=stubs, unread=tuple(_unread(mentioned, read)))
+
+
+def _place(entry: tuple[Item, Cut]) -> tuple[int, int]:
+    return entry[0].instance, entry[0].index
+
+
+def shim_function(layout: Layout, name: str) -> Item:
+    """The function that the shim exports as `name`.
+
+    Raises:
+        LinkError: there is none.
+    """
+    shim = layout.plan.shim
+    target = layout.target(shim.number, shim.exports[name].index) if name in shim.exports else None
+    if not isinstance(target, Item):
+        raise LinkError(f"the runtime shim has no function {name}", offset=shim.module.offset)
+    return target
+
+
+def _stub(layout: Layout, item: Item, raiser: Item, cut: Cut) -> Stub:
+    module = layout.plan.graph.instances[item.instance].module
+    return Stub(func_type(module, module.functions[item.index], module.offset), raiser, cut.argument, cut.result)
+
+
+def _entries(layout: Layout) -> Iterable[Target]:
+    """Whatever the build calls, and more: all that the shim exports, and what starts the libraries."""
+    shim = layout.plan.shim
+    for instance in layout.plan.graph.instances:
+        for name, export in instance.exports.items():
+            if export.kind is Kind.FUNC and (instance is shim or name in _STARTS):
+                yield layout.target(instance.number, export.index)
+
+
+def _unread(mentioned: Mentioned, read: Collection[int]) -> Iterator[Range]:
+    """Static data without an object in `read`, in pieces that are worth it."""
+    for memory in mentioned.memory:
+        first, last = (bisect.bisect_left(mentioned.starts, edge) for edge in (memory.start, memory.stop))
+        edges = [*mentioned.starts[first:last], memory.stop]
+        begin = None
+        for start in edges:
+            unread = start not in read and start != memory.stop
+            if unread and begin is None:
+                begin = start
+            elif not unread and begin is not None:
+                if start - begin >= _WORTH:
+                    yield begin, start
+                begin = None
+
+
+def _named(
+    layout: Layout, mentioned: Mentioned, roots: Iterable[Target | Pointer], idle: Collection[Item]
+) -> set[Pointer]:
+    """Table slots and starts of objects that code or data can name which `roots` reach without entering `idle`."""
+    functions: set[Target] = set(idle)
+    pointers: set[Pointer] = set()
+    pending: list[Target | Pointer] = list(roots)
+    while pending:
+        found = pending.pop()
+        if not isinstance(found, tuple):
+            if found not in functions:
+                functions.add(found)
+                pending += _names(mentioned, found)
+            continue
+        kind, value = found
+        pointer = (kind, mentioned.start_of(value) if kind is Kind.MEMORY else value)
+        if pointer in pointers:
+            continue
+        pointers.add(pointer)
+        if kind is Kind.MEMORY:
+            pending += mentioned.pointers.get(pointer[1], ())
+        elif value in layout.slots:
+            pending.append(layout.slots[value])
+    return pointers
+
+
+def _names(mentioned: Mentioned, function: Target) -> Iterator[Target | Pointer]:
+    if isinstance(function, Item):
+        names = mentioned.functions.get(function)
+        if names is None:
+            raise LinkError(f"function {function.index} of instance {function.instance}, no library, can be reached")
+        yield from names.calls
+        yield from names.pointers

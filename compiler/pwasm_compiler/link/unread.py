@@ -1,0 +1,50 @@
+"""Leave out static data that no code can reach (`passes.trim`): memory that no segment fills is zero."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+
+from .layout import Placed
+
+Range = tuple[int, int]
+"""Address of the first byte, and of the first one behind."""
+
+
+def without_unread(data: Sequence[Placed], unread: Sequence[Range]) -> Iterator[Placed]:
+    """`data`, sorted by address, without the ranges of addresses in `unread`.
+
+    Of each range the bytes up to the first zero stay: a linker may let two strings share their end, so a string that
+    is read may go on in one that is not.
+    """
+    ordered = sorted(data, key=lambda placed: placed.address)
+    addresses = [placed.address for placed in ordered]
+    gone = sorted(found for start, end in unread if (found := _behind_zero(ordered, addresses, start, end)))
+    starts = [start for start, _ in gone]
+    for placed in ordered:
+        position, stop = placed.address, placed.address + len(placed.data)
+        for start, end in gone[max(bisect.bisect_right(starts, position) - 1, 0) :]:
+            if start >= stop:
+                break
+            if end <= position:
+                continue
+            if start > position:
+                yield _part(placed, position, start)
+            position = end
+        if position < stop:
+            yield _part(placed, position, stop)
+
+
+def _part(placed: Placed, start: int, end: int) -> Placed:
+    return Placed(start, placed.data[start - placed.address : end - placed.address])
+
+
+def _behind_zero(ordered: Sequence[Placed], addresses: Sequence[int], start: int, end: int) -> Range | None:
+    place = bisect.bisect_right(addresses, start) - 1
+    if place >= 0:
+        placed = ordered[place]
+        stop = placed.address + len(placed.data)
+        if start < stop:
+            zero = bytes(_part(placed, start, min(stop, end)).data).find(0)
+            start = start + zero + 1 if zero >= 0 else stop
+    return (start, end) if start < end else None
