@@ -55,7 +55,7 @@ def load_table(rows: Sequence[Row]) -> str:
         "best",
         "vs Go",
         "p99 µs",
-        "RSS grew MB",
+        "RSS grew MB (in requests)",
     )
     time_added = added_time(rows)
     best_time = _above_baseline(rows, "load", _per_second, best_added_microseconds)
@@ -74,7 +74,7 @@ def load_table(rows: Sequence[Row]) -> str:
             _median(best_cpu.get(row.peer, []), ".1f"),
             _times_go(row, best_cpu),
             number(statistics.median(sample.p99 for sample in row.samples), ".0f"),
-            number(None if row.growth is None else row.growth.rss_bytes / _MB, ".1f"),
+            NONE if row.growth is None else f"{number(row.growth.rss_bytes / _MB, '.1f')} ({row.growth.requests:,})",
         )
 
     return _table(columns, rows, "load", cells)

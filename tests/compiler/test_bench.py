@@ -18,8 +18,8 @@ from pwasm_compiler.bench import timers
 from pwasm_compiler.bench.edit import with_trap
 from pwasm_compiler.bench.figures import Spread
 from pwasm_compiler.bench.load import Request, run_client
-from pwasm_compiler.bench.measure import Callback, Pair, Report
 from pwasm_compiler.bench.render import render
+from pwasm_compiler.bench.report import Callback, Pair, Report
 from pwasm_compiler.errors import ToolError, UnsupportedError
 from pwasm_compiler.wasm.module import I32, FuncType
 

@@ -6,8 +6,10 @@
     client    that client, a process of its own
     edit      a module with other imports, functions and exports
     timers    the module with a clock around each of its callbacks
-    measure   Request → Report
+    target    Options, and the module they lead to
+    measure   Options → Report
+    report    what was measured
     render    Report → text
 
-`make bench`, the project's own benchmark, takes the first five of them from here.
+`make bench`, the project's own benchmark, takes `figures` to `edit` from here.
 """

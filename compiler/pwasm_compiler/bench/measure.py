@@ -1,4 +1,4 @@
-"""Measure one filter: `Request` → `Report`.
+"""Measure one filter: `Options` → `Report`.
 
 Both Envoys run all the time, each is loaded in turn, and a round with the filter is compared with the round without it
 just before: what the machine does meanwhile hits both. The callbacks are measured last, in an Envoy of their own.
@@ -17,20 +17,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pwasm_compiler import inspect, plugin_config
-from pwasm_compiler.errors import BinaryError, ProjectError, ToolError, UsageError
-from pwasm_compiler.project import Project, load_project
-from pwasm_compiler.serve import is_stale, kind_of, parse_upstream
+from pwasm_compiler import plugin_config
+from pwasm_compiler.errors import BinaryError, ToolError
+from pwasm_compiler.project import Project
+from pwasm_compiler.serve import parse_upstream
 
 from . import timers
-from .figures import Spread, added, added_microseconds, spread
-from .load import CONNECTIONS, LoadResult, Request, find_wrk, run_client, run_wrk
+from .figures import added, added_microseconds, spread
+from .load import LoadResult
 from .process import cpu_seconds, rss_bytes
+from .report import Callback, Pair, Report
+from .target import Options, Run, Target, choose_client, find_target
 
 if TYPE_CHECKING:
     from pwasm.testing.envoy import Envoy
 
-CLIENTS = ("wrk", "python")
 MORE_WORKERS = 2
 _STARTS = 2
 _SETTLE_SECONDS = 0.5
@@ -39,81 +40,6 @@ _READY_SECONDS = 300.0
 _KEPT_RECORDS = 1000
 _MB = 1e6
 _PLUGIN = "bench"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is measured, and how much of it."""
-
-    path: Path
-    request: Request = field(default_factory=Request)
-    rounds: int = 5
-    seconds: int = 2
-    requests: int | None = None
-    """A round ends after so many, if its seconds are not over before; the client then is "python"."""
-    connections: int = CONNECTIONS
-    concurrency: int = 1
-    client: str | None = None
-    upstream: str | None = None
-    plugin_config: Path | None = None
-    envoy: str | None = None
-    backend: str | None = None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A figure without the filter, with it, and the difference, round by round (None: it says nothing here)."""
-
-    without: Spread
-    with_filter: Spread
-    added: Spread | None
-
-
-@dataclass(frozen=True)
-class Callback:
-    """One callback, by a clock inside the module; `microseconds` is the mean of a call, with its hostcalls."""
-
-    name: str
-    calls_per_request: float
-    microseconds: float
-
-
-@dataclass(frozen=True)
-class Report:
-    """All that was measured; times in the unit of their name, memory in megabytes (10⁶ bytes)."""
-
-    filter: str
-    module: str
-    module_megabytes: float
-    envoy: str
-    client: str
-    request: str
-    options: dict[str, int | None]
-    status: dict[str, int]
-    """Of the answer to one request, "without" the filter and "with" it."""
-    requests: int
-    """Sent through the filter in all rounds."""
-    other_answers: int
-    """Of these, answered with a status outside 200 to 399."""
-    requests_per_second: Pair
-    microseconds: Pair
-    cpu_microseconds: Pair
-    p99_microseconds: Pair
-    load_seconds: Pair
-    memory_megabytes: Pair
-    memory_per_worker: float
-    memory_grown: Pair
-    callbacks: tuple[Callback, ...]
-    clock_microseconds: float
-    problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Target:
-    root: Path
-    module: Path
-    name: str
-    size: int
 
 
 @dataclass
@@ -140,10 +66,10 @@ def measure(options: Options, build: Callable[[Project], object], say: Callable[
     """
     from pwasm.testing.envoy import EnvoyError, EnvoyNotFoundError, find_envoy
 
-    run, client = _client(options)
+    run, client = choose_client(options)
     try:
         executable = find_envoy(options.envoy)
-        target = _target(options, build)
+        target = find_target(options, build)
         return _Bench(options, target, executable, run, client, say).report()
     except EnvoyNotFoundError as error:
         raise ToolError(error.what, hint=error.hint) from error
@@ -155,49 +81,13 @@ def _hint(options: Options) -> str:
     return "" if options.plugin_config else "a filter that needs a configuration gets it with --plugin-config FILE"
 
 
-def _client(options: Options) -> tuple[Callable[[str], LoadResult], str]:
-    wrk = find_wrk()
-    client = options.client or ("python" if options.requests is not None or wrk is None else "wrk")
-    if client == "wrk" and wrk is None:
-        raise ToolError("there is no wrk on PATH", hint="install it, or leave --client out: pwasm has its own")
-    if client == "wrk" and options.requests is not None:
-        raise UsageError("wrk does not count requests", hint="leave --requests or --client wrk out")
-    if client == "wrk":
-        return lambda server: run_wrk(server, options.request, options.seconds, options.connections), client
-    limit = options.requests
-    return lambda server: run_client(server, options.request, options.seconds, options.connections, limit), client
-
-
-def _target(options: Options, build: Callable[[Project], object]) -> _Target:
-    path = options.path
-    if path.suffix == ".wasm":
-        if not path.is_file():
-            raise UsageError(f"there is no {path}", hint="make it with: pwasm build")
-        root, module, name = path.parent.resolve(), path.resolve(), path.stem
-    else:
-        project = load_project(path, options.backend)
-        if is_stale(project):
-            build(project)
-        root, module, name = project.root, project.output, project.name
-    kind = kind_of(inspect.callbacks(module))
-    if kind != "http":
-        raise ProjectError(
-            f"{name} is no HTTP filter",
-            why="It is a TCP filter, and pwasm bench sends HTTP requests."
-            if kind == "tcp"
-            else "It has no callback for requests or responses, so it adds nothing to a request.",
-            hint="pwasm run starts it",
-        )
-    return _Target(root, module, name, module.stat().st_size)
-
-
 class _Bench:
     def __init__(
         self,
         options: Options,
-        target: _Target,
+        target: Target,
         executable: Path,
-        run: Callable[[str], LoadResult],
+        run: Run,
         client: str,
         say: Callable[[str], None],
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .figures import Spread
-from .measure import Pair, Report
+from .report import Pair, Report
 
 _NAME, _NUMBER = 30, 12
 

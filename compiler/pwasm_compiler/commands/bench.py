@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from pwasm_compiler.bench import measure
 from pwasm_compiler.bench.load import CONNECTIONS, Request
+from pwasm_compiler.bench.measure import measure
 from pwasm_compiler.bench.render import render
+from pwasm_compiler.bench.target import CLIENTS, Options
 from pwasm_compiler.commands.build import backend_option
 from pwasm_compiler.commands.run import build_for_run
 from pwasm_compiler.console import progress
@@ -52,7 +53,7 @@ _POSITIVE = click.IntRange(1)
 )
 @click.option(
     "--client",
-    type=click.Choice(measure.CLIENTS),
+    type=click.Choice(CLIENTS),
     metavar="CLIENT",
     help="What makes the load: wrk, or python, pwasm's own (default: wrk if it is on PATH).",
 )
@@ -93,7 +94,7 @@ def bench(
     """
     content = None if body is None else _read(body)
     request = Request(_method(method, content), _target(target), _headers(headers), content)
-    report = measure.measure(measure.Options(request=request, **options), build_for_run, progress)
+    report = measure(Options(request=request, **options), build_for_run, progress)
     click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else render(report))
 
 
