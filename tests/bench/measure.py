@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pwasm.testing.envoy import Envoy, EnvoyError, EnvoyNotFoundError
 from pwasm_compiler.bench.load import find_wrk, run_wrk
+from pwasm_compiler.bench.report import Callback as CallbackTime
 from pwasm_compiler.errors import PwasmError
 
 from .peers import BASELINE, Peer, Prepared, Workplace
@@ -23,13 +24,16 @@ from .servers import (
     check_answer,
     envoy_for,
     loop_milliseconds,
+    measure_callbacks,
     measure_reload,
     measure_start,
     resident_bytes,
     used_seconds,
 )
 
-TOPICS = ("build", "start", "reload", "load")
+TOPICS = ("build", "start", "reload", "load", "callbacks")
+_ALONE = ("reload", "callbacks")
+"""What says nothing of the rest when it fails."""
 MORE_WORKERS = 3
 
 
@@ -83,6 +87,7 @@ class Row:
     """Milliseconds."""
     samples: list[Sample] = field(default_factory=list)
     growth: Growth | None = None
+    callbacks: tuple[CallbackTime, ...] = ()
     problems: dict[str, str] = field(default_factory=dict)
     failed: bool = False
 
@@ -104,8 +109,8 @@ class Row:
 
 
 def _follow(topic: str) -> Sequence[str]:
-    """What cannot be measured either; a VM that is not made anew says nothing of the load."""
-    return (topic,) if topic == "reload" else TOPICS[TOPICS.index(topic) :]
+    """What cannot be measured either."""
+    return (topic,) if topic in _ALONE else TOPICS[TOPICS.index(topic) :]
 
 
 def measure(
@@ -122,6 +127,9 @@ def measure(
             with row.attempt("reload", say):
                 _reload(row, scenario, settings, say)
         _load(rows, scenario, settings, say)
+        for row in rows:
+            with row.attempt("callbacks", say):
+                _callbacks(row, scenario, settings, say)
     _require_the_baseline(rows)
     return rows
 
@@ -156,6 +164,12 @@ def _reload(row: Row, scenario: Scenario, settings: Settings, say: Callable[[str
     if row.measured("reload") and row.prepared.module is not None and scenario.name == RELOADED:
         say(f"{scenario.name}: {row.peer}: {settings.traps} traps")
         row.reloads += measure_reload(row.prepared.module, scenario, settings.traps)
+
+
+def _callbacks(row: Row, scenario: Scenario, settings: Settings, say: Callable[[str], None]) -> None:
+    if row.measured("callbacks") and row.prepared.module is not None:
+        say(f"{scenario.name}: {row.peer}: callbacks")
+        row.callbacks = measure_callbacks(row.prepared.module, scenario, settings.warm_up_seconds)
 
 
 def _load(rows: Sequence[Row], scenario: Scenario, settings: Settings, say: Callable[[str], None]) -> None:

@@ -30,6 +30,8 @@ def report(scenario: str, about: str, rows: Sequence[Row]) -> str:
         f"### Time added to a request ({scenario})",
         load_table(rows),
         steadiness(rows),
+        f"### Microseconds of a request in each callback, in Envoy's V8 ({scenario})",
+        callback_table(rows),
         f"### Load into Envoy ({scenario})",
         start_table(rows),
         f"### Build ({scenario})",
@@ -91,6 +93,25 @@ def steadiness(rows: Sequence[Row]) -> str:
         else "it was not quiet, so these are no final figures"
     )
     return f"Before each round the same loop took {with_range(loops, '.1f')} ms: {advice}."
+
+
+def callback_table(rows: Sequence[Row]) -> str:
+    """What a request spends inside the module, with the hostcalls; the rest of what it costs more is Envoy's."""
+    measured = [row for row in rows if row.callbacks]
+    spent = {row.peer: _by_callback(row) for row in measured}
+    names = sorted({name for callbacks in spent.values() for name in callbacks})
+    cells = [
+        (name.removeprefix("proxy_"), *(number(spent[row.peer].get(name), ".2f") for row in measured)) for name in names
+    ]
+    total = ("together", *(number(sum(spent[row.peer].values()), ".2f") for row in measured))
+    problems = [(row.peer, row.problems["callbacks"]) for row in rows if "callbacks" in row.problems]
+    parts = [table(("callback", *(row.peer for row in measured)), [*cells, total])] if measured else []
+    parts += [f"{peer}: {why}." for peer, why in problems]
+    return "\n\n".join(parts) or "Nothing was measured."
+
+
+def _by_callback(row: Row) -> dict[str, float]:
+    return {item.name: item.calls_per_request * item.microseconds for item in row.callbacks}
 
 
 def start_table(rows: Sequence[Row]) -> str:

@@ -14,7 +14,10 @@ from typing import Any
 from pwasm.testing.envoy import Envoy
 from pwasm.testing.envoy_config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.bench.edit import with_trap
+from pwasm_compiler.bench.load import run_wrk
 from pwasm_compiler.bench.process import cpu_seconds, rss_bytes
+from pwasm_compiler.bench.report import Callback
+from pwasm_compiler.bench.timers import PREFIX, between, read, with_timers
 from pwasm_compiler.wasm.module import I32, FuncType
 
 from .peers import Prepared
@@ -101,6 +104,20 @@ def measure_reload(module: Path, scenario: Scenario, traps: int) -> list[float]:
     if reloads != traps:
         raise BenchError(f"{traps} traps made {reloads} new VMs")
     return [time - statistics.median(usual) for time in waited]
+
+
+def measure_callbacks(module: Path, scenario: Scenario, seconds: int) -> tuple[Callback, ...]:
+    """What each callback takes in Envoy's V8, by a copy of the module that measures itself."""
+    timed = with_timers(module.read_bytes())
+    copy = module.with_name(f"{module.stem}-timed.wasm")
+    copy.write_bytes(timed.wasm)
+    with Envoy(bootstrap([HttpListener([WasmFilter(copy)])]), ready_timeout=_READY_SECONDS) as envoy:
+        check_answer(envoy, scenario, filtered=True)
+        run_wrk(envoy.url, scenario.request, seconds)  # until V8 has compiled it well
+        before, _ = read(timed, envoy.stats(PREFIX))
+        requests = run_wrk(envoy.url, scenario.request, seconds).requests
+        after, clock = read(timed, envoy.stats(PREFIX))
+    return between(before, after, clock, requests)
 
 
 def _milliseconds(address: str, method: str, status: int) -> float:

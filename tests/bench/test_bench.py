@@ -23,6 +23,7 @@ from pwasm_compiler.backends.tinygo import TINYGO
 from pwasm_compiler.bench.figures import Spread, added_microseconds, best_added, best_added_microseconds, ratios, spread
 from pwasm_compiler.bench.load import LoadResult, Request, parse_wrk, run_wrk, wrk_script
 from pwasm_compiler.bench.process import cpu_seconds, rss_bytes
+from pwasm_compiler.bench.report import Callback
 from pwasm_compiler.errors import ToolError
 
 from . import cli, measure
@@ -341,6 +342,9 @@ def answering(headers: Mapping[str, str]) -> Iterator[tuple[Any, list[tuple[str,
         thread.join()
 
 
+INSIDE = (Callback("proxy_on_request_headers", 1.0, 2.0), Callback("proxy_on_response_headers", 0.5, 3.0))
+
+
 def example_rows() -> list[Row]:
     """Two rounds of five peers: one lacks its tool, and one failed."""
     base = [Sample(50_000, 150, 800, 18, 9.5), Sample(40_000, 180, 900, 20, 9.6)]
@@ -354,8 +358,18 @@ def example_rows() -> list[Row]:
         Row(BASELINE, starts=starts, more_workers=starts, samples=base),
         Row("floor (WAT)", starts=starts, more_workers=starts, problems={"load": "failed: wrk: Socket errors: read 3"}),
         Row("TinyGo", problems=dict.fromkeys(measure.TOPICS, "not measured: tinygo is not installed")),
-        Row(REFERENCE, Prepared(build=faster), 2_100_000, starts, starts, [3.0, 4.0], slower),
-        Row("pwasm", Prepared(build=build), 9_000_000, heavier, workers, [24.0, 22.0], slower, Growth(9000, 200_000)),
+        Row(REFERENCE, Prepared(build=faster), 2_100_000, starts, starts, [3.0, 4.0], slower, callbacks=INSIDE[:1]),
+        Row(
+            "pwasm",
+            Prepared(build=build),
+            9_000_000,
+            heavier,
+            workers,
+            [24.0, 22.0],
+            slower,
+            Growth(9000, 200_000),
+            INSIDE,
+        ),
     ]
 
 

@@ -224,13 +224,7 @@ class _Bench:
                 before, _ = timers.read(timed, envoy.stats(timers.PREFIX))
                 requests = self.run(envoy.url).requests
                 after, clock = timers.read(timed, envoy.stats(timers.PREFIX))
-        found = []
-        for old, new in zip(before, after, strict=True):
-            calls = new.calls - old.calls
-            if calls:
-                seconds = (new.seconds - old.seconds) / calls
-                found.append(Callback(new.name, calls / requests, max(1e6 * (seconds - clock), 0.0)))
-        return tuple(found), 1e6 * clock
+        return timers.between(before, after, clock, requests), 1e6 * clock
 
     # --- the report -------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from pwasm_compiler.wasm.leb128 import encode_signed, encode_unsigned
 from pwasm_compiler.wasm.module import I32, I64, ConstExpr, FuncType, Global, GlobalType, Kind
 
 from .edit import Edit, Function
+from .report import Callback
 
 _CLOCK = ("wasi_snapshot_preview1", "clock_time_get", FuncType(bytes([I32, I64, I32]), bytes([I32])))
 _DEFINE = ("env", "proxy_define_metric", FuncType(bytes([I32] * 4), bytes([I32])))
@@ -82,6 +83,19 @@ def read(timed: Timed, stats: Mapping[str, int]) -> tuple[tuple[CallbackTime, ..
     calibrations = stats.get(PREFIX + _name(_CLOCK_NUMBER, _SUFFIXES[0]), 0)
     spent = stats.get(PREFIX + _name(_CLOCK_NUMBER, _SUFFIXES[1]), 0)
     return tuple(times), spent / 1e9 / (calibrations * _READINGS) if calibrations else 0.0
+
+
+def between(
+    before: tuple[CallbackTime, ...], after: tuple[CallbackTime, ...], clock: float, requests: int
+) -> tuple[Callback, ...]:
+    """What each callback that was called took between two readings, for as many requests."""
+    found = []
+    for old, new in zip(before, after, strict=True):
+        calls = new.calls - old.calls
+        if calls:
+            seconds = (new.seconds - old.seconds) / calls - clock
+            found.append(Callback(new.name, calls / requests, max(1e6 * seconds, 0.0)))
+    return tuple(found)
 
 
 # --- the code of the new functions (core spec §5.4) -----------------------------------------------------------------
