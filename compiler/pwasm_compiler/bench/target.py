@@ -1,0 +1,95 @@
+"""What is measured: the options of `pwasm bench`, and the module they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pwasm_compiler import inspect
+from pwasm_compiler.errors import ProjectError, ToolError, UsageError
+from pwasm_compiler.project import Project, load_project
+from pwasm_compiler.serve import is_stale, kind_of
+
+from .load import CONNECTIONS, LoadResult, Request, find_wrk, run_client, run_wrk
+
+CLIENTS = ("wrk", "python")
+Run = Callable[[str], LoadResult]
+"""One round of load on the server with this URL."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured, and how much of it."""
+
+    path: Path
+    request: Request = field(default_factory=Request)
+    rounds: int = 5
+    seconds: int = 2
+    requests: int | None = None
+    """A round ends after so many, if its seconds are not over before; the client then is "python"."""
+    connections: int = CONNECTIONS
+    concurrency: int = 1
+    client: str | None = None
+    upstream: str | None = None
+    plugin_config: Path | None = None
+    envoy: str | None = None
+    backend: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A built module, and the folder that Envoy is to work in."""
+
+    root: Path
+    module: Path
+    name: str
+    size: int
+
+
+def choose_client(options: Options) -> tuple[Run, str]:
+    """What makes a round of load, and its name.
+
+    Raises:
+        ToolError: wrk was asked for and is not there.
+        UsageError: wrk was asked for what it cannot do.
+    """
+    wrk = find_wrk()
+    client = options.client or ("python" if options.requests is not None or wrk is None else "wrk")
+    if client == "wrk" and wrk is None:
+        raise ToolError("there is no wrk on PATH", hint="install it, or leave --client out: pwasm has its own")
+    if client == "wrk" and options.requests is not None:
+        raise UsageError("wrk does not count requests", hint="leave --requests or --client wrk out")
+    if client == "wrk":
+        return lambda server: run_wrk(server, options.request, options.seconds, options.connections), client
+    limit = options.requests
+    return lambda server: run_client(server, options.request, options.seconds, options.connections, limit), client
+
+
+def find_target(options: Options, build: Callable[[Project], object]) -> Target:
+    """The module at the path, built with `build` if that is needed.
+
+    Raises:
+        UsageError: there is nothing.
+        ProjectError: it is no HTTP filter.
+    """
+    path = options.path
+    if path.suffix == ".wasm":
+        if not path.is_file():
+            raise UsageError(f"there is no {path}", hint="make it with: pwasm build")
+        root, module, name = path.parent.resolve(), path.resolve(), path.stem
+    else:
+        project = load_project(path, options.backend)
+        if is_stale(project):
+            build(project)
+        root, module, name = project.root, project.output, project.name
+    kind = kind_of(inspect.callbacks(module))
+    if kind != "http":
+        raise ProjectError(
+            f"{name} is no HTTP filter",
+            why="It is a TCP filter, and pwasm bench sends HTTP requests."
+            if kind == "tcp"
+            else "It has no callback for requests or responses, so it adds nothing to a request.",
+            hint="pwasm run starts it",
+        )
+    return Target(root, module, name, module.stat().st_size)
