@@ -111,7 +111,8 @@ def _refuse(stream: Stream, phase: Phase) -> int:
     if not stream.closed:
         # In on_http_response_headers the 500 still replaces the response; from then on it has begun.
         begun = stream.response_seen and not phase.method.endswith("response_headers")
-        _answer(stream, reply=phase.remedy == REPLY and not begun)
+        # An HTTP filter in a TCP listener fails at once; what there is to close is the connection.
+        _answer(stream, reply=phase.remedy == REPLY and not begun, http=phase.direction < DOWNSTREAM)
     return PAUSE
 
 
@@ -124,7 +125,7 @@ def root_failed(phase: Phase, root: Root, error: BaseException, name: str = "") 
     try:
         if not fails_open(stream.context):
             stream.skip = True
-            _answer(stream, reply=not stream.response_seen)
+            _answer(stream, reply=not stream.response_seen, http=stream.http)
         else:
             for direction in (REQUEST, RESPONSE, DOWNSTREAM):
                 if stream.paused & 1 << direction:  # continuing what is not held sends it twice
@@ -134,12 +135,12 @@ def root_failed(phase: Phase, root: Root, error: BaseException, name: str = "") 
         report(phase.level, f"the failure of context {stream.id} could not be handled", again)
 
 
-def _answer(stream: Stream, *, reply: bool) -> None:
+def _answer(stream: Stream, *, reply: bool, http: bool) -> None:
     """Send the 500, or close where it cannot be sent."""
-    if stream.http and reply:
+    if http and reply:
         status = current.host.proxy_send_local_response(500, "pwasm_filter_error", b"", b"", _GRPC_INTERNAL)
         stream.local_response = status == 0
     else:
-        status = current.host.proxy_close_stream(RESPONSE if stream.http else DOWNSTREAM)
+        status = current.host.proxy_close_stream(RESPONSE if http else DOWNSTREAM)
         stream.closed = status == 0
     stream.refuse = status != 0  # then the next callback tries again

@@ -229,6 +229,21 @@ def test_tcp_end(callback: str) -> None:
     assert len(host.logs) == 1
 
 
+def test_an_http_filter_in_a_tcp_listener_closes_the_connection() -> None:
+    """What it lacks is an error, and the connection does not hang: what is closed is a connection, not a response."""
+
+    class Plugin(pwasm.PluginContext):
+        def new_http_context(self, context_id: int) -> pwasm.HttpContext:
+            return pwasm.HttpContext()
+
+    host = HostEmulator(Plugin)
+    connection = host.connect()
+    assert connection.closed
+    ((level, record),) = host.logs
+    assert level == LogLevel.ERROR
+    assert "has no attribute 'on_new_connection'" in record
+
+
 def test_the_traceback_begins_at_the_filter() -> None:
     class Filter(pwasm.HttpContext):
         def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:

@@ -19,7 +19,7 @@ from pwasm_compiler.deliver.envoy_config import Filter
 
 from .outcome import Outcome, slope
 from .watch import active_vms, guest_state, memory_pages, reloads, rss_bytes
-from .world import WORKERS, built_module
+from .world import READY_SECONDS, WORKERS, built_module
 
 NOTHING = """(module
   (memory (export "memory") 1)
@@ -30,7 +30,7 @@ MOST_OVER_ENVOYS_KIB = 16.0
 """Growth for each update beyond that of the module that does nothing."""
 LONG = 200
 """Updates from which on growth can be told from chance."""
-_SECONDS = 60.0
+_SECONDS = 300.0
 _SUCCESS = "extension_config_discovery.http_filter.soak.update_success"
 _REFUSED = "extension_config_discovery.http_filter.soak.update_rejected"
 
@@ -65,7 +65,7 @@ def _update(outcome: Outcome, folder: Path, module: Path, updates: int, name: st
     entry = envoy_config.ecds_entry(plugin, file)
     config = envoy_config.bootstrap(plugin, entry, port=0, admin_port=0, upstream=None)
     points, objects, pages, seconds = [], [], [], []
-    with Envoy(config, concurrency=WORKERS, wasm_log_level="warning") as envoy:
+    with Envoy(config, concurrency=WORKERS, wasm_log_level="warning", ready_timeout=READY_SECONDS) as envoy:
         url = envoy.url
         for number in range(1, updates + 1):
             start = time.monotonic()

@@ -13,6 +13,8 @@ from pwasm.testing.envoy_config import HttpListener, Route, Upstream, WasmFilter
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "soak"
 BACKOFF_SECONDS = 0.02
 WORKERS = 1
+READY_SECONDS = 600.0
+"""A busy machine may take minutes to compile a module."""
 
 
 @functools.cache
@@ -37,7 +39,7 @@ def envoy_for(module: Path, *, callee: int = 0, sink: int = 0) -> Envoy:
         manager_of(config)["http_filters"] = [
             item for item in manager_of(config)["http_filters"] if item["name"] != "envoy.filters.http.buffer"
         ]
-    return Envoy(config, concurrency=WORKERS, wasm_log_level="warning", keep_log=1000)
+    return Envoy(config, concurrency=WORKERS, wasm_log_level="warning", keep_log=1000, ready_timeout=READY_SECONDS)
 
 
 def manager_of(config: dict[str, Any]) -> dict[str, Any]:
