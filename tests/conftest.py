@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,11 @@ GOLDEN = Path(__file__).parent / "golden"
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="write the golden files instead of comparing with them")
     parser.addoption("--no-skips", action="store_true", help="a test that is skipped makes the run fail")
+
+
+def pytest_configure() -> None:
+    """Programs that tests end with SIGINT must not inherit that it is ignored, as it is in a shell's background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
