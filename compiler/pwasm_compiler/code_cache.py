@@ -80,9 +80,10 @@ def _read(cache: Cache, key: str) -> Code | None:
     stored = cache.read("code", key)
     if stored is None:
         return None
-    head, tail, names, values, unread = marshal.loads(stored)
-    return Code(head, tail, tuple(names), tuple(map(tuple, values)), tuple(map(tuple, unread)))
+    head, tail, names, values, *ranges = marshal.loads(stored)
+    unread, docs = (tuple(map(tuple, found)) for found in ranges)
+    return Code(head, tail, tuple(names), tuple(map(tuple, values)), unread, docs)
 
 
 def _write(cache: Cache, key: str, code: Code) -> None:
-    cache.write("code", key, marshal.dumps((code.head, code.tail, code.names, code.values, code.unread)))
+    cache.write("code", key, marshal.dumps((code.head, code.tail, code.names, code.values, code.unread, code.docs)))

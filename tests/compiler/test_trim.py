@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from pwasm_compiler import keep
@@ -11,7 +13,9 @@ from pwasm_compiler.component.graph import Item, instance_graph
 from pwasm_compiler.evaluates import evaluates
 from pwasm_compiler.guest.interpreter import ABI_MARKER
 from pwasm_compiler.link.layout import Layout, Placed, lay_out
+from pwasm_compiler.link.memory import read_memory
 from pwasm_compiler.link.passes.cuts import built_in_modules, compiler, unused_modules
+from pwasm_compiler.link.passes.docs import find_docs
 from pwasm_compiler.link.passes.mentions import Mentioned, find_mentions, libraries
 from pwasm_compiler.link.passes.reachable import Reachable
 from pwasm_compiler.link.passes.trim import trim
@@ -122,6 +126,22 @@ def test_unread_data_goes_but_not_the_end_of_a_string(
 ) -> None:
     data = [Placed(30, memoryview(b"xy\0z")), Placed(10, memoryview(b"ab\0cdefg"))]
     assert [(item.address, bytes(item.data)) for item in without_unread(data, unread)] == expected
+
+
+def test_ranges_that_overlap_go_whole() -> None:
+    data = [Placed(10, memoryview(b"a\0bcdefgh"))]
+    found = without_unread(data, [(10, 17)], [(13, 14), (15, 18)])
+    assert [(item.address, bytes(item.data)) for item in found] == [(10, b"a\0"), (18, b"h")]
+
+
+def test_docstrings_of_c_go_unless_something_names_a_place_in_them(layout: Layout, mentioned: Mentioned) -> None:
+    found = list(find_docs(layout, mentioned))
+    texts = [read_memory(layout, start, end - start) for start, end in found]
+    assert sum(map(len, texts)) > 100_000
+    assert any(text.startswith(b"Return the number of items in a container.") for text in texts)
+    _, end = found[0]
+    named = dataclasses.replace(mentioned, starts=tuple(sorted({*mentioned.starts, end - 1})))
+    assert found[0] not in list(find_docs(layout, named))
 
 
 @pytest.mark.parametrize(

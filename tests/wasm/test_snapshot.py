@@ -19,6 +19,7 @@ pytestmark = pytest.mark.wasm
 FILTER = '''\
 """Of a module."""
 
+import inspect
 import json
 
 import pwasm
@@ -43,7 +44,9 @@ class Runner(HttpContext):
         if pwasm.get_http_request_header(":path") == "/assert":
             breaks(value=1)
         mine = [__doc__, breaks.__doc__, Only.__doc__, Runner.__doc__, self.on_http_request_headers.__doc__]
-        others = [json.__doc__, json.loads.__doc__, pwasm.__doc__, HttpContext.__doc__]
+        others = [json.__doc__, json.loads.__doc__, pwasm.__doc__, HttpContext.__doc__, len.__doc__]
+        if pwasm.get_http_request_header(":path") == "/signature":
+            mine, others = [len.__text_signature__], [str(inspect.signature(json.dumps).parameters["indent"])]
         pwasm.send_http_response(200, [], repr((mine, others)).encode())
         return Action.PAUSE
 
@@ -69,8 +72,8 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
     return run
 
 
-def docs(host: HostEmulator) -> tuple[list[str | None], list[str | None]]:
-    response = host.request("GET", "/").local_response
+def docs(host: HostEmulator, path: str = "/") -> tuple[list[str | None], list[str | None]]:
+    response = host.request("GET", path).local_response
     assert response is not None
     assert response.status == 200
     found: tuple[list[str | None], list[str | None]] = ast.literal_eval(response.body.decode())
@@ -80,7 +83,11 @@ def docs(host: HostEmulator) -> tuple[list[str | None], list[str | None]]:
 def test_no_docstrings(make: Make) -> None:
     mine, others = docs(make(""))
     assert mine == [None] * 5
-    assert others == [None] * 4
+    assert others == [None] * 5
+
+
+def test_signatures_stay(make: Make) -> None:
+    assert docs(make(""), "/signature") == (["($module, obj, /)"], ["indent=None"])
 
 
 def test_docstrings_of_the_filter_can_be_kept(make: Make) -> None:
@@ -92,7 +99,7 @@ def test_docstrings_of_the_filter_can_be_kept(make: Make) -> None:
         "Of a class.",
         "Of a method.",
     ]
-    assert others == [None] * 4
+    assert others == [None] * 5
 
 
 def test_an_assert_is_checked_and_its_traceback_has_the_source_lines(make: Make) -> None:
@@ -101,7 +108,7 @@ def test_an_assert_is_checked_and_its_traceback_has_the_source_lines(make: Make)
     assert response is not None
     assert response.status == 500
     (record,) = [text for _, text in host.logs if "Traceback" in text]
-    assert '  |   File "filter.py", line 11, in breaks\n' in record
+    assert '  |   File "filter.py", line 12, in breaks\n' in record
     assert '  |     assert value < 1, "too much"\n' in record
     assert record.endswith("AssertionError: too much")
 

@@ -45,12 +45,13 @@ class Code:
     names: tuple[str, ...]  # of every function, in the order of the index space
     values: tuple[tuple[int, int, int], ...]  # (instance, index, value) of every global whose value went into this
     unread: tuple[Range, ...] = ()  # addresses of static data that this code cannot reach
+    docs: tuple[Range, ...] = ()  # and of docstrings in it
 
     def module(self, layout: Layout, memory_maximum: int) -> bytes:
         """The whole module, with a memory of at most `memory_maximum` pages."""
         minimum = layout.memory.minimum
         memory = encode.section(Section.MEMORY, [encode.limits(Limits(minimum, max(minimum, memory_maximum)))])
-        segments = without_unread(layout.data, self.unread) if self.unread else layout.data
+        segments = without_unread(layout.data, self.unread, self.docs) if self.unread else layout.data
         data = encode.section(
             Section.DATA, [encode.active_data(placed.address, placed.data) for placed in segments if placed.data]
         )
@@ -90,6 +91,7 @@ def merge(
         merger.names(),
         merger.values(),
         kept.unread,
+        kept.docs,
     )
 
 

@@ -11,15 +11,16 @@ Range = tuple[int, int]
 """Address of the first byte, and of the first one behind."""
 
 
-def without_unread(data: Sequence[Placed], unread: Sequence[Range]) -> Iterator[Placed]:
-    """`data`, sorted by address, without the ranges of addresses in `unread`.
+def without_unread(data: Sequence[Placed], unread: Sequence[Range], exact: Sequence[Range] = ()) -> Iterator[Placed]:
+    """`data`, sorted by address, without the ranges of addresses in `unread` and `exact`.
 
-    Of each range the bytes up to the first zero stay: a linker may let two strings share their end, so a string that
-    is read may go on in one that is not.
+    Of each range in `unread` the bytes up to the first zero stay: a linker may let two strings share their end, so a
+    string that is read may go on in one that is not.
     """
     ordered = sorted(data, key=lambda placed: placed.address)
     addresses = [placed.address for placed in ordered]
-    gone = sorted(found for start, end in unread if (found := _behind_zero(ordered, addresses, start, end)))
+    found = [found for start, end in unread if (found := _behind_zero(ordered, addresses, start, end))]
+    gone = _joined(sorted([*found, *exact]))
     starts = [start for start, _ in gone]
     for placed in ordered:
         position, stop = placed.address, placed.address + len(placed.data)
@@ -33,6 +34,17 @@ def without_unread(data: Sequence[Placed], unread: Sequence[Range]) -> Iterator[
             position = end
         if position < stop:
             yield _part(placed, position, stop)
+
+
+def _joined(ranges: Sequence[Range]) -> list[Range]:
+    """Those that touch or overlap become one."""
+    joined: list[Range] = []
+    for start, end in ranges:
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _part(placed: Placed, start: int, end: int) -> Placed:

@@ -22,6 +22,7 @@ from ...wasm.module import Kind
 from ..layout import Layout
 from ..resolve import Target, func_type
 from ..unread import Range
+from .docs import find_docs
 from .mentions import Mentioned, Pointer, find_mentions
 from .reachable import Reachable, Stub, reachable
 from .stack import called_by_frames
@@ -64,7 +65,9 @@ def trim(layout: Layout, exports: Collection[Target], cuts: Mapping[Item, Cut]) 
         if isinstance(target, Item) and target not in kept.functions and target not in stubs:
             stubs[target] = _stub(layout, target, raisers[RAISER], Cut(RAISER, 0))
     read = {value for kind, value in named if kind is Kind.MEMORY}
-    return dataclasses.replace(kept, stubs=stubs, unread=tuple(_unread(mentioned, read)))
+    return dataclasses.replace(
+        kept, stubs=stubs, unread=tuple(_unread(mentioned, read)), docs=tuple(find_docs(layout, mentioned))
+    )
 
 
 def _place(entry: tuple[Item, Cut]) -> tuple[int, int]:
