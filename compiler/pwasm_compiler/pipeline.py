@@ -22,7 +22,7 @@ from .guest.interpreter import ABI_MARKER, imported_function, load_interpreter
 from .keep import COMPILER
 from .link.layout import Layout
 from .link.memory import global_address, read_memory
-from .link.passes.cuts import compiler, unused_modules
+from .link.passes.cuts import compiler, find_cpython, unused_modules
 from .link.passes.trim import Cut
 from .project import Project
 from .stage import APP_MODULE, Staged, content_digest, stage
@@ -185,10 +185,11 @@ _NOT_IN_WASM = {
 
 def _cuts(layout: Layout, project: Project, staged: Staged) -> tuple[dict[Item, Cut], tuple[str, ...]]:
     """What is left out of the module, and its names as `[tool.pwasm] keep` has them."""
-    unused = unused_modules(layout, project.keep)
+    cpython = find_cpython(layout)
+    unused = unused_modules(layout, cpython, project.keep)
     cuts, removed = dict(unused.values()), sorted(unused)
     if COMPILER not in project.keep and not staged.evaluates:
-        cuts |= compiler(layout)
+        cuts |= compiler(layout, cpython)
         removed.insert(0, COMPILER)
     return cuts, tuple(removed)
 

@@ -14,7 +14,7 @@ from pwasm_compiler.evaluates import evaluates
 from pwasm_compiler.guest.interpreter import ABI_MARKER
 from pwasm_compiler.link.layout import Layout, Placed, lay_out
 from pwasm_compiler.link.memory import read_memory
-from pwasm_compiler.link.passes.cuts import built_in_modules, compiler, unused_modules
+from pwasm_compiler.link.passes.cuts import CPython, built_in_modules, compiler, find_cpython, unused_modules
 from pwasm_compiler.link.passes.docs import find_docs
 from pwasm_compiler.link.passes.mentions import Mentioned, find_mentions, libraries
 from pwasm_compiler.link.passes.reachable import Reachable
@@ -30,6 +30,11 @@ def layout(component: bytes) -> Layout:
     """Before anything ran: no built-in module is in use."""
     layout = lay_out(resolve(instance_graph(decode_component(component)), ABI_MARKER), component)
     return with_memory(layout, pristine_memory(layout))
+
+
+@pytest.fixture(scope="module")
+def cpython(layout: Layout) -> CPython:
+    return find_cpython(layout)
 
 
 @pytest.fixture(scope="module")
@@ -52,29 +57,33 @@ def names(layout: Layout, kept: Reachable) -> set[str]:
     }
 
 
-def test_keep_knows_the_built_in_modules(layout: Layout) -> None:
-    assert {name for name, _, _ in built_in_modules(layout)} == set(keep.BUILT_IN)
+def test_keep_knows_the_built_in_modules(layout: Layout, cpython: CPython) -> None:
+    assert {name for name, _, _ in built_in_modules(layout, cpython)} == set(keep.BUILT_IN)
 
 
-def test_an_unused_module_goes_with_all_that_only_it_reaches_and_keep_brings_it_back(layout: Layout) -> None:
-    unused = unused_modules(layout)
+def test_an_unused_module_goes_with_all_that_only_it_reaches_and_keep_brings_it_back(
+    layout: Layout, cpython: CPython
+) -> None:
+    unused = unused_modules(layout, cpython)
     without = names(layout, trimmed(layout, dict(unused.values())))
     assert {"sqlite3_step", "mpd_qdiv", "XML_ParserCreate_MM", "inflate", "PyInit__sqlite3"}.isdisjoint(without)
     assert {"_PyEval_EvalFrameDefault", "PyErr_Format", "dlmalloc", "_PyPegen_run_parser"} <= without
-    kept = unused_modules(layout, ("_sqlite3",))
+    kept = unused_modules(layout, cpython, ("_sqlite3",))
     assert kept.keys() == unused.keys() - {"_sqlite3"}
     assert {"sqlite3_step", "PyInit__sqlite3"} <= names(layout, trimmed(layout, dict(kept.values())))
 
 
-def test_start_up_code_goes_and_the_compiler_when_it_is_cut(layout: Layout) -> None:
-    kept = names(layout, trimmed(layout, {**dict(unused_modules(layout).values()), **compiler(layout)}))
+def test_start_up_code_goes_and_the_compiler_when_it_is_cut(layout: Layout, cpython: CPython) -> None:
+    kept = names(
+        layout, trimmed(layout, {**dict(unused_modules(layout, cpython).values()), **compiler(layout, cpython)})
+    )
     gone = {"Py_InitializeFromConfig", "_PyUnicode_InitStaticStrings", "__wasm_apply_data_relocs"}
     assert (gone | {"_PyPegen_run_parser", "_PyAST_Compile", "symtable_visit_stmt", "obj2ast_stmt"}).isdisjoint(kept)
 
 
-def test_every_slot_of_the_table_stays_filled_with_a_function_of_its_type(layout: Layout) -> None:
+def test_every_slot_of_the_table_stays_filled_with_a_function_of_its_type(layout: Layout, cpython: CPython) -> None:
     """A call that should be impossible meets a stub that raises, never an empty slot or another type."""
-    kept = trimmed(layout, dict(unused_modules(layout).values()))
+    kept = trimmed(layout, dict(unused_modules(layout, cpython).values()))
     for target in layout.slots.values():
         if isinstance(target, Item) and target not in kept.functions:
             module = layout.plan.graph.instances[target.instance].module
@@ -97,15 +106,15 @@ def test_code_names_objects_by_their_start(layout: Layout, mentioned: Mentioned)
     assert checked > 70
 
 
-def test_what_is_cut_is_part_of_the_key_of_cached_code(layout: Layout, tmp_path: object) -> None:
+def test_what_is_cut_is_part_of_the_key_of_cached_code(layout: Layout, cpython: CPython, tmp_path: object) -> None:
     from pwasm_compiler.cache import Cache
 
     cache = Cache(tmp_path)  # type: ignore[arg-type]
     shim = layout.plan.shim
     exports = {"proxy_on_tick": layout.target(shim.number, shim.exports["proxy_on_tick"].index)}
-    unused = dict(unused_modules(layout).values())
+    unused = dict(unused_modules(layout, cpython).values())
     small = cached_merge(layout, exports, cache, unused)
-    smaller = cached_merge(layout, exports, cache, unused | compiler(layout))
+    smaller = cached_merge(layout, exports, cache, unused | compiler(layout, cpython))
     assert len(smaller.tail) < len(small.tail)
     assert cached_merge(layout, exports, cache, unused) == small
 

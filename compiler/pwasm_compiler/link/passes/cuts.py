@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from ...component.graph import Item
 from ...errors import LinkError
@@ -17,7 +18,7 @@ from ...wasm.instructions import Space, long_constants, sites
 from ...wasm.module import Kind, function_names
 from ..layout import Layout
 from ..memory import read_memory
-from .mentions import libraries
+from .mentions import Library, libraries
 from .trim import Cut
 
 _INIT = "PyInit_"
@@ -45,7 +46,29 @@ _COMPILER = {
 _COMPILER_CALLBACK = re.compile(r"_PyPegen_\w+|ast2obj_\w+|\w+_rule")
 
 
-def compiler(layout: Layout) -> dict[Item, Cut]:
+@dataclass(frozen=True, slots=True)
+class CPython:
+    """The library that defines CPython, and the names of its own functions: index among those it defines → name."""
+
+    library: Library
+    names: Mapping[int, str]
+
+
+def find_cpython(layout: Layout) -> CPython:
+    """The library with `PyModuleDef_Init`.
+
+    Raises:
+        LinkError: there is none.
+    """
+    for library in libraries(layout):
+        if _REGISTER in library.instance.exports:
+            imported = len(library.instance.module.imported(Kind.FUNC))
+            names = function_names(library.instance.module)
+            return CPython(library, {n - imported: name for n, name in sorted(names.items()) if n >= imported})
+    raise LinkError(f"no library of the component exports {_REGISTER}")
+
+
+def compiler(layout: Layout, cpython: CPython) -> dict[Item, Cut]:
     """What compiles text: `eval`, `exec` and `compile` of anything but a code object then raise.
 
     Raises:
@@ -54,44 +77,45 @@ def compiler(layout: Layout) -> dict[Item, Cut]:
     in_table = set(layout.slots.values())
     found: dict[Item, Cut] = {}
     seen: set[str] = set()
-    for library in libraries(layout):
-        imported = len(library.instance.module.imported(Kind.FUNC))
-        for index, name in function_names(library.instance.module).items():
-            item = Item(library.instance.number, Kind.FUNC, index - imported)
-            callback = item in in_table and _COMPILER_CALLBACK.fullmatch(name)
-            if index < imported or not (callback or name in _COMPILER):
-                continue
-            if name in seen:
-                raise LinkError(f"CPython has two functions {name}")
-            seen.add(name)
-            found[item] = Cut("pwasm_removed_compiler", 0, _COMPILER.get(name, 0), ran=True)
+    for index, name in cpython.names.items():
+        item = Item(cpython.library.instance.number, Kind.FUNC, index)
+        if name not in _COMPILER and not (_COMPILER_CALLBACK.fullmatch(name) and item in in_table):
+            continue
+        if name in seen:
+            raise LinkError(f"CPython has two functions {name}")
+        seen.add(name)
+        found[item] = Cut("pwasm_removed_compiler", 0, _COMPILER.get(name, 0), ran=True)
     if missing := _COMPILER.keys() - seen:
         raise LinkError(f"CPython has no function {min(missing)}")
     return found
 
 
-def unused_modules(layout: Layout, kept: Collection[str] = ()) -> dict[str, tuple[Item, Cut]]:
+def unused_modules(layout: Layout, cpython: CPython, kept: Collection[str] = ()) -> dict[str, tuple[Item, Cut]]:
     """Built-in modules that were never initialised and that `kept` does not name: name → (its `PyInit_…`, the cut)."""
+    modules = list(built_in_modules(layout, cpython))
+    if not modules:
+        return {}
+    first, last = (edge(definition for _, _, definition in modules) for edge in (min, max))
+    memory = read_memory(layout, first, last - first + _DEFINITION.size)  # at once: there are thousands of segments
     found = {}
-    for name, item, definition in built_in_modules(layout):
-        index, text = _DEFINITION.unpack(read_memory(layout, definition, _DEFINITION.size))
+    for name, item, definition in modules:
+        index, text = _DEFINITION.unpack_from(memory, definition - first)
         if index == 0 and name not in kept:
             found[name] = item, Cut("pwasm_removed_module", text)
     return found
 
 
-def built_in_modules(layout: Layout) -> Iterator[tuple[str, Item, int]]:
+def built_in_modules(layout: Layout, cpython: CPython) -> Iterator[tuple[str, Item, int]]:
     """(name, `PyInit_…`, address of the definition) of every built-in module whose `PyInit_…` does nothing else."""
-    for library in libraries(layout):
-        module, number = library.instance.module, library.instance.number
-        imported = len(module.imported(Kind.FUNC))
-        names = function_names(module)
-        for index, name in sorted(names.items()):
-            if not name.startswith(_INIT) or index < imported:
-                continue
-            body = module.bodies[index - imported]
-            calls = [site.target for site in sites(layout.code, body, {}) if site.space is Space.FUNC]
-            constants = list(long_constants(layout.code, body))
-            if [names.get(call) for call in calls] == [_REGISTER] and len(constants) == 1:
-                definition = library.memory.start + constants[0]
-                yield name.removeprefix(_INIT), Item(number, Kind.FUNC, index - imported), definition
+    library = cpython.library
+    module, number = library.instance.module, library.instance.number
+    register = layout.target(number, library.instance.exports[_REGISTER].index)
+    for index, name in cpython.names.items():
+        if not name.startswith(_INIT):
+            continue
+        body = module.bodies[index]
+        calls = [site.target for site in sites(layout.code, body, {}) if site.space is Space.FUNC]
+        constants = list(long_constants(layout.code, body))
+        if [layout.target(number, call) for call in calls] == [register] and len(constants) == 1:
+            definition = library.memory.start + constants[0]
+            yield name.removeprefix(_INIT), Item(number, Kind.FUNC, index), definition
