@@ -14,7 +14,7 @@ import traceback
 import warnings
 from types import FunctionType
 
-from . import __version__, _bundle, _guest, _randomness, entrypoint, log
+from . import __version__, _baked, _bundle, _guest, _randomness, entrypoint, log
 from ._typing import Any
 
 _HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_…
@@ -125,7 +125,11 @@ def _import_all(
     _bundle.install(root, frozenset(sources))
     _bundle.keep_data_files(data_files)
     _guest.guard_python()
+    _baked.start()
+    _bundle.watch = _baked.watch
     __import__(entry)
+    _bundle.watch = None
+    record["warnings"] += _baked.stop()
     log.install_logging_handler()
     for name in include:
         try:

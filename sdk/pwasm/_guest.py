@@ -92,6 +92,12 @@ def _fill_environment() -> None:
             os.environ[os.fsdecode(name)] = os.fsdecode(value)
 
 
+def reads() -> tuple[int, int]:
+    """How often a clock was read, and random bytes were asked for, since the interpreter started."""
+    clock, random = divmod(_pwasm_shim.reads(), 1 << 32)
+    return clock, random
+
+
 def set_build_record(record: bytes) -> None:
     """Leave `record` in the snapshot for the linker."""
     _pwasm_shim.set_build_record(record)

@@ -7,6 +7,7 @@ in the snapshot. `random.Random(42)` keeps its seed.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec, PathFinder
 from weakref import ref
 
@@ -22,8 +23,26 @@ def watch() -> None:
     sys.meta_path.insert(0, _Finder)
 
 
+def _nothing() -> None:
+    pass
+
+
+seeded: Callable[[], None] = _nothing
+"""Called when a generator has been seeded that will be seeded anew, or has no seed."""
+
+
+def states() -> dict[int, int]:
+    """Where the generators are that every VM seeds anew, by identity."""
+    random = sys.modules.get("random")
+    inner = getattr(random, "_inst", None)
+    living = [inner, *(reference() for reference in _unseeded)]
+    return {id(generator): hash(generator.getstate()) for generator in living if generator is not None}
+
+
 def stop_watching() -> None:
     """Leave `random` as it was."""
+    global seeded
+    seeded = _nothing
     if _Finder in sys.meta_path:
         sys.meta_path.remove(_Finder)
     if _seed is not None:
@@ -73,5 +92,7 @@ def _note_seeds(random: Any) -> None:
         if a is None:
             _unseeded.append(ref(self))
         original(self, a, version)
+        if a is None:
+            seeded()
 
     random.Random.seed = seed

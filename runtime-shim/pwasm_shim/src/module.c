@@ -48,8 +48,9 @@ static PyMethodDef methods[64] = {
     {"set_step_budget", set_step_budget, METH_FASTCALL, NULL},
     {"renew_steps", renew_steps, METH_FASTCALL, NULL},
     {"count_step", count_step, METH_FASTCALL, NULL},
+    {"reads", reads, METH_FASTCALL, NULL},
 };
-enum { OWN_METHODS = 6 };
+enum { OWN_METHODS = 7 };
 
 static PyModuleDef definition = {.refcount = 1, .name = "_pwasm_shim", .size = -1, .methods = methods};
 

@@ -42,5 +42,6 @@ PyObject *count_step(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
 /* wasi.c: writes what print() left without a newline; called when a callback ends. */
 void flush_standard_streams(void);
+PyObject *reads(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
 #endif
