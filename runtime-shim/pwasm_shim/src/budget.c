@@ -16,7 +16,7 @@ PyObject *set_step_budget(PyObject *self, PyObject *const *args, Py_ssize_t coun
   if (PyErr_Occurred()) return NULL;
   error = args[1], may_interrupt = args[2]; /* kept for as long as the module is there */
   Py_IncRef(error), Py_IncRef(may_interrupt);
-  begin_steps();
+  left = INT64_MAX; /* until the first callback: the build has not ended */
   return PyBool_FromLong(1);
 }
 
