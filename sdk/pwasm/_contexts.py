@@ -45,8 +45,10 @@ class Contexts:
     def _open(self, context_id: int) -> Stream | None:
         """Make the context of a stream that has begun; None for an unknown stream."""
         root = self._unopened.pop(context_id, None)
-        if root is None:
-            return None
+        return None if root is None else self._open_for(root, context_id)
+
+    def _open_for(self, root: Root, context_id: int) -> Stream:
+        """Make a stream and its context; the shim does the same for the usual case (runtime-shim, streams.c)."""
         stream = self._streams[context_id] = Stream(context_id, root)
         current.host = self._host
         current.root = root

@@ -51,6 +51,14 @@ def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
     return PAUSE
 
 
+def answered(stream: Stream, phase: Phase, action: object) -> int:
+    """The end of a stream callback that the shim delivered and that returned something else than CONTINUE."""
+    try:
+        return _checked_action(action, stream, phase)
+    except BaseException as error:
+        return stream_failed(phase, stream, error)
+
+
 def _checked_bool(result: object) -> bool:
     if result is None or isinstance(result, bool):
         return result is not False

@@ -8,12 +8,19 @@ A VM is a copy of a snapshot that was taken at build: whatever differs from VM t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from types import FunctionType
 
 import _pwasm_shim  # type: ignore[import-not-found]
 
-from . import _abi, _budget, _dispatch, _randomness
+from . import _abi, _budget, _dispatch, _maps, _randomness, log
+from ._dispatch import Dispatcher  # the SDK's own, should somebody exchange it
+from ._guards import PHASES, STREAM_CREATE, failed
+from ._policy import creation_failed, stream_failed
+from ._state import Current, Phase, Root, Stream, current
 from ._typing import Any, NoReturn, cast
+from ._validate import known_names
 
 host = cast("_abi.Host", _pwasm_shim)
 
@@ -26,6 +33,7 @@ def guard_python() -> None:
     import os
     import time
 
+    _take_shortcuts()
     time.sleep = _sleep  # type: ignore[assignment]
     os._exit = _exit
     os.abort = _abort
@@ -58,7 +66,71 @@ def install(registration: Any) -> tuple[str, ...]:
     if registration.step_budget:
         _budget.start(registration.step_budget, _pwasm_shim)
     _pwasm_shim.set_callbacks(tuple(first[callback.name] for callback in _abi.CALLBACKS))
+    if type(dispatcher) is Dispatcher:
+        _accelerate(dispatcher)
     return _dispatch.callbacks_used(registration)
+
+
+class Streams(dict[int, Stream]):
+    """The dispatcher's streams, most of which the shim keeps."""
+
+    def get(self, context_id: int, default: Any = None) -> Any:
+        """The stream, or `default`."""
+        stream = _pwasm_shim.find_stream(context_id)
+        return super().get(context_id, default) if stream is None else stream
+
+    def __setitem__(self, context_id: int, stream: Stream) -> None:
+        if not _pwasm_shim.keep_stream(context_id, stream):
+            super().__setitem__(context_id, stream)
+
+    def pop(self, context_id: int, default: Any = None) -> Any:
+        """The stream, taken out, or `default`."""
+        stream = _pwasm_shim.forget_stream(context_id)
+        return super().pop(context_id, default) if stream is None else stream
+
+
+def _accelerate(dispatcher: Dispatcher) -> None:
+    """Let the shim do for usual streams what the dispatcher would, on the same records (runtime-shim, streams.c)."""
+    root = Root(0, {})
+    dispatcher._streams = Streams()
+    phases = tuple(PHASES[callback.name] for callback in _abi.CALLBACKS)
+    _pwasm_shim.accelerate(
+        Stream(0, root),
+        root,
+        phases,
+        tuple(sys.intern(phase.method) for phase in phases),
+        dispatcher._roots,
+        Stream(0, Root(0, {})),
+        STREAM_CREATE,
+        _abi.Action.CONTINUE,
+        dispatcher._open_for,
+        creation_failed,
+        _dispatch.answered,
+        stream_failed,
+    )
+
+
+def _take_shortcuts() -> None:
+    """Put the shim's functions in the place of those that do the same with bytecode (runtime-shim, shortcuts.c)."""
+    _pwasm_shim.prepare(current, host, Current(), Phase("", "", ""))
+    shortcuts: dict[Any, Callable[..., Any]] = {}
+    for level, function in enumerate(log.LEVELS):
+        shortcuts[function] = _shortcut("log", function, level, log.formatted)
+    for verb, functions in _maps.made.items():
+        for one, number in functions:
+            shortcuts[one] = _shortcut(verb, one, number, failed)
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "pwasm":
+            for attribute, value in list(vars(module).items()):
+                if type(value) is FunctionType and value in shortcuts:
+                    setattr(module, attribute, shortcuts[value])
+
+
+def _shortcut(verb: str, twin: Callable[..., object], number: int, helper: Callable[..., object]) -> Callable[..., Any]:
+    function: Callable[..., Any] = _pwasm_shim.shortcut(
+        verb, twin.__name__, twin.__module__, twin, number, helper, known_names
+    )
+    return function
 
 
 def _first_context(on_context_create: Callable[[int, int], None], ready: tuple[Any, ...]) -> Callable[[int, int], None]:

@@ -56,6 +56,9 @@ _WRITE = {
     "without trailers gets some in its last `on_http_response_body`",
 }
 
+made: dict[str, list[tuple[Callable[..., object], int]]] = {"get": [], "remove": [], "replace": [], "add": []}
+"""The functions on one header, by verb, with the number of their map."""
+
 
 class GetAll(Protocol[_T]):
     """Signature of the functions that read a whole map."""
@@ -164,6 +167,7 @@ def get(map_type: MapType) -> Get[str]:
         return default if value is None else value.decode("utf-8", "surrogateescape")
 
     _named(function, "get", map_type, _GET_DOC.replace("{kind}", "str (UTF-8 with surrogateescape)"))
+    made["get"].append((function, int(map_type)))
     return function  # type: ignore[return-value]  # the overloads say more than one signature can
 
 
@@ -201,6 +205,7 @@ def remove(map_type: MapType) -> Remove:
             raise failed(status, "proxy_remove_header_map_value", name)
 
     what = _named(function, "remove", map_type, _REMOVE_DOC)
+    made["remove"].append((function, int(map_type)))
     return function
 
 
@@ -221,6 +226,7 @@ def replace(map_type: MapType) -> Write:
             raise failed(status, "proxy_replace_header_map_value", name)
 
     what = _named(function, "replace", map_type, _REPLACE_DOC)
+    made["replace"].append((function, int(map_type)))
     return function
 
 
@@ -240,6 +246,7 @@ def add(map_type: MapType) -> Write:
             raise failed(status, "proxy_add_header_map_value", name)
 
     what = _named(function, "add", map_type, _ADD_DOC)
+    made["add"].append((function, int(map_type)))
     return function
 
 

@@ -52,7 +52,8 @@ def _encodable(text: str) -> str | bytes:
     return text
 
 
-def _formatted(msg: str, args: tuple[object, ...]) -> str:
+def formatted(msg: str, args: tuple[object, ...]) -> str:
+    """`msg % args`; where that fails, `msg` with `args` behind it."""
     try:
         return msg % args
     except Exception as error:
@@ -86,7 +87,7 @@ def _log(level: LogLevel) -> Log:
             status, least = current.host.proxy_get_log_level()
             if status == 0 and level < least:
                 return
-            msg = _formatted(msg, args)
+            msg = formatted(msg, args)
         try:
             plain = msg.isprintable()  # then it has neither control characters nor lone surrogates
         except AttributeError:

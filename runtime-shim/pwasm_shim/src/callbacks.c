@@ -4,36 +4,7 @@
    The dispatcher in Python catches everything. Should an exception escape it all the same (out of memory while it
    handles one, say), the verdicts here fail closed. Nothing here traps. */
 
-#include "shim.h"
-
-enum {
-  CONTEXT_CREATE,
-  VM_START,
-  CONFIGURE,
-  TICK,
-  QUEUE_READY,
-  NEW_CONNECTION,
-  DOWNSTREAM_DATA,
-  DOWNSTREAM_CONNECTION_CLOSE,
-  UPSTREAM_DATA,
-  UPSTREAM_CONNECTION_CLOSE,
-  REQUEST_HEADERS,
-  REQUEST_BODY,
-  REQUEST_TRAILERS,
-  RESPONSE_HEADERS,
-  RESPONSE_BODY,
-  RESPONSE_TRAILERS,
-  HTTP_CALL_RESPONSE,
-  GRPC_RECEIVE_INITIAL_METADATA,
-  GRPC_RECEIVE,
-  GRPC_RECEIVE_TRAILING_METADATA,
-  GRPC_CLOSE,
-  FOREIGN_FUNCTION,
-  DONE,
-  LOG,
-  DELETE,
-  CALLBACK_COUNT
-};
+#include "callbacks.h"
 
 static PyObject *callables[CALLBACK_COUNT];
 
@@ -64,6 +35,16 @@ static void attach(void) {
 
 static const char escaped[] = "pwasm: an exception escaped the dispatcher; the stream is failed";
 
+/* After every callback: an error that is left is logged, and what print() left is written. */
+static PyObject *finished(PyObject *result) {
+  if (!result) {
+    PyErr_Clear();
+    proxy_log(LOG_CRITICAL, escaped, sizeof escaped - 1);
+  }
+  flush_standard_streams();
+  return result;
+}
+
 /* Calls the Python side with `count` new references, which it consumes; NULL after a failure, with no error set. */
 static PyObject *call(int callback, PyObject **args, int count) {
   PyObject *result = NULL;
@@ -73,12 +54,7 @@ static PyObject *call(int callback, PyObject **args, int count) {
   if (ready) result = PyObject_Vectorcall(callables[callback], args, count, NULL);
   for (int i = 0; i < count; i++)
     if (args[i]) Py_DecRef(args[i]);
-  if (!result) {
-    PyErr_Clear();
-    proxy_log(LOG_CRITICAL, escaped, sizeof escaped - 1);
-  }
-  flush_standard_streams();
-  return result;
+  return finished(result);
 }
 
 /* Callbacks without a result. */
@@ -113,9 +89,8 @@ static uint32_t fail_closed(int callback) {
   return ACTION_PAUSE;
 }
 
-/* Callbacks that answer with an action. Only 0 and 1 leave: other values make Envoy drop data. */
-static uint32_t act(int callback, PyObject **args, int count) {
-  PyObject *result = call(callback, args, count);
+/* The action in a result. Only 0 and 1 leave: other values make Envoy drop data. */
+static uint32_t action_in(int callback, PyObject *result) {
   if (!result) return fail_closed(callback);
   long action = PyLong_AsLong(result);
   Py_DecRef(result);
@@ -124,13 +99,35 @@ static uint32_t act(int callback, PyObject **args, int count) {
   return fail_closed(callback);
 }
 
+/* Callbacks that answer with an action. */
+static uint32_t act(int callback, PyObject **args, int count) {
+  return action_in(callback, call(callback, args, count));
+}
+
 #define U32(name) PyLong_FromUnsignedLong(name)
 #define I32(name) PyLong_FromLong(name)
 #define BOOL(name) PyBool_FromLong(name)
 #define ARGUMENTS(...) \
   (attach(), (PyObject *[]){__VA_ARGS__}), sizeof((PyObject *[]){__VA_ARGS__}) / sizeof(PyObject *)
 
+/* The same with size and end_of_stream: the hot path, which mostly needs no dispatcher. */
+static uint32_t act_on_data(int callback, uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
+  PyObject *action;
+  attach();
+  begin_steps();
+  if (stream_data(callback, context_id, size, end_of_stream, &action)) return action_in(callback, finished(action));
+  return act(callback, ARGUMENTS(U32(context_id), U32(size), BOOL(end_of_stream)));
+}
+
+/* Before a stream's callback that goes to Python: it expects that the stream is there. */
+static void open_stream(uint32_t context_id) {
+  attach();
+  begin_steps();
+  stream_opens(context_id);
+}
+
 EXPORT("proxy_on_context_create") void proxy_on_context_create(uint32_t context_id, uint32_t parent_id) {
+  if (stream_begins(context_id, parent_id)) return;
   notify(CONTEXT_CREATE, ARGUMENTS(U32(context_id), U32(parent_id)));
 }
 
@@ -151,46 +148,51 @@ EXPORT("proxy_on_queue_ready") void proxy_on_queue_ready(uint32_t root_id, uint3
 }
 
 EXPORT("proxy_on_new_connection") uint32_t proxy_on_new_connection(uint32_t context_id) {
+  open_stream(context_id);
   return act(NEW_CONNECTION, ARGUMENTS(U32(context_id)));
 }
 
 EXPORT("proxy_on_downstream_data") uint32_t proxy_on_downstream_data(uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
-  return act(DOWNSTREAM_DATA, ARGUMENTS(U32(context_id), U32(size), BOOL(end_of_stream)));
+  return act_on_data(DOWNSTREAM_DATA, context_id, size, end_of_stream);
 }
 
 EXPORT("proxy_on_downstream_connection_close") void proxy_on_downstream_connection_close(uint32_t context_id, uint32_t peer_type) {
+  open_stream(context_id);
   notify(DOWNSTREAM_CONNECTION_CLOSE, ARGUMENTS(U32(context_id), U32(peer_type)));
 }
 
 EXPORT("proxy_on_upstream_data") uint32_t proxy_on_upstream_data(uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
-  return act(UPSTREAM_DATA, ARGUMENTS(U32(context_id), U32(size), BOOL(end_of_stream)));
+  return act_on_data(UPSTREAM_DATA, context_id, size, end_of_stream);
 }
 
 EXPORT("proxy_on_upstream_connection_close") void proxy_on_upstream_connection_close(uint32_t context_id, uint32_t peer_type) {
+  open_stream(context_id);
   notify(UPSTREAM_CONNECTION_CLOSE, ARGUMENTS(U32(context_id), U32(peer_type)));
 }
 
 EXPORT("proxy_on_request_headers") uint32_t proxy_on_request_headers(uint32_t context_id, uint32_t num_headers, uint32_t end_of_stream) {
-  return act(REQUEST_HEADERS, ARGUMENTS(U32(context_id), U32(num_headers), BOOL(end_of_stream)));
+  return act_on_data(REQUEST_HEADERS, context_id, num_headers, end_of_stream);
 }
 
 EXPORT("proxy_on_request_body") uint32_t proxy_on_request_body(uint32_t context_id, uint32_t body_size, uint32_t end_of_stream) {
-  return act(REQUEST_BODY, ARGUMENTS(U32(context_id), U32(body_size), BOOL(end_of_stream)));
+  return act_on_data(REQUEST_BODY, context_id, body_size, end_of_stream);
 }
 
 EXPORT("proxy_on_request_trailers") uint32_t proxy_on_request_trailers(uint32_t context_id, uint32_t num_trailers) {
+  open_stream(context_id);
   return act(REQUEST_TRAILERS, ARGUMENTS(U32(context_id), U32(num_trailers)));
 }
 
 EXPORT("proxy_on_response_headers") uint32_t proxy_on_response_headers(uint32_t context_id, uint32_t num_headers, uint32_t end_of_stream) {
-  return act(RESPONSE_HEADERS, ARGUMENTS(U32(context_id), U32(num_headers), BOOL(end_of_stream)));
+  return act_on_data(RESPONSE_HEADERS, context_id, num_headers, end_of_stream);
 }
 
 EXPORT("proxy_on_response_body") uint32_t proxy_on_response_body(uint32_t context_id, uint32_t body_size, uint32_t end_of_stream) {
-  return act(RESPONSE_BODY, ARGUMENTS(U32(context_id), U32(body_size), BOOL(end_of_stream)));
+  return act_on_data(RESPONSE_BODY, context_id, body_size, end_of_stream);
 }
 
 EXPORT("proxy_on_response_trailers") uint32_t proxy_on_response_trailers(uint32_t context_id, uint32_t num_trailers) {
+  open_stream(context_id);
   return act(RESPONSE_TRAILERS, ARGUMENTS(U32(context_id), U32(num_trailers)));
 }
 
@@ -219,13 +221,20 @@ EXPORT("proxy_on_foreign_function") void proxy_on_foreign_function(uint32_t cont
 }
 
 EXPORT("proxy_on_done") uint32_t proxy_on_done(uint32_t context_id) {
+  if (stream_done(context_id)) return 1;
   return ask(DONE, ARGUMENTS(U32(context_id)));
 }
 
 EXPORT("proxy_on_log") void proxy_on_log(uint32_t context_id) {
+  open_stream(context_id);
   notify(LOG, ARGUMENTS(U32(context_id)));
 }
 
 EXPORT("proxy_on_delete") void proxy_on_delete(uint32_t context_id) {
+  begin_steps(); /* a __del__ may run */
+  if (stream_ends(context_id)) {
+    flush_standard_streams();
+    return;
+  }
   notify(DELETE, ARGUMENTS(U32(context_id)));
 }

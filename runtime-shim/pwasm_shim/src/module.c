@@ -49,8 +49,14 @@ static PyMethodDef methods[64] = {
     {"renew_steps", renew_steps, METH_FASTCALL, NULL},
     {"count_step", count_step, METH_FASTCALL, NULL},
     {"reads", reads, METH_FASTCALL, NULL},
+    {"prepare", prepare, METH_FASTCALL, NULL},
+    {"accelerate", accelerate, METH_FASTCALL, NULL},
+    {"find_stream", find_stream, METH_FASTCALL, NULL},
+    {"forget_stream", forget_stream, METH_FASTCALL, NULL},
+    {"keep_stream", keep_stream, METH_FASTCALL, NULL},
+    {"shortcut", shortcut, METH_FASTCALL, NULL},
 };
-enum { OWN_METHODS = 7 };
+enum { OWN_METHODS = 13 };
 
 static PyModuleDef definition = {.refcount = 1, .name = "_pwasm_shim", .size = -1, .methods = methods};
 

@@ -8,6 +8,7 @@
 void *malloc(size_t);
 void free(void *);
 void *memcpy(void *, const void *, size_t);
+int strcmp(const char *, const char *);
 
 #define EXPORT(name) __attribute__((export_name(name)))
 #define WEAK __attribute__((weak))
@@ -39,6 +40,14 @@ void begin_steps(void);
 PyObject *set_step_budget(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *renew_steps(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *count_step(PyObject *self, PyObject *const *args, Py_ssize_t count);
+
+/* records.c, streams.c, shortcuts.c */
+PyObject *prepare(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *accelerate(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *find_stream(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *forget_stream(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *keep_stream(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *shortcut(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
 /* wasi.c: writes what print() left without a newline; called when a callback ends. */
 void flush_standard_streams(void);

@@ -1,0 +1,197 @@
+/* Functions of the SDK that filters call for every request, without bytecode: the log functions, and those that read
+   and write one header. Each does what its Python twin (sdk/pwasm/log.py, _maps.py) does for usual arguments, and
+   calls the twin for all others before anything has been asked of the host. */
+
+#include "records.h"
+
+WEAK uint32_t proxy_get_log_level(uint32_t *level);
+WEAK uint32_t proxy_get_header_map_value(uint32_t map_type, const char *key, size_t key_size, char **value, size_t *value_size);
+WEAK uint32_t proxy_add_header_map_value(uint32_t map_type, const char *key, size_t key_size, const char *value, size_t value_size);
+WEAK uint32_t proxy_replace_header_map_value(uint32_t map_type, const char *key, size_t key_size, const char *value, size_t value_size);
+WEAK uint32_t proxy_remove_header_map_value(uint32_t map_type, const char *key, size_t key_size);
+
+enum { STATUS_NOT_FOUND = 1 };
+
+#define PARAMETERS PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names
+
+typedef struct {
+  const char *data;
+  Py_ssize_t size;
+} text;
+
+enum { NAMES = 8 };
+
+/* One function. The names it has written and the phase it was last allowed in are remembered: filters write constant
+   names. References are owned, so that an address stays what it was. */
+typedef struct {
+  PyMethodDef method;
+  PyObject *twin, *number, *helper, *known_names; /* see `shortcut` */
+  uint32_t map_type;                              /* or the level; the number */
+  PyObject *phase;
+  struct {
+    PyObject *object;
+    text bytes;
+  } names[NAMES];
+} function;
+
+#define MINE ((function *)PyCapsule_GetPointer(self, NULL))
+#define TO_THE_TWIN PyObject_Vectorcall(mine->twin, args, count, names)
+
+static void keep(PyObject **place, PyObject *object) {
+  PyObject *old = *place;
+  Py_IncRef(object);
+  *place = object;
+  if (old) Py_DecRef(old);
+}
+
+/* The bytes of a str, borrowed; 0 for everything else, with no error set. */
+static int is_text(PyObject *object, text *found) {
+  if (object->type != &PyUnicode_Type) return 0;
+  found->data = PyUnicode_AsUTF8AndSize(object, &found->size);
+  if (!found->data) PyErr_Clear(); /* lone surrogates */
+  return found->data != NULL;
+}
+
+/* Whether all bytes are printable ASCII, eight at a time (Bit Twiddling: "a byte less than", "greater than"). */
+static int is_plain(text checked) {
+  const uint64_t ones = ~UINT64_C(0) / 255, high = ones * 128;
+  uint64_t found = 0;
+  for (Py_ssize_t at = 0; at < checked.size; at += 8) {
+    uint64_t word = ones * ' ';
+    Py_ssize_t left = checked.size - at;
+    memcpy(&word, checked.data + at, left < 8 ? left : 8);
+    found |= ((word - ones * ' ') & ~word) | (word + ones * (127 - '~')) | word;
+  }
+  return !(found & high);
+}
+
+/* Whether there is a proxy: none while the filter is imported. */
+static int in_a_callback(void) { return current && GET(current, current_slots, CURRENT_HOST) == host; }
+
+/* Whether the running callback can get at the map; `access` is the slot of a Phase that lists those it cannot. */
+static int has_map(function *mine, int access) {
+  PyObject *phase = GET(current, current_slots, CURRENT_PHASE);
+  if (phase == mine->phase) return 1;
+  if (PyDict_Contains(GET(phase, phase_slots, access), mine->number)) return 0;
+  keep(&mine->phase, phase);
+  return 1;
+}
+
+/* The exception for a status that is no success. */
+static PyObject *failed(function *mine, uint32_t status, const char *hostcall, PyObject *key) {
+  PyObject *args[] = {PyLong_FromUnsignedLong(status), PyUnicode_InternFromString(hostcall), key};
+  PyObject *error = args[0] && args[1] ? PyObject_Vectorcall(mine->helper, args, 3, NULL) : NULL;
+  for (int i = 0; i < 2; i++)
+    if (args[i]) Py_DecRef(args[i]);
+  if (error) PyErr_SetRaisedException(error);
+  return NULL;
+}
+
+static PyObject *return_none(void) {
+  Py_IncRef(none);
+  return none;
+}
+
+/* log_…(msg, *args); the helper formats: (msg, args) -> str. */
+static PyObject *log_message(PARAMETERS) {
+  function *mine = MINE;
+  text message;
+  if (names || count < 1 || !in_a_callback() || !is_text(args[0], &message)) return TO_THE_TWIN;
+  uint32_t level = mine->map_type, least;
+  if (count == 1) {
+    if (!is_plain(message)) return TO_THE_TWIN;
+    proxy_log(level, message.data, message.size);
+    return return_none();
+  }
+  if (proxy_get_log_level(&least) == STATUS_OK && level < least) return return_none();
+  PyObject *values = PyTuple_New(count - 1);
+  for (Py_ssize_t i = 1; values && i < count; i++) {
+    Py_IncRef(args[i]);
+    PyTuple_SetItem(values, i - 1, args[i]);
+  }
+  PyObject *pair[] = {args[0], values};
+  PyObject *formatted = values ? PyObject_Vectorcall(mine->helper, pair, 2, NULL) : NULL;
+  PyObject *result = formatted ? PyObject_Vectorcall(mine->twin, &formatted, 1, NULL) : NULL;
+  if (values) Py_DecRef(values);
+  if (formatted) Py_DecRef(formatted);
+  return result;
+}
+
+/* get_http_…(name, default=None) */
+static PyObject *get(PARAMETERS) {
+  function *mine = MINE;
+  text name;
+  if (names || count < 1 || count > 2 || !in_a_callback() || !is_text(args[0], &name) || !has_map(mine, PHASE_NO_READ))
+    return TO_THE_TWIN;
+  char *value = NULL;
+  size_t size = 0;
+  uint32_t status = proxy_get_header_map_value(mine->map_type, name.data, name.size, &value, &size);
+  if (status == STATUS_NOT_FOUND) {
+    PyObject *otherwise = count == 2 ? args[1] : none;
+    Py_IncRef(otherwise);
+    return otherwise;
+  }
+  if (status != STATUS_OK) return failed(mine, status, "proxy_get_header_map_value", args[0]);
+  PyObject *result = PyUnicode_DecodeUTF8(value ? value : "", value ? size : 0, "surrogateescape");
+  free(value);
+  return result;
+}
+
+/* The bytes of a name that may be written, because it was once before (_validate.known_names); 0 for others. */
+static int is_known(function *mine, PyObject *name, text *found) {
+  unsigned place = (uintptr_t)name / 16 % NAMES;
+  if (mine->names[place].object != name) {
+    if (!is_text(name, found) || PySet_Contains(mine->known_names, name) != 1) return 0;
+    keep(&mine->names[place].object, name);
+    mine->names[place].bytes = *found;
+  }
+  *found = mine->names[place].bytes;
+  return 1;
+}
+
+/* add_http_…(name, value), replace_http_…(name, value). A macro, since an import's address cannot be passed on. */
+#define WRITE(shortcut_, hostcall)                                                                    \
+  static PyObject *shortcut_(PARAMETERS) {                                                            \
+    function *mine = MINE;                                                                            \
+    text name, value;                                                                                 \
+    if (names || count != 2 || !in_a_callback() || !is_known(mine, args[0], &name) ||                 \
+        !is_text(args[1], &value) || !is_plain(value) || !has_map(mine, PHASE_NO_WRITE))              \
+      return TO_THE_TWIN;                                                                             \
+    uint32_t status = hostcall(mine->map_type, name.data, name.size, value.data, value.size);         \
+    return status == STATUS_OK ? return_none() : failed(mine, status, #hostcall, args[0]);            \
+  }
+WRITE(add, proxy_add_header_map_value)
+WRITE(replace, proxy_replace_header_map_value)
+
+/* remove_http_…(name) */
+static PyObject *remove_(PARAMETERS) {
+  function *mine = MINE;
+  text name;
+  if (names || count != 1 || !in_a_callback() || !is_known(mine, args[0], &name) || !has_map(mine, PHASE_NO_WRITE))
+    return TO_THE_TWIN;
+  uint32_t status = proxy_remove_header_map_value(mine->map_type, name.data, name.size);
+  return status == STATUS_OK ? return_none() : failed(mine, status, "proxy_remove_header_map_value", args[0]);
+}
+
+static const struct {
+  const char *verb;
+  fastcall_with_keywords function;
+} verbs[] = {{"log", log_message}, {"get", get}, {"add", add}, {"replace", replace}, {"remove", remove_}};
+
+/* shortcut(verb, name, module, twin, number, helper, known_names) -> function, for ever.
+   `number` is that of the map or level; `helper` makes the exception of a status, or formats a message. */
+PyObject *shortcut(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+  (void)self;
+  text verb, name;
+  function *mine = malloc(sizeof *mine);
+  if (!mine || count != 7 || !is_text(args[0], &verb) || !is_text(args[1], &name))
+    return PyErr_Format(PyExc_TypeError, "shortcut: wrong arguments");
+  *mine = (function){.method = {name.data, NULL, METH_FASTCALL | METH_KEYWORDS, NULL},
+                     .twin = args[3], .number = args[4], .helper = args[5], .known_names = args[6],
+                     .map_type = PyLong_AsUnsignedLong(args[4])};
+  for (unsigned i = 0; i < sizeof verbs / sizeof *verbs; i++)
+    if (!strcmp(verbs[i].verb, verb.data)) mine->method.function = verbs[i].function;
+  if (!mine->method.function) return PyErr_Format(PyExc_TypeError, "shortcut: no function %s", verb.data);
+  for (int i = 1; i < 7; i++) Py_IncRef(args[i]);
+  return PyCFunction_NewEx(&mine->method, PyCapsule_New(mine, NULL, NULL), args[2]);
+}

@@ -1,0 +1,325 @@
+/* Streams without bytecode: what the dispatcher (sdk/pwasm/_dispatch.py, _contexts.py) does for a usual stream, on the
+   dispatcher's own records.
+
+   Usual is a stream of a registered class without traits whose callbacks return None or Action.CONTINUE. Everything
+   else stays with the Python dispatcher, which is the reference: a function here that does not know a stream, or finds
+   something unusual about it, leaves the callback to it, with the records as the Python code would have left them. */
+
+#include "callbacks.h"
+#include "records.h"
+
+/* --- the table of streams ------------------------------------------------------------------------------------- */
+
+/* Ids are looked up by themselves: hosts count contexts, so neighbours lie in neighbouring places. `root` is NULL in a
+   free place, `stream` until the first callback (the dispatcher's `_unopened`). Both are owned. */
+typedef struct {
+  uint32_t id;
+  PyObject *root, *stream;
+} entry;
+
+static entry *table;
+static uint32_t places, used; /* places: a power of two, or 0 */
+
+static entry *place_of(uint32_t id) {
+  uint32_t at = id & (places - 1);
+  while (table[at].root && table[at].id != id) at = (at + 1) & (places - 1);
+  return table + at;
+}
+
+static entry *find(uint32_t id) {
+  entry *found = used ? place_of(id) : NULL;
+  return found && found->root ? found : NULL;
+}
+
+/* Makes room for one more; 0 when there is no memory. At most half of the places are taken. */
+static int make_room(void) {
+  if (used < places / 2) return 1;
+  entry *old = table;
+  uint32_t old_places = places;
+  uint32_t more = places ? 2 * places : 64;
+  entry *grown = malloc(more * sizeof *grown);
+  if (!grown) return 0;
+  for (uint32_t i = 0; i < more; i++) grown[i] = (entry){0, NULL, NULL};
+  table = grown, places = more;
+  for (uint32_t i = 0; i < old_places; i++)
+    if (old[i].root) *place_of(old[i].id) = old[i];
+  free(old);
+  return 1;
+}
+
+/* Takes an entry out; those behind it that belong further forward move up, so that no search ends too early. */
+static entry take_out(uint32_t id) {
+  entry *gap = place_of(id);
+  entry taken = *gap;
+  uint32_t mask = places - 1;
+  for (uint32_t at = (gap - table + 1) & mask; table[at].root; at = (at + 1) & mask) {
+    uint32_t home = table[at].id & mask, free_place = gap - table;
+    if (((at - home) & mask) >= ((at - free_place) & mask)) {
+      *gap = table[at];
+      gap = table + at;
+    }
+  }
+  gap->root = gap->stream = NULL;
+  used--;
+  return taken;
+}
+
+/* --- the dispatcher ------------------------------------------------------------------------------------------- */
+
+/* What `accelerate` is given after the samples, in this order. */
+enum {
+  ROOTS,           /* dict, id → Root */
+  PATTERN,         /* a fresh Stream, of which new ones are copies */
+  CREATING,        /* the Phase in which contexts are made */
+  CONTINUE,        /* Action.CONTINUE */
+  OPEN,            /* (root, id) -> Stream, for roots whose streams are not usual */
+  CREATION_FAILED, /* (stream, error) */
+  ANSWERED,        /* (stream, phase, result) -> action, for other results */
+  FAILED,          /* (phase, stream, error) -> action */
+  OBJECTS
+};
+static PyObject *objects[OBJECTS];
+static PyObject *phases[CALLBACK_COUNT], *methods[CALLBACK_COUNT];
+static PyObject *name_context_id, *name_plugin;
+static long stream_words;
+static int accelerated;
+static PyObject *last_root; /* borrowed from ROOTS */
+static uint32_t last_root_id;
+
+/* accelerate(sample_stream, sample_root, phases, methods, …) -> True: streams that begin from now on begin here.
+   `phases` and `methods` (names) are tuples in the order of the callbacks. */
+PyObject *accelerate(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+  (void)self;
+  if (count != 4 + OBJECTS || PyTuple_Size(args[2]) != CALLBACK_COUNT || PyTuple_Size(args[3]) != CALLBACK_COUNT)
+    return PyErr_Format(PyExc_TypeError, "accelerate: wrong arguments");
+  if (!bind_slots(args[0], stream_slots) || !bind_slots(args[1], root_slots)) return NULL;
+  for (int i = 0; i < OBJECTS; i++) Py_IncRef(objects[i] = args[4 + i]);
+  for (int i = 0; i < CALLBACK_COUNT; i++) {
+    Py_IncRef(phases[i] = PyTuple_GetItem(args[2], i));
+    Py_IncRef(methods[i] = PyTuple_GetItem(args[3], i));
+  }
+  name_context_id = PyUnicode_InternFromString("context_id");
+  name_plugin = PyUnicode_InternFromString("plugin");
+  stream_words = words_of(objects[PATTERN]);
+  accelerated = name_context_id && name_plugin && stream_words;
+  return accelerated ? PyBool_FromLong(1) : NULL;
+}
+
+/* A call whose result is dropped; an error is raised on. */
+static int drop(PyObject *result) {
+  if (result) Py_DecRef(result);
+  return result != NULL;
+}
+
+static PyObject *call(int object, PyObject *a, PyObject *b, PyObject *c) {
+  if (!a || !b) return NULL;
+  PyObject *args[] = {a, b, c};
+  return PyObject_Vectorcall(objects[object], args, c ? 3 : 2, NULL);
+}
+
+/* Lets Python handle the error that is set: (…, error). Returns its result, or NULL. */
+static PyObject *handle(int object, PyObject *a, PyObject *b) {
+  PyObject *error = PyErr_GetRaisedException();
+  PyObject *result = b ? call(object, a, b, error) : call(object, a, error, NULL);
+  if (error) Py_DecRef(error);
+  return result;
+}
+
+/* The Root with this id, borrowed, or NULL. The last one is remembered: a plugin has many streams. */
+static PyObject *root_of(uint32_t id) {
+  if (last_root && last_root_id == id) return last_root;
+  PyObject *key = PyLong_FromUnsignedLong(id);
+  last_root = key ? PyDict_GetItemWithError(objects[ROOTS], key) : NULL;
+  last_root_id = id;
+  if (key) Py_DecRef(key);
+  if (!last_root) PyErr_Clear();
+  return last_root;
+}
+
+/* proxy_on_context_create: 1 when the stream is noted, 0 when it is none of ours. */
+int stream_begins(uint32_t id, uint32_t parent) {
+  if (!accelerated || !parent || find(id)) return 0;
+  PyObject *root = root_of(parent);
+  if (!root || !make_room()) return 0;
+  Py_IncRef(root);
+  *place_of(id) = (entry){id, root, NULL};
+  used++;
+  return 1;
+}
+
+/* Streams that are over and that nobody else refers to: making one anew costs more than all of its slots. */
+enum { SPARE_MAX = 64 };
+static PyObject *spare[SPARE_MAX];
+static int spares;
+
+/* What `Stream.__init__` sets stands in one place, in Python: this copies it from the pattern. */
+static void make_fresh(PyObject *stream) {
+  PyObject **to = (PyObject **)stream, **from = (PyObject **)objects[PATTERN];
+  for (long i = sizeof(PyObject) / sizeof(PyObject *); i < stream_words; i++)
+    if (to[i] != from[i]) set_word(stream, i, from[i]);
+}
+
+static PyObject *new_stream(PyObject *root, PyObject *id) {
+  PyObject *stream = spares ? spare[--spares] : PyType_GenericAlloc(objects[PATTERN]->type, 0);
+  if (!stream) return NULL;
+  if (!GET(stream, stream_slots, STREAM_ID)) make_fresh(stream); /* all slots are empty */
+  SET(stream, stream_slots, STREAM_ID, id);
+  SET(stream, stream_slots, STREAM_ROOT, root);
+  return stream;
+}
+
+/* `Contexts._open` for the usual case; 0 with an error set. */
+static int make_context(PyObject *root, PyObject *stream) {
+  SET(current, current_slots, CURRENT_ROOT, root);
+  SET(current, current_slots, CURRENT_STREAM, none);
+  SET(current, current_slots, CURRENT_PHASE, objects[CREATING]);
+  PyObject *context = PyObject_CallNoArgs(GET(root, root_slots, ROOT_MAKE_HTTP));
+  if (!context) return 0;
+  SET(stream, stream_slots, STREAM_CONTEXT, context);
+  SET(stream, stream_slots, STREAM_TRAITS, GET(root, root_slots, ROOT_TRAITS));
+  Py_DecRef(context);
+  return PyObject_SetAttr(context, name_context_id, GET(stream, stream_slots, STREAM_ID)) == 0 &&
+         PyObject_SetAttr(context, name_plugin, GET(root, root_slots, ROOT_CONTEXT)) == 0;
+}
+
+/* The stream of an entry, borrowed; made now if this is its first callback. NULL with an error set. */
+static PyObject *opened(entry *found) {
+  if (found->stream) return found->stream;
+  uint32_t id = found->id;
+  PyObject *root = found->root, *key = PyLong_FromUnsignedLong(id);
+  if (!key) return NULL;
+  int made;
+  if (GET(root, root_slots, ROOT_MAKE_HTTP) == none) {
+    made = drop(call(OPEN, root, key, NULL)); /* gives the stream to `keep_stream` */
+  } else {
+    PyObject *stream = found->stream = new_stream(root, key);
+    made = stream && (make_context(root, stream) || drop(handle(CREATION_FAILED, stream, NULL)));
+  }
+  Py_DecRef(key);
+  found = find(id); /* the filter's code ran meanwhile */
+  return made && found ? found->stream : NULL;
+}
+
+/* Any callback of a stream that is passed on to Python, which asks `find_stream`. */
+void stream_opens(uint32_t id) {
+  entry *found = find(id);
+  if (found && !opened(found)) PyErr_Clear();
+}
+
+static const int directions[CALLBACK_COUNT] = {
+    [DOWNSTREAM_DATA] = STREAM_DOWNSTREAM,     [UPSTREAM_DATA] = STREAM_UPSTREAM,
+    [REQUEST_HEADERS] = STREAM_HTTP_REQUEST,   [REQUEST_BODY] = STREAM_HTTP_REQUEST,
+    [RESPONSE_HEADERS] = STREAM_HTTP_RESPONSE, [RESPONSE_BODY] = STREAM_HTTP_RESPONSE,
+};
+
+/* `Contexts._enter_stream` */
+static int enter(PyObject *stream, int callback) {
+  int direction = directions[callback];
+  PyObject *paused = GET(stream, stream_slots, STREAM_PAUSED);
+  SET(current, current_slots, CURRENT_STREAM, stream);
+  SET(current, current_slots, CURRENT_PHASE, phases[callback]);
+  SET(stream, stream_slots, STREAM_RESUMED, zero);
+  if (paused != zero) {
+    PyObject *left = PyLong_FromLong(PyLong_AsLong(paused) & ~(1L << direction));
+    if (!left) return 0;
+    SET(stream, stream_slots, STREAM_PAUSED, left);
+    Py_DecRef(left);
+  }
+  if (direction == STREAM_HTTP_RESPONSE) SET(stream, stream_slots, STREAM_RESPONSE_SEEN, yes);
+  return 1;
+}
+
+/* The filter's method, and what becomes of its result. */
+static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t end_of_stream) {
+  PyObject *number = PyLong_FromUnsignedLong(size);
+  if (!number || !enter(stream, callback)) return NULL;
+  PyObject *context = GET(stream, stream_slots, STREAM_CONTEXT);
+  PyObject *args[] = {NULL, context, number, end_of_stream ? yes : no};
+  Py_IncRef(context);
+  PyObject *result = PyObject_VectorcallMethod(methods[callback], args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  Py_DecRef(context);
+  Py_DecRef(number);
+  if (!result) return handle(FAILED, phases[callback], stream);
+  if (result == none || result == objects[CONTINUE]) {
+    Py_DecRef(result);
+    return zero;
+  }
+  PyObject *action = call(ANSWERED, stream, phases[callback], result);
+  Py_DecRef(result);
+  return action;
+}
+
+/* A callback with size and end_of_stream. 1 when it was delivered, and its action (a new reference, or NULL with an
+   error set) is in `*action`. */
+int stream_data(int callback, uint32_t id, uint32_t size, uint32_t end_of_stream, PyObject **action) {
+  entry *found = find(id);
+  if (!found) return 0;
+  PyObject *stream = *action = opened(found);
+  if (!stream) return 1;
+  if (GET(stream, stream_slots, STREAM_SKIP) != no || GET(stream, stream_slots, STREAM_TRAITS) != none) return 0;
+  Py_IncRef(stream);
+  *action = deliver(stream, callback, size, end_of_stream);
+  Py_DecRef(stream);
+  return 1;
+}
+
+/* proxy_on_done of a stream: only noted. */
+int stream_done(uint32_t id) {
+  entry *found = find(id);
+  if (!found) return 0;
+  if (found->stream) SET(found->stream, stream_slots, STREAM_ENDED, yes);
+  return 1;
+}
+
+/* proxy_on_delete: 1 when the context is forgotten, 0 when there is more to do than that. */
+int stream_ends(uint32_t id) {
+  entry *found = find(id);
+  if (last_root_id == id) last_root = NULL;
+  if (!found) return 0;
+  PyObject *stream = found->stream;
+  if (stream && (GET(stream, stream_slots, STREAM_WAITING) != none || GET(stream, stream_slots, STREAM_CALLS) != none))
+    return 0;
+  Py_DecRef(take_out(id).root);
+  if (!stream) return 1;
+  SET(stream, stream_slots, STREAM_ENDED, yes);
+  SET(current, current_slots, CURRENT_STREAM, stream); /* a __del__ that runs now acts on a stream that is over (K4) */
+  SET(stream, stream_slots, STREAM_CONTEXT, none);
+  SET(current, current_slots, CURRENT_STREAM, none);
+  if (stream->refcount == 1 && spares < SPARE_MAX) {
+    make_fresh(stream); /* now, or it would keep what it refers to */
+    spare[spares++] = stream;
+  } else {
+    Py_DecRef(stream);
+  }
+  return 1;
+}
+
+/* For Python code that looks for a stream by its id (`_guest.Streams`). */
+
+/* find_stream(id) -> Stream or None */
+PyObject *find_stream(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+  (void)self;
+  entry *found = count == 1 ? find(PyLong_AsUnsignedLong(args[0])) : NULL;
+  PyObject *stream = found && found->stream ? found->stream : none;
+  PyErr_Clear(); /* no id at all */
+  Py_IncRef(stream);
+  return stream;
+}
+
+/* keep_stream(id, Stream) -> whether it is one that began here. */
+PyObject *keep_stream(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+  (void)self;
+  entry *found = count == 2 ? find(PyLong_AsUnsignedLong(args[0])) : NULL;
+  if (found && !found->stream) Py_IncRef(found->stream = args[1]);
+  return PyBool_FromLong(found && found->stream == args[1]);
+}
+
+/* forget_stream(id) -> Stream or None */
+PyObject *forget_stream(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+  PyObject *stream = find_stream(self, args, count);
+  if (stream == none) return stream;
+  entry gone = take_out(PyLong_AsUnsignedLong(GET(stream, stream_slots, STREAM_ID)));
+  Py_DecRef(gone.root);
+  Py_DecRef(gone.stream);
+  return stream;
+}

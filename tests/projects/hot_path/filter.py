@@ -1,0 +1,202 @@
+"""A callback does what its first number says: all that the shim's short ways know, and what they leave to Python.
+
+The contexts of one plugin are of several kinds, by their ids, when its factory makes them; a class makes them alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pwasm
+from pwasm import Action, HttpContext, PluginContext, aio
+
+
+def log_plainly(context: HttpContext) -> None:
+    pwasm.log_info("plain")
+    pwasm.log_debug(f"{context.context_id} ünï\x00code\n")
+    pwasm.log_warn("x" * 41)
+    pwasm.log_trace("\ud800 alone")
+
+
+def log_formatted(context: HttpContext) -> None:
+    pwasm.log_debug("below %s", context)
+    pwasm.log_error("stream %d of %s", context.context_id, context.plugin.context_id)
+    pwasm.log_error("does not fit %d", "x")
+    pwasm.log_info(msg="by name")
+
+
+def log_wrongly(context: HttpContext) -> None:
+    pwasm.log_info(5)  # type: ignore[arg-type]
+
+
+def read(context: HttpContext) -> None:
+    values = [
+        pwasm.get_http_request_header("plain"),
+        pwasm.get_http_request_header("binary", "x"),
+        pwasm.get_http_request_header("empty", "x"),
+        pwasm.get_http_request_header("missing", "default"),
+        pwasm.get_http_request_header("missing"),
+        pwasm.get_http_response_header(name="plain", default="x"),
+        pwasm.get_http_request_trailer("plain"),
+    ]
+    pwasm.log_info(ascii(values))
+    pwasm.get_http_request_header("refused")
+
+
+def write(context: HttpContext) -> None:
+    add, replace, remove = (
+        pwasm.add_http_response_header,
+        pwasm.replace_http_response_header,
+        pwasm.remove_http_response_header,
+    )
+    for _ in range(2):
+        add("x-a", "1")
+        add("X-B", "with blanks and ~")
+        add("x-a", "ünï")
+        add("x-a", b"bytes")
+        add("x-a", "")
+        replace("x-a", "y" * 300)
+        replace(":status", "204")
+        remove("x-a")
+        pwasm.add_http_response_trailer("x-t", "1")
+    add("refused", "1")
+
+
+def write_to_request(context: HttpContext) -> None:
+    pwasm.replace_http_request_header("x-a", "1")
+    pwasm.add_http_request_header("x-a", "1")
+    pwasm.remove_http_request_header("x-a")
+
+
+def write_wrongly(name: Any, value: Any) -> Callable[[HttpContext], None]:
+    def wrong(context: HttpContext) -> None:
+        pwasm.add_http_response_header("x-a", "1")
+        pwasm.add_http_response_header(name, value)
+
+    return wrong
+
+
+def resume_and_pause(context: HttpContext) -> Action:
+    pwasm.resume_http_request()
+    return Action.PAUSE
+
+
+def answer(context: HttpContext) -> Action:
+    pwasm.send_http_response(403, [("x", "y")], b"no")
+    return Action.PAUSE
+
+
+def act_on_another(context: HttpContext) -> None:
+    pwasm.set_effective_context(context.context_id - 1)
+    pwasm.get_http_request_header("plain")
+
+
+def call_out(context: HttpContext) -> Action:
+    pwasm.dispatch_http_call("cluster", [(":method", "GET"), (":path", "/"), (":authority", "a")])
+    return Action.PAUSE
+
+
+def fail(context: HttpContext) -> None:
+    raise ValueError("on purpose")
+
+
+def use_objects(context: HttpContext) -> None:
+    context.request.headers["x-a"] = "1"
+    pwasm.log_info(ascii(context.response.headers.get("plain")))
+
+
+async def wait(context: HttpContext) -> Action:
+    await aio.http_call("cluster", [(":method", "GET"), (":path", "/"), (":authority", "a")])
+    return Action.CONTINUE
+
+
+def returns(value: object) -> Callable[[HttpContext], object]:
+    return lambda context: value
+
+
+DEEDS: tuple[Callable[[Any], object], ...] = (
+    returns(None),
+    returns(Action.CONTINUE),
+    returns(Action.PAUSE),
+    returns(0),
+    returns(1),
+    returns(True),
+    returns("PAUSE"),
+    log_plainly,
+    log_formatted,
+    log_wrongly,
+    read,
+    write,
+    write_to_request,
+    write_wrongly("x a", "1"),
+    write_wrongly("", "1"),
+    write_wrongly("x-a", "1\r\nx-b: 2"),
+    write_wrongly("x-a", "\x7f"),
+    write_wrongly("x-a", 1),
+    write_wrongly(1, "1"),
+    write_wrongly(":status", "200"),
+    resume_and_pause,
+    answer,
+    act_on_another,
+    call_out,
+    fail,
+    use_objects,
+    wait,
+)
+
+
+class Http(HttpContext):
+    def _do(self, number: int, end_of_stream: bool) -> Any:
+        assert type(end_of_stream) is bool
+        return DEEDS[number % len(DEEDS)](self)
+
+    on_http_request_headers = on_http_request_body = on_http_response_headers = on_http_response_body = _do
+
+    def on_http_request_trailers(self, num_trailers: int) -> Any:
+        return self._do(num_trailers, False)
+
+    def on_http_response_trailers(self, num_trailers: int) -> Any:
+        return self._do(num_trailers, False)
+
+    def on_http_stream_done(self) -> None:
+        pwasm.log_info("done %d", self.context_id)
+
+
+class Open(Http):
+    on_error = "fail_open"
+
+
+class Buffering(Http):
+    buffer_request_body = True
+
+
+class Numbered(Http):
+    def __init__(self, context_id: int) -> None:
+        pwasm.log_info("made %d", context_id)
+        if context_id % 5 == 0:
+            raise ValueError("no context")
+
+
+class Plain(Http):
+    def __init__(self) -> None:
+        pwasm.log_info("made")
+        self.context_id = "not yet"  # type: ignore[assignment]
+
+
+KINDS = {"http": Http, "open": Open, "buffering": Buffering, "numbered": Numbered, "plain": Plain}
+
+
+class Mixed(PluginContext):
+    def new_http_context(self, context_id: int) -> HttpContext | None:
+        kinds: list[Any] = [Http, Open, Buffering, Plain, lambda: None]
+        return kinds[context_id % len(kinds)]()  # type: ignore[no-any-return]
+
+    def on_plugin_done(self) -> bool:  # or proxy_on_done would not be exported
+        return True
+
+
+# One module for each would be slow to build: Envoy's root_id tells which.
+for _name, _kind in KINDS.items():
+    pwasm.set_http_context(_kind, root_id=_name)
+pwasm.set_plugin_context(Mixed, root_id="mixed")
