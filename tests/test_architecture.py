@@ -21,7 +21,7 @@ BINARY = {"pwasm_compiler.errors", "pwasm_compiler.wasm"}
 COMPONENT = BINARY | {"pwasm_compiler.component"}
 LINK = COMPONENT | {"pwasm_compiler.link"}
 HOST_SIDE = {"pwasm.testing"}
-DELIVER = {"pwasm_compiler.errors", "pwasm_compiler.deliver"}
+DELIVER = {"pwasm_compiler.errors", "pwasm_compiler.files", "pwasm_compiler.deliver"}
 
 # Room → what it may import beside itself and the standard library. The longest matching name decides.
 RULES: dict[str, set[str]] = {
@@ -55,6 +55,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.component": BINARY,
     "pwasm_compiler.link": COMPONENT,
     "pwasm_compiler.cache": {"pwasm_compiler.errors"},
+    "pwasm_compiler.files": {"pwasm_compiler.errors"},
     # The build's own interpreter: wasmtime lives here and nowhere else in the compiler.
     "pwasm_compiler.guest": LINK
     | {
@@ -72,8 +73,13 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.later": set(),
     "pwasm_compiler.evaluates": set(),
     "pwasm_compiler.keep": set(),
-    "pwasm_compiler.gomod": {"pwasm_compiler.errors"},
-    "pwasm_compiler.project": {"pwasm_compiler.errors", "pwasm_compiler.gomod", "pwasm_compiler.keep"},
+    "pwasm_compiler.gomod": {"pwasm_compiler.files"},
+    "pwasm_compiler.project": {
+        "pwasm_compiler.errors",
+        "pwasm_compiler.files",
+        "pwasm_compiler.gomod",
+        "pwasm_compiler.keep",
+    },
     "pwasm_compiler.dependencies": {"pwasm_compiler.errors", "pwasm_compiler.project", "pwasm_compiler.cache"},
     "pwasm_compiler.stage": {
         "pwasm_compiler.errors",
@@ -81,15 +87,17 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.cache",
         "pwasm_compiler.dependencies",
         "pwasm_compiler.evaluates",
+        "pwasm_compiler.files",
         "pwasm_compiler.later",
     },
     "pwasm_compiler.tools": {"pwasm_compiler.errors", "pwasm_shim"},
     "pwasm_compiler.verify": BINARY | {"pwasm_compiler.stage"},
-    "pwasm_compiler.inspect": BINARY | {"pwasm_compiler.verify"},
+    "pwasm_compiler.inspect": BINARY | {"pwasm_compiler.files", "pwasm_compiler.verify"},
     "pwasm_compiler.pipeline": LINK
     | {
         "pwasm_compiler.cache",
         "pwasm_compiler.code_cache",
+        "pwasm_compiler.files",
         "pwasm_compiler.guest",
         "pwasm_compiler.keep",
         "pwasm_compiler.project",
@@ -98,11 +106,22 @@ RULES: dict[str, set[str]] = {
     },
     # Other compilers behind the same `build`; what they share with the pipeline is how a module is written.
     "pwasm_compiler.backends": BINARY
-    | {"pwasm_compiler.gomod", "pwasm_compiler.pipeline", "pwasm_compiler.project", "pwasm_compiler.verify"},
+    | {
+        "pwasm_compiler.files",
+        "pwasm_compiler.gomod",
+        "pwasm_compiler.pipeline",
+        "pwasm_compiler.project",
+        "pwasm_compiler.verify",
+    },
     "pwasm_compiler.scaffold": {"pwasm_compiler.errors", "pwasm_compiler.cache"},
     "pwasm_compiler.yaml_values": {"yaml"},
     "pwasm_compiler.config_file": {"pwasm_compiler.errors", "pwasm_compiler.yaml_values", "yaml"},
-    "pwasm_compiler.plugin_config": {"pwasm_compiler.errors", "pwasm_compiler.yaml_values", "yaml"},
+    "pwasm_compiler.plugin_config": {
+        "pwasm_compiler.errors",
+        "pwasm_compiler.files",
+        "pwasm_compiler.yaml_values",
+        "yaml",
+    },
     "pwasm_compiler.schema": {
         "pwasm_compiler.cache",
         "pwasm_compiler.dependencies",
@@ -113,6 +132,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.errors",
         "pwasm_compiler.plugin_config",
         "pwasm_compiler.config_file",
+        "pwasm_compiler.files",
         "pwasm_compiler.inspect",
         "pwasm_compiler.deliver",  # a configuration that is generated is the one that pwasm config writes
         "pwasm_compiler.project",
@@ -136,7 +156,7 @@ RULES: dict[str, set[str]] = {
         "pwasm.testing",
     },
     # Delivery: resources and configurations are made and checked without click, and without a cluster.
-    "pwasm_compiler.deliver": {"pwasm_compiler.errors"},
+    "pwasm_compiler.deliver": {"pwasm_compiler.errors", "pwasm_compiler.files"},
     "pwasm_compiler.deliver.validation": {"jsonschema"},
     "pwasm_compiler.deliver.yaml_text": {"pwasm_compiler.errors", "pwasm_compiler.yaml_values", "yaml"},
     "pwasm_compiler.deliver.manifests": DELIVER,
@@ -144,6 +164,7 @@ RULES: dict[str, set[str]] = {
     | {"pwasm_compiler.plugin_config", "pwasm_compiler.project", "pwasm_compiler.schema", "jsonschema"},
     "pwasm_compiler.deliver.envoy_config": {
         "pwasm_compiler.errors",
+        "pwasm_compiler.files",
         "pwasm_compiler.inspect",
         "pwasm_compiler.serve",
         "pwasm.testing",
@@ -154,7 +175,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.deliver.deploy": DELIVER,
     "pwasm_compiler.deliver.doctor": DELIVER | {"pwasm_shim"},
     # The command line: click lives here and nowhere else.
-    "pwasm_compiler.console": {"click"},
+    "pwasm_compiler.console": {"click", "pwasm_compiler.files"},
     "pwasm_compiler.commands": {
         "click",
         "pytest",
@@ -164,6 +185,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.console",
         "pwasm_compiler.deliver",
         "pwasm_compiler.errors",
+        "pwasm_compiler.files",
         "pwasm_compiler.inspect",
         "pwasm_compiler.pipeline",
         "pwasm_compiler.plugin_config",
@@ -174,7 +196,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.serve",
         "pwasm.testing",  # types only: what `run` shows
     },
-    "pwasm_compiler.cli": {"click", "pwasm_compiler.console", "pwasm_compiler.errors"},
+    "pwasm_compiler.cli": {"click", "pwasm_compiler.console", "pwasm_compiler.errors", "pwasm_compiler.files"},
     "pwasm_shim": set(),
 }
 STANDARD_LIBRARY = sys.stdlib_module_names | {"annotationlib"}  # new in the 3.14 of a VM

@@ -19,6 +19,7 @@ import click
 
 from pwasm_compiler.console import colour, print_error
 from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.files import shown
 
 DISTRIBUTION = "pwasm-sdk"
 
@@ -110,7 +111,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         # Whoever read our output has gone; Python must not try to flush it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{shown(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         print_error(f"{where}{error.strerror or error}", "", "")
     except Exception as error:
         _print_bug(error)

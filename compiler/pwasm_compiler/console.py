@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import click
 
+from pwasm_compiler.files import printable
+
 
 def colour() -> bool | None:
     """Whether click may colour: `None` lets it look at the terminal."""
@@ -26,6 +28,11 @@ def note(text: str) -> None:
     click.secho(text, err=True, dim=True, color=colour())
 
 
+def _harmless(text: str) -> str:
+    """`text` without what a terminal might act on: a file's name, and what is in it, may hold anything."""
+    return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
+
+
 @contextmanager
 def transfer(label: str, size: int) -> Iterator[Callable[[int], None]]:
     """A bar for `size` bytes, told how many more have gone; on a terminal only."""
@@ -38,12 +45,12 @@ def transfer(label: str, size: int) -> Iterator[Callable[[int], None]]:
 
 def warn(text: str) -> None:
     """A warning, on standard error."""
-    click.echo(click.style("warning: ", fg="yellow") + text, err=True, color=colour())
+    click.echo(click.style("warning: ", fg="yellow") + _harmless(text), err=True, color=colour())
 
 
 def print_error(what: str, why: str, hint: str) -> None:
     """What went wrong, why, and what to do."""
-    text = click.style("error: ", fg="red", bold=True) + "\n".join(part for part in (what, why) if part)
+    text = click.style("error: ", fg="red", bold=True) + "\n".join(_harmless(part) for part in (what, why) if part)
     if hint:
-        text += "\n\n" + click.style("hint: ", fg="cyan") + hint
+        text += "\n\n" + click.style("hint: ", fg="cyan") + _harmless(hint)
     click.echo(text, err=True, color=colour())

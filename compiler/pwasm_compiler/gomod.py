@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ProjectError
+from .files import read_text
 
 GO_MODULE = "go.mod"
 OFFICIAL_PATH = "github.com/proxy-wasm/proxy-wasm-go-sdk"
@@ -46,12 +46,7 @@ def read_go_mod(file: Path) -> GoMod:
     Raises:
         ProjectError: it cannot be read.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"{file} is not UTF-8 (at byte {error.start})") from error
-    except OSError as error:
-        raise ProjectError(f"cannot read {file}", why=f"{error.strerror}.") from error
+    text = read_text(file)
     module, required, replaced = "", [], {}
     for verb, *words in _directives(text):
         if verb == "module" and words:

@@ -6,13 +6,12 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from .errors import BinaryError, DecodeError, ProjectError
+from .errors import BinaryError, DecodeError
+from .files import read_bytes, shown
 from .verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callbacks_of, oldest_envoy, problems
 from .wasm.decode import decode_module
 from .wasm.module import PAGE, Kind, Module
 from .wasm.reader import Reader
-
-_SIZE_LIMIT = 1 << 30
 
 
 def report(path: Path) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def report(path: Path) -> dict[str, Any]:
         ProjectError: the file cannot be read, or is too large to be a module.
         DecodeError: it is not a core module; with the offset.
     """
-    return describe(str(path), _contents(path))
+    return describe(shown(path), read_bytes(path))
 
 
 def describe(where: str, data: bytes) -> dict[str, Any]:
@@ -74,19 +73,6 @@ def _capabilities(module: Module) -> list[str]:
     """
     hostcalls = [item.name for item in module.imports if item.module == "env" and item.name.startswith("proxy_")]
     return sorted({*callbacks_of(module), *hostcalls, *(i.name for i in module.imports if i.module in WASI_MODULES)})
-
-
-def _contents(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise ProjectError(f"{path} is a folder, not a module")
-        if not path.is_file():
-            raise ProjectError(f"{path} does not exist" if not path.exists() else f"{path} is not a regular file")
-        if path.stat().st_size > _SIZE_LIMIT:
-            raise ProjectError(f"{path} is larger than 1 GiB: not a module that Envoy would load")
-        return path.read_bytes()
-    except OSError as error:
-        raise ProjectError(f"cannot read {path}", why=error.strerror or str(error)) from error
 
 
 def _decode(where: str, data: bytes) -> Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,7 +15,8 @@ from typing import Any
 from .cache import Cache, cache_limit, evict
 from .code_cache import cached_merge
 from .component.graph import Item
-from .errors import BuildError, PwasmError, ToolError
+from .errors import BuildError, PwasmError
+from .files import check_writable, write_atomically
 from .guest.freeze import Frozen, freeze, printed_meanwhile
 from .guest.interpreter import ABI_MARKER, imported_function, load_interpreter
 from .keep import COMPILER
@@ -210,26 +210,3 @@ def _link(
 
 _SHOWN = ("sdk", "python", "callbacks", "modules", "dependencies", "hash_seed", "removed")
 """What the custom section keeps of the record, for `pwasm inspect`."""
-
-
-def check_writable(output: Path) -> None:
-    """Raise `ToolError` early when `output` cannot be written: a build takes seconds."""
-    folder = output.parent
-    if output.is_dir():
-        raise ToolError(f"cannot write {output}", why="it is a folder", hint="name a file with -o")
-    if not folder.is_dir():
-        raise ToolError(f"cannot write {output}", why=f"the folder {folder} does not exist")
-    if not os.access(folder, os.W_OK) or (output.exists() and not os.access(output, os.W_OK)):
-        raise ToolError(f"cannot write {output}", why="permission denied", hint="choose another place with -o")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `path` in one step: readers see the old file or the new one, never a part."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(data)
-        scratch.replace(path)
-    except OSError as error:
-        raise ToolError(f"cannot write {path}", why=error.strerror or str(error)) from error
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.errors import ProjectError
+from pwasm_compiler.files import read_text, shown
 from pwasm_compiler.yaml_values import Loader, TooMuch, refuse_too_much
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
@@ -48,12 +49,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 def read(file: Path) -> str:
     """The configuration in `file`, as Envoy would pass it."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"{file} is not UTF-8 (at byte {error.start})") from error
-    except OSError as error:
-        raise UsageError(f"cannot read {file}", hint=f"{error.strerror}") from error
+    text = read_text(file)
     if file.suffix.lower() not in YAML_SUFFIXES:
         return text
     try:
@@ -63,8 +59,10 @@ def read(file: Path) -> str:
         value = yaml.load(text, Loader=_Loader)
         return json.dumps(value, allow_nan=False)
     except TooMuch as error:
-        raise ProjectError(f"{file} is too much for a configuration: {error.what}", why=error.why) from error
+        raise ProjectError(f"{shown(file)} is too much for a configuration: {error.what}", why=error.why) from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise ProjectError(f"{file} is not YAML", why=" ".join(str(error).split()) or type(error).__name__) from error
+        raise ProjectError(
+            f"{shown(file)} is not YAML", why=" ".join(str(error).split()) or "RecursionError"
+        ) from error
     except (TypeError, ValueError) as error:
-        raise ProjectError(f"{file} holds what JSON cannot", why=f"{error}.") from error
+        raise ProjectError(f"{shown(file)} holds what JSON cannot", why=f"{error}.") from error

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.files import check_readable, printable, read_text, shown
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
 from pwasm_compiler.keep import BUILT_IN, COMPILER, kept_name
 
@@ -106,18 +107,18 @@ def load_project(path: Path, backend: str | None = None) -> Project:
     entry = _entry(path, backend)
     root = entry.parent
     if entry.name == GO_MODULE:
-        name = read_go_mod(entry).name or root.name or "filter"
+        name = read_go_mod(entry).name or printable(root.name) or "filter"
         return Project(root=root, entry=entry, name=name, output=root / "main.wasm", backend=backend)
     if entry.name != ENTRY:
-        return Project(root=root, entry=entry, name=entry.stem, output=root / "main.wasm", backend=backend)
+        return Project(root=root, entry=entry, name=printable(entry.stem), output=root / "main.wasm", backend=backend)
     file = root / CONFIGURATION
-    table = _read_toml(file) if file.exists() else {}
+    table = _read_toml(file) if os.path.lexists(file) else {}
     project, tool = _table(table, "project", file), _table(_table(table, "tool", file), "pwasm", file, parent="tool.")
     _refuse_unknown_keys(tool, file)
     return Project(
         root=root,
         entry=entry,
-        name=_string(project, "name", file, where="project") or root.name or "filter",
+        name=_string(project, "name", file, where="project") or printable(root.name) or "filter",
         output=root / (_string(tool, "output", file) or "main.wasm"),
         dependencies=tuple(d for d in _strings(project, "dependencies", file, where="project") if not _is_sdk(d, file)),
         include=_module_names(tool, file),
@@ -161,15 +162,21 @@ def source_files(project: Project) -> tuple[Path, ...]:
     return tuple(files)
 
 
+def refuse_to_overwrite(project: Project, output: Path) -> None:
+    """Raise `UsageError` if a module in `output` would take the place of a file that it is made from."""
+    inputs = {file.resolve() for file in (*source_files(project), project.entry, project.root / CONFIGURATION)}
+    if output.resolve() in inputs:
+        raise UsageError(f"{shown(output)} is part of the filter", hint="name another file, such as main.wasm, with -o")
+
+
 def _entry(path: Path, backend: str | None) -> Path:
-    if not path.exists():
-        raise UsageError(f"there is no {path}", hint="give a folder with filter.py, or a .py file")
     if path.is_dir():
         return _entry_of_folder(path.resolve(), backend)
+    check_readable(path, hint="give a folder with filter.py, or a .py file")
     if path.suffix == ".go" or path.name == GO_MODULE:
         return _entry_of_folder(path.parent.resolve(), backend or "go")
     if path.suffix != ".py":
-        raise ProjectError(f"{path} is not a filter", hint="give a folder with filter.py, or a .py file")
+        raise ProjectError(f"{shown(path)} is not a filter", hint="give a folder with filter.py, or a .py file")
     if backend is not None and BACKENDS[backend] != "python":
         raise ProjectError(f"{path} is a Python file", why=f"The backend {backend} builds Go modules.")
     # The folder is resolved and the file is not: a filter.py that is a link stays in its own folder.
@@ -213,17 +220,11 @@ def _is_test(name: str) -> bool:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        if file.stat().st_size > CONFIGURATION_LIMIT:
-            raise ProjectError(f"{file} is larger than {CONFIGURATION_LIMIT >> 10} KiB")
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"{file} is not valid TOML", why=f"It is not UTF-8 at byte {error.start}.") from error
+        return tomllib.loads(read_text(file, CONFIGURATION_LIMIT))
     except ValueError as error:  # also a number of thousands of digits
         raise ProjectError(f"{file} is not valid TOML", why=f"{error}.") from error
     except RecursionError as error:
         raise ProjectError(f"{file} is not valid TOML", why="It is nested too deeply.") from error
-    except OSError as error:
-        raise ProjectError(f"cannot read {file}", why=f"{error.strerror}.") from error
 
 
 def _refuse_unknown_keys(tool: Mapping[str, Any], file: Path) -> None:

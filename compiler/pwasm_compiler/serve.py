@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler.config_file import port_fields, with_ports
-from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
+from pwasm_compiler.errors import PwasmError, ToolError, UsageError
+from pwasm_compiler.files import check_readable, printable, read_text, shown
 from pwasm_compiler.project import ENTRY, Project, load_project, source_files
 
 if TYPE_CHECKING:
@@ -96,11 +97,11 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
     if request.plugin_config is not None and request.config is not None:
         raise UsageError("--plugin-config and -c exclude each other", hint="put the configuration into that file")
     if request.path.suffix == ".wasm":
-        root, module, name = *_existing_module(request.path), request.path.stem
+        root, module, name = *_existing_module(request.path), printable(request.path.stem)
     else:
         root, module, name = _built_module(request, build)
     config, text = _configuration(request, root, module, name)
-    _refuse_used_ports(json.dumps(config) if isinstance(config, dict) else text or _read(config))
+    _refuse_used_ports(json.dumps(config) if isinstance(config, dict) else text or read_text(config))
     again = None
     if isinstance(config, dict):
         kind = _kind_of_module(root / module)
@@ -209,8 +210,7 @@ def _find_envoy(explicit: str | None) -> Path:
 
 
 def _existing_module(path: Path) -> tuple[Path, Path]:
-    if not path.is_file():
-        raise UsageError(f"there is no {path}", hint="make it with: pwasm build")
+    check_readable(path, hint="make it with: pwasm build")
     return path.parent.resolve(), Path(path.name)
 
 
@@ -219,7 +219,7 @@ def _built_module(request: Request, build: Callable[[Project], object]) -> tuple
     folder = request.path
     if not request.build and folder.is_dir() and not (folder / ENTRY).is_file():
         # "As things are": the tutorial starts Envoy before there is a filter.
-        return folder.resolve(), Path("main.wasm"), folder.resolve().name
+        return folder.resolve(), Path("main.wasm"), printable(folder.resolve().name)
     project = load_project(request.path, request.backend)
     if request.build and is_stale(project):
         build(project)
@@ -231,12 +231,12 @@ def _configuration(request: Request, root: Path, module: Path, name: str) -> tup
     file = request.config or _own_configuration(request, root)
     if file is None:
         return generate(module, root, name, request), None
-    text = _read(file)
+    text = read_text(file)
     if request.port is None and request.admin_port is None:
         return file.absolute(), None
     changed = with_ports(text, port=request.port, admin_port=request.admin_port)
     if changed is None:
-        raise UsageError(f"{file} has no port to replace", hint="leave --port and --admin-port out")
+        raise UsageError(f"{shown(file)} has no port to replace", hint="leave --port and --admin-port out")
     return file.absolute(), changed
 
 
@@ -245,7 +245,7 @@ def _own_configuration(request: Request, root: Path) -> Path | None:
     file = root / OWN_CONFIGURATION
     if request.upstream is not None or request.plugin_config is not None or not file.is_file():
         return None
-    if request.path.suffix == ".wasm" and request.path.name not in _read(file):
+    if request.path.suffix == ".wasm" and request.path.name not in read_text(file):
         return None
     return file
 
@@ -256,15 +256,6 @@ def _kind_of_module(module: Path) -> Kind:
     from pwasm_compiler import inspect
 
     return kind_of(inspect.callbacks(module))
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"{file} is not UTF-8 (at byte {error.start})") from error
-    except OSError as error:
-        raise ProjectError(f"cannot read {file}", why=f"{error.strerror}.") from error
 
 
 def _config_for_envoy(plan: Plan, folder: Path) -> dict[str, Any] | Path:

@@ -16,6 +16,7 @@ from . import dependencies
 from .cache import Cache
 from .errors import ProjectError
 from .evaluates import evaluates
+from .files import check_readable, is_utf8, shown
 from .later import find_later
 from .project import Project, source_files
 
@@ -92,6 +93,9 @@ def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
     """Copy the filter's files; returns their names relative to `folder`."""
     names = []
     for source in source_files(project):
+        check_readable(source)
+        if not is_utf8(source.name):
+            raise ProjectError(f"the name of {shown(source)} is not UTF-8", hint="rename it")
         name = source.relative_to(project.root)
         target = folder / name
         if target.exists():

@@ -16,7 +16,9 @@ from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import instance_graph
 from pwasm_compiler.errors import LinkError, UnsupportedError
 from pwasm_compiler.link.layout import Layout, lay_out
+from pwasm_compiler.link.memory import global_address
 from pwasm_compiler.link.merge import merge
+from pwasm_compiler.link.passes import trim
 from pwasm_compiler.link.passes.reachable import Reachable, reachable
 from pwasm_compiler.link.passes.stack import USABLE, stack_limit
 from pwasm_compiler.link.resolve import HostFunction, Unbound, resolve, weak_undefined
@@ -184,6 +186,13 @@ def test_the_memory_has_a_maximum(small: bytes) -> None:
 def test_without_the_shim_there_is_nothing_to_link(small: bytes) -> None:
     with pytest.raises(LinkError, match="the runtime shim is missing"):
         resolve(instance_graph(decode_component(small)), "proxy_abi_version_9")
+
+
+def test_a_shim_that_is_older_than_its_sources_says_how_to_compile_it(small: bytes) -> None:
+    for look_up in (trim.shim_function, global_address):
+        with pytest.raises(LinkError, match=r"the runtime shim has no .* pwasm_new") as caught:
+            look_up(laid_out(small), "pwasm_new")
+        assert "build_shim.py" in caught.value.hint
 
 
 def test_start_functions_are_refused(tmp_path: Path) -> None:

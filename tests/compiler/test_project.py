@@ -128,7 +128,7 @@ def test_a_wrong_configuration_is_named(folder: Path, text: str, message: str) -
 
 def test_a_configuration_that_is_not_text(folder: Path) -> None:
     (folder / "pyproject.toml").write_bytes(b"[tool]\n\xff")
-    with pytest.raises(ProjectError, match="not UTF-8 at byte 7"):
+    with pytest.raises(ProjectError, match=r"not UTF-8 \(at byte 7\)"):
         load_project(folder)
 
 

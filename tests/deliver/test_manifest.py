@@ -204,7 +204,7 @@ def test_every_problem_is_said_up_to_eight() -> None:
         (["--name", "x", *PIN, "--kind", "HigressWasmPlugin", "--selector", "a=b"], 2, "matchRules"),
         (["--name", "x", *PIN, "--layout", "l"], 2, "exclude each other"),
         (["--name", "x", "--image", "r/x:1", "--layout", "nowhere"], 2, "pwasm package"),
-        (["--name", "x", *PIN, "--plugin-config", "nowhere.json"], 2, "cannot read nowhere.json"),
+        (["--name", "x", *PIN, "--plugin-config", "nowhere.json"], 2, "there is no nowhere.json"),
         (["--name", "x", *PIN, "--plugin-config", "{"], 2, "not valid JSON"),
         (["--name", "x", *PIN, "--plugin-config", '{"a": 1, "a": 2}'], 2, "'a' is there twice"),
         (["--check", "nowhere.yaml"], 2, "there is no nowhere.yaml"),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .. import pipeline
 from ..pipeline import Artifact, ignore
-from ..project import Project
+from ..project import Project, refuse_to_overwrite
 from .choose import choose
 from .compile import compile_go
 
@@ -43,6 +43,7 @@ def build(
         BuildError: the filter could not be built.
         BinaryError: Envoy would not load what was built.
     """
+    refuse_to_overwrite(project, output)
     if project.language == "python":
         return pipeline.build(project, output, progress=progress)
     choice = choose(project)

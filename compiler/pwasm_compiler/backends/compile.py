@@ -11,8 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..errors import BuildError, ProjectError, ToolError
+from ..files import check_writable, write_atomically
 from ..gomod import GO_MODULE
-from ..pipeline import Artifact, check_writable, ignore, write_atomically
+from ..pipeline import Artifact, ignore
 from ..project import Project
 from ..verify import callbacks_of, verify_foreign
 from ..wasm.decode import decode_module

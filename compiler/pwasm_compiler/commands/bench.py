@@ -17,7 +17,8 @@ from pwasm_compiler.bench.target import CLIENTS, Options
 from pwasm_compiler.commands.build import backend_option
 from pwasm_compiler.commands.run import build_for_run
 from pwasm_compiler.console import progress
-from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.errors import UsageError
+from pwasm_compiler.files import read_bytes
 
 _TARGET = re.compile(r"/[!-~]*")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -92,17 +93,10 @@ def bench(
     are those of this machine at this moment: close what else runs, and compare only what one run has measured. Reading
     memory and processor time needs Linux.
     """
-    content = None if body is None else _read(body)
+    content = None if body is None else read_bytes(body)
     request = Request(_method(method, content), _target(target), _headers(headers), content)
     report = measure(Options(request=request, **options), build_for_run, progress)
     click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else render(report))
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ProjectError(f"cannot read {file}", why=f"{error.strerror}.") from error
 
 
 def _method(method: str | None, body: bytes | None) -> str:

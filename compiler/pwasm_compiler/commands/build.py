@@ -11,6 +11,7 @@ import click
 
 from pwasm_compiler import backends
 from pwasm_compiler.console import note, progress, warn
+from pwasm_compiler.files import shown
 from pwasm_compiler.pipeline import Artifact
 from pwasm_compiler.project import BACKENDS, Project, load_project
 
@@ -82,7 +83,7 @@ def summary(artifact: Artifact) -> str:
     """One line: file, size, time, callbacks."""
     exports = ", ".join(name.removeprefix("proxy_") for name in artifact.callbacks)
     size = f"{artifact.size / 2**20:.1f} MiB"
-    return f"{_relative(artifact.path)}: {size} in {artifact.seconds:.1f} s, exports {exports or 'no callback'}"
+    return f"{shown(_relative(artifact.path))}: {size} in {artifact.seconds:.1f} s, exports {exports or 'no callback'}"
 
 
 def _relative(path: Path) -> Path:

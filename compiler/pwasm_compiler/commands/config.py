@@ -13,8 +13,8 @@ from pwasm_compiler.deliver import envoy_config, plugin_config, programs
 from pwasm_compiler.deliver.envoy_config import Filter, Module, Remote
 from pwasm_compiler.deliver.envoy_patch import patch
 from pwasm_compiler.deliver.yaml_text import YamlError, dump
-from pwasm_compiler.errors import ProjectError, UsageError
-from pwasm_compiler.pipeline import check_writable, write_atomically
+from pwasm_compiler.errors import UsageError
+from pwasm_compiler.files import check_writable, is_utf8, printable, read_text, shown, write_atomically
 from pwasm_compiler.project import Project, load_project
 from pwasm_compiler.serve import DEFAULT_ADMIN_PORT, DEFAULT_PORT, parse_upstream
 
@@ -101,6 +101,7 @@ def config(**options: Any) -> None:
     """
     ecds_file, output = options["ecds"], options["output"]
     plugin = _plugin(options)
+    _refuse_to_overwrite(options, plugin.module.path)
     if ecds_file is not None:
         _check_ecds(ecds_file, plugin)
     text, plugin = _text(options, plugin)
@@ -117,6 +118,16 @@ def config(**options: Any) -> None:
         click.echo(f"wrote {output}", err=True)
 
 
+def _refuse_to_overwrite(options: dict[str, Any], module: Path) -> None:
+    """Refuse a file to write that is one to read; -c may be written anew, with -o."""
+    read = {"the module": module, "--plugin-config": options["plugin_config"], "--schema": options["schema"]}
+    more = {"ecds": {"-c": options["given"], "-o": options["output"]}, "output": {}}
+    for option, others in more.items():
+        for what, file in (read | others).items():
+            if options[option] is not None and file is not None and options[option].resolve() == Path(file).resolve():
+                raise UsageError(f"--{option} would overwrite {shown(file)}", why=f"It is {what}.")
+
+
 def _plugin(options: dict[str, Any]) -> Filter:
     project, module = _module(options["path"])
     configuration = None
@@ -126,7 +137,7 @@ def _plugin(options: dict[str, Any]) -> Filter:
         )
     return Filter(
         module=module,
-        name=options["name"] or (project.name if project else module.path.stem),
+        name=options["name"] or (project.name if project else printable(module.path.stem)),
         code=_code(options, module),
         root_id=options["root_id"],
         configuration=configuration,
@@ -155,7 +166,10 @@ def _code(options: dict[str, Any], module: Module) -> str | Remote:
     for option in ("sha256", "cluster"):
         if options[option] is not None:
             raise UsageError(f"--{option} means something with --remote only")
-    return options["filename"] or str(module.path.absolute())
+    name = options["filename"] or str(module.path.absolute())
+    if not is_utf8(name):
+        raise UsageError(f"Envoy takes names in UTF-8 only, and {shown(name)} is none", hint="rename the module")
+    return name
 
 
 def _check_ecds(file: Path, plugin: Filter) -> None:
@@ -188,13 +202,9 @@ def _patched(file: Path, options: dict[str, Any], plugin: Filter, ecds_file: Pat
         if options[option] is not None:
             raise UsageError(f"--{option.replace('_', '-')} and -c exclude each other", hint="change it in the file")
     try:
-        return patch(file.read_text(encoding="utf-8"), plugin, ecds_file, options["listener"])
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no {file}") from error
-    except UnicodeDecodeError as error:
-        raise ProjectError(f"{file} is not UTF-8", why=f"At byte {error.start}.") from error
+        return patch(read_text(file), plugin, ecds_file, options["listener"])
     except YamlError as error:
-        raise YamlError(f"{file}: {error.what}", why=error.why, hint=error.hint) from error
+        raise YamlError(f"{shown(file)}: {error.what}", why=error.why, hint=error.hint) from error
 
 
 def _version(text: str | None) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from pwasm_compiler.deliver.reference import names_a_registry, parse_reference
 from pwasm_compiler.deliver.registry import Registry
 from pwasm_compiler.deliver.unpack import module_layer
 from pwasm_compiler.errors import ImageError, UsageError
+from pwasm_compiler.files import check_readable, shown
 
 
 @click.command(short_help="Show what is in a Wasm module or an image.")
@@ -60,12 +61,13 @@ def _look(file: str, plain_http: bool, ca_file: Path | None) -> tuple[Examined |
     path = Path(file)
     if not path.exists():
         if not names_a_registry(file):
-            raise UsageError(f"there is no file {path}", hint="make one with: pwasm build")
+            check_readable(path, hint="make one with: pwasm build")
         found = _remote(connect(parse_reference(file), plain_http, ca_file))
     elif path.suffix == ".tar" or (path.is_dir() and layout.is_layout(path)):
         found = examine(file, layout.read_layout(path))
     elif path.is_dir():
-        raise UsageError(f"{path} is a folder, and not an OCI image layout", hint="name a file, such as main.wasm")
+        what = f"{shown(path)} is a folder, and not an OCI image layout"
+        raise UsageError(what, hint="name a file, such as main.wasm")
     else:
         return None, inspection.report(path)
     return found, _module(found)

@@ -15,6 +15,7 @@ from pwasm_compiler.deliver.manifests import Plugin
 from pwasm_compiler.deliver.reference import parse_reference
 from pwasm_compiler.deliver.yaml_text import dump_all, load_all
 from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.files import read_text
 from pwasm_compiler.project import Project, load_project
 
 _FILE = click.Path(path_type=Path)
@@ -129,11 +130,9 @@ def _checked(file: str, options: dict[str, Any]) -> list[manifests.Document]:
 def read_manifests(file: str) -> list[manifests.Document]:
     """The resources in `file` (`-` is standard input), each checked."""
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no {file}", hint="make one with: pwasm manifest") from error
+        text = sys.stdin.read() if file == "-" else read_text(Path(file), hint="make one with: pwasm manifest")
     except UnicodeDecodeError as error:
-        raise ProjectError(f"{file} is not UTF-8", why=f"At byte {error.start}.") from error
+        raise ProjectError("standard input is not UTF-8", why=f"At byte {error.start}.") from error
     documents = load_all(text)
     if not documents:
         raise ProjectError(

@@ -11,18 +11,29 @@ from typing import Any
 import click
 
 from pwasm_compiler import inspect as inspection
-from pwasm_compiler import pipeline, serve
+from pwasm_compiler import serve
 from pwasm_compiler.cache import new_folder
 from pwasm_compiler.commands.build import build_project, summary
 from pwasm_compiler.console import warn
 from pwasm_compiler.deliver import layout, oci
-from pwasm_compiler.deliver.manifest import BLOB_LIMIT, Image
+from pwasm_compiler.deliver.manifest import Image
 from pwasm_compiler.deliver.oci import Format
 from pwasm_compiler.deliver.reference import Reference, parse_reference
-from pwasm_compiler.errors import ImageError, ProjectError, UsageError
+from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.files import (
+    check_readable,
+    check_writable,
+    printable,
+    read_bytes,
+    read_text,
+    shown,
+    write_atomically,
+)
 from pwasm_compiler.project import load_project
 
 _DEFAULT_OUTPUT = "image"
+_PLAIN_NAME = re.compile(r"[\w.+-]+", re.ASCII)
+"""What a Dockerfile's COPY takes as it is."""
 _LAYOUT_ENTRIES = {layout.LAYOUT_FILE, layout.INDEX_FILE, "blobs"}
 
 format_option = click.option(
@@ -57,21 +68,20 @@ def package(path: Path, output: Path | None, tag: str | None, style: Format, as_
     output = output or module.parent / _DEFAULT_OUTPUT
     write_image(image, reference, output)
     docker_file = module.parent / "Dockerfile"
-    if not docker_file.exists():
-        pipeline.write_atomically(docker_file, layout.dockerfile(tag or name, module.name).encode())
+    if not docker_file.exists() and _PLAIN_NAME.fullmatch(module.name):
+        write_atomically(docker_file, layout.dockerfile(tag or name, module.name).encode())
     size = sum(layer.size for layer in image.manifest.layers)
     if as_json:
         found = {"path": str(output), "name": str(reference), "digest": image.digest, "size": size, "format": style}
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(f"{output}: {tag or name}, {size / 2**20:.1f} MiB, {image.digest}")
+        click.echo(f"{shown(output)}: {tag or name}, {size / 2**20:.1f} MiB, {image.digest}")
 
 
 def find_module(path: Path) -> Path:
     """The module at `path`, built first if it is a filter whose module is missing or old."""
     if path.suffix == ".wasm":
-        if not path.is_file():
-            raise UsageError(f"there is no file {path}", hint="make one with: pwasm build")
+        check_readable(path, hint="make one with: pwasm build")
         return path.absolute()
     project = load_project(path)
     if serve.is_stale(project):
@@ -81,12 +91,10 @@ def find_module(path: Path) -> Path:
 
 def image_of(path: Path, module: Path, style: Format) -> tuple[Image, str]:
     """The image of `module`, and the name it has if nobody says otherwise."""
-    if module.stat().st_size > BLOB_LIMIT:
-        raise ImageError(f"{module} is larger than {BLOB_LIMIT >> 20} MiB", why="No mesh takes a module of that size.")
-    data = module.read_bytes()
-    report = inspection.describe(str(module), data)
+    data = read_bytes(module)
+    report = inspection.describe(shown(module), data)
     for problem in report["problems"]:
-        warn(f"Envoy would refuse {module}: {problem['message']}")
+        warn(f"Envoy would refuse {shown(module)}: {problem['message']}")
     table, name = _described(path, module)
     return oci.make_image(data, oci.labels_for(data, name, table, report["sdk"]), style), _image_name(name)
 
@@ -94,13 +102,13 @@ def image_of(path: Path, module: Path, style: Format) -> tuple[Image, str]:
 def _described(path: Path, module: Path) -> tuple[dict[str, Any], str]:
     """The filter's `[project]` table and its name."""
     if path.suffix == ".wasm":
-        return {}, module.stem if module.stem != "main" else module.parent.name
+        return {}, printable(module.stem if module.stem != "main" else module.parent.name)
     project = load_project(path)
     if project.configuration is None:
         return {}, project.name
     try:
-        table = tomllib.loads(project.configuration.read_text(encoding="utf-8")).get("project", {})
-    except (OSError, ValueError) as error:
+        table = tomllib.loads(read_text(project.configuration)).get("project", {})
+    except ValueError as error:
         raise ProjectError(f"cannot read {project.configuration}", why=f"{error}.") from error
     return table, project.name
 
@@ -113,8 +121,8 @@ def _image_name(name: str) -> str:
 def write_image(image: Image, reference: Reference, output: Path) -> None:
     """Write `image` to `output`, a folder or a .tar, whole or not at all; nothing else is overwritten."""
     if output.suffix == ".tar":
-        pipeline.check_writable(output)
-        pipeline.write_atomically(output, layout.archive_of(image, reference))
+        check_writable(output)
+        write_atomically(output, layout.archive_of(image, reference))
         return
     _refuse_to_replace(output)
     with new_folder(output.absolute()) as folder:

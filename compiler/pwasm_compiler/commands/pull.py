@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from pwasm_compiler import pipeline
 from pwasm_compiler.commands.package import write_image
 from pwasm_compiler.commands.push import connect, registry_options
 from pwasm_compiler.console import transfer
@@ -15,6 +14,7 @@ from pwasm_compiler.deliver.manifest import checked
 from pwasm_compiler.deliver.reference import Reference, parse_reference
 from pwasm_compiler.deliver.unpack import extract, module_layer
 from pwasm_compiler.errors import UsageError
+from pwasm_compiler.files import check_writable, shown, write_atomically
 
 
 @click.command(short_help="Fetch a module from a registry.")
@@ -40,10 +40,10 @@ def pull(reference: str, output: Path | None, as_json: bool, plain_http: bool, c
     layer = module_layer(manifest)
     with transfer(f"pulling {source}", sum(part.size for part in manifest.layers)) as received:
         if target.suffix == ".wasm":
-            pipeline.check_writable(target)
+            check_writable(target)
             module = extract(layer, checked(registry.blob(layer, received), layer))
             _keep_what_is_there(target, module, asked_for=output is not None)
-            pipeline.write_atomically(target, module)
+            write_atomically(target, module)
         else:
             image = registry.pull(received, manifest=manifest)
             extract(layer, image.blob(layer))
@@ -52,7 +52,7 @@ def pull(reference: str, output: Path | None, as_json: bool, plain_http: bool, c
         found = {"path": str(target), "digest": manifest.digest, "pinned": source.pinned(manifest.digest)}
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo(f"{target}: {source.pinned(manifest.digest)}")
+        click.echo(f"{shown(target)}: {source.pinned(manifest.digest)}")
 
 
 def _default(source: Reference) -> Path:

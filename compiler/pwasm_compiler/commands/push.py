@@ -78,7 +78,5 @@ def push(reference: str, path: Path, style: Format, as_json: bool, plain_http: b
 
 def _image(path: Path, style: Format) -> Image:
     if path.suffix == ".tar" or (path.is_dir() and layout.is_layout(path)):
-        if not path.exists():
-            raise UsageError(f"there is no file {path}", hint="make one with: pwasm package")
         return layout.read_layout(path)
     return image_of(path, find_module(path), style)[0]

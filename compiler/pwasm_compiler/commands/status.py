@@ -15,6 +15,7 @@ from pwasm_compiler.deliver import admin
 from pwasm_compiler.deliver import status as report
 from pwasm_compiler.deliver.explain import Found, explain
 from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.files import MODULE_LIMIT, read_text
 
 DEFAULT_ADMIN = "http://127.0.0.1:9901"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -63,9 +64,9 @@ def _from_admin(url: str) -> report.Status:
 
 def _from_file(file: Path) -> report.Status:
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UsageError(f"there is no {file}", hint="save one with: curl http://127.0.0.1:9901/config_dump") from error
+        document = json.loads(
+            read_text(file, MODULE_LIMIT, hint="save one with: curl http://127.0.0.1:9901/config_dump")
+        )
     except ValueError as error:
         raise ProjectError(f"{file} is not a config_dump", why="It is not JSON.") from error
     if not isinstance(document, dict) or not isinstance(document.get("configs"), list):

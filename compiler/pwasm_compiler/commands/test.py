@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.files import TEXT_LIMIT, check_readable
 from pwasm_compiler.project import load_project
 
 _PYTEST_NO_TESTS = 5
@@ -64,8 +65,7 @@ def test(
     path, pytest_arguments = (Path(arguments[0]), arguments[1:]) if has_path else (Path(), arguments)
     options = _options(tier, require, envoy, module, timeout)
     if path.suffix in _SUITE_SUFFIXES:
-        if not path.is_file():
-            raise UsageError(f"there is no {path}", hint="give a suite, or a folder with filter.py")
+        check_readable(path, TEXT_LIMIT, hint="give a suite, or a folder with filter.py")
         root, configuration = path.parent.absolute(), None
         pytest_arguments = (str(path.absolute()), *pytest_arguments)
     else:
@@ -94,8 +94,8 @@ def _options(
     if envoy is not None:
         options += ["--pwasm-envoy", str(Path(envoy).absolute()) if os.sep in envoy else envoy]
     if module is not None:
-        if not Path(module).exists():
-            raise UsageError(f"there is no {module}", hint="give a .wasm file, or a folder with filter.py")
+        if not Path(module).is_dir():
+            check_readable(Path(module), hint="give a .wasm file, or a folder with filter.py")
         options += ["--pwasm-module", str(Path(module).absolute())]
     if timeout is not None:
         options += ["--pwasm-timeout", f"{timeout:g}"]

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pwasm_compiler import inspect
 from pwasm_compiler.errors import UsageError
+from pwasm_compiler.files import read_bytes, shown
 
 Json = dict[str, Any]
 Kind = Literal["http", "tcp", "plugin"]
@@ -167,13 +168,12 @@ def read_module(path: Path) -> Module:
         UsageError: there is no such file.
         BinaryError, ProjectError: it is not a core module.
     """
-    if not path.is_file():
-        raise UsageError(f"there is no {path}", hint="make it with: pwasm build")
-    report = inspect.report(path)
+    data = read_bytes(path, hint="make it with: pwasm build")
+    report = inspect.describe(shown(path), data)
     return Module(
         path=path,
         kind=kind_of(report["callbacks"]),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=hashlib.sha256(data).hexdigest(),
         capabilities=tuple(report["capabilities"]),
     )
 

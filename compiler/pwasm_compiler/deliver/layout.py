@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pwasm_compiler.errors import ImageError
+from pwasm_compiler.files import check_readable
 
 from .manifest import (
     BLOB_LIMIT,
@@ -137,8 +138,7 @@ def _folder_reader(folder: Path) -> Callable[[str, int], bytes]:
 
 
 def _archive_reader(file: Path) -> Callable[[str, int], bytes]:
-    if file.stat().st_size > _ARCHIVE_LIMIT:
-        raise ImageError(f"{file} is larger than {_ARCHIVE_LIMIT >> 20} MiB")
+    check_readable(file, _ARCHIVE_LIMIT, hint="make one with: pwasm package")
 
     def read(name: str, limit: int) -> bytes:
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pwasm_compiler.errors import ImageError
+from pwasm_compiler.files import MODULE_LIMIT
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -25,7 +26,7 @@ ARTIFACT_MODULE = "application/vnd.module.wasm.content.layer.v1+wasm"
 INDEXES = (OCI_INDEX, DOCKER_LIST)
 MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 
-BLOB_LIMIT = 256 << 20
+BLOB_LIMIT = MODULE_LIMIT
 """Bytes; what Istio and Envoy Gateway take at most, and so what is read of any blob, packed or unpacked."""
 MANIFEST_LIMIT = 4 << 20
 """Bytes; the limit the distribution specification asks of registries."""

@@ -55,8 +55,9 @@ def as_object(text: str) -> dict[str, Any]:
 
 def read_schema(file: Path) -> Schema:
     """The JSON schema in `file`."""
+    text = plugin_config.read(file)
     try:
-        found = as_object(plugin_config.read(file))
+        found = as_object(text)
         jsonschema.Draft202012Validator.check_schema(found)
     except ProjectError as error:
         raise ProjectError(f"{file} is not a JSON schema", why=error.why) from error

@@ -7,6 +7,9 @@ from ..errors import LinkError
 from ..wasm.module import Kind
 from .layout import Layout
 
+STALE_SHIM = "it is older than its sources: compile it again with `make setup`, or `python runtime-shim/build_shim.py`"
+"""Way out of a shim that lacks a name: in a checkout, the C sources change and the library stays."""
+
 
 def global_address(layout: Layout, symbol: str) -> int:
     """Address of the data `symbol` that the shim defines.
@@ -20,7 +23,7 @@ def global_address(layout: Layout, symbol: str) -> int:
     for position, item in enumerate(shim.module.imported(Kind.GLOBAL)):
         if item.module == "GOT.mem" and item.name == symbol:
             return layout.values[layout.plan.imported_globals[shim.number][position]]
-    raise LinkError(f"the runtime shim has no data symbol {symbol}", offset=shim.module.offset)
+    raise LinkError(f"the runtime shim has no data symbol {symbol}", offset=shim.module.offset, hint=STALE_SHIM)
 
 
 def symbol_item(layout: Layout, name: str) -> Item:

@@ -20,6 +20,7 @@ from ...component.graph import Item
 from ...errors import LinkError
 from ...wasm.module import Kind
 from ..layout import Layout
+from ..memory import STALE_SHIM
 from ..resolve import Target, func_type
 from ..unread import Range
 from .docs import find_docs
@@ -83,7 +84,7 @@ def shim_function(layout: Layout, name: str) -> Item:
     shim = layout.plan.shim
     target = layout.target(shim.number, shim.exports[name].index) if name in shim.exports else None
     if not isinstance(target, Item):
-        raise LinkError(f"the runtime shim has no function {name}", offset=shim.module.offset)
+        raise LinkError(f"the runtime shim has no function {name}", offset=shim.module.offset, hint=STALE_SHIM)
     return target
 
 

@@ -1,0 +1,127 @@
+"""Files that a user names: each is a regular file of a size that makes sense, or one clear error.
+
+A pipe is never opened, for nobody may ever write into it; nor is a device, which may have no end. The size is looked at
+before anything is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import unicodedata
+from pathlib import Path
+
+from pwasm_compiler.errors import ProjectError, ToolError, UsageError
+
+MODULE_LIMIT = 256 << 20
+"""Bytes of a module, and of anything that goes into one: no mesh takes more, and a VM gets no more by default."""
+TEXT_LIMIT = 16 << 20
+"""Bytes of a configuration: four times the most that etcd, and so Kubernetes, would hold with its limit raised."""
+
+_SHOWN_LETTERS = 200
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def shown(path: str | Path) -> str:
+    """A path as a message shows it: one line, no control characters, no bytes that are not UTF-8, not endless."""
+    text = printable(str(path))
+    half = _SHOWN_LETTERS // 2
+    return text if len(text) <= _SHOWN_LETTERS else f"{text[:half]}…{text[-half:]}"
+
+
+def is_utf8(name: str) -> bool:
+    """Whether the bytes of a file's name are UTF-8, as all but Unix wants them."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def printable(text: str) -> str:
+    """`text` with what a terminal might act on, or could not show, as escapes."""
+    return "".join(letter if unicodedata.category(letter)[0] != "C" else ascii(letter)[1:-1] for letter in text)
+
+
+def check_readable(path: Path, limit: int = MODULE_LIMIT, *, hint: str = "") -> None:
+    """Return if `path` is a regular file of at most `limit` bytes; it is not opened.
+
+    Raises:
+        UsageError: there is nothing; with `hint`.
+        ProjectError: it is something else, it is too large, or it cannot be looked at.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            why = f"It is a link to {shown(path.readlink())}, where nothing is." if path.is_symlink() else ""
+            raise UsageError(f"there is no {shown(path)}", why=why, hint=hint) from error
+        raise _unreadable(path, error) from error
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        raise ProjectError(f"cannot read {shown(path)}", why=f"It is {_KINDS.get(kind, 'something else')}, not a file.")
+    if status.st_size > limit:
+        raise _too_large(path, limit)
+    if not os.access(path, os.R_OK):
+        raise ProjectError(f"cannot read {shown(path)}", why=f"{os.strerror(errno.EACCES)}.")
+
+
+def read_bytes(path: Path, limit: int = MODULE_LIMIT, *, hint: str = "") -> bytes:
+    """What is in `path`; the errors are those of `check_readable`."""
+    check_readable(path, limit, hint=hint)
+    try:
+        with path.open("rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_text(path: Path, limit: int = TEXT_LIMIT, *, hint: str = "") -> str:
+    """What is in `path`, which is UTF-8; ends of lines become `\\n`. The errors are those of `check_readable`."""
+    try:
+        text = read_bytes(path, limit, hint=hint).decode()
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{shown(path)} is not UTF-8 (at byte {error.start})") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def check_writable(output: Path) -> None:
+    """Raise `ToolError` early when `output` cannot be written: a build takes seconds."""
+    folder, what = output.parent, f"cannot write {shown(output)}"
+    try:
+        mode = output.stat().st_mode if output.exists() else stat.S_IFREG
+        if stat.S_ISDIR(mode):
+            raise ToolError(what, why="it is a folder", hint="name a file with -o")
+        if not stat.S_ISREG(mode):
+            raise ToolError(what, why=f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file")
+        if not folder.is_dir():
+            raise ToolError(what, why=f"the folder {shown(folder)} does not exist")
+        if not os.access(folder, os.W_OK) or (output.exists() and not os.access(output, os.W_OK)):
+            raise ToolError(what, why="permission denied", hint="choose another place with -o")
+    except OSError as error:
+        raise ToolError(what, why=error.strerror or str(error)) from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `path` in one step: readers see the old file or the new one, never a part."""
+    scratch = path.with_name(f".{path.name[:40]}.{os.getpid()}")
+    try:
+        try:
+            scratch.write_bytes(data)
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise ToolError(f"cannot write {shown(path)}", why=error.strerror or str(error)) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ProjectError:
+    return ProjectError(f"cannot read {shown(path)}", why=f"{error.strerror or error}.")
+
+
+def _too_large(path: Path, limit: int) -> ProjectError:
+    size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+    return ProjectError(f"{shown(path)} is larger than {size}", why="It was not read.")
