@@ -50,7 +50,7 @@ def test_finds_every_index(body: str, expected: list[tuple[Space, int]]) -> None
 
 
 def test_finds_function_references() -> None:
-    assert found("ref.func $f1 drop", "(elem declare func $f1)") == [(Space.FUNC, 1)]
+    assert found("ref.func $f1 drop", "(elem declare func $f1)") == [(Space.REF, 1)]
 
 
 @pytest.mark.parametrize(

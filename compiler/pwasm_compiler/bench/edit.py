@@ -198,7 +198,7 @@ def _replaced(source: bytes, body: Body, indices: dict[bytes, int], number: Call
     pieces: list[bytes] = []
     position = body.start
     for site in sites(source, body, indices):
-        if site.space is Space.FUNC:
+        if site.space in (Space.FUNC, Space.REF):
             pieces += (source[position : site.start], number(site))
             position = site.end
     pieces.append(source[position : body.end])

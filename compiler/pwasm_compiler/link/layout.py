@@ -124,6 +124,8 @@ def _evaluate(plan: LinkPlan, values: Mapping[Item, int], instance: int, expr: C
         raise LinkError(
             f"global {expr.global_index} has no value yet", offset=plan.graph.instances[instance].module.offset
         )
+    if expr.value == 0:
+        return values[item]  # of any type
     return values[item] + expr.value & 0xFFFFFFFF
 
 

@@ -14,7 +14,6 @@ from ..wasm.module import (
     F32,
     F64,
     FUNCREF,
-    I32,
     I64,
     ConstExpr,
     Export,
@@ -111,6 +110,7 @@ class _Merger:
         self.calls: list[dict[int, bytes]] = [{} for _ in instances]
         self.gets: list[dict[int, bytes]] = [{} for _ in instances]
         self.constants: set[Item] = set()
+        self.references: set[bytes] = set()  # functions that `ref.func` names, known when the bodies are
 
     def function(self, target: Target) -> int:
         return self.numbers[target]
@@ -148,7 +148,7 @@ class _Merger:
         ]
 
     def elements(self) -> Iterator[bytes]:
-        """Active segments, one for each run of slots that follow each other."""
+        """Active segments, one for each run of slots that follow each other; then what `ref.func` of a body names."""
         slots = sorted(self.layout.slots.items())
         start = 0
         for position in range(1, len(slots) + 1):
@@ -156,6 +156,8 @@ class _Merger:
                 run = slots[start:position]
                 yield encode.active_element(run[0][0], [self.numbers[target] for _, target in run])
                 start = position
+        if self.references:
+            yield encode.declared_functions(sorted(self.references))
 
     def bodies(self) -> Iterator[bytes]:
         for item, found in self.kept.functions.items():
@@ -191,12 +193,14 @@ class _Merger:
         return b"".join(pieces)
 
     def _renumbered(self, instance: int, site: Site) -> bytes:
-        if site.space is Space.FUNC:
+        if site.space is Space.FUNC or site.space is Space.REF:
             calls = self.calls[instance]
             encoded = calls.get(site.target)
             if encoded is None:
                 number = self.numbers[self.layout.target(instance, site.target)]
                 encoded = calls[site.target] = encode_unsigned(number)
+            if site.space is Space.REF:
+                self.references.add(encoded)
             return encoded
         if site.space is Space.GLOBAL_GET:
             gets = self.gets[instance]
@@ -218,11 +222,7 @@ class _Merger:
         if item in self.variables:
             return b"\x23" + encode_unsigned(self.variables[item])
         self.constants.add(item)
-        opcode = b"\x41" if self.layout.global_types[item].value == I32 else b"\x42"
-        value = self.layout.values[item]
-        if opcode == b"\x41" and value >= 1 << 31:
-            value -= 1 << 32
-        return opcode + encode_signed(value)
+        return encode.const(self.layout.global_types[item].value, self.layout.values[item])
 
     def values(self) -> tuple[tuple[int, int, int], ...]:
         used = sorted({*self.constants, *self.variables}, key=_by_place)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from ..errors import DecodeError, UnsupportedError
 from .module import (
     EXTERNREF,
+    F32,
     F64,
     FUNCREF,
     I32,
@@ -115,7 +116,7 @@ def _vector(reader: Reader, item: Callable[[Reader], T]) -> tuple[T, ...]:
 
 def _value_type(reader: Reader) -> int:
     at, byte = reader.position, reader.byte()
-    if byte not in (I32, I64, F64 + 1, F64, FUNCREF, EXTERNREF):
+    if byte not in (I32, I64, F32, F64, FUNCREF, EXTERNREF):
         raise UnsupportedError(f"value type {byte:#x}", offset=at)
     return byte
 
@@ -176,12 +177,14 @@ def _export(reader: Reader) -> Export:
 
 
 def _const_expr(reader: Reader) -> ConstExpr:
-    """`i32.const c | i64.const c | f64.const c | global.get x | global.get x, i32.const c, i32.add`, then `end`."""
+    """`t.const c | global.get x | global.get x, i32.const c, i32.add`, then `end`; floats as their bits."""
     at, opcode = reader.position, reader.byte()
     if opcode == 0x41:
         expr = ConstExpr(I32, reader.signed(32))
     elif opcode == 0x42:
         expr = ConstExpr(I64, reader.signed(64))
+    elif opcode == 0x43:
+        expr = ConstExpr(F32, int.from_bytes(reader.take(4), "little"))
     elif opcode == 0x44:
         expr = ConstExpr(F64, int.from_bytes(reader.take(8), "little"))
     elif opcode == 0x23:

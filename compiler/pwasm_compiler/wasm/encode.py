@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from .leb128 import encode_signed, encode_unsigned
-from .module import I32, MAGIC, VERSION, ConstExpr, Export, FuncType, Global, Import, Kind, Limits, Section, TableType
+from .module import (
+    F32,
+    F64,
+    I32,
+    I64,
+    MAGIC,
+    VERSION,
+    ConstExpr,
+    Export,
+    FuncType,
+    Global,
+    Import,
+    Kind,
+    Limits,
+    Section,
+    TableType,
+)
 
 PREAMBLE = MAGIC + VERSION
 
@@ -49,12 +65,24 @@ def function_import(item: Import) -> bytes:
     return name(item.module) + name(item.name) + bytes([item.kind]) + encode_unsigned(item.type)
 
 
+def const(kind: int, value: int) -> bytes:
+    """`<kind>.const value`; a float is given by its bits, an integer signed or unsigned."""
+    if kind in _FLOAT_SIZE:
+        return _CONST[kind] + value.to_bytes(_FLOAT_SIZE[kind], "little")
+    if kind == I32 and value >= 1 << 31:
+        value -= 1 << 32
+    return _CONST[kind] + encode_signed(value)
+
+
+_CONST = {I32: b"\x41", I64: b"\x42", F32: b"\x43", F64: b"\x44"}
+_FLOAT_SIZE = {F32: 4, F64: 8}
+
+
 def const_expr(item: ConstExpr) -> bytes:
-    """Only constants: an `i32.const` is what every engine takes; `global.get` needs newer ones."""
+    """Only constants: they are what every engine takes; `global.get` needs newer ones."""
     if item.global_index is not None:
         raise ValueError("constant expressions are resolved before they are encoded")
-    opcode = {I32: b"\x41"}.get(item.type, b"\x42")
-    return opcode + encode_signed(item.value) + b"\x0b"
+    return const(item.type, item.value) + b"\x0b"
 
 
 def global_(item: Global) -> bytes:
@@ -70,9 +98,10 @@ def active_element(offset: int, functions: Iterable[int]) -> bytes:
     return b"\0" + const_expr(ConstExpr(I32, offset)) + encode_unsigned(len(encoded)) + b"".join(encoded)
 
 
+def declared_functions(indices: Collection[bytes]) -> bytes:
+    """A segment that only says that references to these functions are taken; encoded indices."""
+    return b"\x03\0" + encode_unsigned(len(indices)) + b"".join(indices)
+
+
 def active_data(offset: int, contents: memoryview | bytes) -> bytes:
-    return b"\0" + const_expr(ConstExpr(I32, _as_signed(offset))) + encode_unsigned(len(contents)) + bytes(contents)
-
-
-def _as_signed(address: int) -> int:
-    return address - (1 << 32) if address >= 1 << 31 else address
+    return b"\0" + const_expr(ConstExpr(I32, offset)) + encode_unsigned(len(contents)) + bytes(contents)

@@ -27,6 +27,7 @@ class Space(IntEnum):
     GLOBAL_SET = 3
     TABLE = 4
     RETURN = 5
+    REF = 6  # a function whose reference is taken (`ref.func`), which an element segment has to declare
 
 
 class Site(NamedTuple):
@@ -178,7 +179,7 @@ def _irregular(reader: Reader) -> Iterator[Site]:
         yield _site(reader, Space.TYPE)
         yield _site(reader, Space.TABLE)
     elif opcode == _REF_FUNC:
-        yield _site(reader, Space.FUNC)
+        yield _site(reader, Space.REF)
     else:
         raise UnsupportedError(f"instruction {opcode:#04x}", offset=at)
 

@@ -2,7 +2,7 @@
 
 Differences from the specification:
 - function bodies stay slices of the file until they are renumbered (`instructions`), nothing is validated;
-- constant expressions are the two forms that occur: an `i32.const`, or a `global.get` (see `ConstExpr`).
+- constant expressions are the two forms that occur: a number, or a `global.get` (see `ConstExpr`).
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class ConstExpr:
-    """`global.get` of `global_index` when it is not None, plus `value`.
+    """`global.get` of `global_index` when it is not None, plus `value`; a float's value is its bits.
 
     PIC libraries place segments at `global.get $__memory_base` (plus a constant with extended-const).
     """

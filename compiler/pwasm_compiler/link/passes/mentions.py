@@ -122,6 +122,8 @@ class _Mentions:
                 called.add(site.target)
             elif site.space is Space.GLOBAL_GET:
                 got.add(site.target)
+            elif site.space is Space.REF:
+                called.add(site.target)
         pointers = {pointer for entry in got if (pointer := self._entry(library, entry))}
         slots, addresses = library.table_base in got, library.memory_base in got
         for constant in long_constants(self.layout.code, body) if slots or addresses else ():

@@ -107,6 +107,8 @@ class _Walk:
                 self._global(item, site)
             elif site.space is Space.TABLE:
                 self._table(item, site)
+            elif site.space is Space.REF:
+                self.visit(self.layout.target(item.instance, site.target))
             elif site.target >= len(module.types):
                 raise DecodeError(f"type {site.target} is not defined", offset=site.start)
 
