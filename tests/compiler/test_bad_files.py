@@ -255,6 +255,14 @@ def test_a_name_in_a_message(pwasm: Called, command: str, name: str) -> None:
     assert (code, err.startswith("error: there is no ")) == (2, True)
 
 
+@pytest.mark.parametrize("name", ["an escape", "a byte that is not UTF-8"])
+def test_a_name_in_a_message_of_any_kind(pwasm: Called, name: str) -> None:
+    """Whoever made the message: what prints it escapes it."""
+    Path(NAMES[name]).mkdir()
+    code, _, err = pwasm("build {}", NAMES[name])
+    assert (code, ascii(NAMES[name])[1:-1] in err, "is not a filter" in err) == (1, True, True)
+
+
 @pytest.mark.wasm
 @pytest.mark.parametrize("name", NAMES)
 def test_a_filter_in_a_folder_of_that_name(pwasm: Called, name: str) -> None:
