@@ -66,7 +66,7 @@ class Envoy:
         arguments: Sequence[str] = (),
         on_log: Callable[[LogRecord], None] | None = None,
         keep_log: int | None = None,
-        ready_timeout: float = 60.0,
+        ready_timeout: float = 180.0,
     ) -> None:
         self.executable = find_envoy(executable)
         self.log: list[LogRecord] = []

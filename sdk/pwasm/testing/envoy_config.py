@@ -43,6 +43,7 @@ class WasmFilter:
 
     `path` is read by Envoy relative to its working directory. A mapping as configuration is passed as its JSON
     text. `failure_policy` None leaves the field out, for an Envoy before 1.33, which does not know it.
+    `reload_backoff_seconds` is Envoy's base interval (1 s unless set); with 1 ms Envoy 1.40 dies at the first reload.
     """
 
     path: str | Path
