@@ -33,7 +33,9 @@ class Contexts:
         self._unopened: dict[int, Root] = {}  # streams that have begun and had no callback yet
 
     def proxy_on_context_create(self, context_id: int, parent_id: int, /) -> None:
-        """Create a plugin context (parent 0), or note that a stream has begun."""
+        """Create a plugin context (parent 0), or note that a stream has begun. What is there is not made again."""
+        if context_id in self._roots or context_id in self._unopened or self._streams.get(context_id) is not None:
+            return
         root = self._roots.get(parent_id)
         if root is not None:
             self._unopened[context_id] = root

@@ -223,8 +223,14 @@ class Dispatcher(Contexts):
         """The timer of a plugin, which coroutines that sleep use too."""
         root = self._roots.get(root_id)
         if root is not None and root.timers is not None:
-            self._enter_root(PHASES["proxy_on_tick"], root)
-            if not tick(root, root.timers):
+            phase = PHASES["proxy_on_tick"]
+            self._enter_root(phase, root)
+            try:
+                due = tick(root, root.timers)
+            except BaseException as error:  # the host's clock or timer fails; who sleeps is woken by a later tick
+                root_failed(phase, root, error)
+                return
+            if not due:
                 return
         self._on_tick(root_id)
 

@@ -83,6 +83,9 @@ class Streams(dict[int, Stream]):
         if not _pwasm_shim.keep_stream(context_id, stream):
             super().__setitem__(context_id, stream)
 
+    def __len__(self) -> int:
+        return super().__len__() + int(_pwasm_shim.count_streams())
+
     def pop(self, context_id: int, default: Any = None) -> Any:
         """The stream, taken out, or `default`."""
         stream = _pwasm_shim.forget_stream(context_id)

@@ -54,9 +54,10 @@ static PyMethodDef methods[64] = {
     {"find_stream", find_stream, METH_FASTCALL, NULL},
     {"forget_stream", forget_stream, METH_FASTCALL, NULL},
     {"keep_stream", keep_stream, METH_FASTCALL, NULL},
+    {"count_streams", count_streams, METH_FASTCALL, NULL},
     {"shortcut", shortcut, METH_FASTCALL, NULL},
 };
-enum { OWN_METHODS = 13 };
+enum { OWN_METHODS = 14 };
 
 static PyModuleDef definition = {.refcount = 1, .name = "_pwasm_shim", .size = -1, .methods = methods};
 

@@ -47,6 +47,7 @@ PyObject *accelerate(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *find_stream(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *forget_stream(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *keep_stream(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *count_streams(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *shortcut(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
 /* wasi.c: writes what print() left without a newline; called when a callback ends. */
