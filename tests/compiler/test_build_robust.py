@@ -116,7 +116,7 @@ def test_an_interrupted_build_leaves_the_old_module(
 
 
 def test_a_full_disk(folder: Path, own_cache: Path) -> None:
-    """No file may become larger than 8 MiB: as good as a full disk, for whoever writes a module."""
+    """No file may become larger than 4 MiB: as good as a full disk, for whoever writes a module."""
     (folder / "main.wasm").write_bytes(b"of before")
     code, said = finish(launch(folder, own_cache, preexec_fn=_small_files_only))
     assert (code, said) == (1, f"error: cannot write {folder / 'main.wasm'}\nFile too large\n")
@@ -136,7 +136,7 @@ def test_a_full_disk_with_empty_caches(folder: Path, tmp_path: Path) -> None:
 
 def _small_files_only() -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, 8 << 20))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
 
 
 def test_a_cache_that_cannot_be_written(folder: Path, own_cache: Path) -> None:

@@ -167,6 +167,8 @@ def test_nothing_of_the_builds_surroundings_is_in_the_module(planted: tuple[byte
 
 
 TOKEN = re.compile(rb"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{32,128}(?![A-Za-z0-9+/_=-])")
+FILE = b"/__pycache__/"
+"""The name of a file of ours or of Python's; what stands before it in memory may make it look otherwise."""
 KINDS = (rb"[a-z]", rb"[A-Z]", rb"[0-9]")
 
 
@@ -189,7 +191,7 @@ def test_what_looks_like_a_key_came_with_the_interpreter(planted: tuple[bytes, l
     base = load_base(Cache(), lambda _: None)
     with zipfile.ZipFile(io.BytesIO(base.library)) as archive:
         shipped = b"\0".join([base.component, *(archive.read(name) for name in archive.namelist())])
-    found = {token for token in TOKEN.findall(planted[0]) if looks_drawn(token)}
+    found = {token for token in TOKEN.findall(planted[0]) if looks_drawn(token) and FILE not in token}
     assert found, "there are some, so the look is not blind"
     assert sorted(token for token in found if token not in shipped) == []
 
