@@ -15,6 +15,7 @@ from .world import WORKERS, built_module, envoy_for
 
 BODY = 100 * MIB
 CHUNK = 16 * 1024
+LATE_SIZES = 2
 MOST_GROWTH_PAGES = 8 * MIB // PAGE
 _HEADERS = "POST {path} HTTP/1.1\r\nhost: soak\r\ntransfer-encoding: chunked\r\n\r\n"
 _CHUNKS = 64
@@ -42,7 +43,10 @@ def run(bodies: int, *, size: int = BODY) -> Outcome:
         grown = max(last - first for first, last in zip(before, pages[-1], strict=True))
         outcome.figure("most growth of a VM", f"{grown * PAGE / MIB:.1f} MiB")
         outcome.require(grown <= MOST_GROWTH_PAGES, "a VM grew by more than 8 MiB")
-        outcome.equal("different sizes of the VMs after each body but the first", len(set(pages[1:])), 1)
+        # How much of a body is there at once is chance, so the largest piece may come late; but only once.
+        sizes = len(set(pages[len(pages) // 2 :]))
+        outcome.figure("different sizes of the VMs after each body of the second half", str(sizes))
+        outcome.require(sizes <= LATE_SIZES, "a VM grows with each body")
         ends = f"{resident[0] / MIB:.1f} → {resident[-1] / MIB:.1f}"
         outcome.figure("resident memory after the first and the last", f"{ends} MiB")
         outcome.equal("a body that the filter holds is answered with", _send(envoy, "/buffer", size), 413)

@@ -27,7 +27,7 @@ LONG: Mapping[str, Callable[[], Outcome]] = {
 SHORT: Mapping[str, Callable[[], Outcome]] = {
     "headers": lambda: headers.run(15, maximum_seconds=2),
     "callouts": lambda: callouts.run(5),
-    "bodies": lambda: bodies.run(3),
+    "bodies": lambda: bodies.run(8),
     "traps": lambda: traps.run(50),
     "updates": lambda: updates.run(20),
     "wasmtime": lambda: host.run(2_000),
