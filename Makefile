@@ -40,7 +40,7 @@ format: $(READY)  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## measure against the peers (about 12 minutes; wants wrk and Go, names what is missing; ARGS=--quick)
+bench: $(READY)  ## measure against the peers (about 7 minutes; wants wrk and Go, names what is missing; ARGS=--quick)
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
 soak: $(READY)  ## load, callouts, bodies, traps, updates for an hour (wants wrk); SOAK="--only headers --minutes 5" for less

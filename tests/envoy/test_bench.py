@@ -118,7 +118,7 @@ def test_a_python_filter_is_built_and_measured(tmp_path: Path) -> None:
     assert found["status"] == {"without": 200, "with": 200}
     callbacks = {callback["name"]: callback["calls_per_request"] for callback in found["callbacks"]}
     assert 0.9 < callbacks["proxy_on_response_headers"] < 1.1
-    assert isinstance(found["memory_per_worker"], float)  # a single round may be all noise
+    assert -32 < found["memory_per_worker"] < 64  # megabytes; a single round may be all noise
 
 
 @pytest.mark.parametrize(
