@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
+import threading
 import urllib.request
 import venv
 import zipfile
@@ -19,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.envoy
+TIMEOUT = 60.0
 
 
 def run(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
@@ -113,36 +112,27 @@ def test_an_example_is_copied_and_passes_its_test(installed: Path, tmp_path: Pat
 
 
 def _serve(pwasm: Path, folder: Path, environment: Mapping[str, str]) -> None:
-    port, admin = free_port(), free_port()
-    command = [str(pwasm), "run", str(folder), "--port", str(port), "--admin-port", str(admin)]
+    command = [str(pwasm), "run", str(folder), "--port", "0", "--admin-port", "0"]
     with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
+        assert process.stdout is not None
+        # It says where it listens once Envoy is ready; the output ends if it never is.
+        said: list[str] = []
+        stop = threading.Timer(TIMEOUT, process.kill)
+        stop.start()
         try:
-            headers = wait_for_answer(f"http://127.0.0.1:{port}/one", process)
-            assert headers["x-wasm-custom"] == "FOO"
+            for line in process.stdout:
+                said.append(line)
+                if line.startswith("http://"):
+                    break
+            assert "".join(said[-1:]).startswith("http://"), "".join(said)
+            with urllib.request.urlopen(f"{said[-1].strip()}one", timeout=5) as response:
+                assert response.headers["x-wasm-custom"] == "FOO"
             process.send_signal(signal.SIGINT)
-            output = process.communicate(timeout=30)[0].decode()
+            output = process.communicate(timeout=30)[0]
             assert process.returncode == 0, output
             assert "adding the header" in output
         finally:
+            stop.cancel()
             process.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for_answer(url: str, process: subprocess.Popen[bytes], timeout: float = 60) -> http.client.HTTPMessage:
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                message: http.client.HTTPMessage = response.headers
-                return message
-        except OSError:
-            assert process.poll() is None, process.communicate()[0].decode()
-            assert time.monotonic() < deadline, "no answer in time"
-            time.sleep(0.1)

@@ -327,10 +327,14 @@ ROUTES = (Route(upstream="upstream"),)
 
 
 def refusing_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that no other process is given while this one lives."""
+    _held.append(socket.socket())
+    _held[-1].bind(("127.0.0.1", 0))
+    port: int = _held[-1].getsockname()[1]
+    return port
+
+
+_held: list[socket.socket] = []
 
 
 def _prepare(config: dict[str, Any]) -> None:

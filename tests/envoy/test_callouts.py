@@ -111,7 +111,7 @@ def grpc_server() -> Iterator[tuple[GrpcService, int]]:
 @pytest.fixture(scope="module")
 def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     web = wire.HttpUpstream()
-    own_port = wire.refusing_port()
+    own_port = wire.own_port()
     with grpc_server() as (service, grpc_port):
         config = bootstrap(
             [

@@ -151,6 +151,7 @@ LIMITS = [
         method="POST",
         chunks=[b"x" * 5000],
         listener="limited",
+        ignore=("upstream",),
     ),
     Case(
         "49-request-under-the-limit-buffered",
