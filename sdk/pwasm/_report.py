@@ -34,16 +34,23 @@ def report(level: int, what: str, error: BaseException) -> None:
     """Log that `what` failed with `error`, with the traceback from the filter's own frame on, and count it."""
     _budget.renew()
     try:
-        text = "".join(traceback.format_exception(type(error), error, _from_filter(error.__traceback__)))
-        if len(text) > _MAX_SIZE:
-            text = f"{text[: _MAX_SIZE // 2]}\n[… {len(text) - _MAX_SIZE} characters …]\n{text[-_MAX_SIZE // 2 :]}"
-        log_lines(level, f"{what}\n{text}")
+        # A traceback costs a thousand times what asking costs: not for a log that does not take it.
+        status, least = current.host.proxy_get_log_level()
+        if status or level >= least:
+            log_lines(level, f"{what}\n{_text(error)}")
     except BaseException:
         _report_briefly(level, what, error)
     try:
         _count()
     except BaseException:
         return
+
+
+def _text(error: BaseException) -> str:
+    text = "".join(traceback.format_exception(type(error), error, _from_filter(error.__traceback__)))
+    if len(text) <= _MAX_SIZE:
+        return text
+    return f"{text[: _MAX_SIZE // 2]}\n[… {len(text) - _MAX_SIZE} characters …]\n{text[-_MAX_SIZE // 2 :]}"
 
 
 def _count() -> None:
