@@ -291,6 +291,14 @@ def test_exceptions_that_cannot_be_printed(error: Exception) -> None:
     assert len(host.logs[0][1]) < 20_000
 
 
+def test_a_log_that_takes_no_errors_costs_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traceback.format_exception", lambda *_: pytest.fail("it was made all the same"))
+    host = HostEmulator(failing(pwasm.HttpContext, HTTP[0], ValueError("boom")), log_level=LogLevel.CRITICAL)
+    assert host.request().status == 500
+    assert host.logs == []
+    assert host.counter("pwasm.errors") == 1
+
+
 def test_recursion() -> None:
     class Filter(pwasm.HttpContext):
         def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
