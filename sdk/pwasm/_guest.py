@@ -110,12 +110,34 @@ def _accelerate(dispatcher: Dispatcher) -> None:
         creation_failed,
         _dispatch.answered,
         stream_failed,
+        _plan,
     )
+
+
+def _plan(cls: type) -> tuple[FunctionType | None, ...] | None:
+    """What the shim may remember of a class of HTTP contexts (runtime-shim, plans.c).
+
+    A function for each callback, None for those that must be looked up each time; or None when new contexts of this
+    class are not all alike, or somebody notices when one is made or goes.
+    """
+    own: dict[str, Any] = {}
+    for klass in reversed(cls.__mro__):
+        own |= vars(klass)
+    if "__del__" in own or type(cls).__call__ is not type.__call__:
+        return None
+    if any(own[name] is not vars(object)[name] for name in _MAKING):
+        return None
+    functions = [own.get(PHASES[callback.name].method) for callback in _abi.CALLBACKS]
+    return tuple(one if type(one) is FunctionType else None for one in functions)
+
+
+_MAKING = ("__init__", "__new__", "__setattr__", "__delattr__", "__getattribute__")
 
 
 def _take_shortcuts() -> None:
     """Put the shim's functions in the place of those that do the same with bytecode (runtime-shim, shortcuts.c)."""
     _pwasm_shim.prepare(current, host, Current(), Phase("", "", ""))
+    _pwasm_shim.seal(_abi.Action)
     shortcuts: dict[Any, Callable[..., Any]] = {}
     for level, function in enumerate(log.LEVELS):
         shortcuts[function] = _shortcut("log", function, level, log.formatted)

@@ -20,7 +20,7 @@ from pwasm.testing.wasm import WasmPlugin
 pytestmark = pytest.mark.wasm
 
 PROJECT = Path(__file__).parents[1] / "projects" / "hot_path"
-KINDS = ("http", "open", "buffering", "numbered", "plain", "mixed")
+KINDS = ("http", "open", "buffering", "numbered", "plain", "slotted", "leaving", "changing", "mixed")
 HEADERS: dict[Any, bytes] = {"plain": b"value", "binary": b"\xff\xfe \xc3\xbc", "empty": b""}
 CALLS = {call.name: call for call in _abi.HOSTCALLS}
 SIZED = [
@@ -85,8 +85,15 @@ def a_run(seed: int, deeds: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "proxy_on_context_create", (1, 0)
     yield "proxy_on_vm_start", (1, 0)
     yield "proxy_on_configure", (1, 0)
+    for deed in range(deeds):  # what it leaves behind, the next stream must not see
+        for stream, number in ((2 + 2 * deed, deed), (3 + 2 * deed, 0)):
+            yield "proxy_on_context_create", (stream, 1)
+            yield "proxy_on_request_headers", (stream, number, False)
+            yield "proxy_on_response_headers", (stream, 0, False)
+            yield "proxy_on_response_body", (stream, 0, True)
+            yield "proxy_on_delete", (stream,)
     running: list[int] = []
-    following = 2
+    following = 2 + 2 * deeds
     for _ in range(2_000):
         what = chance.random()
         if what < 0.15 or not running:
@@ -139,3 +146,23 @@ def test_both_ways_are_the_same(built: Callable[[str], Path], project: Any, kind
     assert answered > 1_000
     assert not reference._streams
     assert not reference._unopened
+
+
+def test_contexts_that_are_over_are_given_to_other_streams(built: Callable[[str], Path]) -> None:
+    """Otherwise their places would be taken by those that a tick makes."""
+    host = Host("where")
+    plugin: Any = WasmPlugin(built("hot_path"), host)  # type: ignore[arg-type]
+    plugin.proxy_on_context_create(1, 0)
+    plugin.proxy_on_vm_start(1, 0)
+    plugin.proxy_on_configure(1, 0)
+    for first in range(2, 400, 40):
+        streams = range(first, first + 40)
+        for stream in streams:
+            plugin.proxy_on_context_create(stream, 1)
+            plugin.proxy_on_request_headers(stream, 1, True)
+        for stream in streams:
+            plugin.proxy_on_delete(stream)
+        plugin.proxy_on_tick(1)
+    logged = [arguments for name, *arguments in host.calls if name == "proxy_log"]
+    assert len(logged) == 400
+    assert len({text for _, text in logged}) == 40

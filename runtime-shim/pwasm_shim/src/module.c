@@ -56,8 +56,9 @@ static PyMethodDef methods[64] = {
     {"keep_stream", keep_stream, METH_FASTCALL, NULL},
     {"count_streams", count_streams, METH_FASTCALL, NULL},
     {"shortcut", shortcut, METH_FASTCALL, NULL},
+    {"seal", seal, METH_FASTCALL, NULL},
 };
-enum { OWN_METHODS = 14 };
+enum { OWN_METHODS = 15 };
 
 static PyModuleDef definition = {.refcount = 1, .name = "_pwasm_shim", .size = -1, .methods = methods};
 

@@ -41,9 +41,10 @@ PyObject *set_step_budget(PyObject *self, PyObject *const *args, Py_ssize_t coun
 PyObject *renew_steps(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *count_step(PyObject *self, PyObject *const *args, Py_ssize_t count);
 
-/* records.c, streams.c, shortcuts.c */
+/* records.c, streams.c, plans.c, shortcuts.c */
 PyObject *prepare(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *accelerate(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *seal(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *find_stream(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *forget_stream(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *keep_stream(PyObject *self, PyObject *const *args, Py_ssize_t count);

@@ -5,8 +5,7 @@
    else stays with the Python dispatcher, which is the reference: a function here that does not know a stream, or finds
    something unusual about it, leaves the callback to it, with the records as the Python code would have left them. */
 
-#include "callbacks.h"
-#include "records.h"
+#include "plans.h"
 
 /* --- the table of streams ------------------------------------------------------------------------------------- */
 
@@ -76,6 +75,7 @@ enum {
   CREATION_FAILED, /* (stream, error) */
   ANSWERED,        /* (stream, phase, result) -> action, for other results */
   FAILED,          /* (phase, stream, error) -> action */
+  PLAN,            /* see plans.c */
   OBJECTS
 };
 static PyObject *objects[OBJECTS];
@@ -85,6 +85,8 @@ static long stream_words;
 static int accelerated;
 static PyObject *last_root; /* borrowed from ROOTS */
 static uint32_t last_root_id;
+
+static void drop_spare_contexts(void);
 
 /* accelerate(sample_stream, sample_root, phases, methods, …) -> True: streams that begin from now on begin here.
    `phases` and `methods` (names) are tuples in the order of the callbacks. */
@@ -101,7 +103,7 @@ PyObject *accelerate(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   name_context_id = PyUnicode_InternFromString("context_id");
   name_plugin = PyUnicode_InternFromString("plugin");
   stream_words = words_of(objects[PATTERN]);
-  accelerated = name_context_id && name_plugin && stream_words;
+  accelerated = name_context_id && name_plugin && stream_words && start_plans(objects[PLAN], drop_spare_contexts);
   return accelerated ? PyBool_FromLong(1) : NULL;
 }
 
@@ -148,39 +150,62 @@ int stream_begins(uint32_t id, uint32_t parent) {
   return 1;
 }
 
-/* Streams that are over and that nobody else refers to: making one anew costs more than all of its slots. */
+/* Streams that are over and that nobody else refers to: making one anew costs more than all of its slots. A plain
+   context stays with its stream (see plans.c). */
 enum { SPARE_MAX = 64 };
 static PyObject *spare[SPARE_MAX];
 static int spares;
 
+static void drop_spare_contexts(void) {
+  for (int i = 0; i < spares; i++) SET(spare[i], stream_slots, STREAM_CONTEXT, none);
+}
+
 /* What `Stream.__init__` sets stands in one place, in Python: this copies it from the pattern. */
-static void make_fresh(PyObject *stream) {
+static void make_fresh(PyObject *stream, PyObject *context) {
   PyObject **to = (PyObject **)stream, **from = (PyObject **)objects[PATTERN];
+  int kept = stream_slots[STREAM_CONTEXT].word;
   for (long i = sizeof(PyObject) / sizeof(PyObject *); i < stream_words; i++)
-    if (to[i] != from[i]) set_word(stream, i, from[i]);
+    if (to[i] != from[i] && i != kept) set_word(stream, i, from[i]);
+  SET(stream, stream_slots, STREAM_CONTEXT, context);
 }
 
 static PyObject *new_stream(PyObject *root, PyObject *id) {
   PyObject *stream = spares ? spare[--spares] : PyType_GenericAlloc(objects[PATTERN]->type, 0);
   if (!stream) return NULL;
-  if (!GET(stream, stream_slots, STREAM_ID)) make_fresh(stream); /* all slots are empty */
+  if (!GET(stream, stream_slots, STREAM_ID)) make_fresh(stream, none); /* all slots are empty */
   SET(stream, stream_slots, STREAM_ID, id);
   SET(stream, stream_slots, STREAM_ROOT, root);
   return stream;
 }
 
-/* `Contexts._open` for the usual case; 0 with an error set. */
+/* The class is called. 0 with an error set. */
+static int call_maker(PyObject *root, PyObject *stream, int planned) {
+  PyObject *id = GET(stream, stream_slots, STREAM_ID), *plugin = GET(root, root_slots, ROOT_CONTEXT);
+  PyObject *context = PyObject_CallNoArgs(GET(root, root_slots, ROOT_MAKE_HTTP));
+  if (!context) return 0;
+  SET(stream, stream_slots, STREAM_CONTEXT, context);
+  Py_DecRef(context);
+  if (PyObject_SetAttr(context, name_context_id, id) < 0 || PyObject_SetAttr(context, name_plugin, plugin) < 0)
+    return 0;
+  if (planned) note_context(context, id, plugin);
+  return 1;
+}
+
+/* `Contexts._open_for` for the usual case; 0 with an error set. */
 static int make_context(PyObject *root, PyObject *stream) {
   SET(current, current_slots, CURRENT_ROOT, root);
   SET(current, current_slots, CURRENT_STREAM, none);
   SET(current, current_slots, CURRENT_PHASE, objects[CREATING]);
-  PyObject *context = PyObject_CallNoArgs(GET(root, root_slots, ROOT_MAKE_HTTP));
-  if (!context) return 0;
-  SET(stream, stream_slots, STREAM_CONTEXT, context);
+  PyObject *maker = GET(root, root_slots, ROOT_MAKE_HTTP), *context = GET(stream, stream_slots, STREAM_CONTEXT);
+  int planned = plan_for(maker);
+  if (planned && context->type == maker) {
+    give_context(context, GET(stream, stream_slots, STREAM_ID), GET(root, root_slots, ROOT_CONTEXT));
+  } else {
+    SET(stream, stream_slots, STREAM_CONTEXT, none); /* another class's, or the class has changed */
+    if (!call_maker(root, stream, planned)) return 0;
+  }
   SET(stream, stream_slots, STREAM_TRAITS, GET(root, root_slots, ROOT_TRAITS));
-  Py_DecRef(context);
-  return PyObject_SetAttr(context, name_context_id, GET(stream, stream_slots, STREAM_ID)) == 0 &&
-         PyObject_SetAttr(context, name_plugin, GET(root, root_slots, ROOT_CONTEXT)) == 0;
+  return 1;
 }
 
 /* The stream of an entry, borrowed; made now if this is its first callback. NULL with an error set. */
@@ -237,7 +262,10 @@ static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t
   PyObject *context = GET(stream, stream_slots, STREAM_CONTEXT);
   PyObject *args[] = {NULL, context, number, end_of_stream ? yes : no};
   Py_IncRef(context);
-  PyObject *result = PyObject_VectorcallMethod(methods[callback], args + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+  PyObject *function = is_plain(context) ? planned_function(callback) : NULL;
+  size_t count = 3 | PY_VECTORCALL_ARGUMENTS_OFFSET;
+  PyObject *result = function ? PyObject_Vectorcall(function, args + 1, count, NULL)
+                              : PyObject_VectorcallMethod(methods[callback], args + 1, count, NULL);
   Py_DecRef(context);
   Py_DecRef(number);
   if (!result) return handle(FAILED, phases[callback], stream);
@@ -276,18 +304,24 @@ int stream_done(uint32_t id) {
 int stream_ends(uint32_t id) {
   entry *found = find(id);
   if (last_root_id == id) last_root = NULL;
-  if (!found) return 0;
+  if (!found) {
+    drop_spare_contexts(); /* a plugin's, perhaps: they refer to it */
+    return 0;
+  }
   PyObject *stream = found->stream;
   if (stream && (GET(stream, stream_slots, STREAM_WAITING) != none || GET(stream, stream_slots, STREAM_CALLS) != none))
     return 0;
   Py_DecRef(take_out(id).root);
   if (!stream) return 1;
+  PyObject *context = GET(stream, stream_slots, STREAM_CONTEXT);
   SET(stream, stream_slots, STREAM_ENDED, yes);
-  SET(current, current_slots, CURRENT_STREAM, stream); /* a __del__ that runs now acts on a stream that is over (K4) */
-  SET(stream, stream_slots, STREAM_CONTEXT, none);
+  if (context->refcount != 1 || !is_plain(context)) {
+    SET(current, current_slots, CURRENT_STREAM, stream); /* a __del__ that runs now acts on a stream that is over (K4) */
+    SET(stream, stream_slots, STREAM_CONTEXT, none);
+  }
   SET(current, current_slots, CURRENT_STREAM, none);
   if (stream->refcount == 1 && spares < SPARE_MAX) {
-    make_fresh(stream); /* now, or it would keep what it refers to */
+    make_fresh(stream, GET(stream, stream_slots, STREAM_CONTEXT)); /* now, or it would keep what it refers to */
     spare[spares++] = stream;
   } else {
     Py_DecRef(stream);

@@ -5,6 +5,7 @@ The contexts of one plugin are of several kinds, by their ids, when its factory 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,86 @@ def use_objects(context: HttpContext) -> None:
     pwasm.log_info(ascii(context.response.headers.get("plain")))
 
 
+def remember(context: Any) -> None:
+    context.seen = getattr(context, "seen", 0) + 1
+    pwasm.log_info("seen %d", context.seen)
+
+
+def remember_elsewhere(context: Any) -> None:
+    known = vars(context)
+    known["kept"] = known.get("kept", 0) + 1
+    pwasm.log_info(f"{known['kept']} {sorted(known)}")
+
+
+def keep_attributes(context: Any) -> None:
+    ATTRIBUTES.append(vars(context))
+    del ATTRIBUTES[:-3]
+    pwasm.log_info("attributes kept of %s", [one.get("context_id") for one in ATTRIBUTES])
+
+
+ATTRIBUTES: list[Any] = []
+STATE = ("seen", "kept", "extra", "passing", "other")
+"""What deeds leave behind."""
+
+
+def remember_in_a_slot(context: Any) -> None:
+    if isinstance(context, Slotted):
+        context.extra = getattr(context, "extra", 0) + 1
+        pwasm.log_info("extra %d", context.extra)
+
+
+def remember_and_forget(context: Any) -> None:
+    pwasm.log_info("found %s", hasattr(context, "passing"))
+    context.passing = 1
+    if context.context_id % 2:
+        del context.passing
+
+
+def have_another_method(context: Any) -> None:
+    context.on_http_response_headers = lambda size, end: pwasm.log_info("the object's own method")
+
+
+def become_another(context: Any) -> None:
+    context.__class__ = Another
+
+
+def lose(context: Any) -> None:
+    """The two attributes that the SDK sets; who has a number as its id is told apart from one that has not."""
+    pwasm.log_info("lost %s", (type(context.context_id), context.plugin is None))
+    context.context_id, context.plugin = "lost", None
+
+
+def lose_more(context: Any) -> None:
+    """As many attributes as before."""
+    pwasm.log_info("other %s", hasattr(context, "other"))
+    del context.plugin
+    context.other = 1
+
+
+KEPT: list[Any] = []
+
+
+def keep(context: Any) -> None:
+    KEPT.append(context)
+    del KEPT[:-3]
+    pwasm.log_info("kept %s", [one.context_id for one in KEPT])
+
+
+def refer(context: Any) -> None:
+    REFERENCES.append(weakref.ref(context))
+    pwasm.log_info("alive %s", [one() is not None for one in REFERENCES[-9:]])
+
+
+REFERENCES: list[Any] = []
+
+
+def change_the_class(context: Any) -> None:
+    if type(context) is Changing and context.context_id > 300:
+        Changing.on_http_response_body = lambda self, size, end: pwasm.log_info("changed")  # type: ignore[method-assign,assignment,misc,return-value]
+        if context.context_id > 500:
+            Changing.__del__ = lambda self: pwasm.log_info("gone")  # type: ignore[attr-defined]
+
+
 async def wait(context: HttpContext) -> Action:
     await aio.http_call("cluster", [(":method", "GET"), (":path", "/"), (":authority", "a")])
     return Action.CONTINUE
@@ -143,12 +224,27 @@ DEEDS: tuple[Callable[[Any], object], ...] = (
     fail,
     use_objects,
     wait,
+    remember,
+    remember_elsewhere,
+    keep_attributes,
+    remember_in_a_slot,
+    remember_and_forget,
+    have_another_method,
+    become_another,
+    lose,
+    lose_more,
+    keep,
+    refer,
+    change_the_class,
 )
 
 
 class Http(HttpContext):
     def _do(self, number: int, end_of_stream: bool) -> Any:
         assert type(end_of_stream) is bool
+        pwasm.log_info(
+            "%s %s", [name for name in STATE if hasattr(self, name)], [one.get("context_id") for one in ATTRIBUTES]
+        )
         return DEEDS[number % len(DEEDS)](self)
 
     on_http_request_headers = on_http_request_body = on_http_response_headers = on_http_response_body = _do
@@ -184,7 +280,52 @@ class Plain(Http):
         self.context_id = "not yet"  # type: ignore[assignment]
 
 
-KINDS = {"http": Http, "open": Open, "buffering": Buffering, "numbered": Numbered, "plain": Plain}
+class Slotted(Http):
+    __slots__ = ("extra",)
+
+
+class Leaving(Http):
+    def __del__(self) -> None:
+        pwasm.log_info("gone")
+
+
+class Changing(Http):
+    pass
+
+
+class Another(Http):
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Any:
+        pwasm.log_info("another's method")
+        return self._do(num_headers, end_of_stream)
+
+
+class Where(HttpContext):
+    """Where in memory its contexts are."""
+
+    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
+        pwasm.log_info(str(id(self)))
+
+
+class Filling(PluginContext):
+    """Takes the places of contexts that have gone."""
+
+    filling: list[Where] | None = None
+
+    def on_tick(self) -> None:
+        self.filling = [Where() for _ in range(500)]
+
+
+KINDS = {
+    "http": Http,
+    "open": Open,
+    "buffering": Buffering,
+    "numbered": Numbered,
+    "plain": Plain,
+    "slotted": Slotted,
+    "leaving": Leaving,
+    "changing": Changing,
+    "where": Where,
+}
 
 
 class Mixed(PluginContext):
@@ -200,3 +341,4 @@ class Mixed(PluginContext):
 for _name, _kind in KINDS.items():
     pwasm.set_http_context(_kind, root_id=_name)
 pwasm.set_plugin_context(Mixed, root_id="mixed")
+pwasm.set_plugin_context(Filling, root_id="where")
