@@ -17,6 +17,7 @@ from typing import Any
 
 from pwasm.testing.envoy import Envoy
 from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm.testing.servers import refusing_port
 
 from .case import LIMIT, VM_CONFIGURATION, Answer, Case
 from .observe import Observation, log_entry, observation
@@ -324,17 +325,6 @@ def envoy_world(module: Path, cases: Sequence[Case]) -> Iterator[World]:
 
 
 ROUTES = (Route(upstream="upstream"),)
-
-
-def refusing_port() -> int:
-    """A port that nobody listens on, and that no other process is given while this one lives."""
-    _held.append(socket.socket())
-    _held[-1].bind(("127.0.0.1", 0))
-    port: int = _held[-1].getsockname()[1]
-    return port
-
-
-_held: list[socket.socket] = []
 
 
 def _prepare(config: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm.testing.servers import refusing_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 TESTS = Path(__file__).parents[1]
@@ -46,7 +47,7 @@ def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pyte
             Upstream("127.0.0.1", web.port, name="web"),
             Upstream("127.0.0.1", tcp.port, name="tcp"),
             Upstream("127.0.0.1", grpc_port, name="grpc", http2=True),
-            Upstream("127.0.0.1", wire.refusing_port(), name="refusing"),
+            Upstream("127.0.0.1", refusing_port(), name="refusing"),
             *(Upstream("127.0.0.1", gate.port, name=name) for name, gate in gates.items()),
         ]
         config = bootstrap(listeners, upstreams=upstreams)

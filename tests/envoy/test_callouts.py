@@ -19,6 +19,7 @@ import grpc
 import pytest
 
 from pwasm.testing.envoy_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from pwasm.testing.servers import own_port, refusing_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
@@ -111,22 +112,22 @@ def grpc_server() -> Iterator[tuple[GrpcService, int]]:
 @pytest.fixture(scope="module")
 def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     web = wire.HttpUpstream()
-    own_port = wire.own_port()
+    port = own_port()
     with grpc_server() as (service, grpc_port):
         config = bootstrap(
             [
                 HttpListener(
                     [WasmFilter(built("whole_api"), name="cases")],
                     name="cases",
-                    port=own_port,
+                    port=port,
                     routes=(Route(upstream="web"),),
                 )
             ],
             upstreams=[
                 Upstream("127.0.0.1", web.port, name="web"),
                 Upstream("127.0.0.1", grpc_port, name="grpc", http2=True),
-                Upstream("127.0.0.1", own_port, name="self", http2=True),
-                Upstream("127.0.0.1", wire.refusing_port(), name="refusing"),
+                Upstream("127.0.0.1", port, name="self", http2=True),
+                Upstream("127.0.0.1", refusing_port(), name="refusing"),
             ],
         )
         access_log = wire.prepare(config, tmp_path_factory.mktemp("callouts"))

@@ -281,28 +281,6 @@ def read_to_end(client: socket.socket) -> bytes:
     return data
 
 
-_held: list[socket.socket] = []
-
-
-def refusing_port() -> int:
-    """A port that nobody listens on, and that no other process is given while this one lives."""
-    return _hold(socket.socket())
-
-
-def own_port() -> int:
-    """A port for an Envoy that must know it before it starts; others are not given it, Envoy may share it."""
-    holder = socket.socket()
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    return _hold(holder)
-
-
-def _hold(holder: socket.socket) -> int:
-    holder.bind(("127.0.0.1", 0))
-    _held.append(holder)
-    port: int = holder.getsockname()[1]
-    return port
-
-
 # --- Envoy --------------------------------------------------------------------------------------------------------
 
 

@@ -118,7 +118,22 @@ class TcpServer(Server):
 
 
 def refusing_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that no other process is given while this one lives."""
+    return _hold(socket.socket())
+
+
+def own_port() -> int:
+    """A port for an Envoy that must know it before it starts: Envoy may share it, others are not given it."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return _hold(holder)
+
+
+_held: list[socket.socket] = []
+
+
+def _hold(holder: socket.socket) -> int:
+    holder.bind(("127.0.0.1", 0))
+    _held.append(holder)
+    port: int = holder.getsockname()[1]
+    return port
