@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import shutil
 import signal
+import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from pwasm import entrypoint
 
 GOLDEN = Path(__file__).parent / "golden"
+SECONDS = {
+    "tests/test_package.py": 168,
+}
+"""How long the longest files take, as `make test ARGS=--durations=0` says; only their order matters."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,8 +30,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Programs that tests end with SIGINT must not inherit that it is ignored, as it is in a shell's background."""
+    """What the programs that tests start inherit."""
+    # Programs that tests end with SIGINT must not inherit that it is ignored, as it is in a shell's background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A run uses more modules than the cache holds otherwise, and would build and compile some of them twice.
+    os.environ.setdefault("PWASM_CACHE_LIMIT", "4096")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With --dist loadfile, files that take long are begun first, so that no process is left with one at the end."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class LongestFirst(LoadFileScheduling):
+        def _assign_work_unit(self, node: Any) -> None:
+            longest = max(self.workqueue, key=lambda file: SECONDS.get(file, 0))
+            self.workqueue.move_to_end(longest, last=False)
+            super()._assign_work_unit(node)
+
+    return LongestFirst(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -104,16 +133,35 @@ def make_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`built(name)`: the main.wasm of tests/projects/<name> (or of a filter's folder), built once a session."""
-    from pwasm_compiler.backends import build
-    from pwasm_compiler.project import load_project
+    """`built(name)`: the main.wasm of tests/projects/<name> (or of a filter's folder).
+
+    Built once for all processes of a run, and not at all while nothing that it is made of has changed.
+    """
+    from pwasm.testing.filters import built_module
 
     folder = tmp_path_factory.mktemp("built")
 
     def get(name: str) -> Path:
         output = folder / f"{Path(name).name}.wasm"
         if not output.exists():
-            build(load_project(Path(__file__).parent / "projects" / name), output)
+            module = built_module((Path(__file__).parent / "projects" / name).resolve())
+            names = module.with_name(f"{module.name}.names")
+            if names.exists():  # Go's has none
+                shutil.copyfile(names, output.with_name(f"{output.name}.names"))
+            shutil.copyfile(module, output)
         return output
 
     return get
+
+
+@pytest.fixture(scope="session")
+def flood() -> ModuleType:
+    """The module flood.py beside this file (test modules are not a package)."""
+    name = "pwasm_test_flood"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("flood.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module

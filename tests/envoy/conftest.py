@@ -22,12 +22,6 @@ def envoy_of() -> Callable[[str], Path | None]:
 
 
 @pytest.fixture(scope="session")
-def load() -> ModuleType:
-    """The module load.py beside this file (test modules are not a package)."""
-    return _module("load")
-
-
-@pytest.fixture(scope="session")
 def wire() -> ModuleType:
     """The module wire.py beside this file."""
     return _module("wire")

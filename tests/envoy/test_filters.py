@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-import threading
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -67,34 +69,19 @@ def upstream() -> Iterator[int]:
 
 @contextmanager
 def running_upstream() -> Iterator[int]:
-    """An HTTP/1.1 server that reads whole requests and answers with chunks and a trailer; yields its port."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    """The server upstream.py in a process of its own, so that it and the load do not wait for one another's Python."""
+    program = Path(__file__).with_name("upstream.py")
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
 
-    def serve(connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as stream:
-            while stream.readline() not in (b"",):
-                headers = b"".join(iter(stream.readline, b"\r\n"))
-                if b"transfer-encoding: chunked" in headers.lower():
-                    while stream.readline().strip() not in (b"0", b""):
-                        stream.readline()
-                    for _ in iter(stream.readline, b"\r\n"):
-                        pass
-                elif b"content-length:" in headers.lower():
-                    stream.read(int(headers.lower().partition(b"content-length:")[2].split()[0]))
-                answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-trailer: t\r\n\r\n"
-                connection.sendall(answer)
 
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=serve, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    yield listener.getsockname()[1]
-    listener.close()
+def flooded(flood: ModuleType, envoy: Envoy, **request: Any) -> Counter[int]:
+    """How many of so many requests were answered with which status."""
+    return Counter(flood.send(urlsplit(envoy.url).port, [flood.Request(**request)], REQUESTS, connections=8))
 
 
 def get(url: str) -> tuple[int, dict[str, str], bytes]:
@@ -118,19 +105,19 @@ def post_with_trailers(url: str) -> bytes:
 
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("which", ENVOYS)
-def test_hello_world(built: Built, envoy_of: EnvoyOf, load: ModuleType, which: str, workers: int) -> None:
+def test_hello_world(built: Built, envoy_of: EnvoyOf, flood: ModuleType, which: str, workers: int) -> None:
     with serving(built(HELLO_WORLD), envoy=envoy_of(which), workers=workers) as envoy:
         status, headers, _ = get(f"{envoy.url}/one")
         assert (status, headers["x-wasm-custom"]) == (200, "FOO")
         assert envoy.wait_for_log("adding the header").level == "info"
         envoy.admin("/logging?wasm=warning", "POST")
-        assert load.send(f"{envoy.url}/one", REQUESTS) == Counter({200: REQUESTS})
+        assert flooded(flood, envoy, path="/one") == Counter({200: REQUESTS})
 
 
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("which", ENVOYS)
 def test_every_http_callback(
-    built: Built, envoy_of: EnvoyOf, load: ModuleType, upstream: int, which: str, workers: int
+    built: Built, envoy_of: EnvoyOf, flood: ModuleType, upstream: int, which: str, workers: int
 ) -> None:
     module = built("every_callback")
     with serving(module, envoy=envoy_of(which), workers=workers, upstream=upstream, configuration="PLUG") as envoy:
@@ -150,7 +137,7 @@ def test_every_http_callback(
         ):
             envoy.wait_for_log(line)
         envoy.admin("/logging?wasm=warning", "POST")
-        assert load.send(f"{envoy.url}/x", REQUESTS, body=b"some body") == Counter({200: REQUESTS})
+        assert flooded(flood, envoy, method="POST", path="/x", body=b"some body") == Counter({200: REQUESTS})
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -159,7 +146,7 @@ def test_every_http_callback(
 def test_raising_in_every_callback(
     built: Built,
     envoy_of: EnvoyOf,
-    load: ModuleType,
+    flood: ModuleType,
     upstream: int,
     which: str,
     workers: int,
@@ -174,7 +161,7 @@ def test_raising_in_every_callback(
         post_with_trailers(envoy.url)
         envoy.wait_for_log("on_tick failed")
         envoy.admin("/logging?wasm=off", "POST")
-        assert load.send(f"{envoy.url}/x", REQUESTS, body=b"some body") == Counter({status: REQUESTS})
+        assert flooded(flood, envoy, method="POST", path="/x", body=b"some body") == Counter({status: REQUESTS})
 
 
 CALLBACKS = [

@@ -33,9 +33,3 @@ def readme() -> ModuleType:
 def serve() -> ModuleType:
     """The module serve.py beside this file."""
     return _module("serve")
-
-
-@pytest.fixture(scope="session")
-def flood() -> ModuleType:
-    """The module flood.py beside this file."""
-    return _module("flood")
