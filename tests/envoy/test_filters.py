@@ -195,6 +195,9 @@ def raising(built: Built) -> Iterator[Envoy]:
         ]
         config = bootstrap(listeners, upstreams=[Upstream("127.0.0.1", port)])
         _enable_trailers(config)
+        for listener in config["static_resources"]["listeners"]:
+            # Envoy waits so long for the client to close after an answer to an unfinished request.
+            listener["filter_chains"][0]["filters"][0]["typed_config"]["delayed_close_timeout"] = "0.1s"
         with Envoy(config) as envoy:
             yield envoy
             envoy.check_alive()
