@@ -5,25 +5,26 @@
    is over, if nobody else has it and it has got no other state since: it is *plain*. And a plain context has no
    attribute that could stand before a method of its class, so the methods can be looked up once.
 
-   State is looked for in the object's memory, as CPython 3.14 lays out an instance (Objects/object_layout.md):
+   State is looked for in the object's memory, as CPython 3.14 lays out an instance with values in line
+   (Objects/object_layout.md):
 
-       weak references, dict, two words of the collector | count, type, slots … | values: a head, then the attributes
+       weak references, dict, two words of the collector | count, type | head, values of the attributes …
 
    The head says how many attributes there are, and in its first byte for how many there is room: fewer in each new
-   object. Everything up to and with the head is compared with that of a context that has just been made, except this
-   byte, the collector's words and the count. Whatever adds state changes something of it: an attribute (head),
-   `vars(context)` (dict), a weak reference, a slot, another `__class__`. tests/wasm/test_hot_path.py tries each.
+   object. Whatever adds state changes one of four words: an attribute the head, `vars(context)` the dict, a weak
+   reference, another `__class__`. tests/wasm/test_hot_path.py tries each. Objects with slots have no values in line.
 
    A class that changes loses its plan, and there is no other: the interpreter tells (`PyType_Watch`). */
 
 #include "plans.h"
 
 typedef int (*watcher)(PyObject *type);
+unsigned long PyType_GetFlags(PyObject *type);
 int PyType_AddWatcher(watcher);
 int PyType_Watch(int watcher, PyObject *type);
 int PyUnstable_Type_AssignVersionTag(PyObject *type); /* without one the interpreter tells nobody */
 
-enum { WORDS_BEFORE = 4, WORDS_MAX = 16, ROOM = 0xff, ROOM_MAX = 30 };
+enum { WEAK_REFERENCES = -4, DICT = -3, HEAD = 2, ROOM = 0xff, INLINE_VALUES = 1 << 2 };
 
 static PyObject *helper;
 static void (*drop)(void);
@@ -31,15 +32,14 @@ static int watcher_id;
 
 /* The current plan. `maker` and `functions` are owned; without a maker there is none. */
 static PyObject *maker, *functions[CALLBACK_COUNT];
-static int alike, noted;    /* plans may be made of this class; and `image` is filled */
-static int id_word, plugin_word; /* of the attributes, counted from the start of the object */
-static int words;           /* of the object without its values */
-static PyObject *image[WORDS_BEFORE + WORDS_MAX + 1];
-static int changed;         /* a class with a plan was changed: no more plans */
+static int alike;                /* whether its contexts are */
+static int id_word, plugin_word; /* where the two attributes are, from the start of the object; 0: not known yet */
+static uintptr_t head;
+static int changed;              /* a class with a plan was changed: no more plans */
 
 static void forget(void) {
   PyObject *old = maker;
-  maker = NULL, alike = noted = 0;
+  maker = NULL, alike = id_word = plugin_word = 0;
   drop();
   for (int i = 0; i < CALLBACK_COUNT; i++) {
     PyObject *function = functions[i];
@@ -68,8 +68,8 @@ int start_plans(PyObject *new_helper, void (*new_drop)(void)) {
 /* helper(maker) -> a function or None for each callback, or None when contexts are not all alike. */
 static int ask(PyObject *new_maker) {
   PyObject *answer = PyObject_Vectorcall(helper, &new_maker, 1, NULL);
-  if (answer && answer != none && PyType_Watch(watcher_id, new_maker) == 0 &&
-      PyUnstable_Type_AssignVersionTag(new_maker) && PyTuple_Size(answer) == CALLBACK_COUNT)
+  if (answer && answer != none && PyTuple_Size(answer) == CALLBACK_COUNT && PyType_GetFlags(new_maker) & INLINE_VALUES &&
+      PyType_Watch(watcher_id, new_maker) == 0 && PyUnstable_Type_AssignVersionTag(new_maker))
     for (int i = alike = 1; i <= CALLBACK_COUNT; i++) {
       PyObject *function = PyTuple_GetItem(answer, i - 1);
       if (function != none) Py_IncRef(functions[i - 1] = function);
@@ -92,26 +92,19 @@ int plan_for(PyObject *new_maker) {
 
 void note_context(PyObject *context, PyObject *id, PyObject *plugin) {
   PyObject **at = (PyObject **)context;
-  if (noted || changed) return;
-  words = words_of(context);
-  if (words > WORDS_MAX) return;
-  for (int i = -WORDS_BEFORE; i <= words; i++) image[WORDS_BEFORE + i] = at[i];
-  int room = (uintptr_t)at[words] & ROOM;
-  id_word = plugin_word = 0;
-  for (int i = words + 1; room <= ROOM_MAX && i <= words + room; i++) {
+  if (id_word || at[DICT] || at[WEAK_REFERENCES]) return;
+  head = (uintptr_t)at[HEAD];
+  for (int i = HEAD + 1; i <= HEAD + (int)(head & ROOM); i++) {
     if (at[i] == id) id_word = i;
     if (at[i] == plugin) plugin_word = i;
   }
-  noted = id_word && plugin_word;
+  if (!plugin_word) id_word = 0;
 }
 
 int is_plain(PyObject *context) {
   PyObject **at = (PyObject **)context;
-  if (!noted || changed || at[-WORDS_BEFORE] != image[0] || at[1 - WORDS_BEFORE] != image[1]) return 0;
-  for (int i = 1; i < words; i++)
-    if (at[i] != image[WORDS_BEFORE + i]) return 0;
-  if (((uintptr_t)at[words] ^ (uintptr_t)image[WORDS_BEFORE + words]) & ~ROOM) return 0;
-  return at[id_word] && at[plugin_word];
+  return id_word && !changed && context->type == maker && !at[DICT] && !at[WEAK_REFERENCES] &&
+         !(((uintptr_t)at[HEAD] ^ head) & ~ROOM) && at[id_word] && at[plugin_word];
 }
 
 void give_context(PyObject *context, PyObject *id, PyObject *plugin) {
@@ -123,7 +116,6 @@ PyObject *planned_function(int callback) { return functions[callback]; }
 
 /* `PyTypeObject.tp_flags`, and what PyType_Freeze sets there: the type's attributes will not change. */
 enum { FLAGS_WORD = 21, IMMUTABLE_TYPE = 1 << 8 };
-unsigned long PyType_GetFlags(PyObject *type);
 
 /* seal(type) -> bool: `type` is made immutable, but not the classes it comes from, as PyType_Freeze demands.
 
