@@ -170,6 +170,8 @@ def _build_error(error: dict[str, Any], prints: str) -> PwasmError:
     elif error["type"] == "SystemExit":
         what = "the filter ends the process while it is imported"
         hint = "top-level code runs at build; remove the call of sys.exit()"
+    elif error["type"] == "MemoryError":
+        hint = "a build has 1 GiB of memory; keep large data out of source code and of what runs at the top level"
     return BuildError(what, why=error["traceback"].rstrip() + printed, hint=hint)
 
 

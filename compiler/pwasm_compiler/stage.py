@@ -97,6 +97,7 @@ def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
         if not is_utf8(source.name):
             raise ProjectError(f"the name of {shown(source)} is not UTF-8", hint="rename it")
         name = source.relative_to(project.root)
+        _refuse_null_bytes(source, name)
         target = folder / name
         if target.exists():
             raise ProjectError(
@@ -106,6 +107,13 @@ def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
         shutil.copyfile(source, target)
         names.append(name.as_posix())
     return tuple(names)
+
+
+def _refuse_null_bytes(source: Path, name: Path) -> None:
+    """Python's own message does not say in which file they are."""
+    if source.suffix == ".py" and (data := source.read_bytes()).count(b"\0"):
+        line = data[: data.index(b"\0")].count(b"\n") + 1
+        raise ProjectError(f"{name}, line {line}: source code cannot contain null bytes", hint="save it as UTF-8 text")
 
 
 def _write_app(project: Project, folder: Path, own: tuple[str, ...], texts: dict[str, str]) -> None:

@@ -398,7 +398,11 @@ def test_a_source_whose_name_is_not_utf8(pwasm: Called) -> None:
 SOURCES = {
     # what is in filter.py → whether it builds, and what is said
     "not UTF-8": (FILTER.encode() + b"NAME = 'gr\xf6\xdfe'\n", False, "SyntaxError"),
-    "NUL bytes": (FILTER.encode() + b"A = 1\0\n", False, "null bytes"),
+    "NUL bytes": (
+        b"\n" + FILTER.encode() + b"A = 1\0\n",
+        False,
+        f"filter.py, line {FILTER.count(chr(10)) + 2}: source code cannot contain null bytes",
+    ),
     "a byte order mark": (b"\xef\xbb\xbf" + FILTER.encode(), True, ""),
     "50 MB made": (FILTER.encode() + b"TABLE = b'x' * 50_000_000\n", True, ""),
     "50 MB written out": (FILTER.encode() + b"TABLE = '" + b"x" * 50_000_000 + b"'\n", True, ""),
