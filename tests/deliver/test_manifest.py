@@ -74,6 +74,17 @@ def test_everything_a_kind_can_say(pwasm: Pwasm, kind: str, golden: Callable[[st
     assert json.loads(pwasm("manifest", HELLO_WORLD, "--kind", kind, *PIN, *EVERYTHING[kind], "--json").out) == document
 
 
+@pytest.mark.parametrize(
+    ("kind", "strategy"),
+    [("WasmPlugin", "FAIL_RELOAD"), ("TrafficExtension", "FAIL_RELOAD"), ("HigressWasmPlugin", None)],
+)
+def test_after_a_crash_istio_makes_a_new_vm_unless_told_otherwise(
+    pwasm: Pwasm, kind: str, strategy: str | None
+) -> None:
+    spec = json.loads(pwasm("manifest", "--name", "x", "--kind", kind, *PIN, "--json").out)["spec"]
+    assert spec.get("wasm", spec).get("failStrategy") == strategy
+
+
 def test_a_digest_in_the_reference_is_the_pin(pwasm: Pwasm) -> None:
     result = pwasm("manifest", "--name", "x", "--image", f"registry.example/hello@sha256:{DIGEST}", "--json")
     assert json.loads(result.out)["spec"]["sha256"] == DIGEST
