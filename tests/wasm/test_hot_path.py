@@ -36,8 +36,8 @@ ERROR = 4
 class Host:
     """Answers every hostcall, and keeps what was asked."""
 
-    def __init__(self, root_id: str) -> None:
-        self.root_id = root_id
+    def __init__(self, *root_ids: str) -> None:
+        self.root_ids = list(root_ids)
         self.calls: list[tuple[Any, ...]] = []
         self.token = 0
 
@@ -68,7 +68,7 @@ class Host:
         if "refused" in keys:
             return (10, *(b"" if kind == "bytes" else 0 for kind in results)) if results else 10
         if name == "proxy_get_property":
-            return 0, self.root_id.encode()
+            return 0, self.root_ids.pop(0).encode()  # each plugin asks once
         if name == "proxy_get_log_level":
             return 0, 2
         if name == "proxy_get_header_map_value":
@@ -79,25 +79,27 @@ class Host:
         return (0, *(b"" if kind == "bytes" else 1 for kind in results)) if results else 0
 
 
-def a_run(seed: int, deeds: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Callbacks of some hundred streams, of which several run at a time."""
+def a_run(seed: int, deeds: int, plugins: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Callbacks of some hundred streams, of which several run at a time; the plugins' ids are the first numbers."""
     chance = random.Random(seed)
-    yield "proxy_on_context_create", (1, 0)
-    yield "proxy_on_vm_start", (1, 0)
-    yield "proxy_on_configure", (1, 0)
+    for plugin in range(1, plugins + 1):
+        yield "proxy_on_context_create", (plugin, 0)
+        if plugin == 1:
+            yield "proxy_on_vm_start", (plugin, 0)
+        yield "proxy_on_configure", (plugin, 0)
     for deed in range(deeds):  # what it leaves behind, the next stream must not see
-        for stream, number in ((2 + 2 * deed, deed), (3 + 2 * deed, 0)):
-            yield "proxy_on_context_create", (stream, 1)
+        for stream, number in ((10 + 2 * deed, deed), (11 + 2 * deed, 0)):
+            yield "proxy_on_context_create", (stream, chance.randint(1, plugins))
             yield "proxy_on_request_headers", (stream, number, False)
             yield "proxy_on_response_headers", (stream, 0, False)
             yield "proxy_on_response_body", (stream, 0, True)
             yield "proxy_on_delete", (stream,)
     running: list[int] = []
-    following = 2 + 2 * deeds
+    following = 10 + 2 * deeds
     for _ in range(2_000):
         what = chance.random()
         if what < 0.15 or not running:
-            yield "proxy_on_context_create", (following, 1 if chance.random() < 0.95 else 9)
+            yield "proxy_on_context_create", (following, chance.randint(1, plugins) if chance.random() < 0.95 else 9)
             running.append(following)
             following += chance.choice((1, 1, 1, 64))
         elif what < 0.28:
@@ -130,13 +132,13 @@ def project() -> Any:
     return module
 
 
-@pytest.mark.parametrize(("seed", "kind"), list(enumerate(KINDS)))
-def test_both_ways_are_the_same(built: Callable[[str], Path], project: Any, kind: str, seed: int) -> None:
-    hosts = Host(kind), Host(kind)
+@pytest.mark.parametrize(("seed", "kinds"), list(enumerate([*((kind,) for kind in KINDS), KINDS])))
+def test_both_ways_are_the_same(built: Callable[[str], Path], project: Any, kinds: tuple[str, ...], seed: int) -> None:
+    hosts = Host(*kinds), Host(*kinds)
     reference: Any = Dispatcher(entrypoint.registration(), hosts[0])  # type: ignore[arg-type]
     short: Any = WasmPlugin(built("hot_path"), hosts[1])  # type: ignore[arg-type]
     answered = 0
-    for name, arguments in a_run(seed, len(project.DEEDS)):
+    for name, arguments in a_run(seed, len(project.DEEDS), len(kinds)):
         results = [getattr(plugin, name)(*arguments) for plugin in (reference, short)]
         called = [host.calls for host in hosts]
         assert (results[1], called[1]) == (results[0], called[0]), (name, arguments)

@@ -30,28 +30,26 @@ static PyObject *helper;
 static void (*drop)(void);
 static int watcher_id;
 
-/* The current plan. `maker` and `functions` are owned; without a maker there is none. */
-static PyObject *maker, *functions[CALLBACK_COUNT];
-static int alike;                /* whether its contexts are */
-static int id_word, plugin_word; /* where the two attributes are, from the start of the object; 0: not known yet */
-static uintptr_t head;
-static int changed;              /* a class with a plan was changed: no more plans */
+/* A VM has one class of HTTP contexts, or some, by root_id; more than these do without. Owned, for ever. */
+enum { PLANS_MAX = 4 };
+static struct plan {
+  PyObject *maker, *functions[CALLBACK_COUNT];
+  int alike;                /* whether its contexts are, and the rest means something */
+  int id_word, plugin_word; /* where the two attributes are, from the start of the object; 0: not known yet */
+  uintptr_t head;
+} plans[PLANS_MAX];
+static int changed; /* a class with a plan was changed: no more plans */
 
-static void forget(void) {
-  PyObject *old = maker;
-  maker = NULL, alike = id_word = plugin_word = 0;
-  drop();
-  for (int i = 0; i < CALLBACK_COUNT; i++) {
-    PyObject *function = functions[i];
-    functions[i] = NULL;
-    if (function) Py_DecRef(function);
-  }
-  if (old) Py_DecRef(old);
+static struct plan *plan_of(PyObject *maker) {
+  for (struct plan *plan = plans; plan < plans + PLANS_MAX && plan->maker; plan++)
+    if (plan->maker == maker) return plan;
+  return NULL;
 }
 
 /* Called before the change is made: contexts that are over go as what they were, without a new `__del__`. */
 static int on_change(PyObject *type) {
-  if (type == maker) {
+  struct plan *plan = plan_of(type);
+  if (plan && plan->alike) {
     changed = 1;
     drop();
   }
@@ -66,53 +64,59 @@ int start_plans(PyObject *new_helper, void (*new_drop)(void)) {
 }
 
 /* helper(maker) -> a function or None for each callback, or None when contexts are not all alike. */
-static int ask(PyObject *new_maker) {
-  PyObject *answer = PyObject_Vectorcall(helper, &new_maker, 1, NULL);
-  if (answer && answer != none && PyTuple_Size(answer) == CALLBACK_COUNT && PyType_GetFlags(new_maker) & INLINE_VALUES &&
-      PyType_Watch(watcher_id, new_maker) == 0 && PyUnstable_Type_AssignVersionTag(new_maker))
-    for (int i = alike = 1; i <= CALLBACK_COUNT; i++) {
+static struct plan *make_plan(PyObject *maker) {
+  struct plan *plan = plans;
+  while (plan < plans + PLANS_MAX && plan->maker) plan++;
+  if (plan == plans + PLANS_MAX) return NULL;
+  Py_IncRef(plan->maker = maker);
+  PyObject *answer = PyObject_Vectorcall(helper, &maker, 1, NULL);
+  if (answer && answer != none && PyTuple_Size(answer) == CALLBACK_COUNT && PyType_GetFlags(maker) & INLINE_VALUES &&
+      PyType_Watch(watcher_id, maker) == 0 && PyUnstable_Type_AssignVersionTag(maker))
+    for (int i = plan->alike = 1; i <= CALLBACK_COUNT; i++) {
       PyObject *function = PyTuple_GetItem(answer, i - 1);
-      if (function != none) Py_IncRef(functions[i - 1] = function);
+      if (function != none) Py_IncRef(plan->functions[i - 1] = function);
     }
   if (answer) Py_DecRef(answer);
   PyErr_Clear();
-  return alike;
+  return plan;
 }
 
-int plan_for(PyObject *new_maker) {
-  if (changed) {
-    if (maker) forget();
-    return 0;
-  }
-  if (new_maker == maker) return alike;
-  forget();
-  Py_IncRef(maker = new_maker);
-  return ask(new_maker);
+int has_plan(PyObject *maker) {
+  struct plan *plan = plan_of(maker);
+  if (!plan && !changed) plan = make_plan(maker);
+  return plan && plan->alike && !changed;
 }
 
 void note_context(PyObject *context, PyObject *id, PyObject *plugin) {
   PyObject **at = (PyObject **)context;
-  if (id_word || at[DICT] || at[WEAK_REFERENCES]) return;
-  head = (uintptr_t)at[HEAD];
-  for (int i = HEAD + 1; i <= HEAD + (int)(head & ROOM); i++) {
-    if (at[i] == id) id_word = i;
-    if (at[i] == plugin) plugin_word = i;
+  struct plan *plan = plan_of(context->type);
+  if (!plan || plan->id_word || at[DICT] || at[WEAK_REFERENCES]) return;
+  plan->head = (uintptr_t)at[HEAD];
+  for (int i = HEAD + 1; i <= HEAD + (int)(plan->head & ROOM); i++) {
+    if (at[i] == id) plan->id_word = i;
+    if (at[i] == plugin) plan->plugin_word = i;
   }
-  if (!plugin_word) id_word = 0;
+  if (!plan->plugin_word) plan->id_word = 0;
 }
 
-int is_plain(PyObject *context) {
+static int is_as_made(const struct plan *plan, PyObject *context) {
   PyObject **at = (PyObject **)context;
-  return id_word && !changed && context->type == maker && !at[DICT] && !at[WEAK_REFERENCES] &&
-         !(((uintptr_t)at[HEAD] ^ head) & ~ROOM) && at[id_word] && at[plugin_word];
+  return plan && plan->id_word && !changed && !at[DICT] && !at[WEAK_REFERENCES] &&
+         !(((uintptr_t)at[HEAD] ^ plan->head) & ~ROOM) && at[plan->id_word] && at[plan->plugin_word];
+}
+
+int is_plain(PyObject *context) { return is_as_made(plan_of(context->type), context); }
+
+PyObject *planned_function(PyObject *context, int callback) {
+  struct plan *plan = plan_of(context->type);
+  return is_as_made(plan, context) ? plan->functions[callback] : NULL;
 }
 
 void give_context(PyObject *context, PyObject *id, PyObject *plugin) {
-  set_word(context, id_word, id);
-  set_word(context, plugin_word, plugin);
+  struct plan *plan = plan_of(context->type);
+  set_word(context, plan->id_word, id);
+  set_word(context, plan->plugin_word, plugin);
 }
-
-PyObject *planned_function(int callback) { return functions[callback]; }
 
 /* `PyTypeObject.tp_flags`, and what PyType_Freeze sets there: the type's attributes will not change. */
 enum { FLAGS_WORD = 21, IMMUTABLE_TYPE = 1 << 8 };

@@ -197,7 +197,7 @@ static int make_context(PyObject *root, PyObject *stream) {
   SET(current, current_slots, CURRENT_STREAM, none);
   SET(current, current_slots, CURRENT_PHASE, objects[CREATING]);
   PyObject *maker = GET(root, root_slots, ROOT_MAKE_HTTP), *context = GET(stream, stream_slots, STREAM_CONTEXT);
-  int planned = plan_for(maker);
+  int planned = has_plan(maker);
   if (planned && context->type == maker) {
     give_context(context, GET(stream, stream_slots, STREAM_ID), GET(root, root_slots, ROOT_CONTEXT));
   } else {
@@ -262,7 +262,7 @@ static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t
   PyObject *context = GET(stream, stream_slots, STREAM_CONTEXT);
   PyObject *args[] = {NULL, context, number, end_of_stream ? yes : no};
   Py_IncRef(context);
-  PyObject *function = is_plain(context) ? planned_function(callback) : NULL;
+  PyObject *function = planned_function(context, callback);
   size_t count = 3 | PY_VECTORCALL_ARGUMENTS_OFFSET;
   PyObject *result = function ? PyObject_Vectorcall(function, args + 1, count, NULL)
                               : PyObject_VectorcallMethod(methods[callback], args + 1, count, NULL);
