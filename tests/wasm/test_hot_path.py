@@ -79,21 +79,30 @@ class Host:
         return (0, *(b"" if kind == "bytes" else 1 for kind in results)) if results else 0
 
 
-def a_run(seed: int, deeds: int, plugins: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Callbacks of some hundred streams, of which several run at a time; the plugins' ids are the first numbers."""
-    chance = random.Random(seed)
+def a_start(plugins: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for plugin in range(1, plugins + 1):
         yield "proxy_on_context_create", (plugin, 0)
         if plugin == 1:
             yield "proxy_on_vm_start", (plugin, 0)
         yield "proxy_on_configure", (plugin, 0)
-    for deed in range(deeds):  # what it leaves behind, the next stream must not see
+
+
+def one_after_another(chance: random.Random, deeds: int, plugins: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What each deed leaves behind, the next stream must not see."""
+    for deed in range(deeds):
         for stream, number in ((10 + 2 * deed, deed), (11 + 2 * deed, 0)):
             yield "proxy_on_context_create", (stream, chance.randint(1, plugins))
             yield "proxy_on_request_headers", (stream, number, False)
             yield "proxy_on_response_headers", (stream, 0, False)
             yield "proxy_on_response_body", (stream, 0, True)
             yield "proxy_on_delete", (stream,)
+
+
+def a_run(seed: int, deeds: int, plugins: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Callbacks of some hundred streams, of which several run at a time; the plugins' ids are the first numbers."""
+    chance = random.Random(seed)
+    yield from a_start(plugins)
+    yield from one_after_another(chance, deeds, plugins)
     running: list[int] = []
     following = 10 + 2 * deeds
     for _ in range(2_000):
