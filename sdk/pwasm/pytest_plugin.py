@@ -165,12 +165,14 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """A failed test shows what happened around the filter."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """A failed test shows what happened around the filter. Nobody asks later, and pytest keeps its items."""
     report = yield
     if report.failed:
         for bench in item.stash.get(_BENCHES, []):
             report.sections += bench.account()
+    if call.when == "teardown":
+        item.stash.setdefault(_BENCHES, []).clear()
     return report
 
 

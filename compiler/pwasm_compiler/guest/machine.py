@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -117,16 +119,12 @@ class Machine:
         self.memory.memory, self.memory.malloc = self.exports["memory"], self.exports["malloc"]
 
     def _env(self) -> dict[str, Callable[..., int | None]]:
-        return {"proxy_log": self._log}
-
-    def _log(self, guest: _Memory, level: int, message: int, size: int) -> int:
-        text = guest.read(message, size).decode("utf-8", "replace")
-        self.wasi.prints.append(text if level == _PRINTED else text + "\n")
-        return 0
+        return {"proxy_log": functools.partial(_log, self.wasi.prints)}
 
     def _bound(self, answer: Callable[..., int | None]) -> Callable[..., int | None]:
-        memory = self.memory
-        return lambda *arguments: answer(memory, *arguments)
+        """wasmtime keeps this as long as the store lives, so it must not keep what has the store."""
+        memory = weakref.ref(self.memory)
+        return lambda *arguments: answer(memory(), *arguments)
 
     def run(self, steps: list[tuple[str, bytes | None]], timeout: float) -> list[Any]:
         """Call exports in order: each without an argument, or with the address of a NUL-terminated text.
@@ -208,6 +206,12 @@ def _func_type(item: wasmtime.ImportType) -> wasmtime.FuncType:
     if not isinstance(item.type, wasmtime.FuncType):
         raise TypeError(f"import {item.module}.{item.name} is not a function")
     return item.type
+
+
+def _log(prints: list[str], guest: _Memory, level: int, message: int, size: int) -> int:
+    text = guest.read(message, size).decode("utf-8", "replace")
+    prints.append(text if level == _PRINTED else text + "\n")
+    return 0
 
 
 def _unimplemented(_guest: _Memory, *_arguments: int) -> int:

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import os
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,32 +150,31 @@ class WasmPlugin:
         linker = engine_api.Linker(_engine())
         wanted = {(item.module, item.name): item.type for item in self._module.imports}
         for (module, name), func_type in wanted.items():
-            function = self._host_function(module, name)
+            function = _host_function(module, name)
             if function is None:
                 raise WasmLoadError(f"{self.path}: imports {module}.{name}, which Envoy does not offer")
-            linker.define_func(module, name, func_type, function)
+            linker.define_func(module, name, func_type, self._unless_restricted(name, function))
         return linker
 
-    def _host_function(self, module: str, name: str) -> Callable[..., Any] | None:
-        if module == "env" and name in _HOSTCALLS:
-            return self._unless_restricted(name, functools.partial(self._hostcall, _HOSTCALLS[name]))
-        if module in ("wasi_snapshot_preview1", "wasi_unstable"):
-            found = _WASI.get(name)
-            return None if found is None else self._unless_restricted(name, functools.partial(found, self))
-        return None
-
     def _unless_restricted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """While the module starts, and in malloc, Envoy lets it call next to nothing (abi.md §1.8, case 4)."""
+        """While the module starts, and in malloc, Envoy lets it call next to nothing (abi.md §1.8, case 4).
+
+        wasmtime keeps what is returned for as long as the store lives, so it must not keep the plugin, which has the
+        store: no VM would ever be freed.
+        """
+        weak = weakref.ref(self)
 
         def checked(*arguments: int) -> Any:
-            allowed = ALLOWED.get(self._export_running)
+            plugin = weak()
+            assert plugin is not None, "it is what runs"
+            allowed = ALLOWED.get(plugin._export_running)
             if allowed is not None and name not in allowed:
-                raise WasmTrap(f"restricted_callback: {name} may not be called in {self._export_running}")
-            return function(*arguments)
+                raise WasmTrap(f"restricted_callback: {name} may not be called in {plugin._export_running}")
+            return function(plugin, *arguments)
 
         return checked
 
-    def _hostcall(self, call: _abi.Hostcall, *raw: int) -> int:
+    def _hostcall(self, *raw: int, call: _abi.Hostcall) -> int:
         """Read the arguments from memory, ask the host, write its results to where the module wants them."""
         words = iter(raw)
         try:
@@ -279,6 +279,13 @@ class WasmPlugin:
         return _ERRNO_SUCCESS
 
 
+def _host_function(module: str, name: str) -> Callable[..., Any] | None:
+    """What an import does, with the plugin as the first argument; None for one that Envoy does not have."""
+    if module == "env" and name in _HOSTCALLS:
+        return functools.partial(WasmPlugin._hostcall, call=_HOSTCALLS[name])
+    return _WASI.get(name) if module in ("wasi_snapshot_preview1", "wasi_unstable") else None
+
+
 def _errno(value: int) -> Callable[..., int]:
     def answer(_plugin: WasmPlugin, *_arguments: int) -> int:
         return value
@@ -363,6 +370,7 @@ def _compiled(path: Path) -> Any:
 
 _modules: dict[str, Any] = {}
 atexit.register(_modules.clear)  # while wasmtime can still free them
+atexit.register(_engine.cache_clear)
 
 
 def _compile(digest: str, wasm: bytes, path: Path) -> Any:
