@@ -11,6 +11,7 @@ import urllib.request
 import venv
 import zipfile
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,16 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The wheel made from the checkout, and the one made from the sdist."""
+    """The wheel made from the checkout, and the one made from the sdist, by pip with what the sdist says it needs."""
     direct, through = tmp_path_factory.mktemp("direct"), tmp_path_factory.mktemp("through")
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", direct, ROOT, cwd=direct)
-    run(sys.executable, "-m", "build", "--outdir", through, ROOT, cwd=through)
+    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--sdist", "--outdir", direct, ROOT, cwd=direct)
+    (sdist,) = direct.glob("*.tar.gz")
+    # The wheel names its builder, so it has to be the same release.
+    constraint = through / "constraint.txt"
+    constraint.write_text(f"hatchling=={version('hatchling')}\n")
+    same = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(constraint))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", through, sdist]
+    run(*command, cwd=through, environment={**os.environ, **same})
     (one,) = direct.glob("*.whl")
     (other,) = through.glob("*.whl")
     return one, other

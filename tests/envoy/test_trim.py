@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pwasm.testing.envoy import Envoy
-from pwasm.testing.envoy_config import HttpListener, WasmFilter, bootstrap
+from pwasm.testing.envoy_config import WasmFilter
 from pwasm_compiler.inspect import report
 
 pytestmark = pytest.mark.envoy
@@ -45,43 +43,21 @@ FAILS = {
 
 
 @pytest.fixture(scope="module")
-def envoy(built: Callable[[str], Path]) -> Iterator[Envoy]:
-    plugin = WasmFilter(built("standard_library"), name="standard_library")
-    with Envoy(bootstrap([HttpListener([plugin])])) as running:
+def runner(built: Callable[[str], Path], run_in_envoy: Callable[..., Any]) -> Iterator[Any]:
+    with run_in_envoy(WasmFilter(built("standard_library"), name="standard_library")) as running:
         yield running
-        running.check_alive()
-        assert {name: value for name, value in running.stats("wasm.").items() if "vm_reload" in name and value} == {}
-        assert [record.message for record in running.log if "failed: Uncaught" in record.message] == []
-
-
-def answer(envoy: Envoy, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"{envoy.url}{path}", timeout=20) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 @pytest.mark.parametrize(("path", "expected"), WORKS.items(), ids=WORKS)
-def test_works(envoy: Envoy, path: str, expected: str) -> None:
-    assert answer(envoy, path) == (200, expected)
+def test_works(runner: Any, path: str, expected: str) -> None:
+    assert runner.answer(path) == (200, expected)
 
 
 @pytest.mark.parametrize(("path", "error"), FAILS.items(), ids=FAILS)
-def test_what_was_left_out_raises_and_the_vm_lives(envoy: Envoy, path: str, error: str) -> None:
-    known = len(failures(envoy))
-    assert answer(envoy, path)[0] == 500
-    envoy.wait_for_log(FAILED, count=known + 1)
-    assert answer(envoy, "/class") == (200, "2")
-    (record,) = failures(envoy)[known:]
+def test_what_was_left_out_raises_and_the_vm_lives(runner: Any, path: str, error: str) -> None:
+    record = runner.failure(path, then="/class")
     assert re.search(error, record), record
-
-
-FAILED = "Runner.on_http_request_headers failed"
-
-
-def failures(envoy: Envoy) -> list[str]:
-    return [record.message for record in envoy.log if FAILED in record.message]
+    assert runner.answer("/class") == (200, "2")
 
 
 def test_the_module_says_what_was_left_out(built: Callable[[str], Path]) -> None:

@@ -60,14 +60,16 @@ Make = Callable[[str], HostEmulator]
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """`make(settings)`: a host with FILTER in it, built with these lines of [tool.pwasm]."""
+    """`make(settings)`: a host with FILTER in it, built with these lines of [tool.pwasm], once for the same."""
+    modules: dict[str, Path] = {}
 
     def run(settings: str) -> HostEmulator:
-        folder = tmp_path_factory.mktemp("snapshot")
-        (folder / "filter.py").write_text(FILTER)
-        (folder / "pyproject.toml").write_text(f"[tool.pwasm]\n{settings}\n")
-        artifact = build(load_project(folder), folder / "main.wasm")
-        return HostEmulator(plugin=lambda host: WasmPlugin(artifact.path, host))
+        if settings not in modules:
+            folder = tmp_path_factory.mktemp("snapshot")
+            (folder / "filter.py").write_text(FILTER)
+            (folder / "pyproject.toml").write_text(f"[tool.pwasm]\n{settings}\n")
+            modules[settings] = build(load_project(folder), folder / "main.wasm").path
+        return HostEmulator(plugin=lambda host: WasmPlugin(modules[settings], host))
 
     return run
 
