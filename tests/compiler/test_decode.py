@@ -16,7 +16,7 @@ from pwasm_compiler.link.passes.reachable import reachable
 from pwasm_compiler.link.resolve import resolve
 from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.leb128 import decode_unsigned, encode_signed, encode_unsigned
-from pwasm_compiler.wasm.module import Kind
+from pwasm_compiler.wasm.module import Kind, Module
 from pwasm_compiler.wasm.reader import Reader
 
 DAMAGE = settings(  # no database: the component is another one in each session
@@ -104,11 +104,22 @@ def test_a_truncated_component_is_a_decode_error(component: bytes, data: st.Data
     assert caught.value.offset <= cut
 
 
+@pytest.fixture(scope="module")
+def modules(component: bytes) -> tuple[Module, ...]:
+    """The core modules of the component."""
+    return tuple(decode_component(component).modules)
+
+
 @DAMAGE
 @given(data=st.data())
-def test_a_flipped_bit_never_gives_another_exception(component: bytes, data: st.DataObject) -> None:
+def test_a_flipped_bit_never_gives_another_exception(
+    component: bytes, modules: tuple[Module, ...], data: st.DataObject
+) -> None:
+    # The parts with structure: the head, the start of every core module, and the tail with the instances.
+    starts = [module.offset for module in modules]
+    tail = [len(component) - size for size in (60_000, 20_000, 5_000)]
     damaged = bytearray(component)
-    near = data.draw(st.sampled_from(_places(component)))
+    near = data.draw(st.sampled_from([0, *starts, *tail]))
     for _ in range(data.draw(st.integers(1, 3))):
         at = min(len(damaged) - 1, near + data.draw(st.integers(0, 4000)))
         damaged[at] ^= 1 << data.draw(st.integers(0, 7))
@@ -118,18 +129,13 @@ def test_a_flipped_bit_never_gives_another_exception(component: bytes, data: st.
         assert error.offset is not None  # noqa: PT017  most damage is in data, and decodes
 
 
-def _places(component: bytes) -> list[int]:
-    """The parts with structure: the head, the start of every core module, and the tail with the instances."""
-    starts = [module.offset for module in decode_component(component).modules]
-    return [0, *starts, len(component) - 60_000, len(component) - 20_000, len(component) - 5_000]
-
-
 @settings(DAMAGE, max_examples=15)
 @given(data=st.data())
-def test_damage_behind_the_decoder_is_a_binary_error_too(component: bytes, data: st.DataObject) -> None:
+def test_damage_behind_the_decoder_is_a_binary_error_too(
+    component: bytes, modules: tuple[Module, ...], data: st.DataObject
+) -> None:
     """Indices and bodies are looked at while linking; nothing but our errors may come out of that either."""
     damaged = bytearray(component)
-    modules = decode_component(component).modules
     bodies = [body for module in modules for body in module.bodies[:50]]
     body = data.draw(st.sampled_from(bodies))
     damaged[data.draw(st.integers(body.start, body.end - 1))] ^= 1 << data.draw(st.integers(0, 7))
