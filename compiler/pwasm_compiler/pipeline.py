@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import gc
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,19 @@ def ignore(_message: str) -> None:
     """A progress callback that shows nothing."""
 
 
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """The linker makes a million objects and no cycles, and the collector would look at them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_no_collection()
 def build(project: Project, output: Path, *, progress: Callable[[str], None] = ignore) -> Artifact:
     """Build `project` into the core Wasm module `output`, which is replaced only by a finished module.
 

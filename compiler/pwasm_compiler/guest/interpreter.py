@@ -68,7 +68,7 @@ def load_interpreter(cache: Cache, progress: Callable[[str], None]) -> Interpret
     module = machine.load(engine, compiled) if compiled is not None else None
     if module is None:
         progress("compiling the build's Python, once for each version of pwasm")
-        compiled = machine.compile_module(engine, _link(graph, base, constructors))
+        compiled = machine.compile_module(engine, _link(layout, constructors))
         cache.write("machine", key, compiled)
         module = machine.load(engine, compiled)
     if module is None:
@@ -96,8 +96,9 @@ def _key(base: Base) -> str:
     return digest.hexdigest()
 
 
-def _link(graph: InstanceGraph, base: Base, constructors: dict[str, int]) -> bytes:
-    layout = lay_out(resolve(graph, ABI_MARKER, _from_host()), base.component)
+def _link(shipped: Layout, constructors: dict[str, int]) -> bytes:
+    graph = shipped.plan.graph
+    layout = lay_out(resolve(graph, ABI_MARKER, _from_host()), shipped.code, shipped.walks)
     shim, starter = layout.plan.shim, graph.instances[-1]
     exports: dict[str, Target] = {
         name: layout.target(shim.number, shim.exports[name].index) for name in (_RELOCATE, _INITIALIZE, _IMPORT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..component.graph import Item
 from ..errors import DecodeError, LinkError, UnsupportedError
+from ..wasm.instructions import Walks
 from ..wasm.module import ConstExpr, DataSegment, GlobalType, Kind, Limits, Module
 from .resolve import LinkPlan, Target, trampoline
 
@@ -25,6 +26,7 @@ class Layout:
 
     plan: LinkPlan
     code: bytes
+    walks: Walks  # of `code`
     values: Mapping[Item, int]  # of every global at instantiation
     global_types: Mapping[Item, GlobalType]
     slots: Mapping[int, Target]  # of the one live table
@@ -51,8 +53,8 @@ class Layout:
         return target
 
 
-def lay_out(plan: LinkPlan, code: bytes) -> Layout:
-    """Evaluate what instantiation of the component would.
+def lay_out(plan: LinkPlan, code: bytes, walks: Walks | None = None) -> Layout:
+    """Evaluate what instantiation of the component would. `walks` are those of another layout of the same `code`.
 
     Raises:
         LinkError: data or table elements at an address that is not known.
@@ -73,7 +75,7 @@ def lay_out(plan: LinkPlan, code: bytes) -> Layout:
         data += [_place(plan, values, instance.number, segment) for segment in module.data]
     memory, table = _defined(plan, plan.memory).memories[plan.memory.index], _table(plan)
     size = max(table.minimum, max(slots, default=-1) + 1)
-    return Layout(plan, code, values, types, slots, size, memory, tuple(data))
+    return Layout(plan, code, walks or Walks(code), values, types, slots, size, memory, tuple(data))
 
 
 def _defined(plan: LinkPlan, item: Item) -> Module:

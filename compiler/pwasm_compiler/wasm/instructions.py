@@ -81,6 +81,8 @@ _BR_TABLE, _CALL_INDIRECT, _REF_FUNC = 0x0E, 0x11, 0xD2
 
 def skip_locals(code: bytes, body: Body) -> int:
     """Offset of the first instruction of `body`."""
+    if code.startswith(b"\0", body.start, body.end):  # no locals
+        return body.start + 1
     reader = Reader(memoryview(code), body.start, body.end)
     for _ in range(reader.count()):
         reader.u32()
@@ -118,6 +120,23 @@ def sites(code: bytes, body: Body, indices: dict[bytes, int]) -> Iterator[Site]:
             position = end
     if code[end - 1] != 0x0B:
         raise DecodeError("function body does not end with `end`", offset=end - 1)
+
+
+class Walks:
+    """The sites of bodies of one file. Several passes ask for them; each body is walked once."""
+
+    def __init__(self, code: bytes) -> None:
+        self._code = code
+        self._found: dict[tuple[int, int], list[Site]] = {}
+        self._indices: dict[bytes, int] = {}
+
+    def sites(self, body: Body) -> list[Site]:
+        """As the function `sites`."""
+        place = body.start, body.end
+        found = self._found.get(place)
+        if found is None:
+            found = self._found[place] = list(sites(self._code, body, self._indices))
+        return found
 
 
 def long_constants(code: bytes, body: Body) -> Iterator[int]:

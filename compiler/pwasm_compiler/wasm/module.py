@@ -7,6 +7,7 @@ Differences from the specification:
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -162,7 +163,7 @@ class SectionSpan:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: `cached_property` needs a dict
 class Module:
     """One decoded module. Index spaces start with the imports of their kind, as in the spec."""
 
@@ -183,7 +184,11 @@ class Module:
     sections: tuple[SectionSpan, ...] = ()
 
     def imported(self, kind: Kind) -> tuple[Import, ...]:
-        return tuple(item for item in self.imports if item.kind is kind)
+        return self._by_kind[kind]
+
+    @functools.cached_property
+    def _by_kind(self) -> dict[Kind, tuple[Import, ...]]:
+        return {kind: tuple(item for item in self.imports if item.kind is kind) for kind in Kind}
 
 
 def function_names(module: Module) -> dict[int, str]:

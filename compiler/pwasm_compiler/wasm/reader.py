@@ -43,6 +43,9 @@ class Reader:
     def u32(self) -> int:
         """Unsigned LEB128 of at most 5 bytes and 32 bits."""
         start, value = self.position, 0
+        if start < self.end and self.data[start] < 0x80:  # nearly always, and called hundreds of thousands of times
+            self.position = start + 1
+            return self.data[start]
         for shift in range(0, 35, 7):
             byte = self.byte()
             value |= (byte & 0x7F) << shift

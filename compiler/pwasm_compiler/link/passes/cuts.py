@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ...component.graph import Item
 from ...errors import LinkError
-from ...wasm.instructions import Space, long_constants, sites
+from ...wasm.instructions import Space, long_constants
 from ...wasm.module import Kind, function_names
 from ..layout import Layout
 from ..memory import read_memory
@@ -114,7 +114,7 @@ def built_in_modules(layout: Layout, cpython: CPython) -> Iterator[tuple[str, It
         if not name.startswith(_INIT):
             continue
         body = module.bodies[index]
-        calls = [site.target for site in sites(layout.code, body, {}) if site.space is Space.FUNC]
+        calls = [site.target for site in layout.walks.sites(body) if site.space is Space.FUNC]
         constants = list(long_constants(layout.code, body))
         if [layout.target(number, call) for call in calls] == [register] and len(constants) == 1:
             definition = library.memory.start + constants[0]

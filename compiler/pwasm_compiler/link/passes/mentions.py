@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from ...component.graph import Item, ModuleInstance
 from ...errors import LinkError
-from ...wasm.instructions import Space, long_constants, sites, skip_locals
+from ...wasm.instructions import Space, long_constants, skip_locals
 from ...wasm.leb128 import decode_unsigned
 from ...wasm.module import Kind
 from ...wasm.reader import Reader
@@ -107,17 +107,16 @@ class _Mentions:
         self.targets: dict[tuple[int, int], Target] = {}
 
     def functions(self) -> Iterator[tuple[Item, Mentions]]:
-        indices: dict[bytes, int] = {}
         for library in self.libraries:
             relocator = self._relocator(library)  # what it names belongs to the data it fills in
             for index in range(len(library.instance.module.bodies)):
-                names = _NOTHING if index == relocator else self._function(library, index, indices)
+                names = _NOTHING if index == relocator else self._function(library, index)
                 yield Item(library.instance.number, Kind.FUNC, index), names
 
-    def _function(self, library: Library, index: int, indices: dict[bytes, int]) -> Mentions:
+    def _function(self, library: Library, index: int) -> Mentions:
         body, number = library.instance.module.bodies[index], library.instance.number
         called, got = set(), set()
-        for site in sites(self.layout.code, body, indices):
+        for site in self.layout.walks.sites(body):
             if site.space is Space.FUNC:
                 called.add(site.target)
             elif site.space is Space.GLOBAL_GET:

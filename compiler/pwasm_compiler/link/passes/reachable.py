@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ...component.graph import Item
 from ...errors import DecodeError, LinkError
-from ...wasm.instructions import Site, Space, sites
+from ...wasm.instructions import Site, Space
 from ...wasm.module import FuncType
 from ..layout import Layout, global_item, table_of
 from ..resolve import HostFunction, Target, Unbound
@@ -75,7 +75,6 @@ class _Walk:
         self.pending: list[Item] = []
         self.hosts: set[HostFunction] = set()
         self.written: set[Item] = set()
-        self.indices: dict[bytes, int] = {}
         self.seen: list[set[int]] = [set() for _ in layout.plan.graph.instances]
 
     def visit(self, target: Target) -> None:
@@ -93,7 +92,7 @@ class _Walk:
         module = self.layout.plan.graph.instances[item.instance].module
         if item.index >= len(module.bodies):
             raise DecodeError(f"function {item.index} is not defined", offset=module.offset)
-        found = list(sites(self.layout.code, module.bodies[item.index], self.indices))
+        found = self.layout.walks.sites(module.bodies[item.index])
         self.found[item] = found
         seen = self.seen[item.instance]
         for site in found:
