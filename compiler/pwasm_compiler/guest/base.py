@@ -48,6 +48,10 @@ class WitWorld(wit_world.WitWorld):
 """
 
 
+_LEVEL = 1
+"""Of compression: half the time of the default, and 3.9 instead of 3.3 MB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Base:
     """`key` is a digest of everything the rest depends on."""
@@ -101,5 +105,5 @@ def _zip(folder: Path) -> bytes:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 name = path.relative_to(folder).as_posix()
-                archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
+                archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED, _LEVEL)
     return file.getvalue()

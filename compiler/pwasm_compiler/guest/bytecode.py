@@ -1,7 +1,8 @@
 """Compiled sources: most of a build would be spent on compiling the same standard library and SDK.
 
 Each file is compiled by itself in a fresh copy of an interpreter that has just started: what `marshal` writes depends
-a little on what a process compiled before, and a module must not depend on what happened to be in the cache.
+a little on what a process compiled before, and a module must not depend on what happened to be in the cache. So it
+does not matter either who compiles first, and several threads may.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import hashlib
 import marshal
 import posixpath
 import struct
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +23,7 @@ from ..link.memory import global_address
 from .base import LIBRARY
 from .files import FileTree
 from .interpreter import Interpreter, start
-from .machine import Image, Machine, Stopped
+from .machine import Change, Machine, Stopped
 from .wasi import Wasi
 
 _KIND = "bytecode"
@@ -27,6 +31,8 @@ _LARGEST_PACK = 16 << 20
 _ROOM = "/0"
 _TIMEOUT_SECONDS = 60
 _CACHE_TAG = "cpython-314"
+_THREADS = 2
+"""That compile ahead. The guest keeps none of Python's locks while it runs, but all that it asks for is Python."""
 
 _COMPILE = (Path(__file__).parent / "inside" / "pwasm_compile.py").read_bytes()
 
@@ -64,7 +70,9 @@ class Bytecode:
         self._warned: set[bytes] = set()
         self.prints: list[str] = []
         """What compiling the filter's own files has printed: warnings."""
-        self._started: dict[bool, tuple[Image, Wasi]] = {}
+        self._started: dict[bool, tuple[Change, Wasi]] = {}
+        self._running: dict[bytes, Future[bytes]] = {}
+        self._lock = threading.RLock()
 
     def of(self, name: str, read: Callable[[], bytes], options: Options, constant: bool = False) -> bytes:
         """The `.pyc` of a source that tracebacks call `name`; empty when it cannot be compiled.
@@ -73,16 +81,38 @@ class Bytecode:
         """
         head = f"{name}\0{options}\0".encode()
         key = head if constant else hashlib.sha256(head + read()).digest()
-        found = self._used.get(key)
-        if found is None:
-            found = self._known.get(key)
-            if found is None:
-                found, printed = self._compile(name, read(), options)
-                if found and printed and options.columns:
-                    self._warned.add(key)  # compiled again in the next build, which is to warn, too
-                    self.prints += printed
-            self._used[key] = found
+        with self._lock:
+            found = self._used.get(key, self._known.get(key))
+            if found is not None:
+                self._used[key] = found
+                return found
+            running = self._running.get(key)
+            if running is None:
+                mine = self._running[key] = Future()
+        if running is not None:
+            return running.result()
+        try:
+            found, printed = self._compile(name, read(), options)
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        if found and printed and options.columns:
+            self._warned.add(key)  # compiled again in the next build, which is to warn, too
+            self.prints += printed
+        self._used[key] = found
+        mine.set_result(found)
         return found
+
+    @contextmanager
+    def ahead(self, wanted: Collection[Callable[[], bytes]]) -> Iterator[None]:
+        """While the block runs, other threads make the calls of `of` in `wanted`, in this order."""
+        pool = ThreadPoolExecutor(_THREADS, "pwasm-bytecode")
+        try:
+            for call in wanted:
+                pool.submit(call)
+            yield
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def save(self) -> None:
         """Keep what was compiled; the older part goes when it grows too large."""
@@ -95,20 +125,22 @@ class Bytecode:
         self._cache.write(_KIND, self._key, marshal.dumps(pack))
 
     def _compile(self, name: str, source: bytes, options: Options) -> tuple[bytes, list[str]]:
-        if options.columns not in self._started:
-            self._started[options.columns] = self._start(options.columns)
-        image, wasi = self._started[options.columns]
-        wasi.files.add(f"{_ROOM}/name", f"{options.letters()} {name}".encode)
-        wasi.files.add(f"{_ROOM}/source", lambda: source)
-        guest = Machine(self._interpreter.engine, self._interpreter.module, wasi.copy())
-        guest.restore(image)
+        with self._lock:
+            if options.columns not in self._started:
+                self._started[options.columns] = self._start(options.columns)
+            started, wasi = self._started[options.columns]
+        files = wasi.files.copy()
+        files.add(f"{_ROOM}/name", f"{options.letters()} {name}".encode)
+        files.add(f"{_ROOM}/source", lambda: source)
+        guest = Machine(self._interpreter.engine, self._interpreter.module, wasi.copy(files))
+        guest.restore(started)
         try:
             guest.run([("pwasm_import", b"pwasm_compile")], _TIMEOUT_SECONDS)
         except Stopped:
             return b"", []  # the same will happen to whoever imports it
         return _record(self._interpreter, guest), guest.wasi.prints
 
-    def _start(self, columns: bool) -> tuple[Image, Wasi]:
+    def _start(self, columns: bool) -> tuple[Change, Wasi]:
         """An interpreter that has started and compiled nothing."""
         environment = {"PYTHONHOME": LIBRARY, "PYTHONPATH": f"{LIBRARY}:{_ROOM}", "PYTHONHASHSEED": "1"}
         environment |= {"PYTHONDONTWRITEBYTECODE": "1"} | ({} if columns else {"PYTHONNODEBUGRANGES": "1"})
@@ -116,7 +148,9 @@ class Bytecode:
         files.add_archive(LIBRARY, self._interpreter.base.library)
         files.add(f"{_ROOM}/pwasm_compile.py", lambda: _COMPILE)
         wasi = Wasi(files, (LIBRARY, _ROOM), environment, b"")
-        return start(self._interpreter, wasi, _TIMEOUT_SECONDS).image(), wasi
+        before = Machine(self._interpreter.engine, self._interpreter.module, wasi)
+        started = start(self._interpreter, wasi, _TIMEOUT_SECONDS)
+        return started.image().since(before.image()), wasi
 
 
 def _record(interpreter: Interpreter, guest: Machine) -> bytes:

@@ -20,6 +20,13 @@ class FileTree:
         self._sizes: dict[str, int] = {}
         self._folders: dict[str, set[str]] = {}
 
+    def copy(self) -> FileTree:
+        """A tree of the same files; what is added to one is not in the other."""
+        tree = FileTree()
+        tree._files, tree._contents, tree._sizes = dict(self._files), dict(self._contents), dict(self._sizes)
+        tree._folders = {folder: set(names) for folder, names in self._folders.items()}
+        return tree
+
     def add(self, path: str, read: Read) -> None:
         """Put a file at the absolute `path`."""
         self._files[path] = read

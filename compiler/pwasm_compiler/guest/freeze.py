@@ -14,7 +14,7 @@ from ..link.snapshot import with_memory, without_dead_stack, without_frozen_modu
 from ..stage import GUEST_ROOT, Staged
 from .base import LIBRARY
 from .bytecode import Bytecode, Options, cached_path
-from .files import FileTree
+from .files import FileTree, Read
 from .interpreter import Interpreter, start
 from .machine import EXIT, FULL_STACK, TIMEOUT, Stopped
 from .wasi import Wasi
@@ -37,7 +37,7 @@ def freeze(
         BuildError: the import did not come to an end.
     """
     bytecode = Bytecode(interpreter, cache)
-    files = _files(interpreter, staged, bytecode)
+    files, ahead = _files(interpreter, staged, bytecode)
     root = GUEST_ROOT
     environment = {
         "PYTHONHOME": LIBRARY,
@@ -49,8 +49,9 @@ def freeze(
     }
     wasi = Wasi(files, (LIBRARY, root), environment, str(hash_seed).encode())
     try:
-        guest = start(interpreter, wasi, timeout_seconds)
-        (imported,) = guest.run([("pwasm_import", module.encode())], timeout_seconds)
+        with bytecode.ahead(ahead):
+            guest = start(interpreter, wasi, timeout_seconds)
+            (imported,) = guest.run([("pwasm_import", module.encode())], timeout_seconds)
     except Stopped as stopped:
         raise _error(stopped.reason, timeout_seconds, "".join(bytecode.prints + wasi.prints)) from None
     bytecode.save()
@@ -64,9 +65,63 @@ def freeze(
     return Frozen(with_memory(layout, memory, image.globals), prints)
 
 
-def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> FileTree:
-    """What the guest sees: the standard library and the stage, both compiled."""
+_ALWAYS = {
+    f"{LIBRARY}/{name}.py"
+    for name in (
+        "__future__",
+        "_collections_abc",
+        "_py_warnings",
+        "_sitebuiltins",
+        "_weakrefset",
+        "abc",
+        "bisect",
+        "codecs",
+        "codeop",
+        "collections/__init__",
+        "contextlib",
+        "copyreg",
+        "encodings/__init__",
+        "encodings/aliases",
+        "encodings/ascii",
+        "encodings/latin_1",
+        "encodings/utf_8",
+        "enum",
+        "functools",
+        "genericpath",
+        "importlib/__init__",
+        "importlib/machinery",
+        "io",
+        "keyword",
+        "linecache",
+        "operator",
+        "os",
+        "posixpath",
+        "re/__init__",
+        "re/_casefix",
+        "re/_compiler",
+        "re/_constants",
+        "re/_parser",
+        "reprlib",
+        "site",
+        "stat",
+        "struct",
+        "textwrap",
+        "token",
+        "tokenize",
+        "traceback",
+        "types",
+        "warnings",
+        "weakref",
+    )
+}
+"""What the start of Python and the SDK import, so that it can be compiled before they ask. A name that is missing here,
+or not needed any more, costs a little time."""
+
+
+def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> tuple[FileTree, list[Read]]:
+    """What the guest sees: the standard library and the stage, both compiled; and what can be compiled ahead."""
     files = FileTree()
+    ahead: list[Read] = []
     files.add_archive(LIBRARY, interpreter.base.library)
     files.add(f"{LIBRARY}/_colorize.py", (Path(__file__).parent / "inside" / "colorize.py").read_bytes)
     files.add_folder(GUEST_ROOT, staged.folder)
@@ -78,8 +133,11 @@ def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> File
             kept = staged.docstrings and not constant and not sdk
             options = Options(docstrings=kept, annotations=not sdk, columns=path in own)
             read = functools.partial(files.read, path)
-            files.add(cached_path(path), functools.partial(bytecode.of, name, read, options, constant))
-    return files
+            compiled = functools.partial(bytecode.of, name, read, options, constant)
+            files.add(cached_path(path), compiled)
+            if sdk or path in _ALWAYS:
+                ahead.append(compiled)
+    return files, ahead
 
 
 def _error(reason: str, timeout_seconds: float, prints: str) -> BuildError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +31,28 @@ class Image:
     memory: bytes
     globals: Mapping[str, int]
 
+    def since(self, before: Image) -> Change:
+        """What happened to a guest that began as `before`."""
+        now, then = self.memory, before.memory
+        starts = range(0, len(now), _PIECE)
+        changed = [start for start in starts if now[start : start + _PIECE] != then[start : start + _PIECE]]
+        runs = itertools.groupby(enumerate(changed), lambda entry: entry[1] - entry[0] * _PIECE)
+        places = [[start for _, start in run] for _, run in runs]
+        pieces = tuple((run[0], now[run[0] : run[-1] + _PIECE]) for run in places)
+        return Change(len(now), pieces, self.globals)
 
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From one image to another: how large the memory is, what is in it now at which addresses, the globals."""
+
+    size: int
+    pieces: tuple[tuple[int, bytes], ...]
+    globals: Mapping[str, int]
+
+
+_PIECE = 4096
+"""What has not changed is not written: the guests of one module share it until somebody writes, by this many bytes."""
 EXIT, TIMEOUT, FULL_STACK = "exit", "time-out", "full stack"
 
 
@@ -111,9 +133,9 @@ class Machine:
         answers: dict[str, Callable[..., int | None]] = {f"env#{name}": answer for name, answer in self._env().items()}
         answers |= wasi.functions()
         answers |= {f"wasi_snapshot_preview1#{name}": answer for name, answer in wasi.preview1().items()}
-        for item in module.imports:
-            answer = answers.get(f"{item.module}#{item.name}", _unimplemented)
-            linker.define_func(item.module, str(item.name), _func_type(item), self._bound(answer))
+        for owner_name, name, kind in _imports(module):
+            answer = answers.get(f"{owner_name}#{name}", _unimplemented)
+            linker.define_func(owner_name, name, kind, self._bound(answer))
         with _tool_errors():
             self.exports: Any = linker.instantiate(self.store, module).exports(self.store)
         self.memory.memory, self.memory.malloc = self.exports["memory"], self.exports["malloc"]
@@ -160,12 +182,13 @@ class Machine:
         self.memory.write(address, text + b"\0")
         return address
 
-    def restore(self, image: Image) -> None:
-        """Go on from `image`, in an instance in which nothing has run yet."""
+    def restore(self, change: Change) -> None:
+        """Go on from where another guest came, in an instance in which nothing has run yet."""
         memory = self.exports["memory"]
-        memory.grow(self.store, (len(image.memory) - memory.data_len(self.store)) // memory.page_size(self.store))
-        self.memory.write(0, image.memory)
-        for name, value in image.globals.items():
+        memory.grow(self.store, (change.size - memory.data_len(self.store)) // memory.page_size(self.store))
+        for address, piece in change.pieces:
+            self.memory.write(address, piece)
+        for name, value in change.globals.items():
             self.exports[name].set_value(self.store, value)
 
     def image(self) -> Image:
@@ -179,13 +202,18 @@ class Machine:
         return Image(ctypes.string_at(memory.data_ptr(self.store), memory.data_len(self.store)), values)
 
 
+_STACK_SIZE = threading.Lock()
+"""Whoever holds it may set the size of new threads' stacks, which is one number for the process."""
+
+
 def _thread_with_stack(work: Callable[[], None]) -> threading.Thread:
-    before = threading.stack_size(STACK)
-    try:
-        thread = threading.Thread(target=work, name="pwasm-guest", daemon=True)
-        thread.start()
-    finally:
-        threading.stack_size(before)
+    with _STACK_SIZE:
+        before = threading.stack_size(STACK)
+        try:
+            thread = threading.Thread(target=work, name="pwasm-guest", daemon=True)
+            thread.start()
+        finally:
+            threading.stack_size(before)
     return thread
 
 
@@ -200,6 +228,12 @@ def _stopped(error: BaseException) -> BaseException:
     if isinstance(error, wasmtime.Trap | wasmtime.WasmtimeError):
         return ToolError("the build's Python could not be run", why=str(error).splitlines()[0])
     return error
+
+
+@functools.lru_cache(maxsize=1)
+def _imports(module: wasmtime.Module) -> tuple[tuple[str, str, wasmtime.FuncType], ...]:
+    """(module, name, type) of what it imports; wasmtime makes them anew for whoever asks."""
+    return tuple((item.module, str(item.name), _func_type(item)) for item in module.imports)
 
 
 def _func_type(item: wasmtime.ImportType) -> wasmtime.FuncType:

@@ -69,10 +69,10 @@ class Wasi:
     _time: int = START_OF_TIME
     _drawn: int = 0
 
-    def copy(self) -> Wasi:
-        """For a guest that goes on from the memory of this one's."""
+    def copy(self, files: FileTree) -> Wasi:
+        """For a guest that goes on from the memory of this one's, and sees `files`."""
         opened = {handle: Descriptor(found.path, found.position) for handle, found in self._open.items()}
-        return dataclasses.replace(self, prints=[], _open=opened)
+        return dataclasses.replace(self, files=files, prints=[], _open=opened)
 
     def functions(self) -> dict[str, Callable[..., int | None]]:
         """`<interface>#<function>` → answer; each takes the guest, then the core parameters."""
