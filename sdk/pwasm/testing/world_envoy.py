@@ -23,7 +23,7 @@ from .envoy_config import HttpListener, Kind, Route, TcpListener, Upstream, Wasm
 from .envoy_log import LogRecord
 from .filters import built_module, kind_of_module
 from .messages import Body, Double, Pairs, Response, chunks_of, framed, pairs_of
-from .servers import HttpServer, Server, TcpServer, refusing_port
+from .servers import HttpServer, Server, TcpServer, at_once, refusing_port
 from .wire import read_response, request_bytes
 from .world import SECONDS, Connection, Pending, Setup, World, payload
 
@@ -211,6 +211,7 @@ class EnvoyWorld(World):
         except OSError:
             self.check()
             raise
+        at_once(client)
         self._clients.append(client)
         return client
 
