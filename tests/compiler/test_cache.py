@@ -141,7 +141,8 @@ def test_show(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[1].split() == ["code", "1", "1.0", "MiB", "linked", "code,", "by", "callbacks"]
 
 
-def test_show_and_clear_as_json(empty_cache: Path) -> None:
+def test_show_and_clear_as_json(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PWASM_CACHE_LIMIT", raising=False)
     Cache().write("code", "x", bytes(68))
     shown = json.loads(run("--json")[1])
     assert shown == {

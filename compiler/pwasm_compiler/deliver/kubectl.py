@@ -132,7 +132,8 @@ _CAUSES = (
         "look at the diff, and take them over with --force-conflicts",
     ),
     _Cause(
-        r"connection refused|no such host|i/o timeout|context deadline exceeded|Client\.Timeout|no route to host|EOF$",
+        r"connection (?:to the server \S+ was )?refused|no such host|i/o timeout|context deadline exceeded"
+        r"|Client\.Timeout|no route to host|EOF$",
         "The API server does not answer.",
         "see: kubectl cluster-info",
     ),
