@@ -17,7 +17,7 @@ pytestmark = pytest.mark.wasm
 GOOD = "import pwasm\n\npwasm.set_http_context(pwasm.HttpContext)\n"
 
 # Enough for all that comes before the loop, with what `warm` has put in the cache.
-SHORT = "[tool.pwasm]\nbuild-timeout = 4\n"
+SHORT = "[tool.pwasm]\nbuild-timeout = 8\n"
 # name → (filter.py, pyproject.toml)
 BROKEN = {
     "syntax error": ("import pwasm\n\ndef broken(:\n    pass\n", ""),
