@@ -120,7 +120,8 @@ class TcpServer(Server):
 
 def at_once(connection: socket.socket) -> None:
     """Let each piece go when it is sent: the kernel would hold the second back until Envoy, 40 ms later, confirms."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):  # it is closed already, which whoever uses it will see
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def refusing_port() -> int:
