@@ -43,8 +43,9 @@ A2_TOKEN = (
     "zDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQ"
     "Ge77Rw"
 )
-NOW = time.time()
-CLAIMS = {"iss": "joe", "aud": "api", "exp": NOW + 600, "sub": "ann"}
+NOW = time.time()  # when the tests are collected; in Envoy the time goes on until they run
+LATER = NOW + 86_400
+CLAIMS = {"iss": "joe", "aud": "api", "exp": LATER, "sub": "ann"}
 PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
 
 CONFIGURATION = {"issuer": "joe", "audience": "api", "claim_headers": {"sub": "x-user", "roles": "x-roles"}}
@@ -184,7 +185,7 @@ REFUSED = {
     "another spelling": (f"{GOOD[:-1]}{chr(ord(GOOD[-1]) + 1)}", "malformed"),
     "other claims": (f"{UNSIGNED.partition('.')[0]}.{encode({**CLAIMS, 'sub': 'x'})}.{SIGNATURE}", "signature"),
     "expired": (token({**CLAIMS, "exp": NOW - 31}), "expired"),
-    "not yet": (token({**CLAIMS, "nbf": NOW + 600}), "not valid yet"),
+    "not yet": (token({**CLAIMS, "nbf": LATER}), "not valid yet"),
     "another issuer": (token({**CLAIMS, "iss": "eve"}), "issuer"),
     "another audience": (token({**CLAIMS, "aud": ["web", "apis"]}), "audience"),
     "no audience": (token({**CLAIMS, "aud": None}), "audience"),
