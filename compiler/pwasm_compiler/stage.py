@@ -58,6 +58,7 @@ def stage(project: Project, folder: Path, cache: Cache) -> Staged:
     _copy_sdk(folder / "pwasm")
     own = _copy_filter(project, folder)
     texts = _texts(folder)
+    _refuse_null_bytes({name: texts[name] for name in own if name in texts})
     _write_app(project, folder, own, texts)
     return Staged(folder, installed, (*own, f"{APP_MODULE}.py"), project.docstrings, evaluates(texts))
 
@@ -97,7 +98,6 @@ def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
         if not is_utf8(source.name):
             raise ProjectError(f"the name of {shown(source)} is not UTF-8", hint="rename it")
         name = source.relative_to(project.root)
-        _refuse_null_bytes(source, name)
         target = folder / name
         if target.exists():
             raise ProjectError(
@@ -109,11 +109,13 @@ def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _refuse_null_bytes(source: Path, name: Path) -> None:
+def _refuse_null_bytes(sources: dict[str, str]) -> None:
     """Python's own message does not say in which file they are."""
-    if source.suffix == ".py" and (data := source.read_bytes()).count(b"\0"):
-        line = data[: data.index(b"\0")].count(b"\n") + 1
-        raise ProjectError(f"{name}, line {line}: source code cannot contain null bytes", hint="save it as UTF-8 text")
+    for name, text in sources.items():
+        before, found, _ = text.partition("\0")
+        if found:
+            where = f"{name}, line {before.count(chr(10)) + 1}"
+            raise ProjectError(f"{where}: source code cannot contain null bytes", hint="save it as UTF-8 text")
 
 
 def _write_app(project: Project, folder: Path, own: tuple[str, ...], texts: dict[str, str]) -> None:

@@ -6,10 +6,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ._abi import LogLevel, Status
-from ._state import current
+from ._abi import LogLevel
 from .errors import PhaseError
-from .log import LEVELS, log_lines
+from .log import LEVELS, log_lines, takes
 
 
 class LoggingHandler(logging.Handler):
@@ -23,8 +22,7 @@ class LoggingHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = _level(record.levelno)
         try:
-            status, least = current.host.proxy_get_log_level()
-            if status == Status.OK and level < least:
+            if not takes(level):
                 return
             message = self._prefix(record) + record.getMessage()
             if not record.exc_info and not record.stack_info:

@@ -17,7 +17,7 @@ from types import TracebackType
 from . import _budget
 from ._abi import MetricType
 from ._state import current
-from .log import log_lines
+from .log import log_lines, takes
 
 _MAX_SIZE = 16 * 1024
 """Characters of a record. An exception's message can hold a whole body."""
@@ -35,8 +35,7 @@ def report(level: int, what: str, error: BaseException) -> None:
     _budget.renew()
     try:
         # A traceback costs a thousand times what asking costs: not for a log that does not take it.
-        status, least = current.host.proxy_get_log_level()
-        if status or level >= least:
+        if takes(level):
             log_lines(level, f"{what}\n{_text(error)}")
     except BaseException:
         _report_briefly(level, what, error)

@@ -52,6 +52,12 @@ def _encodable(text: str) -> str | bytes:
     return text
 
 
+def takes(level: int) -> bool:
+    """Whether the host's log takes this level; if it does not say, then yes."""
+    status, least = current.host.proxy_get_log_level()
+    return bool(status) or level >= least
+
+
 def formatted(msg: str, args: tuple[object, ...]) -> str:
     """`msg % args`; where that fails, `msg` with `args` behind it."""
     try:
@@ -84,8 +90,7 @@ def _log(level: LogLevel) -> Log:
     def function(msg: str, *args: object) -> None:
         if args:
             _check(msg)
-            status, least = current.host.proxy_get_log_level()
-            if status == 0 and level < least:
+            if not takes(level):
                 return
             msg = formatted(msg, args)
         try:

@@ -159,13 +159,28 @@ def test_both_ways_are_the_same(built: Callable[[str], Path], project: Any, kind
     assert not reference._unopened
 
 
-def test_contexts_that_are_over_are_given_to_other_streams(built: Callable[[str], Path]) -> None:
-    """Otherwise their places would be taken by those that a tick makes."""
+@pytest.fixture
+def where(built: Callable[[str], Path]) -> tuple[Host, Any]:
+    """A host and the plugin `Where`, which has started."""
     host = Host("where")
     plugin: Any = WasmPlugin(built("hot_path"), host)  # type: ignore[arg-type]
-    plugin.proxy_on_context_create(1, 0)
-    plugin.proxy_on_vm_start(1, 0)
-    plugin.proxy_on_configure(1, 0)
+    for name, arguments in a_start(1):
+        getattr(plugin, name)(*arguments)
+    host.calls.clear()
+    return host, plugin
+
+
+def test_action_is_immutable(where: tuple[Host, Any]) -> None:
+    """So that the interpreter remembers `Action.CONTINUE` in the code."""
+    host, plugin = where
+    plugin.proxy_on_context_create(2, 1)
+    plugin.proxy_on_response_headers(2, 1, True)
+    assert host.calls[-1] == ("proxy_log", 2, b"immutable True")
+
+
+def test_contexts_that_are_over_are_given_to_other_streams(where: tuple[Host, Any]) -> None:
+    """Otherwise their places would be taken by those that a tick makes."""
+    host, plugin = where
     for first in range(2, 400, 40):
         streams = range(first, first + 40)
         for stream in streams:

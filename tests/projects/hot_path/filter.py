@@ -305,6 +305,9 @@ class Where(HttpContext):
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
         pwasm.log_info(str(id(self)))
 
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> None:
+        pwasm.log_info("immutable %s", bool(Action.__flags__ & 1 << 8))  # Py_TPFLAGS_IMMUTABLETYPE
+
 
 class Filling(PluginContext):
     """Takes the places of contexts that have gone."""
