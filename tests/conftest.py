@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib.util
 import os
@@ -190,13 +191,24 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def flood() -> ModuleType:
-    """The module flood.py beside this file (test modules are not a package)."""
-    name = "pwasm_test_flood"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("flood.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
+def module_of() -> Callable[[Path], ModuleType]:
+    """`module_of(file)`: a module beside the tests, loaded once (test modules are not a package)."""
+
+    @functools.cache
+    def load(file: Path) -> ModuleType:
+        name = "_".join(("pwasm_test", *file.relative_to(Path(__file__).parent).with_suffix("").parts))
+        spec = importlib.util.spec_from_file_location(name, file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look themselves up there
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def flood(module_of: Callable[[Path], ModuleType]) -> ModuleType:
+    """The module flood.py beside this file."""
+    return module_of(Path(__file__).with_name("flood.py"))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,20 +35,10 @@ class Result:
 Pwasm = Callable[..., Result]
 
 
-def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"pwasm_test_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def servers() -> ModuleType:
-    """The module servers.py beside this file (test modules are not a package)."""
-    return _module("servers")
+def servers(module_of: Callable[[Path], ModuleType]) -> ModuleType:
+    """The module servers.py beside this file."""
+    return module_of(Path(__file__).with_name("servers.py"))
 
 
 @pytest.fixture

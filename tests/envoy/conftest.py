@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,9 +17,9 @@ from pwasm.testing.envoy_config import HttpListener, WasmFilter, bootstrap
 
 
 @pytest.fixture(scope="session")
-def envoy_of() -> Callable[[str], Path | None]:
+def envoy_of(module_of: Callable[[Path], ModuleType]) -> Callable[[str], Path | None]:
     """`envoy_of("newest")` is None, the driver's own choice; `envoy_of("oldest")` a binary installed on first use."""
-    versions = _module("versions")
+    versions = module_of(Path(__file__).with_name("versions.py"))
 
     def get(which: str) -> Path | None:
         return None if which == "newest" else versions.binary_of(versions.OLDEST)
@@ -29,9 +28,9 @@ def envoy_of() -> Callable[[str], Path | None]:
 
 
 @pytest.fixture(scope="session")
-def wire() -> ModuleType:
+def wire(module_of: Callable[[Path], ModuleType]) -> ModuleType:
     """The module wire.py beside this file."""
-    return _module("wire")
+    return module_of(Path(__file__).with_name("wire.py"))
 
 
 FAILED = "Runner.on_http_request_headers failed"
@@ -78,12 +77,3 @@ def run_in_envoy() -> Callable[..., Any]:
             assert [record.message for record in envoy.log if "failed: Uncaught" in record.message] == []
 
     return run
-
-
-def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"pwasm_test_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

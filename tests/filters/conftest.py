@@ -1,35 +1,21 @@
-"""Helpers beside the tests (test modules are not a package), and the filters' modules, built at most once."""
+"""Helpers beside the tests."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 
-def _module(name: str) -> ModuleType:
-    full_name = f"pwasm_test_filters_{name}"
-    if full_name in sys.modules:
-        return sys.modules[full_name]
-    spec = importlib.util.spec_from_file_location(full_name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[full_name] = module  # dataclasses look themselves up there
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
-def readme() -> ModuleType:
+def readme(module_of: Callable[[Path], ModuleType]) -> ModuleType:
     """The module readme.py beside this file."""
-    return _module("readme")
+    return module_of(Path(__file__).with_name("readme.py"))
 
 
 @pytest.fixture(scope="session")
-def serve() -> ModuleType:
+def serve(module_of: Callable[[Path], ModuleType]) -> ModuleType:
     """The module serve.py beside this file."""
-    return _module("serve")
+    return module_of(Path(__file__).with_name("serve.py"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -65,13 +64,8 @@ def test_arguments_results_and_status_cross_the_shim(built: Callable[[str], Path
 
 
 @pytest.fixture(scope="module")
-def native(built: Callable[[str], Path]) -> Any:
-    spec = importlib.util.spec_from_file_location("pwasm_test_native_host", Path(__file__).with_name("native_host.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module: ModuleType = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    host = module.NativeHost(built("all_hostcalls"))
+def native(built: Callable[[str], Path], module_of: Callable[[Path], ModuleType]) -> Any:
+    host = module_of(Path(__file__).with_name("native_host.py")).NativeHost(built("all_hostcalls"))
     _start(host.call)
     return host
 
