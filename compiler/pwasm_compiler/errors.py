@@ -82,6 +82,14 @@ class DecodeError(BinaryError):
 class UnsupportedError(DecodeError):
     """Perhaps valid, but outside the subset that componentize-py emits and this linker reads."""
 
+    def __init__(self, what: str, *, offset: int | None = None) -> None:
+        super().__init__(
+            what,
+            offset=offset,
+            why="This may be valid WebAssembly, but pwasm reads only what componentize-py, Go and TinyGo emit.",
+            hint="in a build, `pwasm doctor` says whether Python and the installed files are as they should be",
+        )
+
 
 class LinkError(BinaryError):
     """An import that nobody provides."""

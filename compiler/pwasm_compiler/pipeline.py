@@ -19,17 +19,19 @@ from .component.graph import Item
 from .errors import BuildError, PwasmError
 from .files import check_writable, write_atomically
 from .guest.freeze import Frozen, freeze, printed_meanwhile
-from .guest.interpreter import ABI_MARKER, imported_function, load_interpreter
+from .guest.interpreter import imported_function, load_interpreter
 from .keep import COMPILER
 from .link.layout import Layout
 from .link.memory import global_address, read_memory
 from .link.passes.cuts import compiler, find_cpython, unused_modules
 from .link.passes.trim import Cut
+from .link.resolve import ABI_MARKER
 from .project import Project
 from .stage import APP_MODULE, Staged, content_digest, stage
 from .verify import RECORD_SECTION, verify_build
 from .wasm import encode
 from .wasm.decode import decode_module
+from .wasm.instructions import self_check
 from .wasm.module import PAGE
 
 
@@ -96,6 +98,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
     """
     clock, start, cache = _Clock(progress), time.perf_counter(), Cache()
     began = time.time()
+    self_check()
     check_writable(output)
     limit = cache_limit()
     with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:

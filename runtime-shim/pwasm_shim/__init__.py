@@ -1,7 +1,7 @@
 """The runtime shim: the ABI adapter that is linked into every filter.
 
 C sources by topic in `src/` (callbacks, hostcalls, wasi, module), compiled by `build_shim.py` when pwasm itself is
-built; the compiled library and the WIT world are package data.
+built. The library is linked into CPython then (`build_base.py`); what comes out is package data.
 """
 
 from __future__ import annotations
@@ -28,6 +28,21 @@ def library() -> Path:
 def world() -> Path:
     """The WIT world that componentize-py builds for."""
     return _HERE / "world.wit"
+
+
+def component() -> Path:
+    """CPython and the shim, as componentize-py links them."""
+    return _HERE / "cpython.wasm"
+
+
+def standard_library() -> Path:
+    """CPython's standard library, a ZIP file of sources."""
+    return _HERE / "cpython.zip"
+
+
+def origin() -> Path:
+    """Who made these two, and their digests, in JSON."""
+    return _HERE / "cpython.json"
 
 
 WORLD_NAME = "pwasm-plugin"

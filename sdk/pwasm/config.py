@@ -290,15 +290,18 @@ def _parse(text: bytes | str) -> Any:
         raise ConfigError([f"$: not JSON: {error}"]) from None
 
 
-# Possessive, and the closing quote may be missing: no backtracking into a string that never ends.
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+# No quantifier, so nothing to go back for; CPython before 3.11.5 matches possessive ones wrongly (gh-106052).
+_TOKENS = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def _refuse_depth(content: str) -> None:
-    depth = 0
+    depth, in_text = 0, False
     for token in _TOKENS.finditer(content):
-        depth += _STEPS.get(token[0], 0)
+        if token[0] == '"':
+            in_text = not in_text
+        elif not in_text:
+            depth += _STEPS.get(token[0], 0)
         if depth > MAX_DEPTH:
             raise ConfigError([f"$: nested deeper than {MAX_DEPTH} levels, at character {token.start()}"])
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import wasmtime
 
-from pwasm_compiler.errors import DecodeError, UnsupportedError
+from pwasm_compiler.errors import DecodeError, ToolError, UnsupportedError
+from pwasm_compiler.wasm import instructions
 from pwasm_compiler.wasm.decode import decode_module
-from pwasm_compiler.wasm.instructions import Space, sites
+from pwasm_compiler.wasm.instructions import Space, self_check, sites
 from pwasm_compiler.wasm.module import Body
 
 
@@ -58,7 +61,7 @@ def test_finds_function_references() -> None:
     ["i32.const 0 ref.null func table.set 0", "v128.const i32x4 1 2 3 4 drop", "return_call 0"],
 )
 def test_refuses_what_the_linker_cannot_follow(body: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"instruction 0x[0-9a-f]+ \(at offset 0x"):
+    with pytest.raises(UnsupportedError, match=r"unknown instruction 0x[0-9a-f]+ \(at offset 0x"):
         found(body)
 
 
@@ -68,3 +71,24 @@ def test_refuses_what_the_linker_cannot_follow(body: str) -> None:
 def test_a_body_that_stops_in_an_instruction_is_an_error(cut: bytes) -> None:
     with pytest.raises(DecodeError):
         list(sites(cut, Body(0, len(cut)), {}))
+
+
+def test_the_error_for_an_unknown_instruction_says_what_to_do() -> None:
+    with pytest.raises(UnsupportedError) as raised:
+        found("v128.const i32x4 1 2 3 4 drop")
+    assert raised.value.what == "unknown instruction 0xfd (at offset 0x35)"
+    assert "componentize-py" in raised.value.why
+    assert "pwasm doctor" in raised.value.hint
+
+
+def test_the_self_check_passes_here() -> None:
+    self_check()
+
+
+@pytest.mark.parametrize("name", ["_RUN_THEN_INDEX", "_RUN_THEN_CONSTANT"])
+def test_the_self_check_finds_a_walk_that_goes_wrong(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As on CPython before 3.11.5 with possessive quantifiers: a match ends in the middle of an instruction."""
+    pattern = getattr(instructions, name).pattern.replace(rb"\x43.{4}", rb"\x43.{5}", 1)
+    monkeypatch.setattr(instructions, name, re.compile(pattern))
+    with pytest.raises(ToolError, match="does not read a known function body right"):
+        self_check()

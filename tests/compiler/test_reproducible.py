@@ -107,7 +107,7 @@ def test_the_same_files_give_the_same_bytes(build: Build, first: dict[str, Any],
 
 
 def test_with_empty_caches_and_all_else_different_too(build: Build, first: dict[str, Any], tmp_path: Path) -> None:
-    """From componentize-py on; the only test here that takes many seconds."""
+    """All but the base, which comes with pwasm; the only test here that takes many seconds."""
     everything: dict[str, Any] = {}
     for difference in OTHERWISE.values():
         everything |= difference

@@ -11,7 +11,6 @@ from pwasm_compiler.code_cache import cached_merge
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import Item, instance_graph
 from pwasm_compiler.evaluates import evaluates
-from pwasm_compiler.guest.interpreter import ABI_MARKER
 from pwasm_compiler.link.layout import Layout, Placed, lay_out
 from pwasm_compiler.link.memory import read_memory
 from pwasm_compiler.link.passes.cuts import CPython, built_in_modules, compiler, find_cpython, unused_modules
@@ -19,8 +18,7 @@ from pwasm_compiler.link.passes.docs import find_docs
 from pwasm_compiler.link.passes.mentions import Mentioned, find_mentions, libraries
 from pwasm_compiler.link.passes.reachable import Reachable
 from pwasm_compiler.link.passes.trim import trim
-from pwasm_compiler.link.resolve import resolve
-from pwasm_compiler.link.snapshot import pristine_memory, with_memory
+from pwasm_compiler.link.resolve import ABI_MARKER, resolve
 from pwasm_compiler.link.unread import without_unread
 from pwasm_compiler.wasm.module import Kind, function_names
 
@@ -28,8 +26,7 @@ from pwasm_compiler.wasm.module import Kind, function_names
 @pytest.fixture(scope="module")
 def layout(component: bytes) -> Layout:
     """Before anything ran: no built-in module is in use."""
-    layout = lay_out(resolve(instance_graph(decode_component(component)), ABI_MARKER), component)
-    return with_memory(layout, pristine_memory(layout))
+    return lay_out(resolve(instance_graph(decode_component(component)), ABI_MARKER), component)
 
 
 @pytest.fixture(scope="module")

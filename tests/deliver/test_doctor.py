@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
+import re
+import shutil
 import socket
 import ssl
 import stat
@@ -20,9 +21,11 @@ import pytest
 from command_line import Pwasm
 from kubernetes_double import api_server
 
+import pwasm_shim
 from pwasm_compiler.deliver import doctor
 from pwasm_compiler.deliver.doctor import Check
 from pwasm_compiler.deliver.schemas import KINDS
+from pwasm_compiler.wasm import instructions
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def test_this_machine_has_what_is_needed(pwasm: Pwasm) -> None:
     found = json.loads(result.out)
     assert (result.code, found["ok"]) == (0, True)
     states = {check["name"]: check["state"] for check in found["checks"]}
-    needed = ("Python", "componentize-py", "runtime shim", "Envoy", "kubectl")
+    needed = ("Python", "the build's Python", "Envoy", "kubectl")
     assert {name: states[name] for name in needed} == dict.fromkeys(needed, "ok")
     assert states["cluster"] == "warning"
     assert all(check["hint"] for check in found["checks"] if check["state"] != "ok")
@@ -61,25 +64,36 @@ def test_a_cluster_that_was_asked_for_and_is_not_there(pwasm: Pwasm) -> None:
     assert "hint:" in result.out
 
 
-def test_what_is_too_old_or_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_python_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.version_info", (3, 10, 4, "final", 0))
     assert doctor.python().state == "broken"
 
-    def version(name: str) -> str:
-        assert name == "componentize-py"
-        return "0.1.0"
 
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    check = doctor.componentize()
-    assert (check.state, "pip install componentize-py==" in check.hint) == ("broken", True)
+def test_a_python_that_cannot_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its version does not say so."""
+    monkeypatch.setattr(instructions, "_RUN_THEN_CONSTANT", re.compile(instructions._RUN.pattern + rb"(\x40)?"))
+    check = doctor.python()
+    assert (check.state, "another Python" in check.hint) == ("broken", True)
+    assert "does not read a known function body right: unknown instruction 0x" in check.detail
 
-    def missing(name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(importlib.metadata, "version", missing)
-    assert doctor.componentize().detail == "not installed"
-    monkeypatch.setattr("pwasm_shim.__file__", str(tmp_path / "__init__.py"))
-    assert doctor.shim().state == "broken"
+def test_the_builds_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As it is, changed by one bit, and gone."""
+    files = {name: tmp_path / getattr(pwasm_shim, name)().name for name in ("component", "standard_library", "origin")}
+    for name, file in files.items():
+        shutil.copyfile(getattr(pwasm_shim, name)(), file)
+        monkeypatch.setattr(pwasm_shim, name, lambda file=file: file)
+    assert doctor.base().state == "ok"
+    contents = bytearray(files["standard_library"].read_bytes())
+    contents[len(contents) // 2] ^= 1
+    files["standard_library"].write_bytes(contents)
+    check = doctor.base()
+    assert (check.state, "not those that were installed" in check.detail) == ("broken", True)
+    assert "install pwasm again" in check.hint
+    files["component"].unlink()
+    assert f"{files['component']} is missing" in doctor.base().detail
+    files["origin"].write_text("{}")
+    assert doctor.base().state == "broken"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from pwasm_compiler.cache import Cache
 from pwasm_compiler.guest.base import load_base
 from pwasm_compiler.pipeline import build
 from pwasm_compiler.project import load_project
@@ -188,7 +187,7 @@ def entropy(data: bytes) -> float:
 
 def test_what_looks_like_a_key_came_with_the_interpreter(planted: tuple[bytes, list[str]]) -> None:
     """The list of what may look so is what componentize-py ships: tables and checksums."""
-    base = load_base(Cache(), lambda _: None)
+    base = load_base()
     with zipfile.ZipFile(io.BytesIO(base.library)) as archive:
         shipped = b"\0".join([base.component, *(archive.read(name) for name in archive.namelist())])
     found = {token for token in TOKEN.findall(planted[0]) if looks_drawn(token) and FILE not in token}

@@ -28,8 +28,9 @@ _COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
 def doctor(as_json: bool, **options: Any) -> int:
     """Check what pwasm needs on this machine, and say what to do about what is missing.
 
-    Python, componentize-py, the runtime shim and an Envoy are needed always; a registry if it is named with --registry;
-    kubectl and a cluster with Istio, Envoy Gateway or Higress if --cluster, --context or --kubeconfig is given.
+    Python, the Python that a build starts (it comes with pwasm) and an Envoy are needed always; a registry if it is
+    named with --registry; kubectl and a cluster with Istio, Envoy Gateway or Higress if --cluster, --context or
+    --kubeconfig is given.
 
     The exit code is 1 if something needed is broken. No credentials are sent to a registry.
     """

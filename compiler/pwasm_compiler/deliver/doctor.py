@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.metadata
 import ipaddress
 import re
 import ssl
@@ -16,7 +15,9 @@ from typing import Literal
 
 from pwasm_compiler.deliver import kubectl, programs
 from pwasm_compiler.deliver.schemas import GATEWAY_API, KINDS
-from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.errors import PwasmError, ToolError
+from pwasm_compiler.guest.base import load_base
+from pwasm_compiler.wasm.instructions import self_check
 
 State = Literal["ok", "warning", "broken", "not checked"]
 
@@ -24,7 +25,6 @@ OLDEST_PYTHON = (3, 11)
 OLDEST_ENVOY = (1, 25)
 """The oldest Envoy whose features the linker keeps to."""
 RELOADING_ENVOY = (1, 33)
-_DISTRIBUTION = "pwasm-sdk"
 _REGISTRY_SECONDS = 10.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -54,8 +54,7 @@ class Wish:
 def checks(wish: Wish) -> Iterator[Check]:
     """Every check, as soon as its answer is there."""
     yield python()
-    yield componentize()
-    yield shim()
+    yield base()
     yield envoy(wish.envoy)
     for registry in wish.registries:
         yield from registry_checks(registry)
@@ -63,46 +62,25 @@ def checks(wish: Wish) -> Iterator[Check]:
 
 
 def python() -> Check:
-    """The Python that runs pwasm."""
+    """The Python that runs pwasm: its version, and whether it does what builds rely on."""
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST_PYTHON:
         return Check("Python", "broken", f"{found} is too old", "install Python 3.11 or later")
+    try:
+        self_check()
+    except ToolError as error:
+        return Check("Python", "broken", f"{found}, {sys.executable}: {error.why}", error.hint)
     return Check("Python", "ok", f"{found}, {sys.executable}")
 
 
-def componentize() -> Check:
-    """componentize-py, in the one version whose output the linker reads."""
-    wanted = _pinned("componentize-py")
+def base() -> Check:
+    """The Python that a build starts, which came with pwasm."""
+    name = "the build's Python"
     try:
-        found = importlib.metadata.version("componentize-py")
-    except importlib.metadata.PackageNotFoundError:
-        return Check("componentize-py", "broken", "not installed", f"pip install componentize-py=={wanted}")
-    if wanted and found != wanted:
-        return Check(
-            "componentize-py",
-            "broken",
-            f"{found}; the linker reads what {wanted} writes",
-            f"pip install componentize-py=={wanted}",
-        )
-    said = programs.output([sys.executable, "-I", "-c", "import componentize_py; print('fine')"])
-    if "fine" not in said:
-        return Check(
-            "componentize-py",
-            "broken",
-            f"{found}, which cannot be imported",
-            f"pip install --force-reinstall componentize-py=={found}",
-        )
-    return Check("componentize-py", "ok", found)
-
-
-def shim() -> Check:
-    """The runtime shim, which is compiled when pwasm is installed."""
-    import pwasm_shim
-
-    folder = Path(pwasm_shim.__file__).parent
-    if not list(folder.glob("*.so")):
-        return Check("runtime shim", "broken", f"not compiled in {folder}", "install pwasm again, or: make setup")
-    return Check("runtime shim", "ok", "compiled")
+        found = load_base()
+    except PwasmError as error:
+        return Check(name, "broken", f"{error.what}: {error.why}", error.hint)
+    return Check(name, "ok", f"CPython 3.14 with the runtime shim, linked by componentize-py {found.maker}")
 
 
 def envoy(explicit: str | None) -> Check:
@@ -276,15 +254,6 @@ def _is_private(host: str) -> bool:
     except ValueError:
         return False
     return address.is_private or address.is_loopback or address.is_link_local
-
-
-def _pinned(requirement: str) -> str:
-    """The version that pwasm pins a distribution to."""
-    try:
-        requires = importlib.metadata.requires(_DISTRIBUTION) or []
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-    return next((text.partition("==")[2].strip() for text in requires if text.startswith(f"{requirement}==")), "")
 
 
 def _number(version: str) -> tuple[int, int]:

@@ -24,8 +24,7 @@ from ..link.layout import Layout, lay_out
 from ..link.merge import merge
 from ..link.passes.reachable import reachable
 from ..link.passes.stack import find_frames, stack_limit
-from ..link.resolve import Target, resolve
-from ..link.snapshot import pristine_memory, with_memory
+from ..link.resolve import ABI_MARKER, Target, resolve
 from ..wasm.instructions import Space, sites
 from ..wasm.module import Kind
 from . import machine
@@ -34,7 +33,6 @@ from .files import FileTree
 from .machine import Machine
 from .wasi import Wasi
 
-ABI_MARKER = "proxy_abi_version_0_2_1"
 _RELOCATE, _INITIALIZE, _IMPORT = "pwasm_apply_data_relocs_", "pwasm_initialize", "pwasm_import"
 _MEMORY_PAGES = 1024 * 1024 * 1024 // 65536
 """What a filter's import may use: as much as Envoy's V8 gives a VM."""
@@ -55,10 +53,10 @@ def load_interpreter(cache: Cache, progress: Callable[[str], None]) -> Interpret
     """From the cache, or made; that takes seconds, and `progress` is told of it.
 
     Raises:
-        ToolError: componentize-py is missing or failed, or wasmtime does not run here.
+        ToolError: the base is not there or damaged, or wasmtime does not run here.
         BinaryError: the component is not what it must be.
     """
-    base = load_base(cache, progress)
+    base = load_base()
     graph = instance_graph(decode_component(base.component))
     layout = lay_out(resolve(graph, ABI_MARKER), base.component)
     constructors = _constructors(graph, base.component)
@@ -107,7 +105,7 @@ def _link(shipped: Layout, constructors: dict[str, int]) -> bytes:
     exports["malloc"] = imported_function(layout, "malloc")
     kept = reachable(layout, exports.values())
     code = merge(layout, kept, exports, find_frames(layout, kept), export_globals=True)
-    return code.module(with_memory(layout, pristine_memory(layout)), _MEMORY_PAGES)
+    return code.module(layout, _MEMORY_PAGES)
 
 
 def _constructors(graph: InstanceGraph, component: bytes) -> dict[str, int]:

@@ -22,6 +22,8 @@ from ..wasm.leb128 import decode_unsigned
 from ..wasm.module import FuncType, Kind, Module
 from ..wasm.reader import Reader
 
+ABI_MARKER = "proxy_abi_version_0_2_1"
+"""The shim alone exports it, and so does every finished module: by it the host knows the ABI's version."""
 WASI_PREVIEW1 = "wasi_snapshot_preview1"
 _WEAK_UNDEFINED = 0x11  # WASM_SYM_BINDING_WEAK | WASM_SYM_UNDEFINED of the dylink.0 import-info subsection
 _IMPORT_INFO = 4

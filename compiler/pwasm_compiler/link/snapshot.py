@@ -8,10 +8,9 @@ import struct
 from collections.abc import Mapping
 
 from ..component.graph import Item
-from ..errors import LinkError
 from ..wasm.module import PAGE, Kind, Limits
 from .layout import Layout, Placed
-from .memory import global_address, read_memory, symbol_item, symbol_value
+from .memory import symbol_item, symbol_value
 
 _GAP = 24
 """Zeros that are worth a new data segment; one costs about 10 bytes, and V8 takes 100,000 of them."""
@@ -20,19 +19,6 @@ _FROZEN = struct.Struct("<IIii")
 """`struct _frozen` of CPython 3.14 (Include/cpython/import.h): name, code, its size, whether it is a package."""
 _FROZEN_TABLES = ("_PyImport_FrozenBootstrap", "_PyImport_FrozenStdlib", "_PyImport_FrozenTest")
 _ZEROS = re.compile(rb"\0{%d,}" % _GAP)
-
-
-def pristine_memory(layout: Layout) -> bytes:
-    """The memory before any code of a library ran, which the shim has kept (runtime-shim/…/src/build.c).
-
-    Raises:
-        LinkError: it is not there.
-    """
-    place = global_address(layout, "pwasm_pristine")
-    address, pages = (int.from_bytes(read_memory(layout, place + at, 4), "little") for at in (0, 4))
-    if pages == 0:
-        raise LinkError("the runtime shim has kept no copy of the memory", offset=layout.plan.shim.module.offset)
-    return read_memory(layout, address, pages * PAGE)
 
 
 def without_dead_stack(layout: Layout, memory: bytes, values: Mapping[str, int]) -> bytes:

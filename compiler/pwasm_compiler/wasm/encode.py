@@ -28,11 +28,15 @@ PREAMBLE = MAGIC + VERSION
 
 def section(identifier: Section, items: Iterable[bytes]) -> bytes:
     """A section that is a vector of `items`."""
+    return raw_section(identifier, vector(items))
+
+
+def vector(items: Iterable[bytes]) -> bytes:
     encoded = list(items)
-    return raw_section(identifier, encode_unsigned(len(encoded)) + b"".join(encoded))
+    return encode_unsigned(len(encoded)) + b"".join(encoded)
 
 
-def raw_section(identifier: Section, contents: bytes) -> bytes:
+def raw_section(identifier: int, contents: bytes) -> bytes:
     return bytes([identifier]) + encode_unsigned(len(contents)) + contents
 
 

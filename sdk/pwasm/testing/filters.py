@@ -6,7 +6,6 @@ import datetime
 import functools
 import hashlib
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -202,11 +201,10 @@ def _toolchain() -> bytes:
     import pwasm_compiler
     import pwasm_shim
 
-    digest = hashlib.sha256(importlib.metadata.version("componentize-py").encode())
+    digest = hashlib.sha256(pwasm_shim.origin().read_bytes())
     for folder, pattern in (
         (Path(__file__).parents[1], "*.py"),
         (Path(str(pwasm_compiler.__file__)).parent, "**/*.py"),
-        (Path(str(pwasm_shim.__file__)).parent, "*"),
     ):
         for file in sorted(folder.glob(pattern)):
             if file.is_file():
