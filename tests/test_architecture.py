@@ -39,6 +39,7 @@ RULES: dict[str, set[str]] = {
     # The worlds build the filter under test, and read their test's markers.
     "pwasm.testing.filters": ANY_SDK
     | {
+        "filelock",
         "pwasm_compiler.backends",
         "pwasm_compiler.cache",
         "pwasm_compiler.inspect",
@@ -55,7 +56,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.wasm": {"pwasm_compiler.errors"},
     "pwasm_compiler.component": BINARY,
     "pwasm_compiler.link": COMPONENT,
-    "pwasm_compiler.cache": {"pwasm_compiler.errors"},
+    "pwasm_compiler.cache": {"pwasm_compiler.errors", "filelock"},
     "pwasm_compiler.files": {"pwasm_compiler.errors"},
     # The build's own interpreter: wasmtime lives here and nowhere else in the compiler.
     "pwasm_compiler.guest": LINK

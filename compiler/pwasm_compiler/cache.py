@@ -5,15 +5,19 @@
 Keys are digests of everything an entry depends on, so an entry is never out of date; one that is damaged is not used
 and goes. A cache that cannot be written is no error, the build works without. What was used longest ago goes first when
 all entries together are larger than the limit.
+
+Several users may share a folder: files have the permissions that the umask gives, and an entry that another user keeps
+to themself is neither used nor replaced. They have to trust one another, for entries hold machine code.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +25,8 @@ from pathlib import Path
 from .errors import UsageError
 
 DEFAULT_LIMIT_MIB = 1024
+LOCK_SECONDS = 300.0
+"""How long to wait for others at most. Nothing depends on it but that work is not done twice."""
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -31,7 +37,14 @@ def cache_dir() -> Path:
         return Path(explicit).absolute()
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path is invalid and must be ignored.
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "pwasm"
+    return (Path(base) if Path(base).is_absolute() else _home() / ".cache") / "pwasm"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # no $HOME, and no entry for this user: a number in a container
+        return Path("/nonexistent")
 
 
 def cache_limit() -> int:
@@ -48,16 +61,24 @@ def cache_limit() -> int:
 
 @dataclass
 class Cache:
-    """The cache as one build sees it; `problem` says why it could not be written, for a warning."""
+    """The cache as one build sees it."""
 
     folder: Path = field(default_factory=cache_dir)
+    waiting: Callable[[str], None] = lambda _message: None
+    """Is told when another process is waited for."""
     problem: str = ""
+    """What did not work, as a warning says it."""
 
     def read(self, kind: str, key: str) -> bytes | None:
         """The contents of an entry, or None when there is none that is whole."""
         path = self.folder / kind / key
         try:
             stored = path.read_bytes()
+        except PermissionError as error:  # another user's
+            self.problem = (
+                f"an entry of the cache cannot be read, so each build takes as long again: {path}: {error.strerror}"
+            )
+            return None
         except OSError:
             return None
         contents = memoryview(stored)[_DIGEST:]
@@ -71,18 +92,55 @@ class Cache:
     def write(self, kind: str, key: str, contents: bytes) -> None:
         """Store an entry, or note in `problem` why that is not possible."""
         path = self.folder / kind / key
-        scratch = None
+        scratch = path.with_name(f".{key}-{secrets.token_hex(8)}")
         try:
+            if path.exists() and not os.access(path, os.R_OK):
+                return  # `read` has said so
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{key}-", delete=False) as file:
-                scratch = Path(file.name)
+            with scratch.open("xb") as file:  # not `tempfile`, whose files are for one user only
                 file.write(hashlib.sha256(contents).digest() + contents)
             scratch.replace(path)
         except OSError as error:
-            self.problem = f"{self.folder}: {error.strerror or error}"
-            if scratch is not None:
-                with suppress(OSError):
-                    scratch.unlink()
+            self.problem = (
+                "the cache cannot be written, so the next build takes as long again: "
+                f"{self.folder}: {error.strerror or error}"
+            )
+            with suppress(OSError):
+                scratch.unlink()
+
+    @contextmanager
+    def alone(self, kind: str) -> Iterator[None]:
+        """While the block runs, other processes wait that want to make entries of `kind`; they find them afterwards.
+
+        Several builds on a new machine would all compile the same otherwise. Where the cache cannot be locked, nobody
+        waits, and each makes its own.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / f"{kind}.lock")
+        with suppress(OSError, NotImplementedError, Timeout):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                self.waiting("waiting for another build, which makes what this one needs")
+                lock.acquire(timeout=LOCK_SECONDS)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def obtain(self, kind: str, key: str, make: Callable[[], bytes]) -> bytes:
+        """The contents of an entry, which is made and stored when there is none."""
+        found = self.read(kind, key)
+        if found is not None:
+            return found
+        with self.alone(kind):
+            found = self.read(kind, key)
+            if found is None:
+                found = make()
+                self.write(kind, key, found)
+            return found
 
 
 def touch(entry: Path) -> None:

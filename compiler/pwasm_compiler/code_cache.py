@@ -25,18 +25,24 @@ from .link.passes.trim import Cut, trim
 from .link.resolve import Target
 from .wasm.module import Kind, SectionSpan
 
+_KIND = "code"
+
 
 def cached_merge(
     layout: Layout, exports: Mapping[str, Target], cache: Cache, cuts: Mapping[Item, Cut] | None = None
 ) -> Code:
     """The merged code of `layout`, trimmed by `cuts` if there are any; from the cache when it holds it."""
     key = _key(layout, exports, cuts)
-    code = _read(cache, key)
-    if code is None or not _same_values(code, layout):
-        kept = reachable(layout, exports.values()) if cuts is None else trim(layout, [*exports.values()], cuts)
-        code = merge(layout, kept, exports, find_frames(layout, kept))
-        _write(cache, key, code)
-    return code
+    code = _read(cache, key, layout)
+    if code is not None:
+        return code
+    with cache.alone(_KIND):
+        code = _read(cache, key, layout)
+        if code is None:
+            kept = reachable(layout, exports.values()) if cuts is None else trim(layout, [*exports.values()], cuts)
+            code = merge(layout, kept, exports, find_frames(layout, kept))
+            _write(cache, key, code)
+        return code
 
 
 def _same_values(code: Code, layout: Layout) -> bool:
@@ -76,14 +82,15 @@ def linker_version() -> bytes:
     return digest.digest()
 
 
-def _read(cache: Cache, key: str) -> Code | None:
-    stored = cache.read("code", key)
+def _read(cache: Cache, key: str, layout: Layout) -> Code | None:
+    stored = cache.read(_KIND, key)
     if stored is None:
         return None
     head, tail, names, values, *ranges = marshal.loads(stored)
     unread, docs = (tuple(map(tuple, found)) for found in ranges)
-    return Code(head, tail, tuple(names), tuple(map(tuple, values)), unread, docs)
+    code = Code(head, tail, tuple(names), tuple(map(tuple, values)), unread, docs)
+    return code if _same_values(code, layout) else None
 
 
 def _write(cache: Cache, key: str, code: Code) -> None:
-    cache.write("code", key, marshal.dumps((code.head, code.tail, code.names, code.values, code.unread, code.docs)))
+    cache.write(_KIND, key, marshal.dumps((code.head, code.tail, code.names, code.values, code.unread, code.docs)))

@@ -77,11 +77,15 @@ def resolve(project: Project, into: Path, progress: Callable[[str], None], cache
     if find_spec("pip") is None:
         raise ToolError("this filter has dependencies, and pip is not installed", hint=f"{sys.executable} -m ensurepip")
     key = _key(project.dependencies)
-    packed = None if any("@" in requirement for requirement in project.dependencies) else cache.read(_KIND, key)
-    if packed is None or not _is_fresh(packed):
-        progress("dependencies: " + ", ".join(project.dependencies))
-        packed = _pack(project.dependencies)
-        cache.write(_KIND, key, packed)
+    by_path = any("@" in requirement for requirement in project.dependencies)
+    packed = None if by_path else _fresh(cache, key)
+    if packed is None:
+        with cache.alone(_KIND):
+            packed = None if by_path else _fresh(cache, key)
+            if packed is None:
+                progress("dependencies: " + ", ".join(project.dependencies))
+                packed = _pack(project.dependencies)
+                cache.write(_KIND, key, packed)
     with _open(packed) as archive:
         archive.extractall(into, [name for name in archive.namelist() if name != _NOTE])
         return tuple(json.loads(archive.read(_NOTE))["resolved"])
@@ -114,10 +118,14 @@ def _key(requirements: Sequence[str]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _is_fresh(packed: bytes) -> bool:
+def _fresh(cache: Cache, key: str) -> bytes | None:
+    """What is stored, unless it is older than a day."""
+    packed = cache.read(_KIND, key)
+    if packed is None:
+        return None
     with _open(packed) as archive:
         written: float = json.loads(archive.read(_NOTE))["time"]
-    return time.time() - written < FRESH_SECONDS
+    return packed if time.time() - written < FRESH_SECONDS else None
 
 
 def _install(requirements: Sequence[str], target: Path) -> None:

@@ -96,7 +96,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         BinaryError: the component or the linked module is not what it must be.
         ToolError: a tool is missing, or `output` cannot be written.
     """
-    clock, start, cache = _Clock(progress), time.perf_counter(), Cache()
+    clock, start, cache = _Clock(progress), time.perf_counter(), Cache(waiting=progress)
     began = time.time()
     self_check()
     check_writable(output)
@@ -130,7 +130,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         tuple(clock.stages),
         tuple(record["callbacks"]),
         hostcalls,
-        (*record["warnings"], *_cache_warning(cache)),
+        (*record["warnings"], *filter(None, [cache.problem])),
         record["prints"],
         hash_seed=seed,
     )
@@ -139,12 +139,6 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
 def _seed_of(staged: Staged) -> int:
     """The hash seed that belongs to this content; 0 would turn the randomisation of hashes off."""
     return int.from_bytes(content_digest(staged.folder)[:4], "big") or 1
-
-
-def _cache_warning(cache: Cache) -> tuple[str, ...]:
-    if not cache.problem:
-        return ()
-    return (f"the cache cannot be written, so the next build takes as long again: {cache.problem}",)
 
 
 def _record(frozen: Frozen) -> dict[str, Any]:

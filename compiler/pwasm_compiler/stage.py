@@ -24,7 +24,7 @@ APP_MODULE = "pwasm_app"
 GUEST_ROOT = "/0"
 """Where the staged folder lies in the guest."""
 
-_NOT_IN_GUEST = ("testing", "__pycache__", "pytest_plugin.py", "py.typed")
+_NOT_IN_GUEST = {"testing", "pytest_plugin.py"}
 
 _APP = """\
 from pwasm import _freeze
@@ -87,7 +87,12 @@ def sdk_folder() -> Path:
 
 
 def _copy_sdk(target: Path) -> None:
-    shutil.copytree(sdk_folder(), target, ignore=shutil.ignore_patterns(*_NOT_IN_GUEST))
+    source = sdk_folder()
+    for file in sorted(source.rglob("*.py")):
+        name = file.relative_to(source)
+        if not set(name.parts) & _NOT_IN_GUEST:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target / name)
 
 
 def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:

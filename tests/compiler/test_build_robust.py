@@ -25,8 +25,8 @@ from pwasm_compiler.inspect import report
 pytestmark = pytest.mark.wasm
 DEADLINE_SECONDS = 120
 FILTER = "import pwasm\n\npwasm.set_http_context(pwasm.HttpContext)\n"
-OF_THE_RUNTIME = ("machine", "runtime")
-"""Kinds of entries that all filters share and that take many seconds to make."""
+OF_THE_RUNTIME = "machine"
+"""The kind of entries that all filters share and that takes seconds to make."""
 SLOW = "import time\n\nfor _ in range(10**12):\n    pass\n"
 
 
@@ -36,8 +36,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("warm") / "cache"
     (folder.parent / "filter.py").write_text(FILTER)
     assert finish(launch(folder.parent, cache_dir()))[0] == 0
-    for kind in OF_THE_RUNTIME:
-        shutil.copytree(cache_dir() / kind, folder / kind, ignore=shutil.ignore_patterns(".*"))
+    shutil.copytree(cache_dir() / OF_THE_RUNTIME, folder / OF_THE_RUNTIME, ignore=shutil.ignore_patterns(".*"))
     assert finish(launch(folder.parent, folder))[0] == 0
     return folder
 
@@ -129,11 +128,9 @@ def test_a_full_disk(folder: Path, own_cache: Path) -> None:
 
 
 def test_a_full_disk_with_empty_caches(folder: Path, tmp_path: Path) -> None:
-    """componentize-py cannot write either, and it is it that says so."""
+    """Neither can the cache be written: an error for the one, no word of the other."""
     code, said = finish(launch(folder, tmp_path / "empty", preexec_fn=_small_files_only))
-    assert code == 1
-    assert said.startswith("error: ")
-    assert "Traceback" not in said
+    assert (code, said) == (1, f"error: cannot write {folder / 'main.wasm'}\nFile too large\n")
     assert not (folder / "main.wasm").exists()
     assert strangers(folder) == []
 
@@ -156,7 +153,7 @@ def test_a_cache_that_cannot_be_written(folder: Path, own_cache: Path) -> None:
     assert report(folder / "main.wasm")["accepted"]
 
 
-@pytest.mark.parametrize("kind", ["bytecode", "code", "machine", "runtime"])
+@pytest.mark.parametrize("kind", ["bytecode", "code", "machine"])
 def test_damaged_entries_are_made_again(folder: Path, own_cache: Path, kind: str) -> None:
     assert finish(launch(folder, own_cache))[0] == 0
     right = digest(folder)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,7 +59,7 @@ def test_an_entry_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cache = Cache(tmp_path / "file")
     cache.write("kind", "key", b"contents")
-    assert cache.problem == f"{tmp_path / 'file'}: Not a directory"
+    assert cache.problem.endswith(f": {tmp_path / 'file'}: Not a directory")
     assert cache.read("kind", "key") is None
 
 
@@ -69,6 +72,77 @@ def test_a_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.Mo
     cache.write("kind", "key", b"contents")
     assert cache.problem.endswith("No space left on device")
     assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_an_entry_has_the_permissions_that_the_umask_gives(tmp_path: Path, umask: int, mode: int) -> None:
+    """Else nobody but its maker could use it."""
+    before = os.umask(umask)
+    try:
+        Cache(tmp_path).write("kind", "key", b"contents")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "kind" / "key").stat().st_mode & 0o777 == mode
+
+
+def test_what_another_user_keeps_to_themself_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each would make it again and take it from the other, build after build, without a word."""
+    Cache(tmp_path).write("kind", "key", b"theirs")
+
+    def refused(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refused)
+        patched.setattr(os, "access", lambda _path, _mode: False)
+        cache = Cache(tmp_path)
+        assert cache.obtain("kind", "key", lambda: b"ours") == b"ours"
+        place = tmp_path / "kind" / "key"
+        assert cache.problem == (
+            f"an entry of the cache cannot be read, so each build takes as long again: {place}: Permission denied"
+        )
+    assert Cache(tmp_path).read("kind", "key") == b"theirs"
+
+
+def test_what_four_want_at_once_is_made_once(tmp_path: Path) -> None:
+    made, waited, together = [], [], threading.Barrier(4)
+
+    def make() -> bytes:
+        made.append(threading.get_ident())
+        time.sleep(0.3)
+        return b"contents"
+
+    def want() -> bytes:
+        together.wait()
+        return Cache(tmp_path, waited.append).obtain("kind", "key", make)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [future.result() for future in [pool.submit(want) for _ in range(4)]] == [b"contents"] * 4
+    assert len(made) == 1
+    assert set(waited) == {"waiting for another build, which makes what this one needs"}
+
+
+def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.1)
+    with Cache(tmp_path).alone("kind"):
+        assert Cache(tmp_path).obtain("kind", "key", lambda: b"contents") == b"contents"
+
+
+def test_without_a_lock_everybody_works_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert Cache(tmp_path / "file").obtain("kind", "key", lambda: b"contents") == b"contents"
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number in a container, which no file of users knows."""
+
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("PWASM_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", unknown)
+    assert not store.cache_dir().exists()
 
 
 def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ KINDS = {
     "code": "linked code, by callbacks",
     "dependencies": "what pip installed",
     "machine": "the build's Python, compiled for this machine",
-    "runtime": "CPython and its standard library",
     "tested": "modules that pwasm test built",
     "wasmtime": "modules that pwasm test ran, compiled for this machine",
 }

@@ -65,7 +65,8 @@ class Bytecode:
         self._interpreter, self._cache = interpreter, cache
         self._key = hashlib.sha256(f"{interpreter.base.key}\n".encode() + _COMPILE).hexdigest()
         stored = cache.read(_KIND, self._key)
-        self._known: dict[bytes, bytes] = {} if stored is None else marshal.loads(stored)
+        self.known: dict[bytes, bytes] = {} if stored is None else marshal.loads(stored)
+        """What the cache held."""
         self._used: dict[bytes, bytes] = {}
         self._warned: set[bytes] = set()
         self.prints: list[str] = []
@@ -82,7 +83,7 @@ class Bytecode:
         head = f"{name}\0{options}\0".encode()
         key = head if constant else hashlib.sha256(head + read()).digest()
         with self._lock:
-            found = self._used.get(key, self._known.get(key))
+            found = self._used.get(key, self.known.get(key))
             if found is not None:
                 self._used[key] = found
                 return found
@@ -117,9 +118,9 @@ class Bytecode:
     def save(self) -> None:
         """Keep what was compiled; the older part goes when it grows too large."""
         used = {key: code for key, code in self._used.items() if key not in self._warned}
-        if used.keys() <= self._known.keys():
+        if used.keys() <= self.known.keys():
             return
-        pack = {**self._known, **used}
+        pack = {**self.known, **used}
         if sum(map(len, pack.values())) > _LARGEST_PACK:
             pack = used
         self._cache.write(_KIND, self._key, marshal.dumps(pack))
@@ -151,6 +152,17 @@ class Bytecode:
         before = Machine(self._interpreter.engine, self._interpreter.module, wasi)
         started = start(self._interpreter, wasi, _TIMEOUT_SECONDS)
         return started.image().since(before.image()), wasi
+
+
+@contextmanager
+def open_bytecode(interpreter: Interpreter, cache: Cache) -> Iterator[Bytecode]:
+    """For a build. The first of several on a new machine compiles what all need, and the others wait for it."""
+    found = Bytecode(interpreter, cache)
+    if found.known:
+        yield found
+        return
+    with cache.alone(_KIND):
+        yield Bytecode(interpreter, cache)
 
 
 def _record(interpreter: Interpreter, guest: Machine) -> bytes:

@@ -13,10 +13,10 @@ from ..link.layout import Layout
 from ..link.snapshot import with_memory, without_dead_stack, without_frozen_modules
 from ..stage import GUEST_ROOT, Staged
 from .base import LIBRARY
-from .bytecode import Bytecode, Options, cached_path
+from .bytecode import Bytecode, Options, cached_path, open_bytecode
 from .files import FileTree, Read
 from .interpreter import Interpreter, start
-from .machine import EXIT, FULL_STACK, TIMEOUT, Stopped
+from .machine import EXIT, FULL_STACK, TIMEOUT, Image, Stopped
 from .wasi import Wasi
 
 
@@ -36,7 +36,19 @@ def freeze(
     Raises:
         BuildError: the import did not come to an end.
     """
-    bytecode = Bytecode(interpreter, cache)
+    with open_bytecode(interpreter, cache) as bytecode:
+        image, prints = _import(interpreter, staged, module, hash_seed, timeout_seconds, bytecode)
+        bytecode.save()
+    layout = interpreter.layout
+    memory = without_dead_stack(layout, image.memory, image.globals)
+    memory = without_free_memory(layout, without_frozen_modules(layout, memory))
+    return Frozen(with_memory(layout, memory, image.globals), prints)
+
+
+def _import(
+    interpreter: Interpreter, staged: Staged, module: str, hash_seed: int, timeout_seconds: float, bytecode: Bytecode
+) -> tuple[Image, str]:
+    """What the import leaves, and what it printed."""
     files, ahead = _files(interpreter, staged, bytecode)
     root = GUEST_ROOT
     environment = {
@@ -54,15 +66,10 @@ def freeze(
             (imported,) = guest.run([("pwasm_import", module.encode())], timeout_seconds)
     except Stopped as stopped:
         raise _error(stopped.reason, timeout_seconds, "".join(bytecode.prints + wasi.prints)) from None
-    bytecode.save()
     prints = "".join(bytecode.prints + wasi.prints)
     if imported != 0:
         raise BuildError("the filter was not frozen", why=prints.rstrip(), hint="this is a bug of pwasm; report it")
-    image = guest.image()
-    layout = interpreter.layout
-    memory = without_dead_stack(layout, image.memory, image.globals)
-    memory = without_free_memory(layout, without_frozen_modules(layout, memory))
-    return Frozen(with_memory(layout, memory, image.globals), prints)
+    return guest.image(), prints
 
 
 _ALWAYS = {

@@ -62,13 +62,16 @@ def load_interpreter(cache: Cache, progress: Callable[[str], None]) -> Interpret
     constructors = _constructors(graph, base.component)
     engine = machine.engine()
     key = _key(base)
-    compiled = cache.read("machine", key)
-    module = machine.load(engine, compiled) if compiled is not None else None
-    if module is None:
+
+    def compiled() -> bytes:
         progress("compiling the build's Python, once for each version of pwasm")
-        compiled = machine.compile_module(engine, _link(layout, constructors))
-        cache.write("machine", key, compiled)
-        module = machine.load(engine, compiled)
+        return machine.compile_module(engine, _link(layout, constructors))
+
+    module = machine.load(engine, cache.obtain("machine", key, compiled))
+    if module is None:  # of another kind of processor: a cache that moved with its disk
+        made = compiled()
+        cache.write("machine", key, made)
+        module = machine.load(engine, made)
     if module is None:
         raise ToolError("wasmtime cannot run what it has compiled")
     return Interpreter(base, layout, (_RELOCATE, *constructors, _INITIALIZE), engine, module)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime
 import functools
 import hashlib
 import importlib
+import os
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,18 +163,36 @@ def compiled_module(module: Path) -> None:
 
 @functools.cache
 def _built(path: Path, digest: str) -> Path:
+    from filelock import FileLock
+
     from pwasm_compiler.backends import build
-    from pwasm_compiler.cache import cache_dir
     from pwasm_compiler.project import load_project
 
-    module = cache_dir() / "tested" / f"{digest}.wasm"
-    module.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(module.with_suffix(".lock")):
+    module = _kept_modules() / f"{digest}.wasm"
+    # The others (of pytest-xdist) wait and find what the first has made.
+    with FileLock(module.with_suffix(".lock")):
         if not module.exists():
             build(load_project(path), module)
             _prune(module.parent)
     module.touch()
     return module
+
+
+@functools.cache
+def _kept_modules() -> Path:
+    """The folder of built modules, in the cache; for this process alone where that cannot be written."""
+    from pwasm_compiler.cache import cache_dir
+
+    folder = cache_dir() / "tested"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    scratch = tempfile.TemporaryDirectory(prefix="pwasm-")
+    atexit.register(scratch.cleanup)
+    return Path(scratch.name)
 
 
 def _prune(folder: Path) -> None:
@@ -210,14 +231,3 @@ def _toolchain() -> bytes:
             if file.is_file():
                 digest.update(file.read_bytes())
     return digest.digest()
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Only one process at a time; the others (of pytest-xdist) wait and find what it made."""
-    with file.open("w") as lock:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

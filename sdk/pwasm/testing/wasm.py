@@ -16,6 +16,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -394,7 +395,10 @@ def _cache_folder() -> Path:
     base = os.environ.get("PWASM_CACHE_DIR")
     if base:
         return Path(base, "wasmtime")
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pwasm", "wasmtime")
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pwasm", "wasmtime")
+    except RuntimeError:  # no $HOME, and no entry for this user: a number in a container
+        return Path("/nonexistent")
 
 
 def _keep(entry: Path, contents: bytes) -> None:
@@ -405,4 +409,5 @@ def _keep(entry: Path, contents: bytes) -> None:
         scratch.write_bytes(contents)
         scratch.replace(entry)
     except OSError:
-        return
+        with suppress(OSError):
+            scratch.unlink()
