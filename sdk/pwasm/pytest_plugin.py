@@ -11,6 +11,8 @@ Loaded in every pytest run where pwasm is installed, so it imports nothing of pw
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -85,6 +87,45 @@ def _seconds(config: pytest.Config) -> float:
     if not 0 <= seconds < 1e6:
         raise pytest.UsageError("--pwasm-timeout: give a number of seconds, or 0 for no limit")
     return seconds
+
+
+def pytest_plugin_registered(plugin: object) -> None:
+    """A conftest.py was imported; with several paths on the command line, the next one is another folder's."""
+    file = Path(getattr(plugin, "__file__", None) or "")
+    if file.name == "conftest.py" and (folder := _filter_of(file.parent, Path(file.anchor))) is not None:
+        from pwasm.testing.neighbours import visit
+
+        visit(folder)
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Before a folder's conftest.py or a test module is imported."""
+    if isinstance(collector, pytest.File | pytest.Directory):
+        _enter(collector)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """All tests are collected before the first is run, and each may import something yet."""
+    _enter(item)
+    return (yield)
+
+
+def _enter(node: pytest.Item | pytest.File | pytest.Directory) -> None:
+    """The filter beside a test is the one that is meant; see `pwasm.testing.neighbours`."""
+    folder = _filter_of(node.path if node.path.is_dir() else node.path.parent, node.config.rootpath)
+    if folder is not None or "pwasm.testing.neighbours" in sys.modules:
+        from pwasm.testing.neighbours import enter
+
+        enter(folder)
+
+
+@functools.cache
+def _filter_of(folder: Path, top: Path) -> Path | None:
+    """The nearest folder with a filter.py, which is no module of a package; None outside a filter."""
+    if (folder / "filter.py").is_file() and not (folder / "__init__.py").is_file():
+        return folder
+    return None if folder in (top, folder.parent) else _filter_of(folder.parent, top)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
