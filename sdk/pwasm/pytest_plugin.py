@@ -32,6 +32,8 @@ _MARKERS = (
     "wasm: builds or loads a real main.wasm",
     "envoy: starts a real Envoy",
 )
+_LINE = 79
+"""Letters that surely fit into one line of a terminal."""
 _BENCHES: pytest.StashKey[list[Bench]] = pytest.StashKey()
 
 
@@ -140,12 +142,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     file = SuiteFile.from_parent(parent, path=file_path)
     file.tiers = _tiers(config)
     file.stages = Stages(config.getoption("pwasm_envoy"))
-    file.options = {
-        "module": module_of(config),
-        "require": config.getoption("pwasm_require"),
-        "seconds": _seconds(config),
-        "keep": _keep,
-    }
+    file.module = module_of(config)
+    file.bench = _bench_options(config)
+    file.keep = _keep
     return file
 
 
@@ -217,12 +216,32 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def _bench_options(config: pytest.Config) -> dict[str, Any]:
+    return {
+        "require": config.getoption("pwasm_require"),
+        "seconds": _seconds(config),
+        "progress": functools.partial(_show, config),
+    }
+
+
+def _show(config: pytest.Config, text: str) -> None:
+    """A line of its own for somebody who waits at a terminal, replaced by the next one; "" removes the last."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")  # none in the processes of pytest-xdist
+    if reporter is None or not reporter.isatty:
+        return
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
+        reporter.rewrite(text[:_LINE], erase=True, light=True)
+        if not text:
+            reporter.rewrite("")
+        reporter.flush()
+
+
 def _bench(request: pytest.FixtureRequest, tier: str, stages: Stages | None = None) -> Bench:
     from pwasm.testing.fixtures import Bench
 
-    config = request.config
-    require, seconds = config.getoption("pwasm_require"), _seconds(config)
-    bench = Bench(request.node, tier, stages, require=require, seconds=seconds, module=module_of(config))
+    bench = Bench(request.node, tier, stages, **_bench_options(request.config), module=module_of(request.config))
     _keep(request.node, bench)
     return bench
 

@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -137,15 +137,29 @@ def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
     return serve.kind_of(inspect.callbacks(module))
 
 
-def built_module(path: Path) -> Path:
+def built_module(path: Path, progress: Callable[[str], None] = lambda _text: None) -> Path:
     """The module of the filter at `path`, built if the cache has none of the same contents; a .wasm is itself.
+
+    Args:
+        path: a folder, a .py or a .wasm file.
+        progress: told what is being done, if it has to be built, and "" when that is over.
 
     Raises:
         PwasmError: it cannot be built.
     """
     if path.suffix == ".wasm":
         return path
-    return _built(path, _digest_of(path))
+    from pwasm_compiler.cache import cache_dir
+
+    module = cache_dir() / "tested" / f"{_digest_of(path)}.wasm"
+    if module not in _built:
+        _build(path, module, progress)
+        _built.add(module)
+    return module
+
+
+_built: set[Path] = set()
+"""What this process has found or made."""
 
 
 def compiled_module(module: Path) -> None:
@@ -159,20 +173,21 @@ def compiled_module(module: Path) -> None:
     _compiled(module)
 
 
-@functools.cache
-def _built(path: Path, digest: str) -> Path:
+def _build(path: Path, module: Path, progress: Callable[[str], None]) -> None:
     from pwasm_compiler.backends import build
-    from pwasm_compiler.cache import cache_dir
     from pwasm_compiler.project import load_project
 
-    module = cache_dir() / "tested" / f"{digest}.wasm"
     module.parent.mkdir(parents=True, exist_ok=True)
     with _locked(module.with_suffix(".lock")):
         if not module.exists():
-            build(load_project(path), module)
+            project = load_project(path)
+            progress(f"building {project.name}")
+            try:
+                build(project, module, progress=lambda stage: progress(f"building {project.name}: {stage}"))
+            finally:
+                progress("")
             _prune(module.parent)
     module.touch()
-    return module
 
 
 def _prune(folder: Path) -> None:
