@@ -55,7 +55,7 @@ def _on_a_terminal(command: list[str], folder: Path, environment: dict[str, str]
     return shown.decode()
 
 
-@pytest.mark.parametrize("arguments", [(), ("-q",), ("-v",), ("-s",)], ids=["plain", "q", "v", "s"])
+@pytest.mark.parametrize("arguments", [(), ("-s",)], ids=["captured", "s"])
 def test_a_build_is_shown(folder: Path, arguments: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "pwasm_compiler.cli", "test", ".", "--tier", "wasm", "-p", "no:xdist", *arguments]
     environment = {**os.environ, "PWASM_CACHE_DIR": str(folder / "cache"), "NO_COLOR": "1"}
