@@ -35,6 +35,7 @@ RULES: dict[str, set[str]] = {
     "pwasm.types": {"pwasm._abi", "pwasm._typing", "pwasm._objects"},  # the latter inside `request` and `response` only
     "pwasm._guest": ANY_SDK | {"_pwasm_shim"},
     "pwasm.testing": ANY_SDK,
+    "pwasm.testing.python_clocks": ANY_SDK | {"time_machine"},
     "pwasm.testing.wasm": ANY_SDK | {"wasmtime"},
     # The worlds build the filter under test, and read their test's markers.
     "pwasm.testing.filters": ANY_SDK

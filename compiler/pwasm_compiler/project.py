@@ -99,6 +99,11 @@ class Project:
         return file if self.entry.name == ENTRY and file.is_file() else None
 
 
+def is_filter(folder: Path) -> bool:
+    """Whether a folder is a filter, in Python or in Go."""
+    return any((folder / name).is_file() for name in (ENTRY, GO_MODULE))
+
+
 def load_project(path: Path, backend: str | None = None) -> Project:
     """The project at `path`; a path that is missing is a `UsageError`, one that is no filter a `ProjectError`.
 

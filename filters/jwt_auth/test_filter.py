@@ -43,7 +43,7 @@ A2_TOKEN = (
     "zDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQ"
     "Ge77Rw"
 )
-NOW = time.time()  # when the tests are collected; in Envoy the time goes on until they run
+NOW = time.time()  # when the tests are collected; the time goes on until they run
 LATER = NOW + 86_400
 CLAIMS = {"iss": "joe", "aud": "api", "exp": LATER, "sub": "ann"}
 PREFIX = bytes.fromhex("3031300d060960864801650304020105000420")
@@ -93,7 +93,7 @@ def ask(world: World, bearer: str, *more: tuple[str, str]) -> tuple[int | None, 
     return response.status, response.text
 
 
-pytestmark = pytest.mark.pwasm(time=NOW, configuration=CONFIGURATION, clusters={"jwks": published(A1, A2)})
+pytestmark = pytest.mark.pwasm(configuration=CONFIGURATION, clusters={"jwks": published(A1, A2)})
 
 
 def test_the_vectors_of_rfc_7515() -> None:

@@ -11,6 +11,8 @@ Loaded in every pytest run where pwasm is installed, so it imports nothing of pw
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -30,6 +32,8 @@ _MARKERS = (
     "wasm: builds or loads a real main.wasm",
     "envoy: starts a real Envoy",
 )
+_LINE = 79
+"""Letters that surely fit into one line of a terminal."""
 _BENCHES: pytest.StashKey[list[Bench]] = pytest.StashKey()
 
 
@@ -87,6 +91,45 @@ def _seconds(config: pytest.Config) -> float:
     return seconds
 
 
+def pytest_plugin_registered(plugin: object) -> None:
+    """A conftest.py was imported; with several paths on the command line, the next one is another folder's."""
+    file = Path(getattr(plugin, "__file__", None) or "")
+    if file.name == "conftest.py" and (folder := _filter_of(file.parent, Path(file.anchor))) is not None:
+        from pwasm.testing.neighbours import visit
+
+        visit(folder)
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Before a folder's conftest.py or a test module is imported."""
+    if isinstance(collector, pytest.File | pytest.Directory):
+        _enter(collector)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """All tests are collected before the first is run, and each may import something yet."""
+    _enter(item)
+    return (yield)
+
+
+def _enter(node: pytest.Item | pytest.File | pytest.Directory) -> None:
+    """The filter beside a test is the one that is meant; see `pwasm.testing.neighbours`."""
+    folder = _filter_of(node.path if node.path.is_dir() else node.path.parent, node.config.rootpath)
+    if folder is not None or "pwasm.testing.neighbours" in sys.modules:
+        from pwasm.testing.neighbours import enter
+
+        enter(folder)
+
+
+@functools.cache
+def _filter_of(folder: Path, top: Path) -> Path | None:
+    """The nearest folder with a filter.py, which is no module of a package; None outside a filter."""
+    if (folder / "filter.py").is_file() and not (folder / "__init__.py").is_file():
+        return folder
+    return None if folder in (top, folder.parent) else _filter_of(folder.parent, top)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Suites: *.suite.yaml, and any YAML file that the command line names."""
     named = parent.session.isinitpath(file_path) and file_path.suffix in {".yaml", ".yml"}
@@ -99,12 +142,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     file = SuiteFile.from_parent(parent, path=file_path)
     file.tiers = _tiers(config)
     file.stages = Stages(config.getoption("pwasm_envoy"))
-    file.options = {
-        "module": module_of(config),
-        "require": config.getoption("pwasm_require"),
-        "seconds": _seconds(config),
-        "keep": _keep,
-    }
+    file.module = module_of(config)
+    file.bench = _bench_options(config)
+    file.keep = _keep
     return file
 
 
@@ -176,12 +216,32 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
+def _bench_options(config: pytest.Config) -> dict[str, Any]:
+    return {
+        "require": config.getoption("pwasm_require"),
+        "seconds": _seconds(config),
+        "progress": functools.partial(_show, config),
+    }
+
+
+def _show(config: pytest.Config, text: str) -> None:
+    """A line of its own for somebody who waits at a terminal, replaced by the next one; "" removes the last."""
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")  # none in the processes of pytest-xdist
+    if reporter is None or not reporter.isatty:
+        return
+    capture: Any = config.pluginmanager.getplugin("capturemanager")
+    with nullcontext() if capture is None else capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
+        reporter.rewrite(text[:_LINE], erase=True, light=True)
+        if not text:
+            reporter.rewrite("")
+        reporter.flush()
+
+
 def _bench(request: pytest.FixtureRequest, tier: str, stages: Stages | None = None) -> Bench:
     from pwasm.testing.fixtures import Bench
 
-    config = request.config
-    require, seconds = config.getoption("pwasm_require"), _seconds(config)
-    bench = Bench(request.node, tier, stages, require=require, seconds=seconds, module=module_of(config))
+    bench = Bench(request.node, tier, stages, **_bench_options(request.config), module=module_of(request.config))
     _keep(request.node, bench)
     return bench
 

@@ -116,7 +116,9 @@ def test_errors(pwasm: Pwasm, arguments: str, code: int, error: str, hint: str) 
         ("run --port 70000", "Invalid value for '--port'"),
         ("run --concurrency 0", "Invalid value for '--concurrency'"),
         ("new", "Missing argument 'NAME'"),
-        ("build a b", "unexpected extra argument"),
+        ("build a b -o main.wasm", "-o names one file for 2 filters"),
+        ("build a b", "b: there is no b"),
+        ("test gone-a gone-b", "gone-b is neither a filter nor a file of gone-a"),
     ],
 )
 def test_wrong_usage(pwasm: Pwasm, arguments: str, message: str) -> None:
@@ -214,6 +216,31 @@ def test_test_refuses_what_is_not_there(pwasm: Pwasm, arguments: list[str], erro
     assert (result.code, error in result.err) == (2, True)
 
 
+def test_tests_of_several_filters(pwasm: Pwasm, tmp_path: Path) -> None:
+    """All have their turn, each with its own folder and configuration; the exit code is the worst."""
+    for name in ("good", "bad", "empty"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "filter.py").write_text(f"NAME = {name!r}\n")
+        (tmp_path / name / "pytest.ini").write_text("[pytest]\n")
+    for name, expected in (("good", "good"), ("bad", "good")):
+        test = f"import filter\ndef test_name(): assert filter.NAME == {expected!r}\ndef test_other(): pass\n"
+        (tmp_path / name / "test_filter.py").write_text(test)
+
+    mixed = pwasm("test", "bad", "empty", "good", "-q")
+    assert mixed.code == 1
+    assert [word in mixed.out for word in ("bad:\n", "1 failed", "empty:\n", "good:\n", "2 passed")] == [True] * 5
+    assert f"empty: {tmp_path / 'empty'} has no tests" in mixed.err
+    assert pwasm("test", "good", "bad", "-k", "other").code == 0
+    assert pwasm("test", "good", "bad").code == 1
+
+    one = pwasm("test", "bad", "test_filter.py::test_other", "-q")
+    assert (one.code, "bad:\n" in one.out) == (0, False)
+    for arguments in (("good", "gone"), ("good", "bad", "test_filter.py")):
+        refused = pwasm("test", *arguments)
+        assert (refused.code, refused.out) == (2, "")
+        assert f"{arguments[-1]} is neither a filter nor a file of good" in refused.err
+
+
 def test_a_port_in_use_is_named(pwasm: Pwasm, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -287,6 +314,32 @@ def test_build_json_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline:
         "toolchain": "componentize-py",
         "hash_seed": 0,
     }
+
+
+def test_several_builds_double(
+    pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline: list[tuple[Project, Path]]
+) -> None:
+    """All are built that can be; every failure is reported."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "filter.py").write_text("")
+    result = pwasm("build", "a", "gone", "b")
+    assert result.code == 2
+    assert [line.partition(":")[0] for line in result.out.splitlines()] == ["a/main.wasm", "b/main.wasm"]
+    assert "error: gone: there is no gone\n" in result.err
+    assert pwasm("build", "a", "b").code == 0
+    documents = json.loads(pwasm("build", "a", "b", "--json").out)
+    assert [document["path"] for document in documents] == [str(tmp_path / name / "main.wasm") for name in "ab"]
+
+
+def test_one_module_for_two_filters_double(
+    pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline: list[tuple[Project, Path]]
+) -> None:
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text("")
+    result = pwasm("build", "a.py", "b.py")
+    assert (result.code, "error: b.py: its module would replace that of a.py\n" in result.err) == (2, True)
+    assert len(double_of_the_pipeline) == 1
 
 
 def test_a_build_error_is_shown_double(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

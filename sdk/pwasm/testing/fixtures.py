@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
@@ -100,15 +100,27 @@ class Bench:
     """Makes the worlds of one test, remembers them for its report, and closes them."""
 
     def __init__(
-        self, item: pytest.Item, tier: str, stages: Stages | None, *, require: bool, seconds: float, module: str = ""
+        self,
+        item: pytest.Item,
+        tier: str,
+        stages: Stages | None,
+        *,
+        require: bool,
+        seconds: float,
+        progress: Callable[[str], None],
+        module: str = "",
     ) -> None:
-        """`module` takes the place of the filter beside the test, where the test names none."""
+        """`module` takes the place of the filter beside the test, where the test names none.
+
+        `progress` is told what somebody waits for; see `built_module`.
+        """
         self._item = item
         self._module = module
         self._tier = tier
         self._stages = stages
         self._require = require
         self._seconds = seconds
+        self._progress = progress
         self._worlds: list[World] = []
         self._hosts: list[TracedHost] = []
 
@@ -128,11 +140,13 @@ class Bench:
         return world
 
     def _make(self, setup: Setup, path: Path) -> World:
+        if self._tier != "python":
+            module = built_module(path, self._progress)
         if self._tier == "envoy":
             assert self._stages is not None
             return self._stages.world(setup, path)
         if self._tier == "wasm":
-            compiled_module(built_module(path))  # takes its time, and is not the filter's
+            compiled_module(module)  # takes its time, and is not the filter's
         with limit(self._seconds) if self._seconds else nullcontext():
             return HostWorld(setup, path, self._tier)
 
@@ -147,7 +161,8 @@ class Bench:
             from .wasm import WasmPlugin
 
             environment = options.pop("environment", None)
-            module = built_module(find_filter(named or self._module, self._item.path, self._item.config.rootpath))
+            path = find_filter(named or self._module, self._item.path, self._item.config.rootpath)
+            module = built_module(path, self._progress)
             return self._keep(
                 TracedHost(plugin=lambda host: WasmPlugin(module, host, environment=environment), **options)
             )

@@ -8,6 +8,7 @@ from pwasm._abi import MetricType, Status
 from pwasm._serde import to_bytes, to_text
 
 from .base import BAD_ARGUMENT, NOT_FOUND, OK, Part
+from .clock import Clock
 
 _U64 = 2**64
 _MAX_CAS = 2**32 - 1
@@ -22,9 +23,14 @@ class Queue:
 
 
 class Process:
-    """The state of an Envoy process. Give one to several emulators, and their plugins share it as in Envoy."""
+    """The state of an Envoy process. Give one to several emulators, and their plugins share it as in Envoy.
 
-    def __init__(self) -> None:
+    Args:
+        now: where the wall clock starts, in seconds since 1970; None for the real time.
+    """
+
+    def __init__(self, now: float | None = None) -> None:
+        self.clock = Clock(now)
         self.data: dict[str, dict[bytes, tuple[bytes, int]]] = {}
         self.last_cas: dict[str, int] = {}
         self.queue_ids: dict[tuple[str, bytes], int] = {}
@@ -40,6 +46,7 @@ class SharedState(Part):
     def __init__(self, process: Process, vm_id: str) -> None:
         Part.__init__(self)
         self.process = process
+        self.clock = process.clock
         self.vm_id = vm_id
         self._metrics: dict[int, tuple[int, str]] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,12 @@ class SuiteFile(pytest.File):
     """A file of tests in YAML."""
 
     tiers: list[str]
-    options: Mapping[str, Any]
     stages: Stages
+    module: str
+    """What --pwasm-module names, or ""."""
+    bench: Mapping[str, Any]
+    """Options of each test's `Bench`."""
+    keep: Callable[[pytest.Item, Bench], None]
 
     def collect(self) -> Iterable[pytest.Item]:
         """The items; a suite that cannot be read is an error of collection."""
@@ -39,8 +43,8 @@ class SuiteFile(pytest.File):
 
     def _filter(self, suite: Suite) -> str:
         """What the suite is about: --pwasm-module, else its own wasm_path, else the filter or main.wasm beside it."""
-        if self.options["module"]:
-            return str(self.options["module"])
+        if self.module:
+            return self.module
         if suite.wasm_path is not None:
             return str(suite.wasm_path)
         beside = self.path.parent / _MODULE
@@ -78,9 +82,8 @@ class SuiteItem(pytest.Item):
         """Make the world."""
         parent = self.parent
         assert isinstance(parent, SuiteFile)
-        require, seconds = parent.options["require"], parent.options["seconds"]
-        self.bench = Bench(self, self._tier, parent.stages, require=require, seconds=seconds)
-        parent.options["keep"](self, self.bench)
+        self.bench = Bench(self, self._tier, parent.stages, **parent.bench)
+        parent.keep(self, self.bench)
         self._world = self.bench.world(
             filter=self._named,
             configuration=self._suite.configuration,

@@ -44,19 +44,16 @@ class Trace:
 class TracedHost(HostEmulator):
     """A `HostEmulator` that keeps a `trace` and has only the `known` clusters (None: any)."""
 
-    def __init__(self, *filters: type, known: set[str] | None = None, now: float | None = None, **options: Any) -> None:
+    def __init__(self, *filters: type, known: set[str] | None = None, **options: Any) -> None:
         self.trace = Trace()
         self.logged: list[tuple[str, _abi.LogLevel, str]] = []
         """As `logs`, with the callback in which it was logged."""
-        self._now = now
         self._known = known
         super().__init__(*filters, **options)
 
     def start_plugin(self, root_id: str = "") -> bool:
         """As the emulator's."""
         self.clusters = self._known
-        if self._now is not None:
-            self.now_nanoseconds, self._now = int(self._now * 10**9), None
         return super().start_plugin(root_id)
 
     def call(self, export: str, context_id: int, *args: int) -> object:

@@ -13,7 +13,6 @@ import atexit
 import functools
 import hashlib
 import os
-import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -22,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _abi
 from .._abi import LogLevel, Status
+from .base import Part
+from .clock import Clock
 from .deadline import FilterHangs, entering_wasm
 from .wasm_rules import ALLOWED, problem_of_exports
 
@@ -58,7 +59,7 @@ class WasmPlugin:
 
     Args:
         module_path: a core Wasm module of the Proxy-Wasm ABI.
-        host: what answers `env.proxy_*`.
+        host: what answers `env.proxy_*`; WASI's clocks are an emulator's as well.
         environment: what WASI's `environ_get` returns, as Envoy's `environment_variables`.
 
     Raises:
@@ -70,6 +71,7 @@ class WasmPlugin:
     ) -> None:
         engine_api = _wasmtime()
         self.host = host
+        self._clock = host.clock if isinstance(host, Part) else Clock()
         self.path = Path(module_path)
         self._environment = [f"{name}={value}".encode() + b"\0" for name, value in (environment or {}).items()]
         self._module = _compiled(self.path)
@@ -239,10 +241,9 @@ class WasmPlugin:
         return _ERRNO_SUCCESS
 
     def _clock_time_get(self, clock: int, _precision: int, result: int) -> int:
-        clocks = {0: time.time_ns, 1: time.monotonic_ns}
-        if clock not in clocks:
+        if clock not in _CLOCKS:
             return _ERRNO_NOTSUP
-        self.write(result, clocks[clock]().to_bytes(8, "little"))
+        self.write(result, _CLOCKS[clock](self._clock).to_bytes(8, "little"))
         return _ERRNO_SUCCESS
 
     def _random_get(self, address: int, size: int) -> int:
@@ -319,6 +320,10 @@ _WASI: dict[str, Callable[..., Any]] = {
     "proc_exit": _proc_exit,
 }
 
+_CLOCKS: dict[int, Callable[[Clock], int]] = {
+    0: lambda clock: clock.now_nanoseconds,
+    1: lambda clock: clock.since_some_start("monotonic"),
+}
 _READ: dict[str, Callable[[WasmPlugin, Any], Any]] = {
     "u32": lambda _plugin, words: next(words) & 0xFFFFFFFF,
     "i32": lambda _plugin, words: next(words),

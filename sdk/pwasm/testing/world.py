@@ -69,7 +69,7 @@ class Setup:
     workers: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     time: float | None = None
-    """The emulator's clock at the start, in seconds since 1970."""
+    """The emulator's clock at the start, in seconds since 1970; None for the real time."""
     starts: bool = True
     """False: the plugin must refuse to start; `logs` is all such a world has."""
     fresh: bool = False

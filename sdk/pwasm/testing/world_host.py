@@ -6,7 +6,6 @@ tick or an answer, and the clock jumps to it. Nothing ever sleeps.
 
 from __future__ import annotations
 
-import functools
 import heapq
 import itertools
 from collections.abc import Callable
@@ -60,7 +59,8 @@ class HostWorld(World):
         self._next_worker = itertools.cycle(range(setup.workers))
         make, kind = _plugin_maker(path, tier, setup)
         self._names = {plugin.name: index for index, plugin in enumerate(setup.all_plugins(kind))}
-        process = Process()
+        process = Process(setup.time)
+        self.clock = process.clock
         self.hosts = [self._start(make, kind, process) for _ in range(setup.workers)]
         self.host: HostEmulator = self.hosts[0]
         self._settle()
@@ -70,7 +70,6 @@ class HostWorld(World):
         setup, (first, *others) = self.setup, self.setup.all_plugins(kind)
         host = TracedHost(
             known=set(self._doubles),
-            now=setup.time,
             vm_configuration=payload(setup.vm_configuration),
             plugin_configuration=payload(first.configuration),
             root_id=first.root_id,
@@ -107,18 +106,18 @@ class HostWorld(World):
             framed(pairs_of(headers), body, trailers=bool(trailers)),
             chunks_of(body),
             trailers=pairs_of(trailers) or None,
-            response=functools.partial(self._answered, host),
+            response=self._answered,
             root_id=self._root(host, plugin),
         )
         self._settle()
         return _HostPending(self, stream)
 
-    def _answered(self, host: HostEmulator, stream: HttpStream) -> UpstreamResponse:
+    def _answered(self, stream: HttpStream) -> UpstreamResponse:
         """What the double answers, when the emulator comes to it."""
         sent = _request(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
         answer = _FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
         answer = _FAULTS.get(answer.fault, answer)
-        host.now_nanoseconds += int(answer.delay * _NANOSECONDS)
+        self.clock.now_nanoseconds += int(answer.delay * _NANOSECONDS)
         trailers = pairs_of(answer.trailers) or None
         return UpstreamResponse(answer.status, answer.all_headers(), answer.chunks(), trailers)
 
@@ -145,7 +144,7 @@ class HostWorld(World):
     @property
     def now(self) -> int:
         """The emulator's clock in nanoseconds."""
-        return max(host.now_nanoseconds for host in self.hosts)
+        return self.clock.now_nanoseconds
 
     def tick(self) -> None:
         self._collect()
@@ -197,8 +196,7 @@ class HostWorld(World):
         self.run_until(self.now)
 
     def _set_clock(self, now: int) -> None:
-        for host in self.hosts:
-            host.now_nanoseconds = max(host.now_nanoseconds, now)
+        self.clock.now_nanoseconds = max(self.now, now)
 
     def _collect(self) -> None:
         """Take up what the plugins have asked for since the last time: calls and tick periods."""

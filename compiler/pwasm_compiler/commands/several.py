@@ -1,0 +1,31 @@
+"""Commands that take several paths: what fails for one does not keep the others from their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pwasm_compiler.console import print_error
+from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.files import shown
+
+_T = TypeVar("_T")
+
+
+def for_each(paths: Sequence[Path], do: Callable[[Path], _T]) -> tuple[list[_T], int]:
+    """What was done for each path, and the worst exit code of those that failed, 0 if none did.
+
+    Raises:
+        PwasmError: the only path failed; with several, errors are printed, with the path.
+    """
+    results, code = [], 0
+    for path in paths:
+        try:
+            results.append(do(path))
+        except PwasmError as error:
+            if len(paths) == 1:
+                raise
+            print_error(f"{shown(path)}: {error.what}", error.why, error.hint)
+            code = max(code, error.exit_code)
+    return results, code

@@ -1,0 +1,67 @@
+"""Whoever waits at a terminal while a test builds its filter sees what is being done; a log file does not."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = """\
+import pwasm_compiler.backends
+from pwasm_compiler.errors import BuildError
+
+def build(project, output, *, progress):
+    print("what a build prints is not shown")
+    progress("freeze")
+    raise BuildError("a double builds nothing")
+
+pwasm_compiler.backends.build = build
+"""
+TEST = """\
+def test_quick(): pass
+def test_built(pwasm_world): pass
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "filter.py").write_text("")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "mine"\nversion = "1"\n[tool.pytest.ini_options]\n')
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "test_filter.py").write_text(TEST)
+    return tmp_path
+
+
+def _on_a_terminal(command: list[str], folder: Path, environment: dict[str, str]) -> str:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                shown += (read := os.read(ours, 4096))
+            except OSError:  # how Linux says that nobody has it open any more
+                read = b""
+            if not read:
+                break
+    os.close(ours)
+    assert process.returncode == 1
+    return shown.decode()
+
+
+@pytest.mark.parametrize("arguments", [(), ("-s",)], ids=["captured", "s"])
+def test_a_build_is_shown(folder: Path, arguments: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "pwasm_compiler.cli", "test", ".", "--tier", "wasm", "-p", "no:xdist", *arguments]
+    environment = {**os.environ, "PWASM_CACHE_DIR": str(folder / "cache"), "NO_COLOR": "1"}
+    lines = [line.strip() for line in _on_a_terminal(command, folder, environment).replace("\r", "\n").split("\n")]
+    seen = [line for line in lines if "building" in line]
+    assert [line.startswith("building mine") for line in seen] == [True, True]
+    unseen = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert "building" not in unseen.stdout + unseen.stderr
+    assert "a double builds nothing" in unseen.stdout
