@@ -35,6 +35,7 @@ check: $(READY)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_types.py
 
 format: $(READY)  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

@@ -34,7 +34,7 @@ def test_the_first_filter_passes_the_readmes_own_test(tmp_path: Path) -> None:
 
 def test_the_example_of_the_api() -> None:
     names: dict[str, Any] = {}
-    exec("import pwasm\nfrom pwasm import Action, HttpContext\n" + PYTHON[2], names)
+    exec(PYTHON[2], names)
     host = HostEmulator(names["Check"])
     assert host.request().status == 401
     waiting = host.request(headers=[("x-api-key", "k"), ("x-internal", "1")])

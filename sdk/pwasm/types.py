@@ -25,8 +25,11 @@ Source: proxy-wasm/spec, abi-versions/v0.2.1, § Callbacks; names as in the Go S
 from __future__ import annotations
 
 from ._abi import Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, cast
 
+# `plugin` and `vm` are what a filter's class annotates with its own: `plugin: MyPlugin`. To a type checker they are
+# variables, and the annotation of a variable that can be set must not be narrowed (pyright, in every mode). One whose
+# type is inferred may be, so for type checkers they have no annotation here.
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
@@ -86,8 +89,11 @@ class PluginContext:
     context_id: int = 0
     """Envoy's number of this context, also its "root id"."""
 
-    vm: VMContext
-    """The VM this plugin runs in."""
+    if TYPE_CHECKING:
+        vm = cast("VMContext", None)  # not annotated, see above
+        """The VM this plugin runs in."""
+    else:
+        vm: VMContext
 
     configuration: bytes = b""
     """`configuration` of the plugin in Envoy's configuration; there from `on_plugin_start` on."""
@@ -179,13 +185,20 @@ class HttpContext:
     context_id: int  # without a default, see `_state.Stream`
     """Envoy's number of this stream; not reused while the stream lives."""
 
-    plugin: PluginContext
-    """The plugin this stream belongs to."""
+    if TYPE_CHECKING:
+        plugin = cast("PluginContext", None)  # not annotated, see above
+        """The plugin this stream belongs to."""
+    else:
+        plugin: PluginContext
 
-    @property
-    def config(self) -> Any:
-        """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
-        return self.plugin.config
+    if TYPE_CHECKING:
+        config: Any
+    else:
+
+        @property
+        def config(self) -> Any:
+            """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
+            return self.plugin.config
 
     on_error: str = "fail_closed"
     """What an exception in a callback does to this stream.
@@ -295,13 +308,20 @@ class TcpContext:
     context_id: int  # without a default, see `_state.Stream`
     """Envoy's number of this connection; not reused while it lives."""
 
-    plugin: PluginContext
-    """The plugin this connection belongs to."""
+    if TYPE_CHECKING:
+        plugin = cast("PluginContext", None)  # not annotated, see above
+        """The plugin this connection belongs to."""
+    else:
+        plugin: PluginContext
 
-    @property
-    def config(self) -> Any:
-        """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
-        return self.plugin.config
+    if TYPE_CHECKING:
+        config: Any
+    else:
+
+        @property
+        def config(self) -> Any:
+            """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
+            return self.plugin.config
 
     on_error: str = "fail_closed"
     """What an exception in a callback does: "fail_closed" closes the connection, "fail_open" lets the data through."""
