@@ -211,7 +211,7 @@ def _reject(argument: str, problem: str) -> NoReturn:
 def _check_names(context: type, code: CodeType | None) -> None:
     try:
         from . import _names
-    except ModuleNotFoundError:
+    except ImportError:
         return  # in a VM, where nothing is registered any more
     _names.check(context, code)
 

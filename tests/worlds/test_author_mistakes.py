@@ -60,6 +60,29 @@ def test_a_mistake_in_a_name_is_what_the_test_says(tmp_path: Path, run_pytest: R
     assert "_names.py" not in ran.stdout, "no traceback through the SDK"
 
 
+LATE = """
+import pwasm
+
+
+class Plugin(pwasm.PluginContext):
+    def on_plugin_start(self, plugin_configuration_size):
+        pwasm.set_tcp_context(type("Late", (pwasm.TcpContext,), {}))
+
+
+pwasm.set_plugin_context(Plugin)
+pwasm.set_http_context(pwasm.HttpContext)
+"""
+
+
+@pytest.mark.wasm
+def test_a_vm_does_without_what_looks_for_mistakes(tmp_path: Path, run_pytest: Run) -> None:
+    """It is not in a module, where to register a class changes nothing any more."""
+    (tmp_path / "filter.py").write_text(LATE)
+    (tmp_path / "test_filter.py").write_text(TEST.replace("403", "200"))
+    ran = run_pytest(tmp_path, "--pwasm-tier=python,wasm")
+    assert "2 passed" in ran.stdout, ran.stdout
+
+
 # --- a stream that nothing resumes ------------------------------------------------------------------------------------
 
 PAUSES = """
