@@ -115,7 +115,12 @@ def test_a_stream_says_what_holds_it() -> None:
     )
     assert repr(host.request(path="/call")) == "<HttpStream 4: held since on_http_request_headers returned PAUSE>"
     host.answer(host.http_calls[0])
-    stream = host.request(path="/x")
+    stream = host.open_http_stream()
+    head = [(":method", "GET"), (":path", "/x"), (":authority", "a"), ("x-forwarded-proto", "http")]
+    stream.send_request_headers(Headers(head))
+    stream.send_response_headers()
+    assert [action for _, action in stream.actions] == [Action.PAUSE, Action.PAUSE]
+    assert "on_http_request_headers" in repr(stream), "what holds the part that must go on first"
     stream.disconnect()
     assert repr(stream) == "<HttpStream 5: closed>"
     assert repr(HostEmulator(pwasm.HttpContext).request()) == "<HttpStream 2: status 200>"

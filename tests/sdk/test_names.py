@@ -226,6 +226,15 @@ def test_a_helper_that_the_module_uses_is_free_wherever_it_is_used(tmp_path: Pat
     assert registered(tmp_path, text).http
 
 
+def test_a_helper_may_be_used_in_the_module_of_its_class(tmp_path: Path) -> None:
+    """Which need not be the one that registers it."""
+    (tmp_path / "contexts.py").write_text(
+        "import pwasm\n\nclass Mine(pwasm.HttpContext):\n    def on_request(self): ...\n\n"
+        "def run(context):\n    context.on_request()\n"
+    )
+    assert registered(tmp_path, "import contexts\n\npwasm.set_http_context(contexts.Mine)\n").http
+
+
 def test_own_names_leave_a_name_free() -> None:
     class Mixin:
         own_names = ("on_tick",)
