@@ -47,6 +47,7 @@ check: $(TESTS_READY)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_types.py
 
 format: $(TESTS_READY)  ## let ruff format and mend what it can
 	$(BIN)/ruff check --fix .

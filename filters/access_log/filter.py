@@ -21,7 +21,7 @@ CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 class Config:
     """What is logged beside the usual."""
 
-    headers: list[str] = field(default_factory=list, metadata={"description": "Names of request headers."})
+    headers: list[str] = field(default_factory=list[str], metadata={"description": "Names of request headers."})
     query: bool = field(default=False, metadata={"description": "With the query, in which secrets may be."})
 
     def __post_init__(self) -> None:

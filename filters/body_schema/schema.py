@@ -7,7 +7,7 @@ left out; only those that say nothing about validity are.
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 Problems = Iterator[tuple[str, str]]
 """Path and reason of all that is wrong."""
@@ -19,6 +19,20 @@ ANNOTATIONS = {"$schema", "$id", "$comment", "title", "description", "default", 
 def is_number(value: Any) -> bool:
     """Whether JSON calls it a number; Python calls true one, too."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def members_of(value: Any) -> dict[str, Any]:
+    """The members of a JSON object; none of anything else."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def items_of(value: Any) -> list[Any]:
+    """The items of a JSON array; none of anything else."""
+    match value:
+        case [*items]:
+            return items
+        case _:
+            return []
 
 
 TYPES: dict[str, Callable[[Any], bool]] = {
@@ -55,8 +69,9 @@ def compiled(schema: Any, at: str = "schema") -> Check:
         return _check(lambda _: schema, "is not allowed")
     if not isinstance(schema, dict):
         raise ValueError(f"{at}: must be an object or a boolean")
+    keywords = cast("dict[str, Any]", schema)
     checks = [
-        _keyword(name, value, schema, f"{at}.{name}") for name, value in schema.items() if name not in ANNOTATIONS
+        _keyword(name, value, keywords, f"{at}.{name}") for name, value in keywords.items() if name not in ANNOTATIONS
     ]
     return lambda value, path: (problem for check in checks for problem in check(value, path))
 
@@ -76,7 +91,7 @@ def _check(holds: Callable[[Any], bool], reason: str) -> Check:
 
 
 def _type(wanted: Any, schema: dict[str, Any], at: str) -> Check:
-    names = wanted if isinstance(wanted, list) else [wanted]
+    names = items_of(wanted) if isinstance(wanted, list) else [wanted]
     if not names or any(name not in TYPES for name in names):
         raise ValueError(f"{at}: must name {', '.join(TYPES)}")
     return _check(lambda value: any(TYPES[name](value) for name in names), f"must be {' or '.join(names)}")
@@ -107,9 +122,7 @@ def _required(wanted: Any, schema: dict[str, Any], at: str) -> Check:
 def _items(wanted: Any, schema: dict[str, Any], at: str) -> Check:
     check = compiled(wanted, at)
     return lambda value, path: (
-        problem
-        for number, item in enumerate(value if isinstance(value, list) else ())
-        for problem in check(item, f"{path}[{number}]")
+        problem for number, item in enumerate(items_of(value)) for problem in check(item, f"{path}[{number}]")
     )
 
 
@@ -127,9 +140,9 @@ def _others(wanted: Any, schema: dict[str, Any], at: str) -> Check:
     check, known = compiled(wanted, at), frozenset(schema.get("properties", ()))
     return lambda value, path: (
         problem
-        for name in (value if isinstance(value, dict) else ())
+        for name, one in members_of(value).items()
         if name not in known
-        for problem in check(value[name], member(path, name))
+        for problem in check(one, member(path, name))
     )
 
 

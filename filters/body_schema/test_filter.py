@@ -57,7 +57,7 @@ def post(world: World, body: Any, **headers: str) -> tuple[int | None, list[tupl
     """Status, and path and reason of what is wrong."""
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     response = world.request("POST", "/orders", JSON | headers, text)
-    errors = response.json()["errors"] if response.status in {400, 415} else []
+    errors: list[dict[str, str]] = response.json()["errors"] if response.status in {400, 415} else []
     return response.status, [(error["path"], error["reason"]) for error in errors]
 
 

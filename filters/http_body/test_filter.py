@@ -1,10 +1,15 @@
 import pytest
 
-from pwasm.testing import Plugin, World
+from pwasm.testing import Plugin, Request, World
+
+
+def echo(request: Request) -> bytes:
+    return request.body or b"nothing came"
+
 
 pytestmark = pytest.mark.pwasm(
     plugins=[Plugin("edit"), Plugin("echo", configuration="echo")],
-    upstream=lambda request: request.body or b"nothing came",
+    upstream=echo,
 )
 
 ORIGINAL = "[original body]"

@@ -14,10 +14,11 @@ class Settings(PluginContext):
 
     def on_plugin_start(self, plugin_configuration_size: int) -> bool:
         try:
-            keys = json.loads(self.configuration)["requiredKeys"]
-            if not isinstance(keys, list):
-                raise TypeError("requiredKeys is no list")
-            self.required = frozenset(keys)
+            match json.loads(self.configuration):
+                case {"requiredKeys": [*keys]}:
+                    self.required = frozenset(keys)
+                case _:
+                    raise TypeError("requiredKeys is no list")
         except (ValueError, TypeError, KeyError) as error:
             pwasm.log_critical('the configuration is not {"requiredKeys": […]}: %r', error)
             return False

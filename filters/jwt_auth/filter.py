@@ -25,7 +25,8 @@ class Config:
     leeway_seconds: Annotated[int, Range(0, 3600)] = 30
     max_token_bytes: Annotated[int, Range(100, 65_536)] = 8192
     claim_headers: dict[str, str] = field(
-        default_factory=dict, metadata={"description": "Claim → the request header that upstream finds it in."}
+        default_factory=dict[str, str],
+        metadata={"description": "Claim → the request header that upstream finds it in."},
     )
 
 

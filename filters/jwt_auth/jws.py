@@ -12,7 +12,7 @@ import hmac
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
@@ -65,9 +65,11 @@ def keys_of(document: bytes) -> Keys:
     Raises:
         Invalid: it is none.
     """
-    listed = _object(document, "the key set").get("keys")
-    if not isinstance(listed, list) or len(listed) > MOST_KEYS:
-        raise Invalid("the key set has no list of keys, or too many")
+    match _object(document, "the key set"):
+        case {"keys": [*listed]} if len(listed) <= MOST_KEYS:
+            pass
+        case _:
+            raise Invalid("the key set has no list of keys, or too many")
     keys: Keys = {}
     for jwk in listed:
         try:
@@ -127,4 +129,4 @@ def _object(data: bytes, what: str) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise Invalid(f"{what} is no JSON object")
-    return value
+    return cast("dict[str, Any]", value)

@@ -4,6 +4,7 @@ from collections import Counter
 import pytest
 
 from pwasm.testing import World
+from pwasm.testing.world_envoy import EnvoyWorld
 
 # Shared data lives as long as Envoy, which tests share: each has clients of its own.
 CLIENTS = (f"client{number}" for number in itertools.count())
@@ -21,8 +22,8 @@ def statuses(world: World, client: str, requests: int) -> Counter[int | None]:
 def test_all_workers_count_together(pwasm_world: World) -> None:
     assert statuses(pwasm_world, next(CLIENTS), 40) == {200: 5, 429: 35}
     assert len(pwasm_world.upstream.requests) == 5
-    if pwasm_world.tier == "envoy":
-        stats = pwasm_world.envoy.stats()  # type: ignore[attr-defined]
+    if isinstance(pwasm_world, EnvoyWorld):
+        stats = pwasm_world.envoy.stats()
         served = {name: value for name, value in stats.items() if name.endswith("downstream_cx_total")}
         workers = [value for name, value in served.items() if ".worker_" in name and name.startswith("listener.127")]
         assert len(workers) == 2

@@ -15,7 +15,7 @@ class Route:
 
     cluster: str
     prefix: str = "/"
-    methods: set[str] = field(default_factory=set, metadata={"description": "None of them means all."})
+    methods: set[str] = field(default_factory=set[str], metadata={"description": "None of them means all."})
     host: re.Pattern[str] | None = None
     percent: Annotated[int, Range(0, 100)] = field(default=100, metadata={"description": "How many of them."})
 

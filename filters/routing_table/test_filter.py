@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from pwasm.testing import World
@@ -11,7 +13,7 @@ TABLE = {
     ]
 }
 
-WRONG = [
+WRONG: list[tuple[object, str]] = [
     ("", "$.routes: is missing (array)"),
     ({"routes": []}, "$: a table needs a route"),
     (
@@ -49,6 +51,6 @@ def test_others_go_nowhere(pwasm_world: World, path: str) -> None:
 
 
 @pytest.mark.parametrize(("configuration", "reason"), WRONG, ids=[reason for _, reason in WRONG])
-def test_a_wrong_table_is_refused(pwasm_worlds: object, configuration: object, reason: str) -> None:
-    world = pwasm_worlds(configuration=configuration, starts=False)  # type: ignore[operator]
+def test_a_wrong_table_is_refused(pwasm_worlds: Callable[..., World], configuration: object, reason: str) -> None:
+    world = pwasm_worlds(configuration=configuration, starts=False)
     world.eventually(lambda: any(reason in text for text in world.logs()), "the reason")

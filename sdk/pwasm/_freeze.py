@@ -16,6 +16,7 @@ from types import FunctionType
 
 from . import __version__, _baked, _bundle, _guest, _randomness, entrypoint, log
 from ._typing import Any
+from .errors import RegistrationError
 
 _HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_…
 PRINTED = 0
@@ -52,11 +53,18 @@ def run(
         record["error"] = _describe(error, root)
     finally:
         sys.stdout, sys.stderr = stdout, stderr
+    _forget_names()
     _tidy(frozenset(later).union(include))
     record["modules"] = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
     gc.collect()
     gc.freeze()  # a collection at run time need not look at what stays for ever
     _guest.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
+
+
+def _forget_names() -> None:
+    """What has looked for mistakes has nothing to do in a VM."""
+    sys.modules.pop("pwasm._names", None)
+    vars(sys.modules["pwasm"]).pop("_names", None)
 
 
 def _tidy(wanted: frozenset[str]) -> None:
@@ -121,6 +129,9 @@ def _import_all(
     encodings: dict[str, str],
 ) -> None:
     sys.dont_write_bytecode = True
+    from . import _names  # forgotten before the snapshot
+
+    _names.root = f"{root.rstrip('/')}/"
     _randomness.watch()
     _bundle.install(root, frozenset(sources))
     _bundle.keep_data_files(data_files)
@@ -150,6 +161,7 @@ def _import_all(
             record["warnings"].append(f"{place} names the encoding {name!r}, which is unknown")
     try:
         registration = entrypoint.registration()
+        _names.check_all()
     except Exception as error:
         record["error"] = {"kind": "registration", "message": str(error)}
         return
@@ -162,6 +174,8 @@ def _describe(error: BaseException, root: str) -> dict[str, Any]:
 
     Those have names relative to the staged folder (see `_bundle`); Python's own modules and the SDK have not.
     """
+    if isinstance(error, RegistrationError):  # it names the places itself
+        return {"kind": "registration", "message": str(error)}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename[:1] not in ("/", "<")]
     lines = ["Traceback (most recent call last):\n"] if frames else []
     lines += traceback.format_list(frames)

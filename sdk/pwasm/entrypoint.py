@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import CodeType
 
 from ._configured import type_for
 from ._state import Entry, Registration, current
@@ -52,7 +53,8 @@ def set_vm_context(vm_context: _VM) -> _VM:
 
     Raises:
         TypeError: not a class derived from `VMContext` and not a callable, or a callback is `async def`.
-        RegistrationError: a VM context is registered already.
+        RegistrationError: a VM context is registered already; or a name in the class is nearly one of the SDK's, or a
+            callback cannot take what Envoy passes (`pwasm.types` has the rule).
     """
     return _register("vm", vm_context)
 
@@ -158,22 +160,28 @@ def _register(kind: str, context: _F, root_id: str = "") -> _F:
     where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
     registered = current.registration
     if not root_id:
-        current.registration = _with_entry(registered, kind, context, where)
+        current.registration = _with_entry(registered, kind, context, where, code=frame.f_code)
         return context
     named = dict(registered.named)
-    named[root_id] = _with_entry(named.get(root_id, Registration()), kind, context, where, root_id)
+    named[root_id] = _with_entry(named.get(root_id, Registration()), kind, context, where, root_id, frame.f_code)
     current.registration = registered._replace(named=tuple(named.items()))
     return context
 
 
 def _with_entry(
-    registered: Registration, kind: str, context: Callable[..., Any], where: str, root_id: str = ""
+    registered: Registration,
+    kind: str,
+    context: Callable[..., Any],
+    where: str,
+    root_id: str = "",
+    code: CodeType | None = None,
 ) -> Registration:
     argument = f"{kind}_context"
     base = BASES[kind]
     if isinstance(context, type):
         if not issubclass(context, base):
             _reject(argument, f"{context.__qualname__} does not derive from pwasm.{base.__name__}")
+        _check_names(context, code)
         _check_class(argument, context, base)
         type_for(context)
     elif not callable(context):
@@ -198,6 +206,14 @@ def _with_entry(
 
 def _reject(argument: str, problem: str) -> NoReturn:
     raise TypeError(f"{argument}: {problem}")
+
+
+def _check_names(context: type, code: CodeType | None) -> None:
+    try:
+        from . import _names
+    except ImportError:
+        return  # in a VM, where nothing is registered any more
+    _names.check(context, code)
 
 
 def _check_class(argument: str, context: type, base: type) -> None:

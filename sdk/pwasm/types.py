@@ -19,16 +19,27 @@ Attributes the dispatcher sets right after construction, so they are **not there
 `plugin` (stream contexts), `vm` (plugin contexts), `configuration` (once Envoy has passed it). Neither `__init__`
 need call `super().__init__()`. An `__init__` with one required parameter receives the context id.
 
+A name that is nearly one of the SDK's is refused when the class is registered, and when it is built: a callback that
+is misspelt would never be called, and say nothing. Refused are names with some wrong letters, spelt as in another SDK,
+or of another kind of context (`on_http_request_heders`, `onHttpRequestHeaders`, `buffer_requst_body`; `on_tick` in an
+HttpContext), and methods `on_…` that have only words of callbacks (`on_response_headers`). Helpers are free: no name is
+refused that other code of the filter mentions (`self.on_request()`, `callback=self.on_request`), nor one with an
+underscore in front, nor those that the class lists, `own_names = ("on_request",)`. A callback that cannot take the
+parameters below is refused too.
+
 Source: proxy-wasm/spec, abi-versions/v0.2.1, § Callbacks; names as in the Go SDK.
 """
 
 from __future__ import annotations
 
 from ._abi import Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, cast
 
+# `plugin` and `vm` are what a filter's class annotates with its own: `plugin: MyPlugin`. To a type checker they are
+# variables, and the annotation of a variable that can be set must not be narrowed (pyright, in every mode). One whose
+# type is inferred may be, so for type checkers they have no annotation here.
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine
     from typing import Any
 
     from ._objects import Request, Response
@@ -58,6 +69,9 @@ class VMContext:
     configuration: bytes = b""
     """`vm_config.configuration` of Envoy's configuration; there from `on_vm_start` on."""
 
+    own_names: Collection[str] = ()
+    """Names in this class that look like the SDK's and are its own, see above."""
+
     def on_vm_start(self, vm_configuration_size: int) -> bool | None:
         """The VM has started.
 
@@ -86,8 +100,11 @@ class PluginContext:
     context_id: int = 0
     """Envoy's number of this context, also its "root id"."""
 
-    vm: VMContext
-    """The VM this plugin runs in."""
+    if TYPE_CHECKING:
+        vm = cast("VMContext", None)  # not annotated, see above
+        """The VM this plugin runs in."""
+    else:
+        vm: VMContext
 
     configuration: bytes = b""
     """`configuration` of the plugin in Envoy's configuration; there from `on_plugin_start` on."""
@@ -97,6 +114,9 @@ class PluginContext:
 
     on_error: str = "fail_closed"
     """What happens to a stream when `new_http_context` or `new_tcp_context` of this class raises; see `HttpContext`."""
+
+    own_names: Collection[str] = ()
+    """Names in this class that look like the SDK's and are its own, see above."""
 
     def on_plugin_start(self, plugin_configuration_size: int) -> bool | None:
         """The plugin is configured (proxy_on_configure).
@@ -179,13 +199,20 @@ class HttpContext:
     context_id: int  # without a default, see `_state.Stream`
     """Envoy's number of this stream; not reused while the stream lives."""
 
-    plugin: PluginContext
-    """The plugin this stream belongs to."""
+    if TYPE_CHECKING:
+        plugin = cast("PluginContext", None)  # not annotated, see above
+        """The plugin this stream belongs to."""
+    else:
+        plugin: PluginContext
 
-    @property
-    def config(self) -> Any:
-        """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
-        return self.plugin.config
+    if TYPE_CHECKING:
+        config: Any
+    else:
+
+        @property
+        def config(self) -> Any:
+            """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
+            return self.plugin.config
 
     on_error: str = "fail_closed"
     """What an exception in a callback does to this stream.
@@ -224,6 +251,9 @@ class HttpContext:
 
     It costs one hostcall for each request. None means: when a method of the class that runs later uses `request`.
     """
+
+    own_names: Collection[str] = ()
+    """Names in this class that look like the SDK's and are its own, see above."""
 
     request: Request
     """The request as an object: `self.request.headers["x"]`, `.trailers`, `.body`; see `pwasm.Request`."""
@@ -295,16 +325,26 @@ class TcpContext:
     context_id: int  # without a default, see `_state.Stream`
     """Envoy's number of this connection; not reused while it lives."""
 
-    plugin: PluginContext
-    """The plugin this connection belongs to."""
+    if TYPE_CHECKING:
+        plugin = cast("PluginContext", None)  # not annotated, see above
+        """The plugin this connection belongs to."""
+    else:
+        plugin: PluginContext
 
-    @property
-    def config(self) -> Any:
-        """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
-        return self.plugin.config
+    if TYPE_CHECKING:
+        config: Any
+    else:
+
+        @property
+        def config(self) -> Any:
+            """`plugin.config`; a filter without a plugin class annotates it here, see `pwasm.config`."""
+            return self.plugin.config
 
     on_error: str = "fail_closed"
     """What an exception in a callback does: "fail_closed" closes the connection, "fail_open" lets the data through."""
+
+    own_names: Collection[str] = ()
+    """Names in this class that look like the SDK's and are its own, see above."""
 
     def on_new_connection(self) -> Outcome:
         """A client connected (proxy_on_new_connection).

@@ -15,6 +15,7 @@ from pwasm_compiler.project import load_project
 pytestmark = pytest.mark.wasm
 
 GOOD = "import pwasm\n\npwasm.set_http_context(pwasm.HttpContext)\n"
+IMPORT, CLASS, SET = "import pwasm\n", "\n\nclass Mine(pwasm.HttpContext):\n", "\n\npwasm.set_http_context(Mine)\n"
 
 # Enough for all that comes before the loop, with what `warm` has put in the cache.
 SHORT = "[tool.pwasm]\nbuild-timeout = 8\n"
@@ -32,6 +33,25 @@ BROKEN = {
         GOOD + "\n\nclass Second(pwasm.HttpContext):\n    pass\n\n\npwasm.set_http_context(Second)\n",
         "",
     ),
+    "misspelt callback": (
+        IMPORT + CLASS + "    async def on_http_request_header(self, num_headers, end_of_stream): ...\n" + SET,
+        "",
+    ),
+    "misspelt settings": (
+        IMPORT + CLASS + '    on_eror = "fail_open"\n    buffer_requst_body: bool = True\n' + SET,
+        "",
+    ),
+    "callback without a parameter": (
+        IMPORT + CLASS + "    def on_http_request_headers(self, num_headers): ...\n" + SET,
+        "",
+    ),
+    "misspelt callback of a class that a factory makes": (
+        IMPORT
+        + CLASS
+        + "    def on_tick(self): ...\n\n\ndef make():\n    return Mine()\n\n\npwasm.set_http_context(make)\n",
+        "",
+    ),
+    "misspelt setting in another module": (IMPORT + "import contexts\n" + SET.replace("Mine", "contexts.Mine"), ""),
     "not a class": ("import pwasm\n\npwasm.set_http_context(42)\n", ""),
     "endless loop": ("while True:\n    pass\n", SHORT),
     "endless loop after a print": ("print('so far')\nwhile True:\n    pass\n", SHORT),
@@ -62,6 +82,7 @@ def test_a_filter_that_cannot_be_built(name: str, tmp_path: Path, golden: Callab
     text, settings = BROKEN[name]
     (tmp_path / "filter.py").write_text(text, encoding="utf-8", errors="surrogateescape")
     (tmp_path / "helper.py").write_text("def help_me():\n    return {}['nothing']\n\n\nhelp_me()\n")
+    (tmp_path / "contexts.py").write_text(IMPORT + CLASS + "    max_bdy_bytes = 1\n")
     if settings:
         (tmp_path / "pyproject.toml").write_text(settings)
     with pytest.raises(PwasmError) as caught:

@@ -88,3 +88,39 @@ def test_a_request_is_quick() -> None:
         return time.process_time() - start
 
     assert median(once() for _ in range(200)) < 0.001
+
+
+def test_a_stream_says_what_holds_it() -> None:
+    """pytest shows it below `assert None == 200`."""
+
+    class Filter(pwasm.HttpContext):
+        def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+            return Action.PAUSE
+
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+            path = pwasm.get_http_request_header(":path")
+            if path == "/call":
+                call = [(":method", "GET"), (":path", "/"), (":authority", "a")]
+                pwasm.dispatch_http_call("a", call, callback=lambda *_: None)
+            elif path == "/answer":
+                pwasm.send_http_response(403)
+            return Action.CONTINUE if path == "/" else Action.PAUSE
+
+    host = HostEmulator(Filter)
+    assert (
+        repr(host.request()) == "<HttpStream 2: held since on_http_response_headers returned PAUSE; nothing resumes it>"
+    )
+    assert repr(host.request(path="/x")).endswith(
+        ": held since on_http_request_headers returned PAUSE; nothing resumes it>"
+    )
+    assert repr(host.request(path="/call")) == "<HttpStream 4: held since on_http_request_headers returned PAUSE>"
+    host.answer(host.http_calls[0])
+    stream = host.open_http_stream()
+    head = [(":method", "GET"), (":path", "/x"), (":authority", "a"), ("x-forwarded-proto", "http")]
+    stream.send_request_headers(Headers(head))
+    stream.send_response_headers()
+    assert [action for _, action in stream.actions] == [Action.PAUSE, Action.PAUSE]
+    assert "on_http_request_headers" in repr(stream), "what holds the part that must go on first"
+    stream.disconnect()
+    assert repr(stream) == "<HttpStream 5: closed>"
+    assert repr(HostEmulator(pwasm.HttpContext).request()) == "<HttpStream 2: status 200>"

@@ -128,7 +128,8 @@ def test_start_fails(callback: str, policy: str) -> None:
 
     in_vm = callback in {"on_vm_start", "new_plugin_context"}
     base = pwasm.VMContext if in_vm else pwasm.PluginContext
-    host = HostEmulator(type("Failing", (base,), {callback: boom, "on_error": policy}), pwasm.HttpContext)
+    attributes = {} if in_vm else {"on_error": policy}
+    host = HostEmulator(type("Failing", (base,), {callback: boom} | attributes), pwasm.HttpContext)
     assert not host.started
     ((level, record),) = host.logs
     assert level == LogLevel.CRITICAL
@@ -268,7 +269,14 @@ def test_an_exception_cannot_forge_a_record() -> None:
 
 
 def test_a_wrong_signature() -> None:
-    host = HostEmulator(type("Filter", (pwasm.HttpContext,), {"on_http_request_headers": lambda self: None}))
+    """One that registration cannot see: the function of a decorator takes whatever comes."""
+
+    def on_http_request_headers(self: object) -> None: ...
+
+    def decorated(*args: Any) -> None:
+        on_http_request_headers(*args)
+
+    host = HostEmulator(type("Filter", (pwasm.HttpContext,), {"on_http_request_headers": decorated}))
     assert host.request().status == 500
     assert "takes 1 positional argument but 3 were given" in host.logs[0][1]
 

@@ -53,7 +53,17 @@ class Runner(HttpContext):
 
 pwasm.set_http_context(Runner)
 '''
-IMPORTED_BY_NOBODY = {"ast", "dataclasses", "dis", "inspect", "site", "typing", "unicodedata", "zipimport"}
+IMPORTED_BY_NOBODY = {
+    "ast",
+    "dataclasses",
+    "dis",
+    "inspect",
+    "pwasm._names",
+    "site",
+    "typing",
+    "unicodedata",
+    "zipimport",
+}
 
 Make = Callable[[str], HostEmulator]
 

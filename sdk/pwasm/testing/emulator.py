@@ -91,6 +91,8 @@ class HostEmulator(EmulatedHost):
             self.plugin = plugin_of(registered, self)
         else:
             self.plugin = plugin(self)
+        self.is_python = isinstance(self.plugin, Dispatcher)
+        """Whether the author of the plugin knows its callbacks by their names in Python."""
         self._next_id = 1
         self.buffer_limit = buffer_limit
         self.allow_on_headers_stop_iteration = allow_on_headers_stop_iteration

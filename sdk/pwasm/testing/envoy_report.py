@@ -15,6 +15,10 @@ _SHOWN_LINES = 40
 _CROSSING = re.compile(r"\[(?P<way>host->vm|host<-vm|vm->host|vm<-host)\] (?P<call>.*)", re.DOTALL)
 _THREAD = re.compile(r"\[[^\]]*\]\[(\d+)\]")
 _RETURN = re.compile(r"(?P<name>\S+) return: (?P<value>.*)")
+_STREAM_CALL = re.compile(r"(?:env\.)?(?P<name>proxy_\w+)(?:\(| return: )(?P<argument>-?\w*)")
+_STREAM_CALLBACK = re.compile(r"proxy_on_(request|response)_(headers|body|trailers)")
+_ANSWERS = frozenset({"proxy_send_local_response", "proxy_close_stream"})
+_PAUSE, _DIRECTIONS = "1", {"0": "request", "1": "response"}
 _NOISE = re.compile(r"^(malloc|proxy_on_memory_allocate|_initialize|_start|wasi_)")
 _STATS = ("wasm", "listener.", "http.", "cluster.", "server.watchdog", "workers.watchdog", "main_thread.watchdog")
 
@@ -48,6 +52,36 @@ def logged(records: Iterable[LogRecord]) -> list[tuple[str, LogRecord]]:
         elif match is not None and match["way"] == "host->vm" and not _NOISE.match(match["call"]):
             running[number] = match["call"].partition("(")[0]
     return found
+
+
+def holding(records: Iterable[LogRecord]) -> str:
+    """The callback (`proxy_on_…`) that paused a stream which nothing has resumed or answered; "" for none.
+
+    Of several the last: it is the one that the test waits for.
+    """
+    held: dict[tuple[str, str, str], str] = {}
+    answered: set[tuple[str, str]] = set()
+    selected: dict[str, str] = {}
+    for record in records:
+        match = _CROSSING.match(record.message) if record.component == "wasm" else None
+        call = match and _STREAM_CALL.match(match["call"])
+        if match is None or not call:
+            continue
+        thread = _THREAD.match(record.raw)
+        worker, name, argument = thread[1] if thread else "", call["name"], call["argument"]
+        callback = _STREAM_CALLBACK.fullmatch(name)
+        if match["way"] == "host->vm" or name == "proxy_set_effective_context":
+            selected[worker] = argument
+        elif match["way"] == "host<-vm" and callback:
+            held.pop((worker, selected[worker], callback[1]), None)
+            if argument == _PAUSE:
+                held[worker, selected[worker], callback[1]] = name
+        elif name == "proxy_continue_stream":
+            held.pop((worker, selected[worker], _DIRECTIONS.get(argument, "")), None)
+        elif name in _ANSWERS:
+            answered.add((worker, selected[worker]))
+    open_ones = [name for (worker, context, _), name in held.items() if (worker, context) not in answered]
+    return open_ones[-1] if open_ones else ""
 
 
 def _crossing(way: str, call: str, lines: list[str], open_calls: list[str]) -> None:

@@ -9,6 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pwasm.errors import RegistrationError
+
 from .deadline import FilterHangs, limit
 from .emulator import HostEmulator
 from .filters import SetupError, built_module, compiled_module, find_filter
@@ -218,7 +220,7 @@ def _readable_errors() -> Iterator[None]:
 
     try:
         yield
-    except (PwasmError, WasmLoadError, EnvoyError, SetupError, FilterHangs) as error:
+    except (PwasmError, RegistrationError, WasmLoadError, EnvoyError, SetupError, FilterHangs) as error:
         failure = str(error)
     else:
         return

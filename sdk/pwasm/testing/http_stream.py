@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from .flow import Flow
 from .headers import Headers, Pairs
+from .held import why_held
 from .refusals import codec_refusal, refusal
 from .rules import holds
 from .stream import Stream
@@ -84,6 +85,10 @@ class HttpStream(Stream):
         """`response.code_details`; None while Envoy has none."""
         self.running = ""
         self.wants_local: LocalResponse | None = None
+
+    def __repr__(self) -> str:
+        what = why_held(self) or ("closed" if self.closed else f"status {self.status}")
+        return f"<HttpStream {self.context_id}: {what}>"
 
     @property
     def paused(self) -> str | None:

@@ -58,7 +58,7 @@ class Response(Message):
     """A response as the client received it."""
 
     status: int | None = None
-    """None when there was none: the stream was closed, or the plugin did not let go of it in time."""
+    """None when there was none: the stream was closed, or the plugin held it longer than the test would wait."""
     complete: bool = True
     """False when the stream was closed before the response's end."""
     details: str = ""

@@ -1,4 +1,8 @@
-"""The step budget in plain Python: the same exception at about the same number of steps as in Wasm.
+"""The plugin side in plain Python: the dispatcher, with what a build does before it and a VM around it.
+
+The classes of contexts that factories make are looked at when they are first seen; a build looks at all that there are.
+
+The step budget gives the same exception at about the same number of steps as in Wasm.
 
 `sys.settrace` counts, for the Python of a test may be too old for `sys.monitoring`. It differs in two ways: the SDK's
 own calls take no steps, and Python ends the tracing when the exception is raised, so a filter that goes on looping
@@ -12,19 +16,39 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from pwasm import _abi, _budget
+from pwasm import _abi, _budget, _names
 from pwasm._dispatch import Dispatcher
-from pwasm._state import Registration
+from pwasm._state import Registration, Root, Stream
 from pwasm.errors import StepBudgetExceeded
 
 
 def plugin_of(registration: Registration, host: _abi.Host) -> Dispatcher:
     """The plugin side for what is registered, with its step budget."""
-    plugin = Dispatcher(registration, host)
+    plugin = _Checking(registration, host)
     if registration.step_budget:
         for callback in _abi.CALLBACKS:
             setattr(plugin, callback.name, _limited(getattr(plugin, callback.name), registration.step_budget))
     return plugin
+
+
+class _Checking(Dispatcher):
+    """Lets no test pass whose contexts have mistakes in their names."""
+
+    def _open_for(self, root: Root, context_id: int) -> Stream:
+        stream = super()._open_for(root, context_id)
+        _check(stream.context)
+        return stream
+
+    def _create_root(self, context_id: int) -> None:
+        super()._create_root(context_id)
+        plugin = self._roots[context_id].context
+        _check(plugin)
+        _check(getattr(plugin, "vm", None))
+
+
+def _check(context: object) -> None:
+    if isinstance(context, _names.BASES):
+        _names.check(type(context))
 
 
 def _limited(callback: Callable[..., Any], steps: int) -> Callable[..., Any]:

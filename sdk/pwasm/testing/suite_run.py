@@ -22,6 +22,8 @@ _CALLBACKS = {
     "stream_destroy": ("proxy_on_log", "proxy_on_done", "proxy_on_delete"),
 }
 """The callbacks of each phase, to know which phase a log line belongs to."""
+_SECONDS = 10.0
+"""A phase may end in a pause that nothing resumes; then the client has no answer."""
 _DEFAULTS = {":method": "GET", ":path": "/", ":authority": "example.com"}
 
 
@@ -42,7 +44,8 @@ def run_test(world: World, suite: Suite, test: Test) -> list[str]:
     own = [] if phase is None else [pair for pair in phase.headers if not pair[0].startswith(":")]
     own = [pair for pair in own if pair[0] != "content-length"] + [(":authority", given[":authority"])]
     body = test.chunks("request_body")
-    response = world.request(given[":method"], given[":path"], own, body if len(body) > 1 else b"".join(body))
+    sent = body if len(body) > 1 else b"".join(body)
+    response = world.request(given[":method"], given[":path"], own, sent, timeout=_SECONDS)
     received = world.upstream.requests[-1] if world.upstream.requests else None
     wrong = _wrong_logs(world, suite, test)
     over = False

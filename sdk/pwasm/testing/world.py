@@ -26,7 +26,7 @@ Metadata = Mapping[str, Mapping[str, str]]
 
 TIERS = ("python", "wasm", "envoy")
 SECONDS = 10.0
-"""How long anything may take before a test fails."""
+"""How long anything may take before a test fails, unless the test says how long it waits."""
 
 
 def hello(_request: Request) -> str:
@@ -92,8 +92,16 @@ class Pending(ABC):
     """A request on its way."""
 
     @abstractmethod
-    def response(self, timeout: float = SECONDS) -> Response:
-        """Wait for the response; its `status` is None when there is none within `timeout` seconds."""
+    def response(self, timeout: float | None = None) -> Response:
+        """Wait for the response.
+
+        Args:
+            timeout: for how many seconds. What is not there by then is no error but a response whose `status` is None,
+                or that is not `complete`: for tests of a filter that holds streams.
+
+        Raises:
+            AssertionError: without `timeout`, when the response does not come; it says what holds the stream.
+        """
 
 
 class Connection(ABC):
@@ -158,9 +166,10 @@ class World(ABC):
         *,
         trailers: Pairs = (),
         plugin: str = "",
-        timeout: float = SECONDS,
+        timeout: float | None = None,
     ) -> Response:
-        """Send a request (see `send`) and wait up to `timeout` seconds for the response."""
+        """Send a request (see `send`) and wait for the response (see `Pending.response`)."""
+        __tracebackhide__ = True
         return self.send(method, path, headers, body, trailers=trailers, plugin=plugin).response(timeout)
 
     @abstractmethod

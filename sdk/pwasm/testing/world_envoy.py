@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 from pwasm._abi import LogLevel
 
-from . import envoy_report
+from . import envoy_report, held
 from .envoy import Envoy, EnvoyExitedError
 from .envoy_config import HttpListener, Kind, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from .envoy_log import LogRecord
-from .filters import built_module, kind_of_module
+from .filters import built_module, is_python, kind_of_module
 from .messages import Body, Double, Pairs, Response, chunks_of, framed, pairs_of
 from .servers import HttpServer, Server, TcpServer, at_once, refusing_port
 from .wire import read_response, request_bytes
@@ -43,6 +43,7 @@ class EnvoyStage:
     def __init__(self, setup: Setup, path: Path, executable: str | None = None) -> None:
         module = built_module(path)
         self.kind = kind_of_module(module)
+        self.is_python = is_python(path)
         self.plugins = setup.all_plugins(self.kind)
         nobody = Double(500)
         self.servers: dict[str, Server] = {name: HttpServer(nobody) for name in (_UPSTREAM, *setup.clusters)}
@@ -201,6 +202,14 @@ class EnvoyWorld(World):
         pieces = request_bytes(method, path, sent, chunks_of(body), pairs_of(trailers))
         return _EnvoyPending(self, self._connected(plugin), pieces, bodyless=method == "HEAD")
 
+    def why_no_response(self, seconds: float) -> str:
+        """For a test that waited for a response in vain; as far as Envoy's log says it."""
+        export = envoy_report.holding(self._stage.log()[self._log_before :])
+        if not export:
+            return f"there is no response within {seconds:g} s"
+        since = held.since(export, python=self._stage.is_python)
+        return f"{since}; nothing resumed it within {seconds:g} s\n{held.HINT}"
+
     def connect(self, *, plugin: str = "") -> Connection:
         return _EnvoyConnection(self._connected(plugin))
 
@@ -284,13 +293,18 @@ class _EnvoyPending(Pending):
         self._sender.start()
         self._response: Response | None = None
 
-    def response(self, timeout: float = SECONDS) -> Response:
+    def response(self, timeout: float | None = None) -> Response:
+        __tracebackhide__ = True
         if self._response is None:
+            seconds, start = SECONDS if timeout is None else timeout, time.monotonic()
             with self._client, self._client.makefile("rb") as stream:
-                self._client.settimeout(timeout)
+                self._client.settimeout(seconds)
                 self._response = read_response(stream, bodyless=self._bodyless)
+                waited = time.monotonic() - start >= seconds
             self._sender.join()
             self._world.check()
+            if timeout is None and waited and not self._response.complete:
+                raise AssertionError(self._world.why_no_response(seconds))
         return self._response
 
 

@@ -18,8 +18,9 @@ from pwasm._serde import encode_pairs
 
 from .callouts import HttpCall
 from .emulator import HostEmulator
-from .filters import built_module, import_filter, kind_of, kind_of_module
+from .filters import built_module, import_filter, is_python, kind_of, kind_of_module
 from .headers import Headers
+from .held import why_no_response
 from .http_stream import HttpStream, UpstreamResponse
 from .messages import Answer, Body, Pairs, Request, Response, chunks_of, framed, pairs_of
 from .shared import Process
@@ -51,6 +52,7 @@ class HostWorld(World):
     def __init__(self, setup: Setup, path: Path, tier: str) -> None:
         super().__init__(setup)
         self.tier = tier
+        self._path = path
         self._doubles = {_UPSTREAM: self.upstream, **self.clusters}
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -78,6 +80,7 @@ class HostWorld(World):
             process=process,
             plugin=make,
         )
+        host.is_python = is_python(self._path)
         host.properties |= _metadata("route_metadata", setup.route_metadata)
         host.properties |= _metadata("cluster_metadata", setup.cluster_metadata)
         started = host.started
@@ -261,10 +264,14 @@ class _HostPending(Pending):
         self._world = world
         self._stream = stream
 
-    def response(self, timeout: float = SECONDS) -> Response:
-        stream, deadline = self._stream, self._world.now + int(timeout * _NANOSECONDS)
+    def response(self, timeout: float | None = None) -> Response:
+        __tracebackhide__ = True
+        stream, seconds = self._stream, SECONDS if timeout is None else timeout
+        deadline = self._world.now + int(seconds * _NANOSECONDS)
         while not stream.ended and self._world.step(deadline):
             pass
+        if timeout is None and not stream.ended:
+            raise AssertionError(why_no_response(stream, self._world.hosts, seconds))
         headers = Headers([pair for pair in stream.headers.raw if not pair[0].startswith(b":")])
         complete = stream.ended and not stream.closed
         details = stream.local_response.details if stream.local_response else ""
