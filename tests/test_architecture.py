@@ -49,6 +49,7 @@ RULES: dict[str, set[str]] = {
     "pwasm.testing.suite_pytest": ANY_SDK | {"pytest"},
     "pwasm.testing.fixtures": ANY_SDK | {"pytest", "pwasm_compiler.errors"},
     "pwasm.pytest_plugin": ANY_SDK | HOST_SIDE | {"pytest"},
+    "pwasm.__main__": {"pwasm_compiler.cli"},  # `python -m pwasm`
     # The compiler: binary formats know nothing of files, processes or the command line.
     "pwasm_compiler.errors": set(),
     "pwasm_compiler.wasm": {"pwasm_compiler.errors"},
@@ -196,7 +197,14 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.serve",
         "pwasm.testing",  # types only: what `run` shows
     },
-    "pwasm_compiler.cli": {"click", "pwasm_compiler.console", "pwasm_compiler.errors", "pwasm_compiler.files"},
+    "pwasm_compiler.usage": {"click", "pwasm_compiler.errors"},
+    "pwasm_compiler.cli": {
+        "click",
+        "pwasm_compiler.console",
+        "pwasm_compiler.errors",
+        "pwasm_compiler.files",
+        "pwasm_compiler.usage",
+    },
     "pwasm_shim": set(),
 }
 STANDARD_LIBRARY = sys.stdlib_module_names | {"annotationlib"}  # new in the 3.14 of a VM
@@ -204,7 +212,7 @@ NEVER = {
     # Whatever the rules above say: these never cross.
     "pwasm": {"pwasm.testing", "pwasm_compiler", "_pwasm_shim", "wasmtime", "click", "yaml"},
 }
-EXEMPT_FROM_NEVER = ("pwasm.testing", "pwasm._guest", "pwasm.pytest_plugin")
+EXEMPT_FROM_NEVER = ("pwasm.testing", "pwasm._guest", "pwasm.pytest_plugin", "pwasm.__main__")
 
 
 def modules() -> list[tuple[str, Path]]:

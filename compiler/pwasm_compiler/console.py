@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
+from click.shell_completion import CompletionItem
 
 from pwasm_compiler.files import printable
 
@@ -33,6 +35,11 @@ def _harmless(text: str) -> str:
     return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
 
 
+def complete_files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Lets the shell complete names of files, for a parameter that is not always one."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 @contextmanager
 def transfer(label: str, size: int) -> Iterator[Callable[[int], None]]:
     """A bar for `size` bytes, told how many more have gone; on a terminal only."""
@@ -54,3 +61,8 @@ def print_error(what: str, why: str, hint: str) -> None:
     if hint:
         text += "\n\n" + click.style("hint: ", fg="cyan") + _harmless(hint)
     click.echo(text, err=True, color=colour())
+
+
+def print_error_as_json(what: str, why: str, hint: str) -> None:
+    """The same for a program: one document on standard output."""
+    click.echo(json.dumps({"error": {"what": what, "why": why, "hint": hint}}, indent=2))

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import ecds, serve
-from pwasm_compiler.errors import PwasmError, ToolError
+from pwasm_compiler.errors import PwasmError, ToolError, report_a_bug
 from pwasm_compiler.project import Project, load_project, source_files
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ class Session:
             except OSError as error:
                 failed(ToolError(f"{error.filename or self.path}: {error.strerror or error}"))
             except Exception as error:  # the thread must live: the next edit may mend what this one broke
-                why = "This is a bug in pwasm; please report it."
-                failed(ToolError(f"pwasm failed: {type(error).__name__}: {error}", why=why))
+                what = f"pwasm failed: {type(error).__name__}: {error}"
+                failed(ToolError(what, why=report_a_bug()))
 
     def _change_over(self, envoy: Envoy, waited: float) -> Live:
         start = time.monotonic()

@@ -24,7 +24,7 @@ APP_MODULE = "pwasm_app"
 GUEST_ROOT = "/0"
 """Where the staged folder lies in the guest."""
 
-_NOT_IN_GUEST = ("testing", "__pycache__", "pytest_plugin.py", "py.typed")
+_NOT_IN_GUEST = ("testing", "__pycache__", "pytest_plugin.py", "__main__.py", "py.typed")
 
 _APP = """\
 from pwasm import _freeze

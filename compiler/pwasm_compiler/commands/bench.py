@@ -16,7 +16,7 @@ from pwasm_compiler.bench.render import render
 from pwasm_compiler.bench.target import CLIENTS, Options
 from pwasm_compiler.commands.build import backend_option
 from pwasm_compiler.commands.run import build_for_run
-from pwasm_compiler.console import progress
+from pwasm_compiler.console import complete_files, progress
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import read_bytes
 
@@ -58,7 +58,7 @@ _POSITIVE = click.IntRange(1)
     metavar="CLIENT",
     help="What makes the load: wrk, or python, pwasm's own (default: wrk if it is on PATH).",
 )
-@click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
+@click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start.")
 @backend_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def bench(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pwasm_compiler.commands.manifest import variable
-from pwasm_compiler.console import progress
+from pwasm_compiler.console import complete_files, progress
 from pwasm_compiler.deliver import envoy_config, plugin_config, programs
 from pwasm_compiler.deliver.envoy_config import Filter, Module, Remote
 from pwasm_compiler.deliver.envoy_patch import patch
@@ -50,7 +50,10 @@ _HEADER = (
 @click.option("--name", metavar="NAME", help="Name of the plugin in logs and statistics (default: the filter's).")
 @click.option("--root-id", default="", metavar="ID", help="Which filter of the module.")
 @click.option(
-    "--plugin-config", metavar="FILE", help="The filter's configuration: a JSON or YAML file, or JSON in braces."
+    "--plugin-config",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="The filter's configuration: a JSON or YAML file, or JSON in braces.",
 )
 @click.option("--schema", type=_FILE, metavar="FILE", help="JSON schema for it (default: the filter's own).")
 @click.option(

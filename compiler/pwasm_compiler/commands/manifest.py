@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pwasm_compiler.console import progress, warn
+from pwasm_compiler.console import complete_files, progress, warn
 from pwasm_compiler.deliver import manifests, plugin_config, schemas
 from pwasm_compiler.deliver.manifests import Plugin
 from pwasm_compiler.deliver.reference import parse_reference
@@ -62,7 +62,10 @@ _FILE = click.Path(path_type=Path)
     help="Only this traffic: CLIENT, SERVER or CLIENT_AND_SERVER, and ports.",
 )
 @click.option(
-    "--plugin-config", metavar="FILE", help="The filter's configuration: a JSON or YAML file, or JSON in braces."
+    "--plugin-config",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="The filter's configuration: a JSON or YAML file, or JSON in braces.",
 )
 @click.option("--schema", type=_FILE, metavar="FILE", help="JSON schema for it (default: the filter's own).")
 @click.option("--root-id", metavar="ID", help="Which filter of the module (pluginName, rootID).")
@@ -90,6 +93,7 @@ _FILE = click.Path(path_type=Path)
     "--check",
     "check_file",
     metavar="FILE",
+    shell_complete=complete_files,
     help="Check the resources in FILE (- is standard input) instead, and print them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")

@@ -14,7 +14,7 @@ from pwasm.testing.envoy import Envoy
 from pwasm.testing.envoy_log import LogRecord
 from pwasm_compiler import serve
 from pwasm_compiler.commands.build import backend_option, build_project, summary
-from pwasm_compiler.console import colour, progress
+from pwasm_compiler.console import colour, complete_files, progress
 from pwasm_compiler.project import Project
 from pwasm_compiler.serve import DEFAULT_ADMIN_PORT, DEFAULT_PORT
 
@@ -47,7 +47,7 @@ _OPTIONS = (
         metavar="FILE",
         help="The filter's own configuration (YAML, JSON or text), with a generated configuration of Envoy.",
     ),
-    click.option("--envoy", metavar="PROGRAM", help="The Envoy to start."),
+    click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start."),
     backend_option,
     click.option(
         "--log-level",

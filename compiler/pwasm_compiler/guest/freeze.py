@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cache import Cache
-from ..errors import BuildError
+from ..errors import BuildError, report_a_bug
 from ..link.heap import without_free_memory
 from ..link.layout import Layout
 from ..link.snapshot import with_memory, without_dead_stack, without_frozen_modules
@@ -57,7 +57,7 @@ def freeze(
     bytecode.save()
     prints = "".join(bytecode.prints + wasi.prints)
     if imported != 0:
-        raise BuildError("the filter was not frozen", why=prints.rstrip(), hint="this is a bug of pwasm; report it")
+        raise BuildError("the filter was not frozen", why=f"{prints}{report_a_bug()}")
     image = guest.image()
     layout = interpreter.layout
     memory = without_dead_stack(layout, image.memory, image.globals)
