@@ -176,7 +176,8 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.deliver.deploy": DELIVER,
     "pwasm_compiler.deliver.doctor": DELIVER | {"pwasm_shim"},
     # The command line: click lives here and nowhere else.
-    "pwasm_compiler.console": {"click", "pwasm_compiler.files"},
+    "pwasm_compiler.progress": {"click"},
+    "pwasm_compiler.console": {"click", "pwasm_compiler.files", "pwasm_compiler.progress"},
     "pwasm_compiler.commands": {
         "click",
         "pytest",
@@ -190,6 +191,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.inspect",
         "pwasm_compiler.pipeline",
         "pwasm_compiler.plugin_config",
+        "pwasm_compiler.progress",
         "pwasm_compiler.project",
         "pwasm_compiler.reload",
         "pwasm_compiler.scaffold",

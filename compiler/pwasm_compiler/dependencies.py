@@ -79,7 +79,7 @@ def resolve(project: Project, into: Path, progress: Callable[[str], None], cache
     key = _key(project.dependencies)
     packed = None if any("@" in requirement for requirement in project.dependencies) else cache.read(_KIND, key)
     if packed is None or not _is_fresh(packed):
-        progress("dependencies: " + ", ".join(project.dependencies))
+        progress("installing " + ", ".join(project.dependencies))
         packed = _pack(project.dependencies)
         cache.write(_KIND, key, packed)
     with _open(packed) as archive:

@@ -51,6 +51,17 @@ class Artifact:
     hash_seed: int = 0
 
 
+_STAGES = {
+    # name in the report → what is said to somebody who waits
+    "stage": "collecting the files",
+    "runtime": "loading the Python of the build",
+    "freeze": "importing the filter",
+    "link": "linking",
+    "verify": "checking the module",
+    "write": "writing the module",
+}
+
+
 @dataclass
 class _Clock:
     """Announces stages and times them."""
@@ -58,9 +69,13 @@ class _Clock:
     progress: Callable[[str], None]
     stages: list[tuple[str, float]] = field(default_factory=list)
 
+    def say(self, text: str) -> None:
+        """Tell what the stage that runs now does."""
+        self.progress(f"[{len(self.stages) + 1}/{len(_STAGES)}] {text}")
+
     @contextmanager
     def stage(self, name: str) -> Any:
-        self.progress(name)
+        self.say(_STAGES[name])
         start = time.perf_counter()
         yield
         self.stages.append((name, time.perf_counter() - start))
@@ -100,12 +115,12 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
     limit = cache_limit()
     with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:
         with clock.stage("stage"):
-            staged = stage(project, Path(scratch), cache)
+            staged = stage(project, Path(scratch), cache, clock.say)
             seed = _seed_of(staged) if project.hash_seed is None else project.hash_seed
         with clock.stage("runtime"):
-            interpreter = load_interpreter(cache, progress)
+            interpreter = load_interpreter(cache, clock.say)
         with clock.stage("freeze"):
-            frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache)
+            frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache, clock.say)
             record = _record(frozen)
     cuts, removed = _cuts(frozen.layout, project, staged)
     record |= {"dependencies": staged.dependencies, "hash_seed": seed, "removed": removed}

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from pwasm_compiler import backends
-from pwasm_compiler.console import note, progress, warn
+from pwasm_compiler.console import note, say, warn
 from pwasm_compiler.files import shown
 from pwasm_compiler.pipeline import Artifact
+from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import BACKENDS, Project, load_project
 
 backend_option = click.option(
@@ -71,9 +72,10 @@ def build(path: Path, output: Path | None, backend: str | None, hash_seed: int |
 
 def build_project(project: Project, output: Path | None = None) -> Artifact:
     """Build with progress; what the filter printed and the warnings go to standard error."""
-    artifact = backends.build(project, output or project.output, progress=progress, notice=note)
+    with Progress() as progress:
+        artifact = backends.build(project, output or project.output, progress=progress, notice=note)
     if artifact.prints:
-        click.echo(f"the filter printed while it was built:\n{artifact.prints.rstrip()}", err=True)
+        say(f"the filter printed while it was built:\n{artifact.prints.rstrip()}", err=True)
     for warning in artifact.warnings:
         warn(warning)
     return artifact

@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from pwasm_compiler.commands.manifest import read_manifests
-from pwasm_compiler.console import colour, complete_files, progress, warn
+from pwasm_compiler.console import colour, complete_files, warn
 from pwasm_compiler.deliver import deploy as deployment
 from pwasm_compiler.deliver import kubectl as kubectl_module
 from pwasm_compiler.deliver import manifests
 from pwasm_compiler.deliver.kubectl import Kubectl
 from pwasm_compiler.deliver.yaml_text import dump_all
+from pwasm_compiler.progress import Progress
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -73,8 +74,9 @@ def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_j
 
 def _wait(kubectl: Kubectl, document: manifests.Document, seconds: float) -> dict[str, Any]:
     kind, name = document["kind"], document["metadata"]["name"]
-    progress(f"waiting for the status of {kind} {name}")
-    outcome = deployment.wait(kubectl, document, seconds)
+    with Progress() as progress:
+        progress(f"waiting at most {seconds:g} s for the status of {kind} {name}")
+        outcome = deployment.wait(kubectl, document, seconds)
     address = deployment.gateway_address(kubectl, document)
     return {"kind": kind, "name": name, "in_force": outcome.in_force, "note": outcome.note, "gateway": address}
 

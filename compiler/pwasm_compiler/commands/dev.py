@@ -13,8 +13,9 @@ import click
 from pwasm.testing.envoy import Envoy
 from pwasm_compiler import reload, serve
 from pwasm_compiler.commands.run import announce, build_for_run, envoy_options, show
-from pwasm_compiler.console import print_error, progress
+from pwasm_compiler.console import print_error, say
 from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.progress import Progress
 from pwasm_compiler.reload import Live
 
 
@@ -36,7 +37,10 @@ def dev(verbose: bool, **options: Any) -> None:
         session = reload.prepare(serve.Request(**options), build_for_run, Path(folder))
         threads: list[threading.Thread] = []
 
+        progress = Progress()
+
         def started(envoy: Envoy) -> None:
+            progress.close()
             announce(envoy)
             threads.append(threading.Thread(target=session.watch, args=(envoy, _changed, _live, _failed)))
             threads[0].start()
@@ -45,6 +49,7 @@ def dev(verbose: bool, **options: Any) -> None:
         try:
             serve.serve(session.plan, started=started, show=lambda record: show(record, verbose))
         finally:
+            progress.close()
             session.stop.set()
             for thread in threads:
                 thread.join()
@@ -52,11 +57,11 @@ def dev(verbose: bool, **options: Any) -> None:
 
 
 def _changed() -> None:
-    click.echo("changed; building", err=True)
+    say("changed; building", err=True)
 
 
 def _live(found: Live) -> None:
-    click.echo(
+    say(
         f"live: version {found.version}, {found.after_seconds:.1f} s after the edit: "
         f"built in {found.build_seconds:.1f} s, loaded in {found.load_seconds:.1f} s"
     )
@@ -65,4 +70,4 @@ def _live(found: Live) -> None:
 
 def _failed(error: PwasmError) -> None:
     print_error(error.what, error.why, error.hint)
-    click.echo("the last good version serves on", err=True)
+    say("the last good version serves on", err=True)

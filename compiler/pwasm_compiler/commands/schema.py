@@ -9,8 +9,8 @@ import click
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler import schema as schemas
-from pwasm_compiler.console import progress
 from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import load_project
 
 
@@ -31,7 +31,8 @@ def schema(path: Path, check: Path | None, root_id: str) -> None:
     """
     project = load_project(path)
     text = None if check is None else plugin_config.read(check)
-    answer = schemas.ask(project, text, progress)
+    with Progress() as progress:
+        answer = schemas.ask(project, text, progress)
     if root_id not in answer.schemas:
         known = ", ".join(repr(name) for name in answer.schemas)
         raise UsageError(f"no configuration is declared for root_id {root_id!r}", hint=f"--root-id may be {known}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +30,20 @@ class Frozen:
 
 
 def freeze(
-    interpreter: Interpreter, staged: Staged, module: str, hash_seed: int, timeout_seconds: float, cache: Cache
+    interpreter: Interpreter,
+    staged: Staged,
+    module: str,
+    hash_seed: int,
+    timeout_seconds: float,
+    cache: Cache,
+    progress: Callable[[str], None],
 ) -> Frozen:
-    """Import `module` of the staged folder.
+    """Import `module` of the staged folder; `progress` is told what has to be compiled for that.
 
     Raises:
         BuildError: the import did not come to an end.
     """
-    bytecode = Bytecode(interpreter, cache)
+    bytecode = Bytecode(interpreter, cache, progress)
     files, ahead = _files(interpreter, staged, bytecode)
     root = GUEST_ROOT
     environment = {
