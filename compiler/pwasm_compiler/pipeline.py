@@ -7,7 +7,7 @@ import gc
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,8 @@ class Artifact:
     backend: str = "python"
     toolchain: str = "componentize-py"
     hash_seed: int = 0
+    written: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    """Each registered class with the callbacks that its author wrote, None for a factory; empty for other compilers."""
 
 
 _STAGES = {
@@ -145,6 +147,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         (*record["warnings"], *_cache_warning(cache)),
         record["prints"],
         hash_seed=seed,
+        written=record["written"],
     )
 
 
@@ -239,5 +242,5 @@ def _link(
     return module + encode.custom_section(RECORD_SECTION, repr(shown).encode()), code.names
 
 
-_SHOWN = ("sdk", "python", "callbacks", "modules", "dependencies", "hash_seed", "removed")
+_SHOWN = ("sdk", "python", "callbacks", "written", "modules", "dependencies", "hash_seed", "removed")
 """What the custom section keeps of the record, for `pwasm inspect`."""

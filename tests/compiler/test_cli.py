@@ -346,7 +346,10 @@ def double_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Projec
         progress("stage")
         stages = (("stage", 0.25), ("link", 1.0))
         callbacks = ("proxy_on_response_headers", "proxy_on_log")
-        return Artifact(output, 3 << 20, "ab", 1.25, stages, callbacks, ("proxy_log",), ("beware",), "printed\n")
+        written = {"Plugin": [], "Log": ["on_http_response_headers", "on_http_stream_done"], "make": None}
+        return Artifact(
+            output, 3 << 20, "ab", 1.25, stages, callbacks, ("proxy_log",), ("beware",), "printed\n", written=written
+        )
 
     monkeypatch.setattr(pipeline, "build", build)
     return calls
@@ -355,7 +358,10 @@ def double_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Projec
 def test_build_summary_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline: list[tuple[Project, Path]]) -> None:
     (tmp_path / "filter.py").write_text("")
     result = pwasm("build")
-    assert result.out == "main.wasm: 3.0 MiB in 1.2 s, exports on_response_headers, on_log\n"
+    assert result.out == (
+        "main.wasm: 3.0 MiB in 1.2 s; Plugin: no callbacks of its own; "
+        "Log: on_http_response_headers, on_http_stream_done; make: decides at run time\n"
+    )
     assert result.err == "the filter printed while it was built:\nprinted\nwarning: beware\n"
     assert [output for _, output in double_of_the_pipeline] == [tmp_path / "main.wasm"]
 
@@ -376,6 +382,7 @@ def test_build_json_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline:
         "backend": "python",
         "toolchain": "componentize-py",
         "hash_seed": 0,
+        "written": {"Plugin": [], "Log": ["on_http_response_headers", "on_http_stream_done"], "make": None},
     }
 
 

@@ -37,6 +37,8 @@ _STARTS = 2
 _SETTLE_SECONDS = 0.5
 _ANSWER_SECONDS = 10.0
 _READY_SECONDS = 300.0
+_END_SECONDS = 1.0
+"""How long an Envoy that has closed its connections may take to be gone."""
 _KEPT_RECORDS = 1000
 _MB = 1e6
 _PLUGIN = "bench"
@@ -122,7 +124,7 @@ class _Bench:
     def _envoy(self, side: _Side, workers: int | None = None) -> Iterator[Envoy]:
         """An Envoy of one side; its start counts, unless it has another number of workers."""
         begin = time.perf_counter()
-        with self._start(self.target.module if side.filtered else None, workers) as envoy:
+        with self._start(self.target.module if side.filtered else None, workers) as envoy, _its_end_first(envoy):
             ready = time.perf_counter() - begin
             side.status = self._answer(envoy)
             time.sleep(_SETTLE_SECONDS)  # every worker has its VM by then
@@ -219,7 +221,7 @@ class _Bench:
         with TemporaryDirectory(prefix="pwasm-bench-") as folder:
             module = Path(folder) / "timed.wasm"
             module.write_bytes(timed.wasm)
-            with self._start(module) as envoy:
+            with self._start(module) as envoy, _its_end_first(envoy):
                 self.run(envoy.url)
                 before, _ = timers.read(timed, envoy.stats(timers.PREFIX))
                 requests = self.run(envoy.url).requests
@@ -262,6 +264,17 @@ class _Bench:
 
 
 _COUNTS = ("rounds", "seconds", "requests", "connections", "concurrency")
+
+
+@contextlib.contextmanager
+def _its_end_first(envoy: Envoy) -> Iterator[None]:
+    """When the block fails because Envoy has ended, that is the error, and not what its end has done to the client."""
+    try:
+        yield
+    except ToolError:
+        envoy.wait(_END_SECONDS)
+        envoy.check_alive()
+        raise
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -12,6 +12,7 @@ import click
 from pwasm_compiler import backends
 from pwasm_compiler.console import note, say, warn
 from pwasm_compiler.files import shown
+from pwasm_compiler.inspect import filter_words
 from pwasm_compiler.pipeline import Artifact
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import BACKENDS, Project, load_project
@@ -82,10 +83,11 @@ def build_project(project: Project, output: Path | None = None) -> Artifact:
 
 
 def summary(artifact: Artifact) -> str:
-    """One line: file, size, time, callbacks."""
-    exports = ", ".join(name.removeprefix("proxy_") for name in artifact.callbacks)
+    """One line: file, size, time, and the callbacks that the author wrote; of another compiler's module, how many."""
+    callbacks = f"{len(artifact.callbacks)} callbacks"
+    what = "; ".join(filter_words(artifact.written)) if artifact.written else callbacks
     size = f"{artifact.size / 2**20:.1f} MiB"
-    return f"{shown(_relative(artifact.path))}: {size} in {artifact.seconds:.1f} s, exports {exports or 'no callback'}"
+    return f"{shown(_relative(artifact.path))}: {size} in {artifact.seconds:.1f} s; {what}"
 
 
 def _relative(path: Path) -> Path:
