@@ -9,6 +9,7 @@ built or loaded never replaces what serves.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -60,11 +61,17 @@ class Session:
     build: Callable[[Project], object]
     folder: Path
     version: int = 1
+    good: bool = True
+    """Whether some version serves: the first may have been refused."""
     stop: threading.Event = field(default_factory=threading.Event)
     _seen: object = None
 
     def watch(self, envoy: Envoy, changed: Callable[[], None], live: Callable[[Live], None], failed: Failed) -> None:
         """Follow the edits until `stop`; what is told is told from this thread."""
+        with contextlib.suppress(ToolError):  # stopped
+            if self._updates(envoy)[1]:
+                self.good = False
+                failed(self._refused(envoy, "Envoy refused the filter"))
         while not self.stop.wait(_POLL_SECONDS):
             now = fingerprint(self.path)
             if now == self._seen:
@@ -76,7 +83,9 @@ class Session:
                 return
             changed()
             try:
-                live(self._change_over(envoy, saved_seconds_ago(before, now)))
+                found = self._change_over(envoy, saved_seconds_ago(before, now))
+                self.good = True
+                live(found)
             except PwasmError as error:
                 if not self.stop.is_set():
                     failed(error)
@@ -108,12 +117,15 @@ class Session:
         while not self.stop.wait(_SETTLED_SECONDS):
             taken, refused = self._updates(envoy)
             if refused > before[1]:
-                raise ToolError("Envoy refused the new version", why=_reason(envoy))
+                raise self._refused(envoy, "Envoy refused the new version")
             if taken >= before[0] + len(self.slots):
                 return
             if time.monotonic() > deadline:
                 raise ToolError(f"Envoy did not load the new version within {_LOAD_SECONDS} s")
         raise ToolError("stopped")
+
+    def _refused(self, envoy: Envoy, what: str) -> PwasmError:
+        return serve.refusal(envoy.log, self.plan.way_to_configure) or ToolError(what, why=_reason(envoy))
 
     def _updates(self, envoy: Envoy) -> tuple[int, int]:
         """How often Envoy took a version and how often it refused one; asked until it answers."""

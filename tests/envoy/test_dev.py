@@ -268,3 +268,31 @@ def test_a_configuration_without_the_filter(dev: Callable[..., Dev], tmp_path: P
     running = dev("main.wasm", "-c", "other.yaml")
     running.wait_for("no filter of the configuration loads main.wasm")
     assert running.process.wait(DEADLINE_SECONDS) == 1
+
+
+REFUSES = r"""
+(module
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "the plugin's configuration is refused\n  | $.a: is missing")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 1024)
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (call $log (i32.const 5) (i32.const 16) (i32.const 57)))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) i32.const 0))
+"""
+
+
+def test_a_first_version_that_is_refused_is_said(dev: Callable[..., Dev], tmp_path: Path) -> None:
+    file = tmp_path / "main.wasm"
+    file.write_bytes(wasmtime.wat2wasm(REFUSES))
+    running = dev("main.wasm")
+    running.url()
+    running.wait_for("no version serves yet")
+    said = running.lines[running.lines.index("error: the filter refuses its configuration") :]
+    assert said[1:4] == ["$.a: is missing", "", "hint: give it one with --plugin-config FILE"]
+    replace(file, module("two"))
+    running.wait_for("live: version 2")
+    replace(file, b"\0asm\1\0\0\0")
+    running.wait_for("the last good version serves on")
+    assert running.stop() == 0

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pwasm_compiler import plugin_config
 from pwasm_compiler.errors import BinaryError, ToolError
 from pwasm_compiler.project import Project
-from pwasm_compiler.serve import parse_upstream
+from pwasm_compiler.serve import parse_upstream, refusal, way_to_configure
 
 from . import timers
 from .figures import added, added_microseconds, spread
@@ -30,7 +30,7 @@ from .report import Callback, Pair, Report
 from .target import Options, Run, Target, choose_client, find_target
 
 if TYPE_CHECKING:
-    from pwasm.testing.envoy import Envoy
+    from pwasm.testing.envoy import Envoy, EnvoyError
 
 MORE_WORKERS = 2
 _STARTS = 2
@@ -76,11 +76,17 @@ def measure(options: Options, build: Callable[[Project], object], say: Callable[
     except EnvoyNotFoundError as error:
         raise ToolError(error.what, hint=error.hint) from error
     except EnvoyError as error:
-        raise ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint or _hint(options)) from error
+        way = way_to_configure(options.path, options.plugin_config, None)
+        shown = ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint or _hint(error, options))
+        raise refusal(error.log, way) or shown from error
 
 
-def _hint(options: Options) -> str:
-    return "" if options.plugin_config else "a filter that needs a configuration gets it with --plugin-config FILE"
+def _hint(error: EnvoyError, options: Options) -> str:
+    from pwasm.testing.envoy import EnvoyExitedError
+
+    if options.plugin_config is not None or not (isinstance(error, EnvoyExitedError) and error.returncode > 0):
+        return ""  # a signal is no refusal
+    return "a filter that needs a configuration gets it with --plugin-config FILE"
 
 
 class _Bench:

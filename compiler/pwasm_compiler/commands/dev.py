@@ -39,13 +39,17 @@ def dev(verbose: bool, **options: Any) -> None:
 
         progress = Progress()
 
+        def failed(error: PwasmError) -> None:
+            print_error(error.what, error.why, error.hint)
+            say("the last good version serves on" if session.good else "no version serves yet", err=True)
+
         def started(envoy: Envoy) -> None:
             progress.close()
             announce(envoy)
-            threads.append(threading.Thread(target=session.watch, args=(envoy, _changed, _live, _failed)))
+            threads.append(threading.Thread(target=session.watch, args=(envoy, _changed, _live, failed)))
             threads[0].start()
 
-        progress(f"starting {session.plan.executable}")
+        progress("starting Envoy")
         try:
             serve.serve(session.plan, started=started, show=lambda record: show(record, verbose))
         finally:
@@ -66,8 +70,3 @@ def _live(found: Live) -> None:
         f"built in {found.build_seconds:.1f} s, loaded in {found.load_seconds:.1f} s"
     )
     sys.stdout.flush()
-
-
-def _failed(error: PwasmError) -> None:
-    print_error(error.what, error.why, error.hint)
-    say("the last good version serves on", err=True)

@@ -97,7 +97,7 @@ def run(verbose: bool, no_build: bool, **options: Any) -> None:
             progress.close()
             announce(envoy)
 
-        progress(f"starting {plan.executable}")
+        progress("starting Envoy")
         serve.serve(plan, started=started, show=lambda record: show(record, verbose))
     click.echo("stopped", err=True)
 
