@@ -127,6 +127,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.cache",
         "pwasm_compiler.dependencies",
         "pwasm_compiler.errors",
+        "pwasm_compiler.files",
         "pwasm_compiler.project",
     },
     "pwasm_compiler.serve": {
@@ -152,6 +153,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.reload": {
         "pwasm_compiler.ecds",
         "pwasm_compiler.errors",
+        "pwasm_compiler.files",
         "pwasm_compiler.project",
         "pwasm_compiler.serve",
         "pwasm.testing",

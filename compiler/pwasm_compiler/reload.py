@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import ecds, serve
-from pwasm_compiler.errors import PwasmError, ToolError, report_a_bug
+from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, report_a_bug
+from pwasm_compiler.files import shown
 from pwasm_compiler.project import Project, load_project, source_files
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ class Session:
             before, self._seen = self._seen, now
             if self.stop.is_set():
                 return
+            if not self.path.exists():
+                failed(_gone(self.path))
+                continue
             changed()
             try:
                 found = self._change_over(envoy, saved_seconds_ago(before, now))
@@ -147,6 +151,8 @@ class Session:
 
 def prepare(request: serve.Request, build: Callable[[Project], object], folder: Path) -> Session:
     """Build if needed and put what Envoy starts with into `folder`; errors as for `serve.prepare`."""
+    # Where it is now: "." would follow a folder that is moved, and Envoy's configuration would not.
+    request = dataclasses.replace(request, path=request.path.absolute())
     seen = fingerprint(request.path)
     plan = serve.prepare(request, build)
     module = request.path.absolute() if request.path.suffix == ".wasm" else load_project(request.path).output
@@ -179,6 +185,14 @@ def saved_seconds_ago(before: object, now: object) -> float:
     saved = [entry[1] for entry in now if entry not in old] if isinstance(now, list) else []
     ago = time.time() - max(saved, default=0) / 1e9
     return ago if 0 < ago < _NOTICED_SECONDS else 0.0
+
+
+def _gone(path: Path) -> PwasmError:
+    return ProjectError(
+        f"{shown(path)} is not there any more",
+        why="It was moved or removed, so edits are not seen.",
+        hint="put it back, or end this and start pwasm dev where it is now",
+    )
 
 
 def _files(project: Project) -> list[Path]:
