@@ -215,6 +215,61 @@ def test_a_module_of_python_is_the_command(tmp_path: Path) -> None:
     assert result.stderr.startswith("error: there is no nowhere\n")
 
 
+def completions(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
+    """What bash is offered in the place of the last word, each as `kind,value`."""
+    monkeypatch.setenv("_PWASM_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["pwasm", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    result = pwasm()
+    assert (result.code, result.err) == (0, "")
+    return result.out.split()
+
+
+def test_the_names_of_commands_are_completed_without_importing_them(
+    pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr(cli.importlib, "import_module", imported.append)
+    assert completions(pwasm, monkeypatch, "") == [f"plain,{name}" for name in sorted(COMMANDS)]
+    assert completions(pwasm, monkeypatch, "pu") == ["plain,pull", "plain,push"]
+    assert imported == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_options_of_a_command_are_completed(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    command = cli.cli.get_command(click.Context(cli.cli), name)
+    assert command is not None
+    offered = completions(pwasm, monkeypatch, name, "--")
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert {f"plain,{opt}" for option in options for opt in option.opts if opt.startswith("--")} <= set(offered)
+    assert "plain,--help" in offered
+    for option in options:
+        if option.metavar in ("FILE", "PROGRAM", "DIR"):
+            assert completions(pwasm, monkeypatch, name, max(option.opts, key=len), "x") == ["file,x"], option.name
+
+
+def test_values_are_completed(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert completions(pwasm, monkeypatch, "build", "--backend", "") == ["plain,python", "plain,go", "plain,tinygo"]
+    assert completions(pwasm, monkeypatch, "new", "x", "--from", "hello") == ["plain,hello_world"]
+    for command in ("inspect", "deploy", "test", "build", "run"):
+        assert completions(pwasm, monkeypatch, command, "x") == ["file,x"], command
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_the_help_says_of_completion_works(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    """The function that a shell is given; bash, which is everywhere here, runs it."""
+    (line,) = [line.strip() for line in pwasm("--help").out.splitlines() if f"{shell}_source" in line]
+    assert f"_PWASM_COMPLETE={shell}_source pwasm" in line
+    monkeypatch.setenv("_PWASM_COMPLETE", f"{shell}_source")
+    assert "_pwasm_completion" in pwasm().out
+    if shell == "bash":
+        monkeypatch.delenv("_PWASM_COMPLETE")
+        monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        calls = "COMP_WORDS=(pwasm cache cl); COMP_CWORD=2; _pwasm_completion pwasm; echo ${COMPREPLY[@]}"
+        done = subprocess.run(["bash", "-c", f"{line}\n{calls}"], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("clear\n", "")
+
+
 def test_new_makes_a_filter(pwasm: Pwasm, tmp_path: Path) -> None:
     result = pwasm("new", "my-filter")
     assert result.code == 0
