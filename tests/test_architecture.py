@@ -52,6 +52,7 @@ RULES: dict[str, set[str]] = {
     "pwasm.testing.suite_pytest": ANY_SDK | {"pytest"},
     "pwasm.testing.fixtures": ANY_SDK | {"pytest", "pwasm_compiler.errors"},
     "pwasm.pytest_plugin": ANY_SDK | HOST_SIDE | {"pytest"},
+    "pwasm.__main__": {"pwasm_compiler.cli"},  # `python -m pwasm`
     # The compiler: binary formats know nothing of files, processes or the command line.
     "pwasm_compiler.errors": set(),
     "pwasm_compiler.wasm": {"pwasm_compiler.errors"},
@@ -128,6 +129,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.cache",
         "pwasm_compiler.dependencies",
         "pwasm_compiler.errors",
+        "pwasm_compiler.files",
         "pwasm_compiler.project",
     },
     "pwasm_compiler.serve": {
@@ -153,6 +155,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.reload": {
         "pwasm_compiler.ecds",
         "pwasm_compiler.errors",
+        "pwasm_compiler.files",
         "pwasm_compiler.project",
         "pwasm_compiler.serve",
         "pwasm.testing",
@@ -177,7 +180,8 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.deliver.deploy": DELIVER,
     "pwasm_compiler.deliver.doctor": DELIVER | {"pwasm_compiler.guest.base", "pwasm_compiler.wasm.instructions"},
     # The command line: click lives here and nowhere else.
-    "pwasm_compiler.console": {"click", "pwasm_compiler.files"},
+    "pwasm_compiler.progress": {"click"},
+    "pwasm_compiler.console": {"click", "pwasm_compiler.files", "pwasm_compiler.progress"},
     "pwasm_compiler.commands": {
         "click",
         "pytest",
@@ -191,6 +195,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.inspect",
         "pwasm_compiler.pipeline",
         "pwasm_compiler.plugin_config",
+        "pwasm_compiler.progress",
         "pwasm_compiler.project",
         "pwasm_compiler.reload",
         "pwasm_compiler.scaffold",
@@ -198,7 +203,14 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.serve",
         "pwasm.testing",  # types only: what `run` shows
     },
-    "pwasm_compiler.cli": {"click", "pwasm_compiler.console", "pwasm_compiler.errors", "pwasm_compiler.files"},
+    "pwasm_compiler.usage": {"click", "pwasm_compiler.errors"},
+    "pwasm_compiler.cli": {
+        "click",
+        "pwasm_compiler.console",
+        "pwasm_compiler.errors",
+        "pwasm_compiler.files",
+        "pwasm_compiler.usage",
+    },
     "pwasm_shim": set(),
 }
 STANDARD_LIBRARY = sys.stdlib_module_names | {"annotationlib"}  # new in the 3.14 of a VM
@@ -206,7 +218,7 @@ NEVER = {
     # Whatever the rules above say: these never cross.
     "pwasm": {"pwasm.testing", "pwasm_compiler", "_pwasm_shim", "wasmtime", "click", "yaml"},
 }
-EXEMPT_FROM_NEVER = ("pwasm.testing", "pwasm._guest", "pwasm.pytest_plugin")
+EXEMPT_FROM_NEVER = ("pwasm.testing", "pwasm._guest", "pwasm.pytest_plugin", "pwasm.__main__")
 
 
 def modules() -> list[tuple[str, Path]]:

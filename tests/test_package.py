@@ -71,6 +71,11 @@ def test_the_wheel_holds_the_three_packages_and_the_builds_python(wheels: tuple[
     assert strangers == []
 
 
+def test_the_wheel_says_where_to_report_a_bug(wheels: tuple[Path, Path]) -> None:
+    (metadata,) = [data for name, data in contents(wheels[0]).items() if name.endswith(".dist-info/METADATA")]
+    assert "\nProject-URL: Issues, https://" in metadata.decode()
+
+
 def test_the_wheel_holds_the_examples(wheels: tuple[Path, Path]) -> None:
     """All that git has of them, and nothing that a build or a test run left in their folders."""
     listed = run("git", "ls-files", "filters/*/*", cwd=ROOT).split()

@@ -7,21 +7,28 @@ go to standard error. `main` is the only place that prints an error and chooses 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.metadata
 import os
+import signal
 import sys
+import tempfile
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
+from click.shell_completion import CompletionItem
 
-from pwasm_compiler.console import colour, print_error
-from pwasm_compiler.errors import PwasmError
+from pwasm_compiler import usage
+from pwasm_compiler.console import colour, print_error, print_error_as_json
+from pwasm_compiler.errors import DISTRIBUTION, PwasmError, report_a_bug
 from pwasm_compiler.files import shown
-
-DISTRIBUTION = "pwasm-sdk"
 
 COMMANDS = {
     # name: what the list of commands says of it; the command is the attribute `name` of commands/<name>.py
@@ -43,6 +50,11 @@ COMMANDS = {
     "status": "Show the Wasm filters of a running Envoy.",
     "test": "Run a filter's tests, in Python and in Envoy.",
 }
+_PASSES_OPTIONS_ON = "test"
+"""Its --json would be one of pytest's."""
+_ABORTED = "aborted"
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Commands(click.Group):
@@ -58,6 +70,19 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise usage.no_such_command(args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The names of commands are known without importing them; what comes behind one, that command completes."""
+        names = [name for name in sorted(COMMANDS) if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name]) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
@@ -71,10 +96,21 @@ def version() -> str:
         return "(not installed)"
 
 
+_EPILOG = """\
+Exit codes: 0 success, 1 failure, 2 wrong usage. NO_COLOR turns colours off.
+
+\b
+Completion of commands, options and values, in ~/.bashrc, ~/.zshrc (after compinit) or config.fish:
+  eval "$(_PWASM_COMPLETE=bash_source pwasm)"
+  eval "$(_PWASM_COMPLETE=zsh_source pwasm)"
+  _PWASM_COMPLETE=fish_source pwasm | source
+"""
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 success, 1 failure, 2 wrong usage. NO_COLOR turns colours off.",
+    epilog=_EPILOG,
 )
 @click.version_option(version(), "-V", "--version", prog_name="pwasm", message="%(prog)s %(version)s")
 def cli() -> None:
@@ -91,42 +127,121 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point: run the command, print its error if there is one, exit."""
-    sys.exit(_run(arguments))
-
-
-def _run(arguments: Sequence[str] | None) -> int:
-    """The exit code of the command; nothing but this prints an error."""
+    words = tuple(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = cli.main(arguments, prog_name="pwasm", standalone_mode=False, color=colour())
-        return result if isinstance(result, int) else 0
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except PwasmError as error:
-        print_error(error.what, error.why, error.hint)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("aborted", err=True)
+        with _cleaning_up():
+            code = _run(words)
     except BrokenPipeError:
         # Whoever read our output has gone; Python must not try to flush it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        where = f"{shown(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
-        print_error(f"{where}{error.strerror or error}", "", "")
-    except Exception as error:
-        _print_bug(error)
-    return 1
+        code = 1
+    sys.exit(code)
 
 
-def _print_bug(error: Exception) -> None:
+@contextmanager
+def _cleaning_up() -> Iterator[None]:
+    """Signals that end the process end the block first, with its temporary folders; what is ignored stays so (nohup)."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in _ENDING}
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in before.items():
+            if handler is signal.SIG_DFL:
+                signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is signal.SIG_DFL and signal.getsignal(number) is end:
+                signal.signal(number, handler)
+
+
+def _run(words: tuple[str, ...]) -> int:
+    """The exit code of the command; nothing but this prints an error."""
+    try:
+        result = cli.main(words, prog_name="pwasm", standalone_mode=False, color=colour())
+        return result if isinstance(result, int) else 0
+    except NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except (BrokenPipeError, SystemExit):
+        raise
+    except (click.Abort, KeyboardInterrupt):
+        found = PwasmError(_ABORTED)
+    except BaseException as error:
+        found = _explained(error, words)
+    _tell(found, words)
+    return found.exit_code
+
+
+def _tell(error: PwasmError, words: tuple[str, ...]) -> None:
+    if _wants_json(words):
+        print_error_as_json(error.what, error.why, error.hint)
+    elif error.what == _ABORTED:
+        click.echo(_ABORTED, err=True)  # who pressed Ctrl-C knows of no error
+    else:
+        print_error(error.what, error.why, error.hint)
+
+
+def _explained(error: BaseException, words: tuple[str, ...]) -> PwasmError:
+    """Whatever ended a command, as an error with what, why and hint."""
+    if isinstance(error, PwasmError):
+        return error
+    if isinstance(error, click.UsageError):
+        name = _command_of(words)
+        command = cli.get_command(click.Context(cli), name) if name else None
+        return usage.explained(error, command or cli, f"pwasm {name}".rstrip())
+    if isinstance(error, click.ClickException):
+        return PwasmError(error.format_message())
+    if isinstance(error, FileNotFoundError) and _folder_is_gone():
+        return PwasmError("the current folder is not there any more", hint='if it has been made again: cd "$PWD"')
+    if isinstance(error, OSError):
+        return _os_error(error)
     if os.environ.get("PWASM_TRACEBACK"):
         traceback.print_exception(error)
-        return
-    print_error(
+    return PwasmError(
         f"pwasm failed: {type(error).__name__}: {error}",
-        "This is a bug in pwasm; please report it.",
-        "PWASM_TRACEBACK=1 shows the traceback that belongs into the report",
+        why=report_a_bug(),
+        hint="PWASM_TRACEBACK=1 shows the traceback that belongs into the report",
     )
+
+
+def _os_error(error: OSError) -> PwasmError:
+    """A file that cannot be read or written. Of a full disk: most is written in the temporary folder."""
+    file = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    if error.errno not in _NO_SPACE:
+        return PwasmError(f"{shown(file)}: {error.strerror or error}" if file else error.strerror or str(error))
+    folder = tempfile.gettempdir()
+    if file and not Path(file).is_relative_to(folder):
+        return PwasmError(f"no space left to write {shown(file)}", why=error.strerror or "", hint="free some space")
+    return PwasmError(
+        f"no space left in the temporary folder {shown(folder)}",
+        why=f"{error.strerror}. A build needs about 50 MB there.",
+        hint="free some space, or let TMPDIR name another folder",
+    )
+
+
+def _command_of(words: tuple[str, ...]) -> str:
+    """The name of the command that is called, or "" if there is none of that name."""
+    name = next((word for word in words if not word.startswith("-")), "")
+    return name if name in COMMANDS else ""
+
+
+def _wants_json(words: tuple[str, ...]) -> bool:
+    """Whether a program reads the answer. It may have misspelt the command, or one that has no such option."""
+    ours = words[: words.index("--")] if "--" in words else words
+    return "--json" in ours and _command_of(words) != _PASSES_OPTIONS_ON
+
+
+def _folder_is_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""What every command shares of the terminal: colours, progress, the form of an error."""
+"""What every command shares of the terminal: colours, lines beside a progress, the form of an error."""
 
 from __future__ import annotations
 
+import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
+from click.shell_completion import CompletionItem
 
 from pwasm_compiler.files import printable
+from pwasm_compiler.progress import Progress, alone
 
 
 def colour() -> bool | None:
@@ -17,15 +19,15 @@ def colour() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
-def progress(text: str) -> None:
-    """A line for somebody who waits; nobody waits for a log file."""
-    if sys.stderr.isatty():
-        click.secho(text, err=True, dim=True, color=colour())
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, also while the line of a `Progress` is shown."""
+    with alone():
+        click.echo(text, err=err, color=colour())
 
 
 def note(text: str) -> None:
     """What pwasm decided for the user, on standard error."""
-    click.secho(text, err=True, dim=True, color=colour())
+    say(click.style(text, dim=True), err=True)
 
 
 def _harmless(text: str) -> str:
@@ -33,19 +35,29 @@ def _harmless(text: str) -> str:
     return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
 
 
+def complete_files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Lets the shell complete names of files, for a parameter that is not always one."""
+    return [CompletionItem(incomplete, type="file")]
+
+
 @contextmanager
 def transfer(label: str, size: int) -> Iterator[Callable[[int], None]]:
-    """A bar for `size` bytes, told how many more have gone; on a terminal only."""
-    if not sys.stderr.isatty():
-        yield lambda _count: None
-        return
-    with click.progressbar(length=max(size, 1), label=label, file=sys.stderr, color=colour()) as bar:
-        yield bar.update
+    """Shows how much of `size` bytes has gone, told how many more have."""
+    gone = 0
+    with Progress() as progress:
+
+        def more(count: int) -> None:
+            nonlocal gone
+            gone += count
+            progress(f"{label}: {gone / 2**20:.1f} of {size / 2**20:.1f} MiB")
+
+        more(0)
+        yield more
 
 
 def warn(text: str) -> None:
     """A warning, on standard error."""
-    click.echo(click.style("warning: ", fg="yellow") + _harmless(text), err=True, color=colour())
+    say(click.style("warning: ", fg="yellow") + _harmless(text), err=True)
 
 
 def print_error(what: str, why: str, hint: str) -> None:
@@ -53,4 +65,14 @@ def print_error(what: str, why: str, hint: str) -> None:
     text = click.style("error: ", fg="red", bold=True) + "\n".join(_harmless(part) for part in (what, why) if part)
     if hint:
         text += "\n\n" + click.style("hint: ", fg="cyan") + _harmless(hint)
-    click.echo(text, err=True, color=colour())
+    say(text, err=True)
+
+
+def error_as_json(what: str, why: str, hint: str) -> dict[str, dict[str, str]]:
+    """The same for a program."""
+    return {"error": {"what": what, "why": why, "hint": hint}}
+
+
+def print_error_as_json(what: str, why: str, hint: str) -> None:
+    """One document on standard output."""
+    click.echo(json.dumps(error_as_json(what, why, hint), indent=2))

@@ -8,6 +8,7 @@ version. Requirements that name a path or a URL are resolved every time.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import io
@@ -83,7 +84,7 @@ def resolve(project: Project, into: Path, progress: Callable[[str], None], cache
         with cache.alone(_KIND):
             packed = None if by_path else _fresh(cache, key)
             if packed is None:
-                progress("dependencies: " + ", ".join(project.dependencies))
+                progress("installing " + ", ".join(project.dependencies))
                 packed = _pack(project.dependencies)
                 cache.write(_KIND, key, packed)
     with _open(packed) as archive:
@@ -151,6 +152,8 @@ def _pip(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _explain(output: str, requirements: Sequence[str]) -> ProjectError | ToolError:
     """Why pip failed, from its output and, where that says only "none", from further questions to pip."""
+    if os.strerror(errno.ENOSPC) in output:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     match = _NO_MATCH.search(output)
     if match is None:
         return _conflict(output, requirements)

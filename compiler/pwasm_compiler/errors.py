@@ -18,6 +18,24 @@ Only `pwasm_compiler.cli` prints and exits.
 
 from __future__ import annotations
 
+import importlib.metadata
+
+DISTRIBUTION = "pwasm-sdk"
+
+
+def report_a_bug() -> str:
+    """The reason of an error that only a bug in pwasm can cause; the address is that of the package's metadata."""
+    return f"This is a bug in pwasm; please report it {_issue_tracker()}"
+
+
+def _issue_tracker() -> str:
+    try:
+        urls = importlib.metadata.metadata(DISTRIBUTION).get_all("Project-URL") or []
+    except importlib.metadata.PackageNotFoundError:
+        urls = []
+    found = dict(url.split(", ", 1) for url in urls if ", " in url)
+    return f"at {found['Issues']}" if "Issues" in found else "in the repository's issue tracker"
+
 
 class PwasmError(Exception):
     """An error with a message (`what`), an optional reason (`why`) and an optional way out (`hint`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
         "sdk": record.get("sdk"),
         "python": record.get("python"),
         "hash_seed": record.get("hash_seed"),
+        "written": record.get("written", {}),
         "dependencies": list(record.get("dependencies", ())),
         "modules": list(record.get("modules", ())),
         "removed": list(record.get("removed", ())),
@@ -122,13 +124,24 @@ def _is_record(found: object) -> bool:
         return False
     if not isinstance(found.get("hash_seed", 0), int):
         return False
-    texts = [found.get("sdk", ""), found.get("python", "")]
-    for key in ("dependencies", "modules", "removed"):
-        names = found.get(key, ())
+    written = found.get("written", {})
+    if not isinstance(written, dict):
+        return False
+    texts = [found.get("sdk", ""), found.get("python", ""), *written]
+    lists = [found.get(key, ()) for key in ("dependencies", "modules", "removed")]
+    for names in (*lists, *(names for names in written.values() if names is not None)):
         if not isinstance(names, list | tuple):
             return False
         texts += names
-    return all(isinstance(text, str) for text in texts)
+    return all(isinstance(text, str) and text.isprintable() for text in texts)
+
+
+def filter_words(written: Mapping[str, Sequence[str] | None]) -> list[str]:
+    """A filter as its author knows it: `AddHeader: on_http_response_headers`."""
+    return [
+        f"{name}: {'decides at run time' if methods is None else ', '.join(methods) or 'no callbacks of its own'}"
+        for name, methods in written.items()
+    ]
 
 
 def render(found: dict[str, Any]) -> str:
@@ -143,6 +156,7 @@ def render(found: dict[str, Any]) -> str:
         f"  memory       {_mib(memory['initial_bytes'])} at start, "
         + (f"at most {_mib(maximum)}" if maximum else "no maximum"),
         f"  functions    {found['functions']}",
+        *(f"  {'' if n else 'filter':<13}{line}" for n, line in enumerate(filter_words(found["written"]))),
         *_wrapped("callbacks", [name.removeprefix("proxy_on_") for name in found["callbacks"]]),
         *_wrapped("hostcalls", [name.removeprefix("proxy_") for name in found["hostcalls"]]),
         *_wrapped("WASI", found["wasi"]),

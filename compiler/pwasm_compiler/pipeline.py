@@ -7,7 +7,7 @@ import gc
 import hashlib
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +51,19 @@ class Artifact:
     backend: str = "python"
     toolchain: str = "componentize-py"
     hash_seed: int = 0
+    written: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    """Each registered class with the callbacks that its author wrote, None for a factory; empty for other compilers."""
+
+
+_STAGES = {
+    # name in the report → what is said to somebody who waits
+    "stage": "collecting the files",
+    "runtime": "loading the Python of the build",
+    "freeze": "importing the filter",
+    "link": "linking",
+    "verify": "checking the module",
+    "write": "writing the module",
+}
 
 
 @dataclass
@@ -60,9 +73,13 @@ class _Clock:
     progress: Callable[[str], None]
     stages: list[tuple[str, float]] = field(default_factory=list)
 
+    def say(self, text: str) -> None:
+        """Tell what the stage that runs now does."""
+        self.progress(f"[{len(self.stages) + 1}/{len(_STAGES)}] {text}")
+
     @contextmanager
     def stage(self, name: str) -> Any:
-        self.progress(name)
+        self.say(_STAGES[name])
         start = time.perf_counter()
         yield
         self.stages.append((name, time.perf_counter() - start))
@@ -103,12 +120,12 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
     limit = cache_limit()
     with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:
         with clock.stage("stage"):
-            staged = stage(project, Path(scratch), cache)
+            staged = stage(project, Path(scratch), cache, clock.say)
             seed = _seed_of(staged) if project.hash_seed is None else project.hash_seed
         with clock.stage("runtime"):
-            interpreter = load_interpreter(cache, progress)
+            interpreter = load_interpreter(cache, clock.say)
         with clock.stage("freeze"):
-            frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache)
+            frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache, clock.say)
             record = _record(frozen)
     cuts, removed = _cuts(frozen.layout, project, staged)
     record |= {"dependencies": staged.dependencies, "hash_seed": seed, "removed": removed}
@@ -133,6 +150,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         (*record["warnings"], *filter(None, [cache.problem])),
         record["prints"],
         hash_seed=seed,
+        written=record["written"],
     )
 
 
@@ -221,5 +239,5 @@ def _link(
     return module + encode.custom_section(RECORD_SECTION, repr(shown).encode()), code.names
 
 
-_SHOWN = ("sdk", "python", "callbacks", "modules", "dependencies", "hash_seed", "removed")
+_SHOWN = ("sdk", "python", "callbacks", "written", "modules", "dependencies", "hash_seed", "removed")
 """What the custom section keeps of the record, for `pwasm inspect`."""

@@ -9,6 +9,7 @@ built or loaded never replaces what serves.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import ecds, serve
-from pwasm_compiler.errors import PwasmError, ToolError
+from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, report_a_bug
+from pwasm_compiler.files import shown
 from pwasm_compiler.project import Project, load_project, source_files
 
 if TYPE_CHECKING:
@@ -60,11 +62,17 @@ class Session:
     build: Callable[[Project], object]
     folder: Path
     version: int = 1
+    good: bool = True
+    """Whether some version serves: the first may have been refused."""
     stop: threading.Event = field(default_factory=threading.Event)
     _seen: object = None
 
     def watch(self, envoy: Envoy, changed: Callable[[], None], live: Callable[[Live], None], failed: Failed) -> None:
         """Follow the edits until `stop`; what is told is told from this thread."""
+        with contextlib.suppress(ToolError):  # stopped
+            if self._updates(envoy)[1]:
+                self.good = False
+                failed(self._refused(envoy, "Envoy refused the filter"))
         while not self.stop.wait(_POLL_SECONDS):
             now = fingerprint(self.path)
             if now == self._seen:
@@ -74,17 +82,22 @@ class Session:
             before, self._seen = self._seen, now
             if self.stop.is_set():
                 return
+            if not self.path.exists():
+                failed(_gone(self.path))
+                continue
             changed()
             try:
-                live(self._change_over(envoy, saved_seconds_ago(before, now)))
+                found = self._change_over(envoy, saved_seconds_ago(before, now))
+                self.good = True
+                live(found)
             except PwasmError as error:
                 if not self.stop.is_set():
                     failed(error)
             except OSError as error:
                 failed(ToolError(f"{error.filename or self.path}: {error.strerror or error}"))
             except Exception as error:  # the thread must live: the next edit may mend what this one broke
-                why = "This is a bug in pwasm; please report it."
-                failed(ToolError(f"pwasm failed: {type(error).__name__}: {error}", why=why))
+                what = f"pwasm failed: {type(error).__name__}: {error}"
+                failed(ToolError(what, why=report_a_bug()))
 
     def _change_over(self, envoy: Envoy, waited: float) -> Live:
         start = time.monotonic()
@@ -108,12 +121,15 @@ class Session:
         while not self.stop.wait(_SETTLED_SECONDS):
             taken, refused = self._updates(envoy)
             if refused > before[1]:
-                raise ToolError("Envoy refused the new version", why=_reason(envoy))
+                raise self._refused(envoy, "Envoy refused the new version")
             if taken >= before[0] + len(self.slots):
                 return
             if time.monotonic() > deadline:
                 raise ToolError(f"Envoy did not load the new version within {_LOAD_SECONDS} s")
         raise ToolError("stopped")
+
+    def _refused(self, envoy: Envoy, what: str) -> PwasmError:
+        return serve.refusal(envoy.log, self.plan.way_to_configure) or ToolError(what, why=_reason(envoy))
 
     def _updates(self, envoy: Envoy) -> tuple[int, int]:
         """How often Envoy took a version and how often it refused one; asked until it answers."""
@@ -135,6 +151,8 @@ class Session:
 
 def prepare(request: serve.Request, build: Callable[[Project], object], folder: Path) -> Session:
     """Build if needed and put what Envoy starts with into `folder`; errors as for `serve.prepare`."""
+    # Where it is now: "." would follow a folder that is moved, and Envoy's configuration would not.
+    request = dataclasses.replace(request, path=request.path.absolute())
     seen = fingerprint(request.path)
     plan = serve.prepare(request, build)
     module = request.path.absolute() if request.path.suffix == ".wasm" else load_project(request.path).output
@@ -167,6 +185,14 @@ def saved_seconds_ago(before: object, now: object) -> float:
     saved = [entry[1] for entry in now if entry not in old] if isinstance(now, list) else []
     ago = time.time() - max(saved, default=0) / 1e9
     return ago if 0 < ago < _NOTICED_SECONDS else 0.0
+
+
+def _gone(path: Path) -> PwasmError:
+    return ProjectError(
+        f"{shown(path)} is not there any more",
+        why="It was moved or removed, so edits are not seen.",
+        hint="put it back, or end this and start pwasm dev where it is now",
+    )
 
 
 def _files(project: Project) -> list[Path]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.dependencies import resolve
 from pwasm_compiler.errors import BuildError, ProjectError
+from pwasm_compiler.files import shown
 from pwasm_compiler.project import Project
 
 _TIMEOUT_SECONDS = 60
@@ -58,8 +59,16 @@ print(json.dumps(answer))
 """
 
 
+ANY = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+"""The schema that everything fits."""
+
+
 class NoConfigurationError(ProjectError):
-    """The filter declares no configuration, so it takes any."""
+    """What configuration the filter takes is not declared, or cannot be asked for."""
+
+
+class UndeclaredError(NoConfigurationError):
+    """The filter declares none, so it takes any."""
 
 
 class Answer(NamedTuple):
@@ -74,7 +83,8 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
 
     Raises:
         BuildError: the filter cannot be imported.
-        NoConfigurationError: it declares no configuration, or none that can be asked for: it is not in Python.
+        UndeclaredError: it declares no configuration.
+        NoConfigurationError: it cannot be asked, for it is not in Python.
     """
     if project.language != "python":
         raise NoConfigurationError(
@@ -101,10 +111,7 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
     _refuse_error(project, said.pop("error"))
     answer = Answer(**said)
     if not answer.schemas:
-        raise NoConfigurationError(
-            f"{project.entry} declares no configuration",
-            hint="annotate it in the plugin's class: config: MyConfig (see help of pwasm.config)",
-        )
+        raise UndeclaredError(f"{shown(project.entry)} declares no configuration")
     return answer
 
 

@@ -17,7 +17,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler.config_file import port_fields, with_ports
-from pwasm_compiler.errors import PwasmError, ToolError, UsageError
+from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
 from pwasm_compiler.files import check_readable, printable, read_text, shown
 from pwasm_compiler.project import ENTRY, Project, load_project, source_files
 
@@ -39,6 +39,9 @@ OWN_CONFIGURATION = "envoy.yaml"
 DEFAULT_PORT = 10000
 DEFAULT_ADMIN_PORT = 9901
 _KEPT_RECORDS = 1000
+_REFUSED = "the plugin's configuration is refused"
+"""How the SDK's record begins (`pwasm._configured`)."""
+_DID_NOT_START = "Failed to configure base Wasm plugin"
 
 _HTTP_CALLBACK = re.compile(r"proxy_on_(http_)?(request|response)_(headers|body|trailers|metadata)")
 _TCP_CALLBACK = re.compile(r"proxy_on_(new_connection|downstream_|upstream_)")
@@ -83,6 +86,8 @@ class Plan:
     """Options for Envoy beside those that the other fields become."""
     again: Callable[[], dict[str, Any]] | None = None
     """Generates `config` anew, if it was generated: after a build the module may use more."""
+    way_to_configure: str = ""
+    """What to do about a configuration of the filter that the filter refuses."""
 
 
 def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
@@ -106,7 +111,8 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
     if isinstance(config, dict):
         kind = _kind_of_module(root / module)
         again = partial(generate, module, root, name, request, kind)
-    return Plan(root, executable, config, text, request.concurrency, request.log_level, again=again)
+    way = way_to_configure(request.path, request.plugin_config, config if isinstance(config, Path) else None)
+    return Plan(root, executable, config, text, request.concurrency, request.log_level, (), again, way)
 
 
 def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRecord], None]) -> None:
@@ -139,8 +145,8 @@ def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRe
             _drain(records, show)
         except EnvoyError as error:
             envoy.stop()
-            _drain(records, lambda record: show(record) if record.from_filter else None)
-            raise _explain(error, serving) from error
+            _drain(records, lambda record: show(record) if record.from_filter and not _refuses(record) else None)
+            raise refusal(error.log, plan.way_to_configure) or _explain(error, serving, plan) from error
         finally:
             envoy.stop()
 
@@ -285,16 +291,45 @@ def _refuse_used_ports(config: str) -> None:
                 ) from error
 
 
+def refusal(log: Sequence[LogRecord], way_to_configure: str) -> PwasmError | None:
+    """The error for a filter that has refused its configuration, by the last that `log` has of it; None if it has not.
+
+    What Envoy says afterwards, that the plugin could not be loaded, follows from it and says less.
+    """
+    said = next((record.text for record in reversed(log) if _refuses(record)), None)
+    if said is None:
+        return None
+    problems = [line.removeprefix("  | ") for line in said.splitlines()[1:]]
+    return ProjectError("the filter refuses its configuration", why="\n".join(problems), hint=way_to_configure)
+
+
+def way_to_configure(path: Path, given: Path | None, file: Path | None) -> str:
+    """What to do about a configuration that is refused: `given` with --plugin-config, or that in Envoy's `file`."""
+    schema = "" if path.suffix == ".wasm" else f"pwasm schema {shown(path)}"
+    if given is not None:
+        return f"compare them: {schema} --check {shown(given)}" if schema else f"change {shown(given)}"
+    shows = f"; {schema} shows what it takes" if schema else ""
+    if file is not None:
+        return f"it is in {shown(file)}; another is given with --plugin-config FILE{shows}"
+    return f"give it one with --plugin-config FILE{shows}"
+
+
+def _refuses(record: LogRecord) -> bool:
+    return record.from_filter and record.text.startswith(_REFUSED)
+
+
 def _drain(records: queue.SimpleQueue[LogRecord], show: Callable[[LogRecord], None]) -> None:
     while not records.empty():
         show(records.get())
 
 
-def _explain(error: EnvoyError, serving: bool) -> PwasmError:
+def _explain(error: EnvoyError, serving: bool, plan: Plan) -> PwasmError:
     text = "\n".join(error.last_lines(of_filters=False))
     # Protobuf varies the spaces in its messages, so that nobody depends on them.
     words = " ".join(text.split())
     hint = next((hint for message, hint in _HINTS if message in words), error.hint)
+    if _DID_NOT_START in words:
+        hint = f"its log above may say why; if it is the configuration: {plan.way_to_configure}"
     return ToolError(error.what if serving else f"Envoy did not start: {error.what}", why=text, hint=hint)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ APP_MODULE = "pwasm_app"
 GUEST_ROOT = "/0"
 """Where the staged folder lies in the guest."""
 
-_NOT_IN_GUEST = {"testing", "pytest_plugin.py"}
+_NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py"}
 
 _APP = """\
 from pwasm import _freeze
@@ -32,6 +33,10 @@ from pwasm import _freeze
 _freeze.run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r},
             later={later!r}, encodings={encodings!r})
 """
+
+
+def _ignore(_message: str) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,13 @@ class Staged:
     """Where it may want the compiler when it runs ("path:line"), or "" (see `evaluates`)."""
 
 
-def stage(project: Project, folder: Path, cache: Cache) -> Staged:
-    """Fill the empty `folder` for `project`.
+def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str], None] = _ignore) -> Staged:
+    """Fill the empty `folder` for `project`; `progress` is told when pip has to install something.
 
     Raises:
         ProjectError: the filter's files or dependencies are not usable.
     """
-    installed = dependencies.resolve(project, folder, _ignore, cache) if project.dependencies else ()
+    installed = dependencies.resolve(project, folder, progress, cache) if project.dependencies else ()
     _copy_sdk(folder / "pwasm")
     own = _copy_filter(project, folder)
     texts = _texts(folder)
@@ -72,10 +77,6 @@ def content_digest(folder: Path) -> bytes:
             digest.update(f"{path.relative_to(folder).as_posix()}\0{len(contents)}\0".encode())
             digest.update(contents)
     return digest.digest()
-
-
-def _ignore(_message: str) -> None:
-    pass
 
 
 def sdk_folder() -> Path:

@@ -7,7 +7,7 @@ import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .errors import VerifyError
+from .errors import VerifyError, report_a_bug
 from .stage import sdk_folder
 from .wasm.module import I32, I64, FuncType, Kind, Module
 
@@ -206,7 +206,7 @@ def verify_build(module: Module) -> None:
         raise VerifyError(
             f"the linked module is not loadable: {found[0].message}",
             offset=found[0].offset,
-            hint="this is a bug of pwasm; please report it",
+            why=report_a_bug(),
         )
 
 

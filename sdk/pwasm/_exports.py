@@ -18,7 +18,7 @@ from ._abi import CALLBACKS
 from ._guards import PHASES
 from ._state import Entry, Registration
 from ._traits import traits_of
-from .types import HttpContext, PluginContext, TcpContext
+from .types import HttpContext, PluginContext, TcpContext, VMContext
 
 _ALWAYS = frozenset(
     {
@@ -50,6 +50,25 @@ def callbacks_used(registration: Registration) -> tuple[str, ...]:
     for registered in (registration, *(named for _, named in registration.named)):
         used |= _used(registered, registration.vm)
     return tuple(callback.name for callback in CALLBACKS if callback.name in used)
+
+
+def callbacks_written(registration: Registration) -> dict[str, list[str] | None]:
+    """For people: each registered class with the callbacks that its author wrote; None for a factory, whose class
+    nobody knows.
+    """
+    written = {}
+    for root_id, registered in (("", registration), *registration.named):
+        entries = (registered.vm, registered.plugin, registered.http, registered.tcp)
+        for entry, base in zip(entries, (VMContext, PluginContext, HttpContext, TcpContext), strict=True):
+            if entry is not None:
+                name = f"{entry.factory_name} (root_id {root_id!r})" if root_id else entry.factory_name
+                written[name] = _written(entry.factory, base) if isinstance(entry.factory, type) else None
+    return written
+
+
+def _written(cls: type, base: type) -> list[str]:
+    methods = [name for name, method in vars(base).items() if name[:3] in {"on_", "new"} and callable(method)]
+    return [name for name in methods if getattr(cls, name) is not getattr(base, name)]
 
 
 def _used(registration: Registration, vm: Entry | None) -> set[str]:

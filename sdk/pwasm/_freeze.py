@@ -15,6 +15,7 @@ import warnings
 from types import FunctionType
 
 from . import __version__, _baked, _bundle, _guest, _randomness, entrypoint, log
+from ._exports import callbacks_written
 from ._typing import Any
 from .errors import RegistrationError
 
@@ -166,6 +167,7 @@ def _import_all(
         record["error"] = {"kind": "registration", "message": str(error)}
         return
     record["callbacks"] = _guest.install(registration)
+    record["written"] = callbacks_written(registration)
     _randomness.stop_watching()
 
 

@@ -39,8 +39,13 @@ class Entry(NamedTuple):
     @property
     def name(self) -> str:
         """What a message calls it: `AddHeader (filter.py:12)`."""
-        name = getattr(self.factory, "__qualname__", type(self.factory).__qualname__)
-        return f"{name} ({self.where})" if self.where else name
+        return f"{self.factory_name} ({self.where})" if self.where else self.factory_name
+
+    @property
+    def factory_name(self) -> str:
+        """What its author calls it: `AddHeader`."""
+        name: str = getattr(self.factory, "__qualname__", type(self.factory).__qualname__)
+        return name
 
     def create(self, context_id: int) -> Any:
         """Make a context object."""

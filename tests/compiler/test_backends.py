@@ -357,7 +357,7 @@ def test_what_a_build_says(install: Install, folder: Path, module: bytes) -> Non
     assert artifact.hostcalls == ("proxy_log",)
     assert artifact.warnings == ()
     assert [name for name, _ in artifact.stages] == ["compile", "verify"]
-    assert stages == ["compile with go 1.26.8", "verify"]
+    assert stages == ["compiling with go 1.26.8", "checking the module"]
     assert notices == ["go 1.26.8 builds it: go.mod has the official SDK, and no tinygo is on PATH"]
     assert sorted(file.name for file in folder.iterdir()) == ["go.mod", "main.go", "main.wasm"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -131,12 +132,29 @@ def test_the_client_ends_in_time() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "message"),
-    [(b"SSH-2.0\r\n\r\n", "ValueError: no answer of HTTP/1: 'ssh-2.0'"), (b"", "IncompleteReadError")],
-    ids=["no-http", "nothing"],
+    [
+        (b"SSH-2.0\r\n\r\n", "ValueError: no answer of HTTP/1: 'ssh-2.0'"),
+        (b"", "the server closed the connection before it had answered"),
+        (ANSWERS["length"][:-2], "the server closed the connection before it had answered"),
+        (ANSWERS["length"], "(the server closed the connection before it had answered|Connection|BrokenPipe)"),
+        (ANSWERS["chunks"].replace(b"5;x=y", b"five"), "ValueError: "),
+    ],
+    ids=["no-http", "nothing", "half", "one answer, then the end", "no number"],
 )
 def test_what_is_no_answer_is_an_error(answer: bytes, message: str) -> None:
-    with serving(answer, closes=True) as (server, _), pytest.raises(ToolError, match=message):
-        run_client(server, Request(), 5, 1, 1)
+    """One line that says it, whatever several connections have met: no group of exceptions, no traceback."""
+    with serving(answer, closes=True) as (server, _), pytest.raises(ToolError) as raised:
+        run_client(server, Request(), 5, 3, 9)
+    assert re.match(f"the client ended with exit code 1: {message}", raised.value.what)
+    assert len(raised.value.what.splitlines()) == 1
+
+
+def test_no_answer_in_time_is_an_error() -> None:
+    with (
+        serving(ANSWERS["length"]) as (server, _),
+        pytest.raises(ToolError, match=r"1: ValueError: no request was answered$"),
+    ):
+        run_client(server, Request(), 0, 1)
 
 
 def test_a_server_that_is_not_there_is_an_error() -> None:

@@ -243,6 +243,8 @@ def test_what_cannot_be_removed_is_said(empty_cache: Path, monkeypatch: pytest.M
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "unlink", denied)
-    code, _, error = run("clear")
-    assert code != 0
-    assert error.startswith(f"cannot remove {empty_cache / 'code' / 'x'}")
+    for arguments in (["clear"], ["clear", "--json"]):
+        code, out, error = run(*arguments)
+        assert code != 0
+        assert out == "", "with --json the error is the document, and there is one"
+        assert error.startswith(f"cannot remove {empty_cache / 'code' / 'x'}")

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,18 @@ from pathlib import Path
 import click
 import pytest
 
-from pwasm_compiler import cli, pipeline, scaffold, serve
-from pwasm_compiler.errors import BuildError
+from pwasm_compiler import cli, errors, pipeline, scaffold, serve
+from pwasm_compiler.errors import BuildError, UsageError
 from pwasm_compiler.pipeline import Artifact
 from pwasm_compiler.project import Project
 
 COMMANDS = cli.COMMANDS
+JSON_COMMANDS = [
+    name
+    for name in COMMANDS
+    if any("--json" in parameter.opts for parameter in cli.cli.get_command(click.Context(cli.cli), name).params)  # type: ignore[union-attr]
+]
+TRACKER = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["urls"]["Issues"]
 
 
 @dataclass(frozen=True)
@@ -108,23 +115,166 @@ def test_errors(pwasm: Pwasm, arguments: str, code: int, error: str, hint: str) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "what", "why", "hint"),
     [
-        ("biuld", "No such command 'biuld'"),
-        ("build --backend rust", "Invalid value for '--backend'"),
-        ("build --jsn", "No such option '--jsn'"),
-        ("run --port 70000", "Invalid value for '--port'"),
-        ("run --concurrency 0", "Invalid value for '--concurrency'"),
-        ("new", "Missing argument 'NAME'"),
-        ("build a b -o main.wasm", "-o names one file for 2 filters"),
-        ("build a b", "b: there is no b"),
-        ("test gone-a gone-b", "gone-b is neither a filter nor a file of gone-a"),
+        ("biuld", "there is no command 'biuld'", "", "did you mean build?"),
+        ("frobnicate", "there is no command 'frobnicate'", "", "pwasm --help lists the commands"),
+        ("--jsn", "pwasm has no option --jsn", "", "see pwasm --help"),
+        ("build --jsn", "pwasm build has no option --jsn", "", "did you mean --json?"),
+        ("build -q", "pwasm build has no option -q", "", "see pwasm build --help"),
+        ("build --output", "--output needs a value", "", "write --output FILE"),
+        ("build --json=yes", "--json takes no value", "", "write pwasm build --json"),
+        (
+            "build --backend goo",
+            "'goo' is not a value for --backend",
+            "It takes python, go or tinygo.",
+            "did you mean go?",
+        ),
+        ("build --backend rust", "'rust' is not a value for --backend", "It takes python, go or tinygo.", "see pwasm"),
+        ("cache claer", "'claer' is not a value for ACTION", "It takes show or clear.", "did you mean clear?"),
+        ("run --port 70000", "'70000' is not a value for --port", "It takes a whole number from 0 to 65535.", "see"),
+        ("run --port x", "'x' is not a value for --port", "It takes a whole number from 0 to 65535.", "see"),
+        ("run --concurrency 0", "'0' is not a value for --concurrency", "It takes a whole number of 1 or more.", "see"),
+        ("test --timeout x", "'x' is not a value for --timeout", "It takes a number of 0 or more.", "see"),
+        ("pull x --ca-file .", "wrong value for --ca-file", "File '.' is a directory.", "see pwasm pull --help"),
+        ("new", "NAME is missing", "", "write pwasm new [OPTIONS] NAME"),
+        ("inspect", "FILE|DIR|REF is missing", "", "write pwasm inspect [OPTIONS] FILE|DIR|REF"),
+        ("new a b", "pwasm new takes fewer arguments: 'b' is one too many", "", "write pwasm new [OPTIONS] NAME"),
+        ("build a b -o main.wasm", "-o names one file for 2 filters", "", ""),
+        ("test gone-a gone-b", "gone-b is neither a filter nor a file of gone-a", "", ""),
     ],
 )
-def test_wrong_usage(pwasm: Pwasm, arguments: str, message: str) -> None:
-    result = pwasm(*arguments.split())
+def test_wrong_usage(pwasm: Pwasm, arguments: str, what: str, why: str, hint: str) -> None:
+    """What click finds is said as everything else is, to people and to programs."""
+    first, *others = arguments.split()
+    result = pwasm(first, *others)
     assert (result.code, result.out) == (2, "")
-    assert message in result.err
+    assert result.err.startswith("\n".join(part for part in (f"error: {what}", why) if part) + f"\n\nhint: {hint}")
+    if first in (*JSON_COMMANDS, "biuld", "--jsn"):
+        asked = pwasm(first, "--json", *others)
+        error = json.loads(asked.out)["error"]
+        assert (asked.code, asked.err, error["what"], error["why"]) == (2, "", what, why)
+
+
+@pytest.mark.parametrize("name", JSON_COMMANDS)
+@pytest.mark.parametrize(
+    ("raised", "code", "error"),
+    [
+        (BuildError("what", why="why", hint="do"), 1, {"what": "what", "why": "why", "hint": "do"}),
+        (UsageError("what"), 2, {"what": "what", "why": "", "hint": ""}),
+        (PermissionError(13, "Permission denied", "x"), 1, {"what": "x: Permission denied", "why": "", "hint": ""}),
+        (
+            OSError(28, "No space left on device", "/data/x"),
+            1,
+            {"what": "no space left to write /data/x", "why": "No space left on device", "hint": "free some space"},
+        ),
+        (KeyboardInterrupt(), 1, {"what": "aborted", "why": "", "hint": ""}),
+        (KeyError("missing"), 1, None),
+        (BaseExceptionGroup("several", [KeyboardInterrupt()]), 1, None),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_with_json_every_error_is_json(
+    pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, name: str, raised: BaseException, code: int, error: object
+) -> None:
+    """Whatever the command raises, and also what it is called with: one document, and nothing else."""
+    command = cli.cli.get_command(click.Context(cli.cli), name)
+    assert command is not None
+    given = ["x" for parameter in command.params if isinstance(parameter, click.Argument) and parameter.required]
+
+    def fails(**_options: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(command, "callback", fails)
+    result = pwasm(name, *given, "--json")
+    document = json.loads(result.out)
+    assert (result.code, result.err.strip(), list(document)) == (code, "", ["error"])
+    if error is None:
+        assert document["error"]["what"].startswith(f"pwasm failed: {type(raised).__name__}: ")
+        assert document["error"]["why"].startswith("This is a bug in pwasm; please report it at ")
+    else:
+        assert document["error"] == error
+
+
+def test_behind_two_dashes_json_is_a_name(pwasm: Pwasm) -> None:
+    assert pwasm("build", "--", "--json").err.startswith("error: there is no --json\n")
+
+
+def test_a_folder_that_is_gone(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell still stands in it: every command that looks at it says so."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for command in ("build", "run", "dev", "test", "schema", "package", "bench"):
+        result = pwasm(command)
+        assert (result.code, result.err) == (
+            1,
+            'error: the current folder is not there any more\n\nhint: if it has been made again: cd "$PWD"\n',
+        ), command
+    assert pwasm("--version").code == 0
+
+
+def test_a_module_of_python_is_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pwasm", "build", "nowhere"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: there is no nowhere\n")
+
+
+def completions(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
+    """What bash is offered in the place of the last word, each as `kind,value`."""
+    monkeypatch.setenv("_PWASM_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", " ".join(["pwasm", *words]))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    result = pwasm()
+    assert (result.code, result.err) == (0, "")
+    return result.out.split()
+
+
+def test_the_names_of_commands_are_completed_without_importing_them(
+    pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr(cli.importlib, "import_module", imported.append)
+    assert completions(pwasm, monkeypatch, "") == [f"plain,{name}" for name in sorted(COMMANDS)]
+    assert completions(pwasm, monkeypatch, "pu") == ["plain,pull", "plain,push"]
+    assert imported == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_options_of_a_command_are_completed(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    command = cli.cli.get_command(click.Context(cli.cli), name)
+    assert command is not None
+    offered = completions(pwasm, monkeypatch, name, "--")
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    assert {f"plain,{opt}" for option in options for opt in option.opts if opt.startswith("--")} <= set(offered)
+    assert "plain,--help" in offered
+    for option in options:
+        if option.metavar in ("FILE", "PROGRAM", "DIR"):
+            assert completions(pwasm, monkeypatch, name, max(option.opts, key=len), "x") == ["file,x"], option.name
+
+
+def test_values_are_completed(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert completions(pwasm, monkeypatch, "build", "--backend", "") == ["plain,python", "plain,go", "plain,tinygo"]
+    assert completions(pwasm, monkeypatch, "new", "x", "--from", "hello") == ["plain,hello_world"]
+    for command in ("inspect", "deploy", "test", "build", "run"):
+        assert completions(pwasm, monkeypatch, command, "x") == ["file,x"], command
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_the_help_says_of_completion_works(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    """The function that a shell is given; bash, which is everywhere here, runs it."""
+    (line,) = [line.strip() for line in pwasm("--help").out.splitlines() if f"{shell}_source" in line]
+    assert f"_PWASM_COMPLETE={shell}_source pwasm" in line
+    monkeypatch.setenv("_PWASM_COMPLETE", f"{shell}_source")
+    assert "_pwasm_completion" in pwasm().out
+    if shell == "bash":
+        monkeypatch.delenv("_PWASM_COMPLETE")
+        monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        calls = "COMP_WORDS=(pwasm cache cl); COMP_CWORD=2; _pwasm_completion pwasm; echo ${COMPREPLY[@]}"
+        done = subprocess.run(["bash", "-c", f"{line}\n{calls}"], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("clear\n", "")
 
 
 def test_new_makes_a_filter(pwasm: Pwasm, tmp_path: Path) -> None:
@@ -283,7 +433,10 @@ def double_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Projec
         progress("stage")
         stages = (("stage", 0.25), ("link", 1.0))
         callbacks = ("proxy_on_response_headers", "proxy_on_log")
-        return Artifact(output, 3 << 20, "ab", 1.25, stages, callbacks, ("proxy_log",), ("beware",), "printed\n")
+        written = {"Plugin": [], "Log": ["on_http_response_headers", "on_http_stream_done"], "make": None}
+        return Artifact(
+            output, 3 << 20, "ab", 1.25, stages, callbacks, ("proxy_log",), ("beware",), "printed\n", written=written
+        )
 
     monkeypatch.setattr(pipeline, "build", build)
     return calls
@@ -292,7 +445,10 @@ def double_of_the_pipeline(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Projec
 def test_build_summary_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline: list[tuple[Project, Path]]) -> None:
     (tmp_path / "filter.py").write_text("")
     result = pwasm("build")
-    assert result.out == "main.wasm: 3.0 MiB in 1.2 s, exports on_response_headers, on_log\n"
+    assert result.out == (
+        "main.wasm: 3.0 MiB in 1.2 s; Plugin: no callbacks of its own; "
+        "Log: on_http_response_headers, on_http_stream_done; make: decides at run time\n"
+    )
     assert result.err == "the filter printed while it was built:\nprinted\nwarning: beware\n"
     assert [output for _, output in double_of_the_pipeline] == [tmp_path / "main.wasm"]
 
@@ -313,6 +469,7 @@ def test_build_json_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline:
         "backend": "python",
         "toolchain": "componentize-py",
         "hash_seed": 0,
+        "written": {"Plugin": [], "Log": ["on_http_response_headers", "on_http_stream_done"], "make": None},
     }
 
 
@@ -330,6 +487,10 @@ def test_several_builds_double(
     assert pwasm("build", "a", "b").code == 0
     documents = json.loads(pwasm("build", "a", "b", "--json").out)
     assert [document["path"] for document in documents] == [str(tmp_path / name / "main.wasm") for name in "ab"]
+    result = pwasm("build", "a", "gone", "--json")
+    assert result.code == 2
+    document = json.loads(result.out)[1]
+    assert (document["filter"], document["error"]["what"]) == ("gone", "there is no gone")
 
 
 def test_one_module_for_two_filters_double(
@@ -357,9 +518,16 @@ def test_a_bug_asks_for_a_report_double(pwasm: Pwasm, tmp_path: Path, monkeypatc
     result = pwasm("build")
     assert result.code == 1
     assert result.err == (
-        "error: pwasm failed: KeyError: 'missing'\nThis is a bug in pwasm; please report it.\n\n"
+        f"error: pwasm failed: KeyError: 'missing'\nThis is a bug in pwasm; please report it at {TRACKER}\n\n"
         "hint: PWASM_TRACEBACK=1 shows the traceback that belongs into the report\n"
     )
+
+
+def test_the_address_for_bugs_is_that_of_the_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert TRACKER.startswith("https://")
+    assert errors.report_a_bug().endswith(f" at {TRACKER}")
+    monkeypatch.setattr(errors, "DISTRIBUTION", "not-installed-at-all")
+    assert errors.report_a_bug().endswith("please report it in the repository's issue tracker")
 
 
 # -- what `run` decides before it starts anything

@@ -51,12 +51,17 @@ def test_describes_a_module_of_ours(component: bytes, tmp_path: Path) -> None:
     from pwasm_compiler.pipeline import build
     from pwasm_compiler.project import load_project
 
-    (tmp_path / "filter.py").write_text("import json\nimport pwasm\npwasm.set_http_context(pwasm.HttpContext)\n")
+    (tmp_path / "filter.py").write_text(
+        "import json\nimport pwasm\n@pwasm.set_http_context\nclass Log(pwasm.HttpContext):\n"
+        "    def on_http_stream_done(self): pass\n"
+    )
     artifact = build(load_project(tmp_path), tmp_path / "main.wasm")
     found = report(artifact.path)
     assert found["accepted"] is True
     assert found["abi"] == "0_2_1"
     assert found["python"].startswith("3.14")
+    assert found["written"] == artifact.written == {"Log": ["on_http_stream_done"]}
+    assert "  filter       Log: on_http_stream_done\n" in render(found)
     assert {"json", "pwasm", "filter"} <= set(found["modules"])
     assert found["wasi"] == ["clock_time_get", "environ_get", "environ_sizes_get", "random_get"]
     assert found["memory"]["maximum_bytes"] == 256 << 20
@@ -178,7 +183,22 @@ def test_says_what_it_was_made_with(tmp_path: Path, section: bytes, producers: l
 
 @pytest.mark.parametrize(
     "record",
-    [b"", b"\xff", b"[", b"[" * 10_000, b"5", b"{'modules': 5}", b"{'modules': [5]}", b"{'sdk': 5}", b"{1: 2}"],
+    [
+        b"",
+        b"\xff",
+        b"[",
+        b"[" * 10_000,
+        b"5",
+        b"{'modules': 5}",
+        b"{'modules': [5]}",
+        b"{'sdk': 5}",
+        rb"{'modules': ['\x1b[31m']}",
+        b"{'written': 5}",
+        b"{'written': {'A': 5}}",
+        b"{'written': {'A': [5]}}",
+        b"{'written': {5: []}}",
+        b"{1: 2}",
+    ],
 )
 def test_a_forged_record_is_ignored(tmp_path: Path, record: bytes) -> None:
     path = module(tmp_path, GOOD)

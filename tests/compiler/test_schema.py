@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from pwasm_compiler import plugin_config
+from pwasm_compiler import plugin_config, schema
 from pwasm_compiler.cli import cli
 from pwasm_compiler.errors import PwasmError
 
@@ -89,7 +90,6 @@ def test_a_configuration_is_checked(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("import pwasm\npwasm.set_http_context(pwasm.HttpContext)", "declares no configuration"),
         ("import nobody_has_this", "cannot be imported"),
         ("1 / 0", "ZeroDivisionError"),
         ("def f(:", 'cannot be imported\n  File "filter.py", line 1'),
@@ -104,6 +104,23 @@ def test_filters_without_a_schema(tmp_path: Path, source: str, text: str) -> Non
     assert (code, output) == (1, "")
     assert text in error
     assert "entrypoint.py" not in error
+
+
+def test_a_filter_without_a_configuration_takes_any(tmp_path: Path) -> None:
+    """Which is no error: the schema says so, and a person is told how to declare one, in code that does."""
+    file, configuration = tmp_path / "filter.py", tmp_path / "c.json"
+    file.write_text("import pwasm\npwasm.set_http_context(pwasm.HttpContext)")
+    configuration.write_text('{"a": 1}')
+    result = CliRunner().invoke(cli, ["schema", str(tmp_path)])
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"$schema": schema.ANY["$schema"]})
+    first, _, code = result.stderr.partition("To declare one, annotate `config` in a class of the filter:\n")
+    assert first == f"{file} declares no configuration. "
+    checked = CliRunner().invoke(cli, ["schema", str(tmp_path), "--check", str(configuration)])
+    assert (checked.exit_code, checked.stdout) == (0, '{"a": 1}\n')
+    assert f"{file} declares no configuration, so there is nothing to check. To declare one" in checked.stderr
+    file.write_text(f"import pwasm\n{textwrap.dedent(code)}\npwasm.set_http_context(MyFilter)\n")
+    declared = json.loads(CliRunner().invoke(cli, ["schema", str(tmp_path)]).stdout)
+    assert (list(declared["properties"]), declared["required"]) == (["header", "limit"], ["header"])
 
 
 def test_the_traceback_is_the_filters_own(tmp_path: Path) -> None:

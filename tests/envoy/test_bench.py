@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +162,22 @@ def test_an_envoy_that_refuses_the_filter_is_shown(folder: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: Envoy ended with exit code 1\n")
     assert "hint: a filter that needs a configuration gets it with --plugin-config FILE" in done.stderr
+
+
+def test_an_envoy_that_ends_under_load_is_said(folder: Path) -> None:
+    """That it ended, and not what the client met because of it."""
+    command = [*PWASM, "bench", "small.wasm", "--rounds", "99", "--seconds", "1", "--client", "python"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        deadline = time.monotonic() + 120
+        while len(running := children.read_text(encoding="ascii").split()) < 3:  # two Envoys and the client
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(int(running[1]), signal.SIGKILL)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert err.startswith("error: Envoy ended with signal 9 (SIGKILL)\n")
+    assert not {"Traceback", "ExceptionGroup"} & set(re.findall(r"\w+", err))
 
 
 def test_wrk_is_used_where_it_is(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

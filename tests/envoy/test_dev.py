@@ -115,8 +115,8 @@ def dev(tmp_path: Path) -> Iterator[Callable[..., Dev]]:
     """`dev("main.wasm", …)`: the command in the test's own folder, on free ports."""
     started: list[Dev] = []
 
-    def start(*arguments: str) -> Dev:
-        started.append(Dev(tmp_path, *arguments))
+    def start(*arguments: str, at: Path = tmp_path) -> Dev:
+        started.append(Dev(at, *arguments))
         return started[-1]
 
     yield start
@@ -268,3 +268,62 @@ def test_a_configuration_without_the_filter(dev: Callable[..., Dev], tmp_path: P
     running = dev("main.wasm", "-c", "other.yaml")
     running.wait_for("no filter of the configuration loads main.wasm")
     assert running.process.wait(DEADLINE_SECONDS) == 1
+
+
+REFUSES = r"""
+(module
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "the plugin's configuration is refused\n  | $.a: is missing")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 1024)
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (call $log (i32.const 5) (i32.const 16) (i32.const 57)))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) i32.const 0))
+"""
+
+
+def test_a_first_version_that_is_refused_is_said(dev: Callable[..., Dev], tmp_path: Path) -> None:
+    file = tmp_path / "main.wasm"
+    file.write_bytes(wasmtime.wat2wasm(REFUSES))
+    running = dev("main.wasm")
+    running.url()
+    running.wait_for("no version serves yet")
+    said = running.lines[running.lines.index("error: the filter refuses its configuration") :]
+    assert said[1:4] == ["$.a: is missing", "", "hint: give it one with --plugin-config FILE"]
+    replace(file, module("two"))
+    running.wait_for("live: version 2")
+    replace(file, b"\0asm\1\0\0\0")
+    running.wait_for("the last good version serves on")
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by its name", "as the current folder"])
+def test_a_folder_that_moves_away_is_said(
+    dev: Callable[..., Dev], built: Callable[[str], Path], tmp_path: Path, named: bool
+) -> None:
+    """Once, and what serves goes on; when it is back, edits are followed again."""
+    folder, away = tmp_path / "hello", tmp_path / "away"
+    folder.mkdir()
+    shutil.copyfile(HELLO_WORLD / "filter.py", folder / "filter.py")
+    shutil.copyfile(built("../../filters/hello_world"), folder / "main.wasm")  # newer: not built again
+    running = dev("hello") if named else dev(at=folder)
+    url = running.url()
+    folder.rename(away)
+    running.wait_for("the last good version serves on")
+    error = f"error: {folder} is not there any more"
+    said = running.lines[running.lines.index(error) :]
+    assert said[1:4] == [
+        "It was moved or removed, so edits are not seen.",
+        "",
+        "hint: put it back, or end this and start pwasm dev where it is now",
+    ]
+    with Load(url, "x-wasm-custom") as load:
+        load.wait_for("FOO")
+        assert running.lines.count(error) == 1
+        away.rename(folder)
+        source = folder / "filter.py"
+        source.write_text(source.read_text(encoding="utf-8").replace('"FOO"', '"BAR"'), encoding="utf-8")
+        load.wait_for("BAR")
+    assert load.failures == []
+    assert running.stop() == 0

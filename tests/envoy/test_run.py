@@ -69,6 +69,11 @@ def request(url: str) -> http.client.HTTPResponse:
         connection.close()
 
 
+def without_progress(err: str) -> str:
+    """What is on standard error, without the lines for somebody who waits on a slow machine."""
+    return re.sub(r"^(\[\d/\d\] .*|start.*), \d+ s\n", "", err, flags=re.MULTILINE)
+
+
 def write_plugin(folder: Path, callback: str = "proxy_on_request_headers") -> None:
     (folder / "main.wasm").write_bytes(wasmtime.wat2wasm(PLUGIN.replace("CALLBACK", callback)))
 
@@ -85,7 +90,7 @@ def test_the_log_of_a_module(run: Run, tmp_path: Path, number: int) -> None:
     process.send_signal(number)
     out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (0, "")
-    assert re.fullmatch(r"admin: http://127\.0\.0\.1:\d+/   Ctrl-C ends it\nstopped\n", err)
+    assert re.fullmatch(r"(starting Envoy, \d+ s\n)*admin: http://127\.0\.0\.1:\d+/   Ctrl-C ends it\nstopped\n", err)
 
 
 def test_a_tcp_module(run: Run, tmp_path: Path) -> None:
@@ -138,7 +143,7 @@ def test_the_tutorials_first_start(run: Run, tmp_path: Path) -> None:
     process = run("--no-build", "-c", "envoy-config.yaml")
     out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (1, "")
-    assert err.startswith("error: Envoy did not start: Envoy ended with exit code 1\n")
+    assert without_progress(err).startswith("error: Envoy did not start: Envoy ended with exit code 1\n")
     assert "Invalid path: main.wasm" in err
     assert "`pwasm build` makes main.wasm" in err
 
@@ -174,3 +179,50 @@ def test_a_new_filter(run: Run, tmp_path: Path) -> None:
     process = run("fresh")
     assert request(line(process)).getheader("x-wasm-custom") == "FOO"
     assert line(process).endswith("info     fresh: adding the header")
+
+
+CONFIGURED = """
+from dataclasses import dataclass
+import pwasm
+
+@dataclass
+class Config:
+    name: str
+
+@pwasm.set_http_context
+class Named(pwasm.HttpContext):
+    config: Config
+
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> None:
+        pwasm.add_http_response_header("x-name", self.config.name)
+"""
+
+
+@pytest.mark.wasm
+def test_a_configuration_that_is_refused_comes_first(run: Run, tmp_path: Path) -> None:
+    """What the filter says of it and the way to give it one, by every command that starts it; nothing of Envoy's."""
+    (tmp_path / "filter.py").write_text(CONFIGURED)
+    (tmp_path / "wrong.json").write_text("[3]")
+    (tmp_path / "right.yaml").write_text("name: it")
+    refused = "error: the filter refuses its configuration\n"
+    empty = f"{refused}$: the configuration is empty\n$.name: is missing (str)\n\nhint: "
+    way = "give it one with --plugin-config FILE"
+    _, err = run().communicate(timeout=120)
+    assert without_progress(err).partition("\n")[0].startswith("main.wasm: ")
+    for arguments, expected in (
+        ((), f"{empty}{way}; pwasm schema . shows what it takes\n"),
+        (("main.wasm",), f"{empty}{way}\n"),
+        (
+            ("--plugin-config", "wrong.json"),
+            f"{refused}$: expected object, got array\n\nhint: compare them: pwasm schema . --",
+        ),
+    ):
+        process = run(*arguments)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (1, "")
+        assert without_progress(err).startswith(expected)
+        assert "[critical]" not in err
+    command = [sys.executable, "-m", "pwasm", "bench", "main.wasm", "--rounds", "1", "--client", "python"]
+    measured = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert (measured.returncode, without_progress(measured.stderr)) == (1, f"{empty}{way}\n")
+    assert request(line(run("--plugin-config", "right.yaml"))).getheader("x-name") == "it"

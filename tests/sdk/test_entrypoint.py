@@ -11,6 +11,7 @@ import pwasm
 from pwasm import entrypoint
 from pwasm._abi import CALLBACKS
 from pwasm._dispatch import callbacks_used
+from pwasm._exports import callbacks_written
 from pwasm.entrypoint import registration_of
 from pwasm.testing import HostEmulator
 
@@ -241,3 +242,29 @@ class ChoosesPlugin(pwasm.VMContext):
 
 def test_a_vm_context_that_makes_plugins_exports_everything() -> None:
     assert callbacks_used(registration_of(ChoosesPlugin)) == ORDER
+
+
+class OfTwoBases(Response):
+    """Its own callback, and that of a base which its author wrote too; `on_error` is none."""
+
+    on_error = "fail_open"
+
+    async def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
+        pass
+
+
+def test_what_the_author_wrote_is_told_by_class() -> None:
+    """Not what the module exports for it; a factory may return any class."""
+    entrypoint.set_vm_context(Started)
+    entrypoint.set_plugin_context(Chooses)
+    entrypoint.set_http_context(OfTwoBases)
+    entrypoint.set_http_context(OfTwoBases, root_id="other")
+    entrypoint.set_tcp_context(make_tcp)
+    assert callbacks_written(entrypoint.registration()) == {
+        "Started": ["on_vm_start"],
+        "Chooses": ["new_http_context"],
+        "OfTwoBases": ["on_http_request_headers", "on_http_response_headers"],
+        "make_tcp": None,
+        "OfTwoBases (root_id 'other')": ["on_http_request_headers", "on_http_response_headers"],
+    }
+    assert callbacks_written(registration_of(pwasm.HttpContext)) == {"HttpContext": []}

@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 import urllib.parse
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +95,8 @@ async def run(asked: dict[str, Any]) -> dict[str, float]:
         for _ in range(asked["connections"]):
             group.create_task(connection(host, port, request, asked["method"], counts))
     seconds = time.monotonic() - begin
+    if not counts.times:
+        raise ValueError("no request was answered")
     cuts = statistics.quantiles(counts.times, n=100, method="inclusive") if len(counts.times) > 1 else counts.times * 99
     return {
         "requests": len(counts.times),
@@ -108,9 +111,23 @@ def main() -> None:
     """Read what to do, do it, print the figures; exit with a message when a connection fails."""
     try:
         figures = asyncio.run(run(json.load(sys.stdin)))
-    except* (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as errors:
-        sys.exit("; ".join(sorted({f"{type(error).__name__}: {error}" for error in errors.exceptions})))
+    except Exception as error:  # and not `except*`: what leaves that is a group again, and its traceback
+        sys.exit("; ".join(sorted({_words(one) for one in _leaves(error)})))
     print(json.dumps(figures))
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, asyncio.IncompleteReadError):
+        return "the server closed the connection before it had answered"
+    return f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pwasm_compiler import plugin_config
 from pwasm_compiler.errors import BinaryError, ToolError
 from pwasm_compiler.project import Project
-from pwasm_compiler.serve import parse_upstream
+from pwasm_compiler.serve import parse_upstream, refusal, way_to_configure
 
 from . import timers
 from .figures import added, added_microseconds, spread
@@ -30,13 +30,15 @@ from .report import Callback, Pair, Report
 from .target import Options, Run, Target, choose_client, find_target
 
 if TYPE_CHECKING:
-    from pwasm.testing.envoy import Envoy
+    from pwasm.testing.envoy import Envoy, EnvoyError
 
 MORE_WORKERS = 2
 _STARTS = 2
 _SETTLE_SECONDS = 0.5
 _ANSWER_SECONDS = 10.0
 _READY_SECONDS = 300.0
+_END_SECONDS = 1.0
+"""How long an Envoy that has closed its connections may take to be gone."""
 _KEPT_RECORDS = 1000
 _MB = 1e6
 _PLUGIN = "bench"
@@ -74,11 +76,17 @@ def measure(options: Options, build: Callable[[Project], object], say: Callable[
     except EnvoyNotFoundError as error:
         raise ToolError(error.what, hint=error.hint) from error
     except EnvoyError as error:
-        raise ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint or _hint(options)) from error
+        way = way_to_configure(options.path, options.plugin_config, None)
+        shown = ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint or _hint(error, options))
+        raise refusal(error.log, way) or shown from error
 
 
-def _hint(options: Options) -> str:
-    return "" if options.plugin_config else "a filter that needs a configuration gets it with --plugin-config FILE"
+def _hint(error: EnvoyError, options: Options) -> str:
+    from pwasm.testing.envoy import EnvoyExitedError
+
+    if options.plugin_config is not None or not (isinstance(error, EnvoyExitedError) and error.returncode > 0):
+        return ""  # a signal is no refusal
+    return "a filter that needs a configuration gets it with --plugin-config FILE"
 
 
 class _Bench:
@@ -122,7 +130,7 @@ class _Bench:
     def _envoy(self, side: _Side, workers: int | None = None) -> Iterator[Envoy]:
         """An Envoy of one side; its start counts, unless it has another number of workers."""
         begin = time.perf_counter()
-        with self._start(self.target.module if side.filtered else None, workers) as envoy:
+        with self._start(self.target.module if side.filtered else None, workers) as envoy, _its_end_first(envoy):
             ready = time.perf_counter() - begin
             side.status = self._answer(envoy)
             time.sleep(_SETTLE_SECONDS)  # every worker has its VM by then
@@ -219,7 +227,7 @@ class _Bench:
         with TemporaryDirectory(prefix="pwasm-bench-") as folder:
             module = Path(folder) / "timed.wasm"
             module.write_bytes(timed.wasm)
-            with self._start(module) as envoy:
+            with self._start(module) as envoy, _its_end_first(envoy):
                 self.run(envoy.url)
                 before, _ = timers.read(timed, envoy.stats(timers.PREFIX))
                 requests = self.run(envoy.url).requests
@@ -262,6 +270,17 @@ class _Bench:
 
 
 _COUNTS = ("rounds", "seconds", "requests", "connections", "concurrency")
+
+
+@contextlib.contextmanager
+def _its_end_first(envoy: Envoy) -> Iterator[None]:
+    """When the block fails because Envoy has ended, that is the error, and not what its end has done to the client."""
+    try:
+        yield
+    except ToolError:
+        envoy.wait(_END_SECONDS)
+        envoy.check_alive()
+        raise
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

@@ -35,5 +35,7 @@ def _read(file: str) -> str:
 def _no_figures(error: OSError) -> ToolError:
     return ToolError(
         f"cannot read {error.filename}",
-        why="Memory and processor time are read from /proc, which only Linux has.",
+        why="Memory and processor time are read from /proc, which only Linux has."
+        if not Path("/proc/self").exists()
+        else f"{error.strerror}.",
     )

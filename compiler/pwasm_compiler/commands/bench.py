@@ -16,9 +16,10 @@ from pwasm_compiler.bench.render import render
 from pwasm_compiler.bench.target import CLIENTS, Options
 from pwasm_compiler.commands.build import backend_option
 from pwasm_compiler.commands.run import build_for_run
-from pwasm_compiler.console import progress
+from pwasm_compiler.console import complete_files
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import read_bytes
+from pwasm_compiler.progress import Progress
 
 _TARGET = re.compile(r"/[!-~]*")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -58,7 +59,7 @@ _POSITIVE = click.IntRange(1)
     metavar="CLIENT",
     help="What makes the load: wrk, or python, pwasm's own (default: wrk if it is on PATH).",
 )
-@click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
+@click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start.")
 @backend_option
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def bench(
@@ -95,7 +96,8 @@ def bench(
     """
     content = None if body is None else read_bytes(body)
     request = Request(_method(method, content), _target(target), _headers(headers), content)
-    report = measure(Options(request=request, **options), build_for_run, progress)
+    with Progress() as progress:
+        report = measure(Options(request=request, **options), build_for_run, progress)
     click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else render(report))
 
 

@@ -12,10 +12,12 @@ import click
 
 from pwasm_compiler import backends
 from pwasm_compiler.commands.several import for_each
-from pwasm_compiler.console import note, progress, warn
-from pwasm_compiler.errors import UsageError
+from pwasm_compiler.console import error_as_json, note, say, warn
+from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.files import shown
+from pwasm_compiler.inspect import filter_words
 from pwasm_compiler.pipeline import Artifact
+from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import BACKENDS, Project, load_project
 
 backend_option = click.option(
@@ -71,39 +73,45 @@ def build(
     if output is not None and len(paths) > 1:
         raise UsageError(f"-o names one file for {len(paths)} filters", hint="leave it out, or build them one by one")
     written: dict[Path, Path] = {}
+    documents: list[dict[str, Any]] = []
 
-    def build_one(path: Path) -> Artifact:
+    def build_one(path: Path) -> None:
         project = dataclasses.replace(load_project(path, backend), hash_seed=hash_seed)
         before = written.setdefault(project.output.resolve(), path)
         if before != path:
             raise UsageError(f"its module would replace that of {shown(before)}", hint="build them one by one, with -o")
         artifact = build_project(project, output)
-        if not as_json:
+        if as_json:
+            documents.append(artifact_as_json(artifact))
+        else:
             click.echo(summary(artifact))
-        return artifact
 
-    artifacts, code = for_each(paths or (Path(),), build_one)
+    def failed(path: Path, error: PwasmError) -> None:
+        documents.append({"filter": str(path), **error_as_json(error.what, error.why, error.hint)})
+
+    _, code = for_each(paths or (Path(),), build_one, **({"failed": failed} if as_json else {}))
     if as_json:
-        documents = [artifact_as_json(artifact) for artifact in artifacts]
         click.echo(json.dumps(documents if len(paths) > 1 else documents[0], indent=2))
     sys.exit(code)
 
 
 def build_project(project: Project, output: Path | None = None) -> Artifact:
     """Build with progress; what the filter printed and the warnings go to standard error."""
-    artifact = backends.build(project, output or project.output, progress=progress, notice=note)
+    with Progress() as progress:
+        artifact = backends.build(project, output or project.output, progress=progress, notice=note)
     if artifact.prints:
-        click.echo(f"the filter printed while it was built:\n{artifact.prints.rstrip()}", err=True)
+        say(f"the filter printed while it was built:\n{artifact.prints.rstrip()}", err=True)
     for warning in artifact.warnings:
         warn(warning)
     return artifact
 
 
 def summary(artifact: Artifact) -> str:
-    """One line: file, size, time, callbacks."""
-    exports = ", ".join(name.removeprefix("proxy_") for name in artifact.callbacks)
+    """One line: file, size, time, and the callbacks that the author wrote; of another compiler's module, how many."""
+    callbacks = f"{len(artifact.callbacks)} callbacks"
+    what = "; ".join(filter_words(artifact.written)) if artifact.written else callbacks
     size = f"{artifact.size / 2**20:.1f} MiB"
-    return f"{shown(_relative(artifact.path))}: {size} in {artifact.seconds:.1f} s, exports {exports or 'no callback'}"
+    return f"{shown(_relative(artifact.path))}: {size} in {artifact.seconds:.1f} s; {what}"
 
 
 def _relative(path: Path) -> Path:

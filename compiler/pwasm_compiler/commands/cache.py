@@ -51,12 +51,11 @@ def cache(action: str, as_json: bool) -> None:
 def _clear(found: list[Entry], as_json: bool) -> None:
     stuck = [entry for entry in found if not store.remove(entry)]
     freed = _size(found) - _size(stuck)
-    if as_json:
-        click.echo(json.dumps({"freed": freed, "left": [str(entry.path) for entry in stuck]}))
-    else:
-        click.echo(f"removed {len(found) - len(stuck)} entries, {_mib(freed)}")
-    if stuck:
-        raise ToolError(f"cannot remove {stuck[0].path}", hint="look at the permissions of the folder it is in")
+    removed = f"{len(found) - len(stuck)} entries, {_mib(freed)}"
+    if stuck:  # with --json, the error is the one document
+        what, hint = f"cannot remove {stuck[0].path}", "look at the permissions of the folder it is in"
+        raise ToolError(what, why=f"Others are gone: {removed}.", hint=hint)
+    click.echo(json.dumps({"freed": freed, "left": []}) if as_json else f"removed {removed}")
 
 
 def _kinds(found: Iterable[Entry]) -> dict[str, dict[str, int]]:

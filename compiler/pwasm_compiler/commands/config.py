@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from pwasm_compiler.commands.manifest import variable
-from pwasm_compiler.console import progress
+from pwasm_compiler.console import complete_files
 from pwasm_compiler.deliver import envoy_config, plugin_config, programs
 from pwasm_compiler.deliver.envoy_config import Filter, Module, Remote
 from pwasm_compiler.deliver.envoy_patch import patch
 from pwasm_compiler.deliver.yaml_text import YamlError, dump
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import check_writable, is_utf8, printable, read_text, shown, write_atomically
+from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project, load_project
 from pwasm_compiler.serve import DEFAULT_ADMIN_PORT, DEFAULT_PORT, parse_upstream
 
@@ -50,7 +51,10 @@ _HEADER = (
 @click.option("--name", metavar="NAME", help="Name of the plugin in logs and statistics (default: the filter's).")
 @click.option("--root-id", default="", metavar="ID", help="Which filter of the module.")
 @click.option(
-    "--plugin-config", metavar="FILE", help="The filter's configuration: a JSON or YAML file, or JSON in braces."
+    "--plugin-config",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="The filter's configuration: a JSON or YAML file, or JSON in braces.",
 )
 @click.option("--schema", type=_FILE, metavar="FILE", help="JSON schema for it (default: the filter's own).")
 @click.option(
@@ -132,9 +136,10 @@ def _plugin(options: dict[str, Any]) -> Filter:
     project, module = _module(options["path"])
     configuration = None
     if options["plugin_config"] is not None:
-        configuration = plugin_config.checked(
-            options["plugin_config"], options["schema"], project, options["root_id"], progress
-        )
+        with Progress() as progress:
+            configuration = plugin_config.checked(
+                options["plugin_config"], options["schema"], project, options["root_id"], progress
+            )
     return Filter(
         module=module,
         name=options["name"] or (project.name if project else printable(module.path.stem)),

@@ -10,18 +10,19 @@ from typing import Any
 import click
 
 from pwasm_compiler.commands.manifest import read_manifests
-from pwasm_compiler.console import colour, progress, warn
+from pwasm_compiler.console import colour, complete_files, warn
 from pwasm_compiler.deliver import deploy as deployment
 from pwasm_compiler.deliver import kubectl as kubectl_module
 from pwasm_compiler.deliver import manifests
 from pwasm_compiler.deliver.kubectl import Kubectl
 from pwasm_compiler.deliver.yaml_text import dump_all
+from pwasm_compiler.progress import Progress
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 @click.command(short_help="Apply a resource to a cluster, and wait until it is in force.")
-@click.argument("file")
+@click.argument("file", shell_complete=complete_files)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @click.option(
     "--timeout",
@@ -34,7 +35,7 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace, for a resource that names none.")
 @click.option("--context", metavar="NAME", help="The context of the kubeconfig to use.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="The kubeconfig to use.")
-@click.option("--kubectl", "program", metavar="PROGRAM", help="The kubectl to use.")
+@click.option("--kubectl", "program", metavar="PROGRAM", shell_complete=complete_files, help="The kubectl to use.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON document.")
 def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_json: bool, **options: Any) -> None:
     """Apply the resource in FILE (- is standard input) to a cluster, and wait until it is in force.
@@ -73,8 +74,9 @@ def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_j
 
 def _wait(kubectl: Kubectl, document: manifests.Document, seconds: float) -> dict[str, Any]:
     kind, name = document["kind"], document["metadata"]["name"]
-    progress(f"waiting for the status of {kind} {name}")
-    outcome = deployment.wait(kubectl, document, seconds)
+    with Progress() as progress:
+        progress(f"waiting at most {seconds:g} s for the status of {kind} {name}")
+        outcome = deployment.wait(kubectl, document, seconds)
     address = deployment.gateway_address(kubectl, document)
     return {"kind": kind, "name": name, "in_force": outcome.in_force, "note": outcome.note, "gateway": address}
 

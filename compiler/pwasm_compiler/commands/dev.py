@@ -13,8 +13,9 @@ import click
 from pwasm.testing.envoy import Envoy
 from pwasm_compiler import reload, serve
 from pwasm_compiler.commands.run import announce, build_for_run, envoy_options, show
-from pwasm_compiler.console import print_error, progress
+from pwasm_compiler.console import print_error, say
 from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.progress import Progress
 from pwasm_compiler.reload import Live
 
 
@@ -36,15 +37,23 @@ def dev(verbose: bool, **options: Any) -> None:
         session = reload.prepare(serve.Request(**options), build_for_run, Path(folder))
         threads: list[threading.Thread] = []
 
+        progress = Progress()
+
+        def failed(error: PwasmError) -> None:
+            print_error(error.what, error.why, error.hint)
+            say("the last good version serves on" if session.good else "no version serves yet", err=True)
+
         def started(envoy: Envoy) -> None:
+            progress.close()
             announce(envoy)
-            threads.append(threading.Thread(target=session.watch, args=(envoy, _changed, _live, _failed)))
+            threads.append(threading.Thread(target=session.watch, args=(envoy, _changed, _live, failed)))
             threads[0].start()
 
-        progress(f"starting {session.plan.executable}")
+        progress("starting Envoy")
         try:
             serve.serve(session.plan, started=started, show=lambda record: show(record, verbose))
         finally:
+            progress.close()
             session.stop.set()
             for thread in threads:
                 thread.join()
@@ -52,17 +61,12 @@ def dev(verbose: bool, **options: Any) -> None:
 
 
 def _changed() -> None:
-    click.echo("changed; building", err=True)
+    say("changed; building", err=True)
 
 
 def _live(found: Live) -> None:
-    click.echo(
+    say(
         f"live: version {found.version}, {found.after_seconds:.1f} s after the edit: "
         f"built in {found.build_seconds:.1f} s, loaded in {found.load_seconds:.1f} s"
     )
     sys.stdout.flush()
-
-
-def _failed(error: PwasmError) -> None:
-    print_error(error.what, error.why, error.hint)
-    click.echo("the last good version serves on", err=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pwasm_compiler.console import colour
+from pwasm_compiler.console import colour, complete_files
 from pwasm_compiler.deliver import doctor as examination
 from pwasm_compiler.deliver.doctor import Check, Wish
 
@@ -22,8 +22,8 @@ _COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
 @click.option("--cluster", is_flag=True, help="Count a missing kubectl, cluster or kind of resource as broken.")
 @click.option("--context", metavar="NAME", help="The context of the kubeconfig to look at.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="The kubeconfig to use.")
-@click.option("--kubectl", metavar="PROGRAM", help="The kubectl to use.")
-@click.option("--envoy", metavar="PROGRAM", help="The Envoy to look at.")
+@click.option("--kubectl", metavar="PROGRAM", shell_complete=complete_files, help="The kubectl to use.")
+@click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to look at.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def doctor(as_json: bool, **options: Any) -> int:
     """Check what pwasm needs on this machine, and say what to do about what is missing.

@@ -11,6 +11,7 @@ import click
 
 from pwasm_compiler import inspect as inspection
 from pwasm_compiler.commands.push import connect, registry_options
+from pwasm_compiler.console import complete_files
 from pwasm_compiler.deliver import accept, layout
 from pwasm_compiler.deliver.accept import MESHES, Verdict
 from pwasm_compiler.deliver.examine import Examined, examine, image_report, render_image
@@ -23,7 +24,7 @@ from pwasm_compiler.files import check_readable, shown
 
 
 @click.command(short_help="Show what is in a Wasm module or an image.")
-@click.argument("file", metavar="FILE|DIR|REF")
+@click.argument("file", metavar="FILE|DIR|REF", shell_complete=complete_files)
 @click.option(
     "--as",
     "mesh",

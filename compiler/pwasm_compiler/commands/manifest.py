@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
-from pwasm_compiler.console import progress, warn
+from pwasm_compiler.console import complete_files, warn
 from pwasm_compiler.deliver import manifests, plugin_config, schemas
 from pwasm_compiler.deliver.manifests import Plugin
 from pwasm_compiler.deliver.reference import parse_reference
 from pwasm_compiler.deliver.yaml_text import dump_all, load_all
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import read_text
+from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project, load_project
 
 _FILE = click.Path(path_type=Path)
@@ -62,7 +63,10 @@ _FILE = click.Path(path_type=Path)
     help="Only this traffic: CLIENT, SERVER or CLIENT_AND_SERVER, and ports.",
 )
 @click.option(
-    "--plugin-config", metavar="FILE", help="The filter's configuration: a JSON or YAML file, or JSON in braces."
+    "--plugin-config",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="The filter's configuration: a JSON or YAML file, or JSON in braces.",
 )
 @click.option("--schema", type=_FILE, metavar="FILE", help="JSON schema for it (default: the filter's own).")
 @click.option("--root-id", metavar="ID", help="Which filter of the module (pluginName, rootID).")
@@ -90,6 +94,7 @@ _FILE = click.Path(path_type=Path)
     "--check",
     "check_file",
     metavar="FILE",
+    shell_complete=complete_files,
     help="Check the resources in FILE (- is standard input) instead, and print them.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
@@ -182,9 +187,10 @@ def _project(path: Path, *, needed: bool) -> Project | None:
 def _configuration(options: dict[str, Any], project: Project | None) -> Any:
     if options["plugin_config"] is None:
         return None
-    text = plugin_config.checked(
-        options["plugin_config"], options["schema"], project, options["root_id"] or "", progress
-    )
+    with Progress() as progress:
+        text = plugin_config.checked(
+            options["plugin_config"], options["schema"], project, options["root_id"] or "", progress
+        )
     return plugin_config.as_object(text)
 
 

@@ -11,7 +11,13 @@ from pwasm_compiler import scaffold
 
 @click.command(short_help="Make a folder with a new filter.")
 @click.argument("name")
-@click.option("--from", "example", metavar="EXAMPLE", help="Copy an example: its filter, test and Envoy configuration.")
+@click.option(
+    "--from",
+    "example",
+    metavar="EXAMPLE",
+    shell_complete=lambda _context, _parameter, begun: [name for name in scaffold.examples() if name.startswith(begun)],
+    help="Copy an example: its filter, test and Envoy configuration.",
+)
 def new(name: str, example: str | None) -> None:
     """Make a folder NAME with a new filter: filter.py, a test, and what to do next.
 

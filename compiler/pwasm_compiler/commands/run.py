@@ -14,7 +14,8 @@ from pwasm.testing.envoy import Envoy
 from pwasm.testing.envoy_log import LogRecord
 from pwasm_compiler import serve
 from pwasm_compiler.commands.build import backend_option, build_project, summary
-from pwasm_compiler.console import colour, progress
+from pwasm_compiler.console import complete_files, say
+from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project
 from pwasm_compiler.serve import DEFAULT_ADMIN_PORT, DEFAULT_PORT
 
@@ -47,7 +48,7 @@ _OPTIONS = (
         metavar="FILE",
         help="The filter's own configuration (YAML, JSON or text), with a generated configuration of Envoy.",
     ),
-    click.option("--envoy", metavar="PROGRAM", help="The Envoy to start."),
+    click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start."),
     backend_option,
     click.option(
         "--log-level",
@@ -90,13 +91,19 @@ def run(verbose: bool, no_build: bool, **options: Any) -> None:
     envoy on PATH.
     """
     plan = serve.prepare(serve.Request(build=not no_build, **options), build_for_run)
-    progress(f"starting {plan.executable}")
-    serve.serve(plan, started=announce, show=lambda record: show(record, verbose))
+    with Progress() as progress:
+
+        def started(envoy: Envoy) -> None:
+            progress.close()
+            announce(envoy)
+
+        progress("starting Envoy")
+        serve.serve(plan, started=started, show=lambda record: show(record, verbose))
     click.echo("stopped", err=True)
 
 
 def build_for_run(project: Project) -> None:
-    click.echo(summary(build_project(project)), err=True)
+    say(summary(build_project(project)), err=True)
 
 
 def announce(envoy: Envoy) -> None:
@@ -115,5 +122,5 @@ def show(record: LogRecord, verbose: bool) -> None:
         origin = record.origin if record.from_filter else f"envoy {record.component}".rstrip()
         text = _CONTROL_CHARACTERS.sub(lambda match: repr(match[0])[1:-1], record.text)
         level = click.style(f"{record.level:8}", fg=_COLOURS.get(record.level))
-        click.echo(f"{record.time:12} {level} {f'{origin}: ' if origin else ''}{text}", color=colour())
+        say(f"{record.time:12} {level} {f'{origin}: ' if origin else ''}{text}")
         sys.stdout.flush()

@@ -9,9 +9,23 @@ import click
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler import schema as schemas
-from pwasm_compiler.console import progress
+from pwasm_compiler.console import note
 from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import load_project
+
+_HOW_TO_DECLARE = """To declare one, annotate `config` in a class of the filter:
+
+  from dataclasses import dataclass
+
+  @dataclass
+  class Config:
+      header: str
+      limit: int = 10
+
+  class MyFilter(pwasm.HttpContext):
+      config: Config  # filled before the first request; `self.config.header`
+"""
 
 
 @click.command(short_help="Print the JSON schema of a filter's configuration, or check one.")
@@ -28,10 +42,19 @@ def schema(path: Path, check: Path | None, root_id: str) -> None:
 
     With --check, a configuration in YAML or JSON is compared with it: what is wrong is listed with its path, and what
     is right is printed as the JSON that Envoy's configuration takes.
+
+    Of a filter that declares no configuration, the schema that any configuration fits is printed, and how to declare
+    one.
     """
     project = load_project(path)
     text = None if check is None else plugin_config.read(check)
-    answer = schemas.ask(project, text, progress)
+    try:
+        with Progress() as progress:
+            answer = schemas.ask(project, text, progress)
+    except schemas.UndeclaredError as error:
+        note(f"{error.what}{', so there is nothing to check' if check else ''}. {_HOW_TO_DECLARE}")
+        click.echo(json.dumps(schemas.ANY, indent=2) if text is None else text.strip())
+        return
     if root_id not in answer.schemas:
         known = ", ".join(repr(name) for name in answer.schemas)
         raise UsageError(f"no configuration is declared for root_id {root_id!r}", hint=f"--root-id may be {known}")

@@ -13,11 +13,17 @@ from pwasm_compiler.files import shown
 _T = TypeVar("_T")
 
 
-def for_each(paths: Sequence[Path], do: Callable[[Path], _T]) -> tuple[list[_T], int]:
+def _print(path: Path, error: PwasmError) -> None:
+    print_error(f"{shown(path)}: {error.what}", error.why, error.hint)
+
+
+def for_each(
+    paths: Sequence[Path], do: Callable[[Path], _T], failed: Callable[[Path, PwasmError], None] = _print
+) -> tuple[list[_T], int]:
     """What was done for each path, and the worst exit code of those that failed, 0 if none did.
 
     Raises:
-        PwasmError: the only path failed; with several, errors are printed, with the path.
+        PwasmError: the only path failed; with several, `failed` is told, which prints errors with their path.
     """
     results, code = [], 0
     for path in paths:
@@ -26,6 +32,6 @@ def for_each(paths: Sequence[Path], do: Callable[[Path], _T]) -> tuple[list[_T],
         except PwasmError as error:
             if len(paths) == 1:
                 raise
-            print_error(f"{shown(path)}: {error.what}", error.why, error.hint)
+            failed(path, error)
             code = max(code, error.exit_code)
     return results, code

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from pwasm_compiler.console import complete_files
 from pwasm_compiler.deliver import admin
 from pwasm_compiler.deliver import status as report
 from pwasm_compiler.deliver.explain import Found, explain
@@ -24,7 +25,12 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @click.command(short_help="Show the Wasm filters of a running Envoy.")
 @click.option("--admin", "url", metavar="URL", help=f"Envoy's admin interface (default {DEFAULT_ADMIN}).")
 @click.option("--dump", type=click.Path(path_type=Path), metavar="FILE", help="Read a saved /config_dump instead.")
-@click.option("--log", metavar="FILE", help="Explain the messages in a log of Envoy or Istio (- is standard input).")
+@click.option(
+    "--log",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Explain the messages in a log of Envoy or Istio (- is standard input).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def status(url: str | None, dump: Path | None, log: str | None, as_json: bool) -> None:
     """Show the Wasm filters of a running Envoy, and explain what is wrong with them.

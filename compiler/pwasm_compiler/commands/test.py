@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from pwasm_compiler.commands.several import for_each
-from pwasm_compiler.console import colour
+from pwasm_compiler.console import colour, complete_files
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import TEXT_LIMIT, check_readable, shown
 from pwasm_compiler.project import is_filter, load_project
@@ -25,11 +25,22 @@ _TIERS = ("python", "wasm", "envoy")
     context_settings={"ignore_unknown_options": True},
     short_help="Run a filter's tests, in Python and in Envoy.",
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PATH]... [PYTEST_ARGUMENT]...")
+@click.argument(
+    "arguments",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="[PATH]... [PYTEST_ARGUMENT]...",
+    shell_complete=complete_files,
+)
 @click.option("--tier", metavar="TIERS", help="Where to run: python, wasm, envoy, or several with commas.")
 @click.option("--require", is_flag=True, help="Fail, not skip, when a tier lacks something that must be installed.")
-@click.option("--envoy", metavar="PROGRAM", help="The Envoy to start.")
-@click.option("--module", metavar="FILE", help="Test this filter, not the one beside the tests.")
+@click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start.")
+@click.option(
+    "--module",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Test this filter, not the one beside the tests.",
+)
 @click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="How long one test may take (default 60).")
 def test(
     arguments: tuple[str, ...],

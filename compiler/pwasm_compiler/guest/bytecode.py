@@ -61,8 +61,8 @@ class Options:
 class Bytecode:
     """The compiled form of sources, kept in one file of the cache for each base."""
 
-    def __init__(self, interpreter: Interpreter, cache: Cache) -> None:
-        self._interpreter, self._cache = interpreter, cache
+    def __init__(self, interpreter: Interpreter, cache: Cache, progress: Callable[[str], None]) -> None:
+        self._interpreter, self._cache, self._progress = interpreter, cache, progress
         self._key = hashlib.sha256(f"{interpreter.base.key}\n".encode() + _COMPILE).hexdigest()
         stored = cache.read(_KIND, self._key)
         self.known: dict[bytes, bytes] = {} if stored is None else marshal.loads(stored)
@@ -90,6 +90,7 @@ class Bytecode:
             running = self._running.get(key)
             if running is None:
                 mine = self._running[key] = Future()
+                self._progress(f"importing the filter; compiling module {len(self._running)}")
         if running is not None:
             return running.result()
         try:
@@ -155,14 +156,14 @@ class Bytecode:
 
 
 @contextmanager
-def open_bytecode(interpreter: Interpreter, cache: Cache) -> Iterator[Bytecode]:
+def open_bytecode(interpreter: Interpreter, cache: Cache, progress: Callable[[str], None]) -> Iterator[Bytecode]:
     """For a build. The first of several on a new machine compiles what all need, and the others wait for it."""
-    found = Bytecode(interpreter, cache)
+    found = Bytecode(interpreter, cache, progress)
     if found.known:
         yield found
         return
     with cache.alone(_KIND):
-        yield Bytecode(interpreter, cache)
+        yield Bytecode(interpreter, cache, progress)
 
 
 def _record(interpreter: Interpreter, guest: Machine) -> bytes:

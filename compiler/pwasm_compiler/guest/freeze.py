@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..cache import Cache
-from ..errors import BuildError
+from ..errors import BuildError, report_a_bug
 from ..link.heap import without_free_memory
 from ..link.layout import Layout
 from ..link.snapshot import with_memory, without_dead_stack, without_frozen_modules
@@ -29,14 +30,20 @@ class Frozen:
 
 
 def freeze(
-    interpreter: Interpreter, staged: Staged, module: str, hash_seed: int, timeout_seconds: float, cache: Cache
+    interpreter: Interpreter,
+    staged: Staged,
+    module: str,
+    hash_seed: int,
+    timeout_seconds: float,
+    cache: Cache,
+    progress: Callable[[str], None],
 ) -> Frozen:
-    """Import `module` of the staged folder.
+    """Import `module` of the staged folder; `progress` is told what has to be compiled for that.
 
     Raises:
         BuildError: the import did not come to an end.
     """
-    with open_bytecode(interpreter, cache) as bytecode:
+    with open_bytecode(interpreter, cache, progress) as bytecode:
         image, prints = _import(interpreter, staged, module, hash_seed, timeout_seconds, bytecode)
         bytecode.save()
     layout = interpreter.layout
@@ -68,7 +75,7 @@ def _import(
         raise _error(stopped.reason, timeout_seconds, "".join(bytecode.prints + wasi.prints)) from None
     prints = "".join(bytecode.prints + wasi.prints)
     if imported != 0:
-        raise BuildError("the filter was not frozen", why=prints.rstrip(), hint="this is a bug of pwasm; report it")
+        raise BuildError("the filter was not frozen", why=f"{prints}{report_a_bug()}")
     return guest.image(), prints
 
 

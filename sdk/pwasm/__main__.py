@@ -1,0 +1,8 @@
+"""`python -m pwasm` is the command `pwasm`, for a Python whose folder of programs is not on PATH."""
+
+from __future__ import annotations
+
+from pwasm_compiler.cli import main
+
+if __name__ == "__main__":
+    main()

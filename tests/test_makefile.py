@@ -1,0 +1,60 @@
+"""What `make` does for a newcomer before anything of pwasm runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WANTED = "pwasm needs Python 3.11 or later; name it with: make setup PYTHON=/path/to/python3\n"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The Makefile and what its set-up depends on, in a folder of its own."""
+    for name in ("Makefile", "pyproject.toml", "runtime-shim/build_shim.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    without = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "PYTHON"}
+    return subprocess.run(["make", *arguments], cwd=folder, env=without, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("target", ["run", "test", "check"])
+def test_without_a_python(checkout: Path, target: str) -> None:
+    done = make(checkout, target, "PYTHON=no-such-python")
+    assert done.returncode != 0
+    assert done.stderr.startswith(f"error: there is no no-such-python\n{WANTED}")
+    assert not (checkout / ".venv").exists()
+
+
+def test_with_an_old_python(checkout: Path) -> None:
+    old = checkout / "old"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2\n')
+    old.chmod(0o755)
+    done = make(checkout, "run", f"PYTHON={old}")
+    assert done.returncode != 0
+    assert done.stderr.startswith(f"error: {old} is Python 3.9.2\n{WANTED}")
+
+
+def test_the_set_up_is_not_silent(checkout: Path) -> None:
+    """It downloads for a minute or two: pip is let say what, and a line before it says why."""
+    commands = make(checkout, "setup", "-n").stdout
+    assert "pip installs pwasm and its tools" in commands
+    assert "--quiet" not in commands
+
+
+@pytest.mark.parametrize("target", ["run", "test", "test-fast", "bench"])
+def test_arguments_are_passed_on(checkout: Path, target: str) -> None:
+    (checkout / ".venv").mkdir()
+    (checkout / ".venv" / ".ready").touch()
+    command = make(checkout, "-n", target, "ARGS=--port 10001").stdout
+    assert command.endswith(" --port 10001\n")
+    assert "pip" not in command
