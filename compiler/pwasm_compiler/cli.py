@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 @contextmanager
 def _cleaning_up() -> Iterator[None]:
-    """Signals that end the process end the block first, with its temporary folders; what is ignored stays so (nohup)."""
+    """Signals that end the process end the block first, with its temporary folders. Ignored ones stay so (nohup)."""
 
     def end(number: int, _frame: object) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)

