@@ -15,6 +15,7 @@ import pytest
 
 import pwasm
 from pwasm.testing import Headers, HostEmulator
+from pwasm.testing.filters import import_filter
 from pwasm_compiler.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]
@@ -121,3 +122,26 @@ def test_every_file_the_readme_names_exists() -> None:
         assert (ROOT / path).exists(), path
     for target in re.findall(r"\$ make (\w+)", README):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE), target
+
+
+MISTAKES = """import pwasm
+
+
+class Block(pwasm.HttpContext):
+    def on_http_request_header(self, num_headers, end_of_stream):
+        pwasm.send_http_response(403)
+
+    buffer_requst_body = True
+    def on_http_request_body(self, body_size): ...
+
+
+pwasm.set_http_context(Block)
+"""
+
+
+def test_the_example_of_mistakes_in_names(tmp_path: Path) -> None:
+    (tmp_path / "filter.py").write_text(MISTAKES)
+    (shown,) = re.findall(r"```\n(filter\.py:5: .*?)\n```", README, re.DOTALL)
+    with pytest.raises(pwasm.RegistrationError) as caught:
+        import_filter(tmp_path)
+    assert caught.value.what.replace(f"{tmp_path}/", "") == shown
