@@ -180,7 +180,7 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.deliver.deploy": DELIVER,
     "pwasm_compiler.deliver.doctor": DELIVER | {"pwasm_compiler.guest.base", "pwasm_compiler.wasm.instructions"},
     # The command line: click lives here and nowhere else.
-    "pwasm_compiler.progress": {"click"},
+    "pwasm_compiler.progress": {"click", "pwasm_compiler.files"},
     "pwasm_compiler.console": {"click", "pwasm_compiler.files", "pwasm_compiler.progress"},
     "pwasm_compiler.commands": {
         "click",

@@ -17,6 +17,8 @@ from typing import Self
 
 import click
 
+from pwasm_compiler.files import printable
+
 _REDRAW_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
 """How long nothing is said where a line stays."""
@@ -52,7 +54,7 @@ class Progress:
             if self not in _running:
                 _running.append(self)
                 threading.Thread(target=self._tick, name="pwasm-progress", daemon=True).start()
-            self._text = text
+            self._text = printable(text)
             self._draw()
 
     def close(self) -> None:

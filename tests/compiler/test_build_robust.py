@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command_line import without_progress
 
 from pwasm_compiler.cache import cache_dir
 from pwasm_compiler.commands.cache import KINDS
@@ -64,7 +65,7 @@ def launch(folder: Path, cache: Path, **options: object) -> subprocess.Popen[str
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Exit code and what went to standard error."""
     _, said = process.communicate(timeout=DEADLINE_SECONDS)
-    return process.returncode, said
+    return process.returncode, without_progress(said)
 
 
 def digest(folder: Path) -> str:

@@ -18,6 +18,7 @@ from pwasm_compiler.guest.bytecode import Bytecode, Options
 from pwasm_compiler.guest.interpreter import Interpreter, load_interpreter, start
 from pwasm_compiler.guest.machine import Machine
 from pwasm_compiler.guest.wasi import Wasi
+from pwasm_compiler.pipeline import ignore
 
 SOURCES = {
     "first.py": b'"""Doc."""\nfrom second import name\ndef shared(name="a shared text", *names):\n    return name\n',
@@ -34,7 +35,7 @@ def interpreter() -> Interpreter:
 
 def test_threads_and_order_do_not_matter(interpreter: Interpreter, tmp_path: Path) -> None:
     def calls(folder: str) -> tuple[Bytecode, dict[str, Callable[[], bytes]]]:
-        bytecode = Bytecode(interpreter, Cache(tmp_path / folder))
+        bytecode = Bytecode(interpreter, Cache(tmp_path / folder), ignore)
         reads = {name: functools.partial(bytes, source) for name, source in SOURCES.items()}
         return bytecode, {name: functools.partial(bytecode.of, name, read, Options()) for name, read in reads.items()}
 
@@ -57,7 +58,7 @@ def test_a_source_is_compiled_once(interpreter: Interpreter, tmp_path: Path, mon
         return b"code", []
 
     monkeypatch.setattr(Bytecode, "_compile", slow)
-    bytecode = Bytecode(interpreter, Cache(tmp_path))
+    bytecode = Bytecode(interpreter, Cache(tmp_path), ignore)
     ask = functools.partial(bytecode.of, "a.py", lambda: b"pass", Options())
     with bytecode.ahead([ask, ask]):
         begun.wait(10)
@@ -73,7 +74,7 @@ def test_an_error_reaches_everybody_who_waits(
         raise OSError("no memory")
 
     monkeypatch.setattr(Bytecode, "_compile", broken)
-    bytecode = Bytecode(interpreter, Cache(tmp_path))
+    bytecode = Bytecode(interpreter, Cache(tmp_path), ignore)
     ask = functools.partial(bytecode.of, "a.py", lambda: b"pass", Options())
     with bytecode.ahead([ask]):
         for _ in range(2):
@@ -87,7 +88,7 @@ def test_what_is_compiled_ahead_is_there(interpreter: Interpreter) -> None:
 
 
 def test_a_guest_goes_on_where_another_came(interpreter: Interpreter, tmp_path: Path) -> None:
-    _, wasi = Bytecode(interpreter, Cache(tmp_path))._start(columns=False)
+    _, wasi = Bytecode(interpreter, Cache(tmp_path), ignore)._start(columns=False)
     before = Machine(interpreter.engine, interpreter.module, fresh(wasi))
     started = start(interpreter, fresh(wasi), 60)
     change = started.image().since(before.image())

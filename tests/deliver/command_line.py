@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,11 @@ class Result:
 
 
 Pwasm = Callable[..., Result]
+
+
+def without_progress(err: str) -> str:
+    """Standard error without the lines for somebody who waits, which a slow machine makes come."""
+    return re.sub(r"^(\[\d/\d\]|start|load|callbacks|\d+ workers).*, \d+ s\n", "", err, flags=re.MULTILINE)
 
 
 def caller(capfd: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:

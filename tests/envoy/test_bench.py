@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import wasmtime
+from command_line import without_progress
 
 from pwasm_compiler.bench.edit import with_trap
 from pwasm_compiler.wasm.module import I32, FuncType
@@ -53,7 +54,9 @@ TCP = """
 
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*PWASM, "bench", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
+    done.stderr = without_progress(done.stderr)
+    return done
 
 
 def report_of(folder: Path, *arguments: str) -> dict[str, Any]:
@@ -176,7 +179,7 @@ def test_an_envoy_that_ends_under_load_is_said(folder: Path) -> None:
         os.kill(int(running[1]), signal.SIGKILL)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
-    assert err.startswith("error: Envoy ended with signal 9 (SIGKILL)\n")
+    assert without_progress(err).startswith("error: Envoy ended with signal 9 (SIGKILL)\n")
     assert not {"Traceback", "ExceptionGroup"} & set(re.findall(r"\w+", err))
 
 
