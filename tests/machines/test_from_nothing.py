@@ -157,7 +157,7 @@ def test_four_cold_builds_at_once_make_it_once(installed: Machine, here: str) ->
     """
     installed.run(script, environment={"PWASM_CACHE_DIR": "/tmp/four"})
     assert {digest(installed, f"/tmp/four-{number}.wasm") for number in range(1, 5)} == {here}
-    made = [path for path in installed.path("/tmp/four").glob("*/*")]
+    made = installed.path("/tmp/four").glob("*/*")
     assert sorted(path.parent.name for path in made) == ["bytecode", "code", "machine"]
 
 
