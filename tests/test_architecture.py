@@ -84,7 +84,12 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.gomod",
         "pwasm_compiler.keep",
     },
-    "pwasm_compiler.dependencies": {"pwasm_compiler.errors", "pwasm_compiler.project", "pwasm_compiler.cache"},
+    "pwasm_compiler.dependencies": {
+        "pwasm_compiler.errors",
+        "pwasm_compiler.files",
+        "pwasm_compiler.project",
+        "pwasm_compiler.cache",
+    },
     "pwasm_compiler.stage": {
         "pwasm_compiler.errors",
         "pwasm_compiler.project",
@@ -146,6 +151,7 @@ RULES: dict[str, set[str]] = {
     # What measures knows modules and Envoys; the project's own benchmark takes its parts.
     "pwasm_compiler.bench": BINARY
     | {
+        "pwasm_compiler.files",
         "pwasm_compiler.inspect",
         "pwasm_compiler.plugin_config",
         "pwasm_compiler.project",

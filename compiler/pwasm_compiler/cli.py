@@ -7,13 +7,11 @@ go to standard error. `main` is the only place that prints an error and chooses 
 
 from __future__ import annotations
 
-import errno
 import importlib
 import importlib.metadata
 import os
 import signal
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
@@ -54,7 +52,6 @@ _PASSES_OPTIONS_ON = "test"
 """Its --json would be one of pytest's."""
 _ABORTED = "aborted"
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Commands(click.Group):
@@ -199,28 +196,14 @@ def _explained(error: BaseException, words: tuple[str, ...]) -> PwasmError:
     if isinstance(error, FileNotFoundError) and _folder_is_gone():
         return PwasmError("the current folder is not there any more", hint='if it has been made again: cd "$PWD"')
     if isinstance(error, OSError):
-        return _os_error(error)
+        where = f"{shown(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
+        return PwasmError(f"{where}{error.strerror or error}")
     if os.environ.get("PWASM_TRACEBACK"):
         traceback.print_exception(error)
     return PwasmError(
         f"pwasm failed: {type(error).__name__}: {error}",
         why=report_a_bug(),
         hint="PWASM_TRACEBACK=1 shows the traceback that belongs into the report",
-    )
-
-
-def _os_error(error: OSError) -> PwasmError:
-    """A file that cannot be read or written. Of a full disk: most is written in the temporary folder."""
-    file = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
-    if error.errno not in _NO_SPACE:
-        return PwasmError(f"{shown(file)}: {error.strerror or error}" if file else error.strerror or str(error))
-    folder = tempfile.gettempdir()
-    if file and not Path(file).is_relative_to(folder):
-        return PwasmError(f"no space left to write {shown(file)}", why=error.strerror or "", hint="free some space")
-    return PwasmError(
-        f"no space left in the temporary folder {shown(folder)}",
-        why=f"{error.strerror}. A build needs about 50 MB there.",
-        hint="free some space, or let TMPDIR name another folder",
     )
 
 

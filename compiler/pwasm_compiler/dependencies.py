@@ -18,7 +18,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from pathlib import Path
 
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.errors import ProjectError, ToolError
+from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.project import Project, requirement_name
 
 GUEST_PYTHON = "3.14"
@@ -94,8 +94,8 @@ def resolve(project: Project, into: Path, progress: Callable[[str], None], cache
 
 def _pack(requirements: Sequence[str]) -> bytes:
     """Everything that pip installs, as a ZIP file with a note of what it is and when that was."""
-    with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:
-        packages = Path(scratch, "packages")
+    with scratch_folder() as scratch:
+        packages = scratch / "packages"
         _install(requirements, packages)
         _refuse_native_code(packages)
         _remove_what_varies(packages)
@@ -201,8 +201,8 @@ def _native(name: str, why: str) -> ProjectError:
 
 def _has_native_wheel(requirement: str) -> bool:
     """Whether there is a wheel for the usual CPython on Linux where there is none for the module."""
-    with tempfile.TemporaryDirectory() as nowhere:
-        options = ("--dry-run", "--no-deps", "--target", nowhere)
+    with scratch_folder() as nowhere:
+        options = ("--dry-run", "--no-deps", "--target", str(nowhere))
         return _pip("install", *options, *_NATIVE_TAGS, "--", requirement).returncode == 0
 
 

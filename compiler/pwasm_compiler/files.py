@@ -9,7 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pwasm_compiler.errors import ProjectError, ToolError, UsageError
@@ -19,6 +22,7 @@ MODULE_LIMIT = 256 << 20
 TEXT_LIMIT = 16 << 20
 """Bytes of a configuration: four times the most that etcd, and so Kubernetes, would hold with its limit raised."""
 
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _SHOWN_LETTERS = 200
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -116,6 +120,26 @@ def write_atomically(path: Path, data: bytes) -> None:
             scratch.unlink(missing_ok=True)
     except OSError as error:
         raise ToolError(f"cannot write {shown(path)}", why=error.strerror or str(error)) from error
+
+
+@contextmanager
+def scratch_folder(prefix: str = "pwasm-") -> Iterator[Path]:
+    """A temporary folder for the length of the block.
+
+    Raises:
+        ToolError: it is full; few people look there by themselves.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise ToolError(
+            f"no space left in the temporary folder {shown(tempfile.gettempdir())}",
+            why=os.strerror(error.errno),
+            hint="free some space, or let TMPDIR name another folder",
+        ) from error
 
 
 def _unreadable(path: Path, error: OSError) -> ProjectError:

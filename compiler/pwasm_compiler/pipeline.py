@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import gc
 import hashlib
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from .cache import Cache, cache_limit, evict
 from .code_cache import cached_merge
 from .component.graph import Item
 from .errors import BuildError, PwasmError
-from .files import check_writable, write_atomically
+from .files import check_writable, scratch_folder, write_atomically
 from .guest.freeze import Frozen, freeze, printed_meanwhile
 from .guest.interpreter import imported_function, load_interpreter
 from .keep import COMPILER
@@ -118,9 +117,9 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
     self_check()
     check_writable(output)
     limit = cache_limit()
-    with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:
+    with scratch_folder() as scratch:
         with clock.stage("stage"):
-            staged = stage(project, Path(scratch), cache, clock.say)
+            staged = stage(project, scratch, cache, clock.say)
             seed = _seed_of(staged) if project.hash_seed is None else project.hash_seed
         with clock.stage("runtime"):
             interpreter = load_interpreter(cache, clock.say)

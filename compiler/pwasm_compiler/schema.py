@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.dependencies import resolve
 from pwasm_compiler.errors import BuildError, ProjectError
-from pwasm_compiler.files import shown
+from pwasm_compiler.files import scratch_folder, shown
 from pwasm_compiler.project import Project
 
 _TIMEOUT_SECONDS = 60
@@ -91,7 +90,7 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
             f"{project.root} is a filter in Go, which declares no configuration",
             hint="pwasm manifest and pwasm config compare a configuration with a JSON schema of yours: --schema FILE",
         )
-    with tempfile.TemporaryDirectory(prefix="pwasm-schema-") as packages:
+    with scratch_folder("pwasm-schema-") as packages:
         resolve(project, Path(packages), progress, Cache())
         request = {"path": [str(project.root), packages], "module": project.entry.stem, "text": text}
         try:

@@ -21,13 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler.config_file import port_fields, with_ports
 from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
-from pwasm_compiler.files import check_readable, printable, read_text, shown
+from pwasm_compiler.files import check_readable, printable, read_text, scratch_folder, shown
 from pwasm_compiler.project import ENTRY, Project, load_project, source_files
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRe
     from pwasm.testing.envoy import Envoy, EnvoyError
 
     records: queue.SimpleQueue[LogRecord] = queue.SimpleQueue()
-    with TemporaryDirectory(prefix="pwasm-run-") as folder, _sigterm_like_ctrl_c():
+    with scratch_folder("pwasm-run-") as folder, _sigterm_like_ctrl_c():
         envoy = Envoy(
             _config_for_envoy(plan, Path(folder)),
             executable=plan.executable,

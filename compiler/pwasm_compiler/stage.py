@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +92,7 @@ def _copy_sdk(target: Path) -> None:
         name = file.relative_to(source)
         if not set(name.parts) & _NOT_IN_GUEST:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target / name)
+            (target / name).write_bytes(file.read_bytes())
 
 
 def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
@@ -110,7 +109,7 @@ def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
                 f"{name} collides with a file of the SDK or of a dependency", hint="rename it in your filter"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        target.write_bytes(source.read_bytes())
         names.append(name.as_posix())
     return tuple(names)
 

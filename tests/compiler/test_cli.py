@@ -163,11 +163,6 @@ def test_wrong_usage(pwasm: Pwasm, arguments: str, what: str, why: str, hint: st
         (BuildError("what", why="why", hint="do"), 1, {"what": "what", "why": "why", "hint": "do"}),
         (UsageError("what"), 2, {"what": "what", "why": "", "hint": ""}),
         (PermissionError(13, "Permission denied", "x"), 1, {"what": "x: Permission denied", "why": "", "hint": ""}),
-        (
-            OSError(28, "No space left on device", "/data/x"),
-            1,
-            {"what": "no space left to write /data/x", "why": "No space left on device", "hint": "free some space"},
-        ),
         (KeyboardInterrupt(), 1, {"what": "aborted", "why": "", "hint": ""}),
         (KeyError("missing"), 1, None),
         (BaseExceptionGroup("several", [KeyboardInterrupt()]), 1, None),

@@ -76,7 +76,7 @@ class Machine:
             user: who runs it.
             network: False leaves only the loopback interface.
             environment: is all there is, beside PATH, HOME and, with a network, how to reach the package indexes.
-            small: a folder that is a file system of one megabyte while the command runs.
+            small: a folder that is a file system of 256 KiB while the command runs.
 
         Raises:
             MachineError: it failed.
@@ -87,7 +87,7 @@ class Machine:
         found |= environment or {}
         outside = [f"mount -t proc proc {self.root}/proc"]
         if small:
-            outside.append(f"mount -t tmpfs -o size=1m,mode=1777 tmpfs {self.root}{small}")
+            outside.append(f"mount -t tmpfs -o size=256k,mode=1777 tmpfs {self.root}{small}")
         inside = ["env", "-i", *(f"{name}={value}" for name, value in found.items())]
         if user != "root":
             inside += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]

@@ -8,10 +8,9 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ..errors import BuildError, ProjectError, ToolError
-from ..files import check_writable, write_atomically
+from ..files import check_writable, scratch_folder, write_atomically
 from ..gomod import GO_MODULE
 from ..pipeline import Artifact, ignore
 from ..project import Project
@@ -131,8 +130,8 @@ def _registers_in_main(source: str) -> bool:
 
 def _compiled(project: Project, toolchain: Toolchain) -> tuple[bytes, str]:
     """The module, and what the compiler said while it made it."""
-    with TemporaryDirectory(prefix="pwasm-") as scratch:
-        result = Path(scratch) / "main.wasm"
+    with scratch_folder() as scratch:
+        result = scratch / "main.wasm"
         command = toolchain.compiler.command(toolchain.program, result)
         try:
             done = subprocess.run(

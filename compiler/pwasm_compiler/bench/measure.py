@@ -14,11 +14,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler.errors import BinaryError, ToolError
+from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.project import Project
 from pwasm_compiler.serve import parse_upstream, refusal, way_to_configure
 
@@ -224,7 +224,7 @@ class _Bench:
             self.problems.append(f"the callbacks were not measured: {error.what}")
             return (), 0.0
         self.say("callbacks")
-        with TemporaryDirectory(prefix="pwasm-bench-") as folder:
+        with scratch_folder("pwasm-bench-") as folder:
             module = Path(folder) / "timed.wasm"
             module.write_bytes(timed.wasm)
             with self._start(module) as envoy, _its_end_first(envoy):

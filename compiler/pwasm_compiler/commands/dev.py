@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -15,6 +14,7 @@ from pwasm_compiler import reload, serve
 from pwasm_compiler.commands.run import announce, build_for_run, envoy_options, show
 from pwasm_compiler.console import print_error, say
 from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.reload import Live
 
@@ -33,7 +33,7 @@ def dev(verbose: bool, **options: Any) -> None:
     Envoy is configured as by `pwasm run`, with one difference: the filter's part of the configuration is in a file of
     its own, which Envoy reads anew when it is replaced (ECDS, as Istio does it). Edits of envoy.yaml are not followed.
     """
-    with TemporaryDirectory(prefix="pwasm-dev-", ignore_cleanup_errors=True) as folder:
+    with scratch_folder("pwasm-dev-") as folder:
         session = reload.prepare(serve.Request(**options), build_for_run, Path(folder))
         threads: list[threading.Thread] = []
 
