@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pwasm_compiler.cache import Cache
@@ -91,8 +90,8 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
             hint="pwasm manifest and pwasm config compare a configuration with a JSON schema of yours: --schema FILE",
         )
     with scratch_folder("pwasm-schema-") as packages:
-        resolve(project, Path(packages), progress, Cache())
-        request = {"path": [str(project.root), packages], "module": project.entry.stem, "text": text}
+        resolve(project, packages, progress, Cache())
+        request = {"path": [str(project.root), str(packages)], "module": project.entry.stem, "text": text}
         try:
             done = subprocess.run(
                 [sys.executable, "-c", _ASK],

@@ -121,7 +121,7 @@ def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRe
     records: queue.SimpleQueue[LogRecord] = queue.SimpleQueue()
     with scratch_folder("pwasm-run-") as folder, _sigterm_like_ctrl_c():
         envoy = Envoy(
-            _config_for_envoy(plan, Path(folder)),
+            _config_for_envoy(plan, folder),
             executable=plan.executable,
             cwd=plan.root,
             concurrency=plan.concurrency,

@@ -225,7 +225,7 @@ class _Bench:
             return (), 0.0
         self.say("callbacks")
         with scratch_folder("pwasm-bench-") as folder:
-            module = Path(folder) / "timed.wasm"
+            module = folder / "timed.wasm"
             module.write_bytes(timed.wasm)
             with self._start(module) as envoy, _its_end_first(envoy):
                 self.run(envoy.url)

@@ -34,7 +34,7 @@ def dev(verbose: bool, **options: Any) -> None:
     its own, which Envoy reads anew when it is replaced (ECDS, as Istio does it). Edits of envoy.yaml are not followed.
     """
     with scratch_folder("pwasm-dev-") as folder:
-        session = reload.prepare(serve.Request(**options), build_for_run, Path(folder))
+        session = reload.prepare(serve.Request(**options), build_for_run, folder)
         threads: list[threading.Thread] = []
 
         progress = Progress()
