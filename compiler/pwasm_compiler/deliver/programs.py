@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from pwasm_compiler.errors import ToolError
+
 _SECONDS = 10
 
 
@@ -20,13 +22,25 @@ class Program:
 
 
 def envoy(explicit: str | None = None) -> Program | None:
-    """The Envoy that `pwasm run` would start."""
+    """The Envoy that `pwasm run` would start, if there is one."""
+    try:
+        return existing_envoy(explicit)
+    except ToolError:
+        return None
+
+
+def existing_envoy(explicit: str | None = None) -> Program:
+    """The Envoy that `pwasm run` would start.
+
+    Raises:
+        ToolError: there is none.
+    """
     from pwasm.testing.envoy import EnvoyNotFoundError, find_envoy
 
     try:
         path = find_envoy(explicit)
-    except EnvoyNotFoundError:
-        return None
+    except EnvoyNotFoundError as error:
+        raise ToolError(error.what, hint=error.hint) from error
     return Program(path, _version(path, path.stat().st_mtime_ns))
 
 

