@@ -6,7 +6,7 @@ lets everything through looks like one that has nothing to do. So a class is ref
 - a callback that cannot take what Envoy passes;
 - the name of a callback or setting of another kind of context (`on_tick` in an HttpContext);
 - a name that is nearly one of the SDK's: a letter or two are wrong, or it is spelt as in another SDK or in the ABI
-  (`on_http_request_heders`, `onHttpRequestHeaders`, `buffer_requst_body`);
+  (`on_http_request_heders`, `onHttpRequestHeaders`, `buffer_requst_body`), an annotation included (`confg: Config`);
 - a method `on_…` or `new_…` all of whose words are words of callbacks (`on_response_headers`, `on_request`, `on_log`);
 
 unless, and this is what leaves ordinary helpers free, code of the filter mentions the name. A misspelt callback is
@@ -38,6 +38,8 @@ SETTINGS = (
     "snapshot_request_headers",
     "own_names",
 )
+FIELDS = ("config", "plugin", "vm")
+"""What the SDK gives a context that annotates it, or has for it."""
 # Words of other SDKs and of the ABI, and what they mean here.
 SYNONYMS = {
     "closed": "close",
@@ -122,6 +124,11 @@ class _Class:
         """What is wrong, one for each place, and the name if it is none of the SDK's."""
         found: dict[str, tuple[str, str]] = {}
         for klass in self.own:
+            for name in _only_annotated(klass):
+                what = self._field(name)
+                if what:
+                    place = _place(klass, name, None)
+                    found.setdefault(place, (f"{place}: {_short(klass)}.{name}{what}", name))
             for name, value in vars(klass).items():
                 if name.startswith("_"):
                     continue
@@ -178,6 +185,14 @@ class _Class:
         known = f"did you mean {meant}?" if meant else f"there are {', '.join(sorted(self.callbacks))}"
         return f" is not a {kind} of {self.base}; {known}"
 
+    def _field(self, name: str) -> str:
+        """Whether a name that is annotated without a value looks like one that the SDK fills."""
+        fields = [field for field in FIELDS if field != name]
+        meant = next((field for field in fields if _distance(name, field) == 1), "")
+        if not meant or name in (*FIELDS, *self.excused) or self._mentions(name, None):
+            return ""
+        return f" is not filled by anybody; did you mean {meant}?"
+
     def _mentions(self, name: str, function: FunctionType | None) -> bool:
         own = None if function is None else function.__code__
         methods = [one for klass in self.own for value in vars(klass).values() for one in _functions(value)]
@@ -186,6 +201,14 @@ class _Class:
         elsewhere = [one.__code__ for one in _functions_beside(methods)]
         elsewhere += [] if self.registering is None else [self.registering]
         return any(_mentions(code, name, own) for code in elsewhere)
+
+
+def _only_annotated(klass: type) -> list[str]:
+    try:
+        names: Any = vars(klass).get("__annotations__") or klass.__annotations__
+    except NameError:  # Python 3.14 evaluates them all, and one names what only a type checker sees
+        return []
+    return [name for name in names if name not in vars(klass) and not name.startswith("_")]
 
 
 def _own_names(klass: type) -> tuple[str, ...]:

@@ -460,3 +460,38 @@ def test_settings_are_those_of_the_classes() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "filters").glob("*/filter.py")), ids=lambda path: path.parent.name)
 def test_no_example_is_refused(path: Path) -> None:
     assert import_filter(path.parent)
+
+
+class Config:
+    """What a filter is configured with."""
+
+
+@pytest.mark.parametrize("name", ["confg", "cofnig", "configs", "plugn", "plugins"])
+def test_a_misspelt_annotation(name: str) -> None:
+    """Nobody fills it, and what was meant stays empty."""
+    cls = type("Filter", (HttpContext,), {"__annotations__": {name: Config}})
+    meant = "config" if name.startswith("c") else "plugin"
+    assert f"Filter.{name} is not filled by anybody; did you mean {meant}?" in refusal(cls)
+
+
+@pytest.mark.parametrize("name", ["config", "plugin", "count", "conf", "plug", "_confg"])
+def test_other_annotations(name: str) -> None:
+    annotations = {name: dict[str, int] if name == "config" else int}
+    HostEmulator(type("Filter", (HttpContext,), {"__annotations__": annotations}))
+
+
+def test_an_annotation_that_is_used_or_declared(tmp_path: Path) -> None:
+    registered(
+        tmp_path,
+        """
+        class Filter(pwasm.HttpContext):
+            configs: list[int]
+            plugins: int
+            own_names = ("plugins",)
+
+            def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
+                self.configs = [1]
+
+        pwasm.set_http_context(Filter)
+        """,
+    )
