@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -47,14 +48,34 @@ def test_with_an_old_python(checkout: Path) -> None:
 def test_the_set_up_is_not_silent(checkout: Path) -> None:
     """It downloads for a minute or two: pip is let say what, and a line before it says why."""
     commands = make(checkout, "setup", "-n").stdout
-    assert "pip installs pwasm and its tools" in commands
+    assert "pip installs pwasm and all that its tests need" in commands
     assert "--quiet" not in commands
+
+
+def test_to_run_a_filter_takes_what_users_have(checkout: Path) -> None:
+    """Not what only tests need: that is three times as much."""
+    assert "'.[envoy]'" in make(checkout, "run", "-n").stdout
+    assert "[dev" not in make(checkout, "run", "-n").stdout
+    assert "'.[dev,envoy]'" in make(checkout, "check", "-n").stdout
+
+
+def test_a_set_up_for_tests_does_for_all(checkout: Path) -> None:
+    ready(checkout)
+    assert "pip" not in make(checkout, "run", "check", "-n").stdout
+    time.sleep(0.01)
+    (checkout / "runtime-shim" / "build_shim.py").touch()
+    assert "pip" in make(checkout, "run", "-n").stdout
+
+
+def ready(checkout: Path) -> None:
+    (checkout / ".venv").mkdir()
+    for name in (".made", ".ready", ".ready-for-tests"):
+        (checkout / ".venv" / name).touch()
 
 
 @pytest.mark.parametrize("target", ["run", "test", "test-fast", "bench"])
 def test_arguments_are_passed_on(checkout: Path, target: str) -> None:
-    (checkout / ".venv").mkdir()
-    (checkout / ".venv" / ".ready").touch()
+    ready(checkout)
     command = make(checkout, "-n", target, "ARGS=--port 10001").stdout
     assert command.endswith(" --port 10001\n")
     assert "pip" not in command

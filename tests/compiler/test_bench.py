@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import wasmtime
 
 from pwasm.testing import HostEmulator
+from pwasm.testing.clock import Clock
 from pwasm.testing.wasm import WasmPlugin, WasmTrap
 from pwasm_compiler.bench import timers
 from pwasm_compiler.bench.edit import with_trap
@@ -65,7 +67,11 @@ def host_of(tmp_path: Path) -> Callable[[bytes], HostEmulator]:
 
 
 @pytest.mark.wasm
-def test_a_module_with_timers_does_what_it_did_and_counts(host_of: Callable[[bytes], HostEmulator]) -> None:
+def test_a_module_with_timers_does_what_it_did_and_counts(
+    host_of: Callable[[bytes], HostEmulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The emulator's clock stands still while a callback runs.
+    monkeypatch.setattr(Clock, "since_some_start", lambda _clock, _name: time.perf_counter_ns())
     timed = timers.with_timers(bytes(wasmtime.wat2wasm(FILTER)))
     assert timed.callbacks == ("proxy_on_delete", "proxy_on_request_headers")
     host = host_of(timed.wasm)

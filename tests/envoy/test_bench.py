@@ -142,7 +142,7 @@ def test_a_python_filter_is_built_and_measured(tmp_path: Path) -> None:
         ("small.wasm --target x", 2, "error: 'x' is no target of a request"),
         ("small.wasm -H x", 2, "error: 'x' is no header"),
         ("small.wasm -X G@T", 2, "error: 'G@T' is no method"),
-        ("small.wasm --seconds 0", 2, "Invalid value for '--seconds'"),
+        ("small.wasm --seconds 0", 2, "error: '0' is not a value for --seconds"),
     ],
 )
 def test_bad_input(
