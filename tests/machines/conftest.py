@@ -30,11 +30,12 @@ def _wanted() -> None:
 @pytest.fixture(scope="session")
 def _machines(_wanted: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Release, Future[Machine]]]:
     folder = tmp_path_factory.mktemp("machines")
-    with ThreadPoolExecutor(1) as pool:
-        yield {
-            release: pool.submit(debian.make, release, folder / release.name, folder / "packages" / release.name)
-            for release in (OLD, NEW, NEXT)
-        }
+    pool = ThreadPoolExecutor(1)
+    yield {
+        release: pool.submit(debian.make, release, folder / release.name, folder / "packages" / release.name)
+        for release in (OLD, NEW, NEXT)
+    }
+    pool.shutdown(cancel_futures=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
