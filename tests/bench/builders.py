@@ -23,6 +23,8 @@ from pwasm_compiler.backends.toolchain import Compiler, Unusable, find
 from .problems import BenchError, NotMeasuredError
 from .scenarios import Scenario
 
+ROOT = Path(__file__).parents[2]
+_PACKAGES = ("sdk", "compiler", "runtime-shim")
 _TIMEOUT_SECONDS = 600
 _LAST_CHARACTERS = 2000
 
@@ -91,6 +93,26 @@ def build_pwasm(source: Path, scenario: Scenario, scratch: Path, next_builds: in
     add_dependency(folder, _wheel(scratch / "wheels"))
     dependency, _ = _seconds(lambda: run([*command[:-1], str(scratch / "other.wasm")], folder, environment))
     return output, BuildTimes(times.first, times.next, json.loads(printed), dependency)
+
+
+def build_at(commit: str, source: Path, scenario: Scenario, scratch: Path) -> Path:
+    """The scenario's module as pwasm made it at `commit`, an ancestor of this checkout.
+
+    Its shim is compiled with the ziglang that is installed, and linked by the componentize-py that is installed.
+    """
+    tree, folder, output = scratch / "tree", scratch / "before", scratch / "before.wasm"
+    tree.mkdir()
+    try:
+        run(["git", "archive", "--output", str(tree / "tree.tar"), commit, *_PACKAGES], ROOT)
+    except (BenchError, OSError) as error:
+        raise NotMeasuredError(f"git has no commit {commit}") from error
+    run(["tar", "xf", "tree.tar"], tree)
+    run([sys.executable, "runtime-shim/build_shim.py"], tree)
+    shutil.copytree(source / scenario.name, folder, ignore=shutil.ignore_patterns("__pycache__", "main.wasm*"))
+    path = os.pathsep.join(str(tree / name) for name in _PACKAGES)
+    command = [sys.executable, "-m", "pwasm_compiler.cli", "build", str(folder), "-o", str(output)]
+    run(command, folder, {"PYTHONPATH": path, "PWASM_CACHE_DIR": str(scratch / "cache-before")})
+    return output
 
 
 def add_dependency(folder: Path, wheel: Path) -> None:

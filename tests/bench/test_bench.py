@@ -27,7 +27,7 @@ from pwasm_compiler.bench.report import Callback
 from pwasm_compiler.errors import ToolError
 
 from . import cli, measure
-from .builders import BuildTimes, Edit, build_go
+from .builders import BuildTimes, Edit, build_at, build_go
 from .chart import chart
 from .marks import MARKS, marks_table, met
 from .measure import Growth, Row, Sample
@@ -152,6 +152,13 @@ def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(NotMeasuredError) as caught:
         build_go(TINYGO, tmp_path, SCENARIOS[0], tmp_path, 1)
     assert str(caught.value) == "not measured: no tinygo is on PATH"
+
+
+def test_a_commit_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """As in a clone without history."""
+    with pytest.raises(NotMeasuredError) as caught:
+        build_at("0" * 40, tmp_path, SCENARIOS[0], tmp_path)
+    assert str(caught.value) == f"not measured: git has no commit {'0' * 40}"
 
 
 def test_missing_tools_are_rows_and_no_failure(

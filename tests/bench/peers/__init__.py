@@ -17,7 +17,7 @@ from pwasm_compiler.backends.go import GO
 from pwasm_compiler.backends.tinygo import TINYGO
 from pwasm_compiler.backends.toolchain import Compiler
 
-from ..builders import BuildTimes, build_go, build_pwasm
+from ..builders import BuildTimes, build_at, build_go, build_pwasm
 from ..problems import BenchError, NotMeasuredError
 from ..scenarios import Scenario
 
@@ -96,6 +96,11 @@ def _pwasm(scenario: Scenario, place: Workplace) -> Prepared:
     return Prepared(_wasm(module), module, build, f"pwasm {pwasm.__version__}, componentize-py {tool}")
 
 
+def _before(scenario: Scenario, place: Workplace) -> Prepared:
+    module = build_at(BEFORE, _SOURCES / "python", scenario, place.scratch)
+    return Prepared(_wasm(module), module, version=f"pwasm at {BEFORE}")
+
+
 def _ext_proc(scenario: Scenario, place: Workplace) -> Prepared:
     """An external processor: Envoy asks a gRPC server, here one in Python, about each request."""
     for package in ("grpcio", "xds-protos"):
@@ -146,6 +151,8 @@ BASELINE = "no filter"
 FLOOR = "floor (WAT)"
 REFERENCE = "Go, official SDK"
 PRODUCT = "pwasm"
+BEFORE = "19d02f1"
+"""The commit with which this round of work began: all of it together may cost a request 5 %."""
 PEERS = (
     Peer(BASELINE, _no_filter),
     Peer(FLOOR, _floor),
@@ -153,5 +160,6 @@ PEERS = (
     Peer(REFERENCE, _go(GO)),
     Peer("TinyGo", _go(TINYGO)),
     Peer("ext_proc in Python", _ext_proc),
+    Peer("pwasm before", _before),
     Peer(PRODUCT, _pwasm),
 )
