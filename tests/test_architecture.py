@@ -43,6 +43,7 @@ RULES: dict[str, set[str]] = {
         "filelock",
         "pwasm_compiler.backends",
         "pwasm_compiler.cache",
+        "pwasm_compiler.files",
         "pwasm_compiler.inspect",
         "pwasm_compiler.project",
         "pwasm_compiler.serve",

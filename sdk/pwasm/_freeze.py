@@ -133,6 +133,7 @@ def _import_all(
     from . import _names  # forgotten before the snapshot
 
     _names.root = f"{root.rstrip('/')}/"
+    _names.sources = frozenset(sources)
     _randomness.watch()
     _bundle.install(root, frozenset(sources))
     _bundle.keep_data_files(data_files)

@@ -21,7 +21,7 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Iterator
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 
 from ._typing import Any
 from .errors import RegistrationError
@@ -38,18 +38,37 @@ SETTINGS = (
     "snapshot_request_headers",
     "own_names",
 )
+READ_FROM_THE_CLASS = SETTINGS[1:-1]
+"""Settings that an instance cannot have of its own."""
 FIELDS = ("config", "plugin", "vm")
 """What the SDK gives a context that annotates it, or has for it."""
 # Words of other SDKs and of the ABI, and what they mean here.
 SYNONYMS = {
     "closed": "close",
+    "complete": "done",
     "configure": "start",
     "connect": "connection",
     "create": "new",
     "delete": "done",
+    "hdr": "header",
     "log": "done",
     "req": "request",
+    "res": "response",
     "resp": "response",
+    "rq": "request",
+    "rsp": "response",
+    "shutdown": "done",
+    "started": "start",
+    "timer": "tick",
+}
+# What people call settings elsewhere, and what they mean here.
+OTHER_SETTINGS = {
+    "buffer_body": "buffer_request_body",
+    "buffer_request": "buffer_request_body",
+    "buffer_response": "buffer_response_body",
+    **dict.fromkeys(("max_body", "max_body_size", "max_bytes"), "max_body_bytes"),
+    **dict.fromkeys(("on_err", "on_fail", "on_failure"), "on_error"),
+    "snapshot_headers": "snapshot_request_headers",
 }
 PREFIXES = ("proxy", "envoy")
 TYPES = {"end_of_stream": "bool", "peer_type": "PeerType"}
@@ -57,12 +76,19 @@ TYPES = {"end_of_stream": "bool", "peer_type": "PeerType"}
 
 _OPTIMIZED, _VARARGS = 0x01, 0x04  # CodeType.co_flags: the body of a function; it takes *args
 _WRONG_LETTERS_IN, _MOST_WRONG_LETTERS = 5, 3
+_BY_NAME = {"getattr", "__getattribute__", "methodcaller", "attrgetter"}
+_ROWS = (list, tuple, set, frozenset)
 _LONG_WORD = 6
 """From this length on a word with one wrong letter is still that word."""
 
 root = ""
 """What file names begin with that nobody wants to see: the staged folder, while a module is built."""
+sources: frozenset[str] | None = None
+"""The filter's own files below it; None in tests, where what is installed lies in folders of its own."""
+_INSTALLED = ("/site-packages/", "/dist-packages/")
 _checked: set[type] = set()
+_seen: dict[int, dict[str, Any]] = {}
+"""Namespaces of modules of the filter whose classes were checked last."""
 
 
 def check(cls: type, registering: CodeType | None = None) -> None:
@@ -103,6 +129,22 @@ def _is_sdk(cls: type) -> bool:
     return cls is object or cls.__module__.startswith("pwasm.")
 
 
+def _file(cls: type) -> str:
+    """Of its module, which may be out of sight."""
+    functions = (function for value in vars(cls).values() for function in _functions(value))
+    beside = next((one.__globals__ for one in functions if one.__globals__.get("__name__") == cls.__module__), {})
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or beside.get("__file__")
+    return str(file or "").replace("\\", "/")
+
+
+def _is_installed(cls: type) -> bool:
+    """Whether a class comes from a dependency: its author knows of no pwasm."""
+    file = _file(cls)
+    if sources is not None:
+        return bool(file) and file.removeprefix(root) not in sources
+    return any(folder in file for folder in _INSTALLED)
+
+
 def _callbacks(cls: type) -> set[str]:
     return {name for name, value in vars(cls).items() if not name.startswith("_") and isinstance(value, FunctionType)}
 
@@ -111,10 +153,11 @@ class _Class:
     """A class while it is looked at."""
 
     def __init__(self, cls: type, registering: CodeType | None) -> None:
-        self.own = [klass for klass in cls.__mro__ if not _is_sdk(klass)]
+        self.own = [klass for klass in cls.__mro__ if not _is_sdk(klass) and not _is_installed(klass)]
         self.sdk = [klass for klass in cls.__mro__ if _is_sdk(klass) and klass is not object]
         self.base = next((base.__name__ for base in BASES if issubclass(cls, base)), "")
         self.registering = registering
+        _remember(self.own)
         # Those in Go's spelling are in `pwasm.go`'s classes.
         self.callbacks = {name: klass for klass in reversed(self.sdk) for name in _callbacks(klass)}
         self.settings = [name for name in SETTINGS if hasattr(self.sdk[0], name)]
@@ -124,6 +167,10 @@ class _Class:
         """What is wrong, one for each place, and the name if it is none of the SDK's."""
         found: dict[str, tuple[str, str]] = {}
         for klass in self.own:
+            for name in self._set_too_late(klass):
+                place = _place(klass, "__init__", vars(klass)["__init__"])
+                what = f"{_short(klass)}.__init__ sets {name}, which is read from the class; set it there"
+                found.setdefault(f"{place} {name}", (f"{place}: {what}", name))
             for name in _only_annotated(klass):
                 what = self._field(name)
                 if what:
@@ -133,7 +180,7 @@ class _Class:
                 if name.startswith("_"):
                     continue
                 known = name in self.callbacks
-                what = self._shape(name, value) if known else self._stranger(name, value)
+                what = self._shape(name, value) if known else self._stranger(klass, name, value)
                 if what:
                     place = _place(klass, name, value)
                     found.setdefault(place, (f"{place}: {_short(klass)}.{name}{what}", "" if known else name))
@@ -164,26 +211,36 @@ class _Class:
 
     # --- other names ----------------------------------------------------------------------------------------------
 
-    def _stranger(self, name: str, value: Any) -> str:
+    def _set_too_late(self, klass: type) -> list[str]:
+        """Settings that `__init__` mentions: an instance that has one of its own is not asked."""
+        function = _function(vars(klass).get("__init__"))
+        names = () if function is None else function.__code__.co_names
+        return [name for name in names if name in READ_FROM_THE_CLASS and name not in self.excused]
+
+    def _stranger(self, klass: type, name: str, value: Any) -> str:
         """Whether a name looks like one of the SDK's."""
-        if name in self.settings or name in self.excused or any(name in vars(klass) for klass in self.sdk):
-            return ""
         others = [base for base in BASES if name in _callbacks(base) or (name in SETTINGS and name in vars(base))]
-        function = _function(value)
-        if not (others or _is_near(name) or (function is not None and _sounds_like_a_callback(name))):
+        mixed_in = others and not issubclass(klass, BASES)  # perhaps for another kind of context, too
+        known = name in self.settings or any(name in vars(one) for one in self.sdk)
+        if known or mixed_in or name in self.excused:
             return ""
-        if self._mentions(name, function):
+        function = _function(value)
+        another = "" if function is not None else OTHER_SETTINGS.get(name, "")
+        sounds = function is not None and _sounds_like_a_callback(name)
+        if not any((others, another, sounds, _is_near(name))):
+            return ""
+        if self._mentions(name, function) or self._holds(name, value):
             return ""
         if others:
             kind, nothing = ("setting", "it sets nothing") if name in SETTINGS else ("callback", "nothing calls it")
             owners = " and ".join(base.__name__ for base in others)
             return f" is a {kind} of {owners}, not of {self.base}: {nothing} here"
-        meant = _meant(name, [*self.callbacks, *self.settings])
+        meant = another or _meant(name, [*self.callbacks, *self.settings])
         kind = "setting" if meant in SETTINGS else "callback"
         if not meant:
             meant = next((f"{base.__name__}.{one}" for base in BASES if (one := _meant(name, _callbacks(base)))), "")
-        known = f"did you mean {meant}?" if meant else f"there are {', '.join(sorted(self.callbacks))}"
-        return f" is not a {kind} of {self.base}; {known}"
+        hint = f"did you mean {meant}?" if meant else f"there are {', '.join(sorted(self.callbacks))}"
+        return f" is not a {kind} of {self.base}; {hint}"
 
     def _field(self, name: str) -> str:
         """Whether a name that is annotated without a value looks like one that the SDK fills."""
@@ -196,11 +253,22 @@ class _Class:
     def _mentions(self, name: str, function: FunctionType | None) -> bool:
         own = None if function is None else function.__code__
         methods = [one for klass in self.own for value in vars(klass).values() for one in _functions(value)]
-        if any(_mentions(one.__code__, name, own) or _makes_up(one.__code__, name) for one in methods):
+        codes = [one.__code__ for one in (*methods, *_functions_beside(methods))]
+        codes += [] if self.registering is None else [self.registering]
+        return any(_mentions(code, name, own) or _makes_up(code, name) for code in codes)
+
+    def _holds(self, name: str, value: Any) -> bool:
+        """Whether something else than this name holds the function: a table, a default, a callback made of it."""
+        functions = list(_functions(value))
+        parts = set(map(id, functions))
+        if any(vars(function).keys() - {"__wrapped__"} for function in functions):
+            return True  # a decorator has marked it for somebody
+        others = [one for klass in self.own for key, one in vars(klass).items() if key != name]
+        if any(id(one) in parts for other in others for one in (other, *_functions(other), *_contents(other))):
             return True
-        elsewhere = [one.__code__ for one in _functions_beside(methods)]
-        elsewhere += [] if self.registering is None else [self.registering]
-        return any(_mentions(code, name, own) for code in elsewhere)
+        defaults = [one for other in others for function in _functions(other) for one in function.__defaults__ or ()]
+        names = [one for names in _namespaces(functions) for one in list(names.values())]
+        return any(id(one) in parts for one in (*defaults, *(inner for held in names for inner in _contents(held))))
 
 
 def _only_annotated(klass: type) -> list[str]:
@@ -256,16 +324,52 @@ def _functions(value: Any) -> Iterator[FunctionType]:
         # Anything else has no code that could be read.
 
 
+def _remember(classes: list[type]) -> None:
+    """Keep what the modules below the folder of these classes define.
+
+    In tests a filter's modules are put out of sight once it is imported, and some of its classes are seen later.
+    """
+    folders = tuple({f"{_folder(klass)}/" for klass in classes if _file(klass)})
+    for module in list(sys.modules.values()):
+        if issubclass(type(module), ModuleType):
+            _seen.setdefault(id(module.__dict__), module.__dict__)
+    for key, names in list(_seen.items()):
+        file = str(names.get("__file__") or "").replace("\\", "/")
+        name = str(names.get("__name__"))
+        installed = any(folder in file for folder in _INSTALLED)
+        if installed or name.startswith(("pwasm.", "conftest")) or not (folders and file.startswith(folders)):
+            del _seen[key]
+
+
+def _namespaces(functions: list[FunctionType]) -> list[dict[str, Any]]:
+    """Those that are remembered, and where these functions are from."""
+    return list({**_seen, **{id(function.__globals__): function.__globals__ for function in functions}}.values())
+
+
+def _folder(klass: type) -> str:
+    """The folder from which the top package of a class is imported."""
+    return _file(klass).rsplit("/", 1 + klass.__module__.count("."))[0]
+
+
 def _functions_beside(functions: list[FunctionType]) -> Iterator[FunctionType]:
-    """All others of the modules in which these are."""
-    modules = {id(function.__globals__): function.__globals__ for function in functions}
-    for names in modules.values():
+    """All others of the filter's modules."""
+    for names in _namespaces(functions):
         for value in list(names.values()):
-            if isinstance(value, type) and value.__module__ == names.get("__name__"):
+            kind = type(value)  # not isinstance(): a proxy may say anything of its class, or raise
+            if issubclass(kind, type) and value.__module__ == names.get("__name__"):
                 for inner in list(vars(value).values()):
                     yield from _functions(inner)
-            elif isinstance(value, FunctionType) and value.__globals__ is names:
+            elif kind is FunctionType and value.__globals__ is names:
                 yield value
+
+
+def _contents(value: Any) -> Iterator[Any]:
+    """What a table holds, and the tables in it."""
+    kind = type(value)
+    for one in list(value.values()) if issubclass(kind, dict) else list(value) if issubclass(kind, _ROWS) else ():
+        yield one
+        if issubclass(type(one), _ROWS):
+            yield from list(one)
 
 
 def _mentions(code: CodeType, name: str, own: CodeType | None) -> bool:
@@ -280,10 +384,16 @@ def _mentions(code: CodeType, name: str, own: CodeType | None) -> bool:
     return any(_mentions(inner, name, own) for inner in code.co_consts if isinstance(inner, CodeType))
 
 
+def _texts(constants: tuple[object, ...]) -> set[str]:
+    """The constants that are text, in tuples too."""
+    found = {one for one in constants if isinstance(one, str)}
+    return found.union(*(_texts(one) for one in constants if isinstance(one, tuple)))
+
+
 def _makes_up(code: CodeType, name: str) -> bool:
-    """Whether a method looks for attributes whose names begin like this one: `getattr(self, f"on_{kind}")`."""
-    texts = (one for one in code.co_consts if isinstance(one, str) and len(one) > 2)
-    return "getattr" in code.co_names and any(map(name.startswith, texts))
+    """Whether a function looks for attributes whose names begin like this one: `getattr(self, f"on_{kind}")`."""
+    texts = (one for one in _texts(code.co_consts) if len(one) > 2)
+    return not _BY_NAME.isdisjoint(code.co_names) and any(map(name.startswith, texts))
 
 
 def _place(klass: type, name: str, value: Any) -> str:
@@ -321,13 +431,14 @@ def _words(name: str) -> list[str]:
         f"_{letter}" if letter.isupper() and not name[at - 1 : at].isupper() else letter
         for at, letter in enumerate(name)
     )
-    words = [word for word in snake.lower().split("_") if word]
+    words = [word for word in snake.lower().split("_") if word] or [name]
     return words[1:] if words[0] in PREFIXES and len(words) > 1 else words
 
 
 def _meaning(word: str) -> str:
     """A word without what other spellings of the same differ in."""
-    return SYNONYMS.get(word, word).removesuffix("s")
+    stem = word.removesuffix("s")
+    return SYNONYMS.get(stem, SYNONYMS.get(word, stem)).removesuffix("s")
 
 
 def _distance(one: str, other: str) -> int:

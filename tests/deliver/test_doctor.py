@@ -100,6 +100,7 @@ def test_the_builds_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     ("prints", "state"),
     [
         ("envoy  version: 2d3e0a/1.40.0/Clean/RELEASE/BoringSSL", "ok"),
+        ("/opt/python-3.1.2/bin/envoy  version: 2d3e0a/1.40.0/Clean/RELEASE/BoringSSL", "ok"),
         ("envoy  version: 2d3e0a/1.32.1/Clean/RELEASE/BoringSSL", "warning"),
         ("envoy  version: 2d3e0a/1.18.0/Clean/RELEASE/BoringSSL", "broken"),
         ("hello", "broken"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import pwasm
-from pwasm import HttpContext, PluginContext, RegistrationError, TcpContext, VMContext, go
+from pwasm import HttpContext, PluginContext, RegistrationError, TcpContext, VMContext, _names, go
 from pwasm._names import BASES, SETTINGS, _callbacks
 from pwasm.testing import HostEmulator
 from pwasm.testing.filters import import_filter
@@ -495,3 +496,187 @@ def test_an_annotation_that_is_used_or_declared(tmp_path: Path) -> None:
         pwasm.set_http_context(Filter)
         """,
     )
+
+
+HELPERS = {
+    "another module": {
+        "helper.py": "def run(one):\n    return one.on_request()\n",
+        "filter.py": """
+            import helper
+
+            class Filter(pwasm.HttpContext):
+                def on_request(self): ...
+
+                def on_http_request_headers(self, num_headers, end_of_stream):
+                    helper.run(self)
+        """,
+    },
+    "a table in the class": {
+        "filter.py": """
+            class Filter(pwasm.HttpContext):
+                def on_request(self): ...
+
+                table = {"request": on_request}
+        """,
+    },
+    "a table in the module": {
+        "filter.py": """
+            class Filter(pwasm.HttpContext):
+                def on_request(self): ...
+
+            TABLE = {"request": [Filter.on_request]}
+        """,
+    },
+    "a default": {
+        "filter.py": """
+            class Filter(pwasm.HttpContext):
+                def on_request(self): ...
+
+                def run(self, callback=on_request): ...
+        """,
+    },
+    "a registering decorator": {
+        "filter.py": """
+            ROUTES = {}
+
+            def route(name):
+                return lambda function: ROUTES.setdefault(name, function)
+
+            class Filter(pwasm.HttpContext):
+                @route("GET")
+                def on_request(self): ...
+        """,
+    },
+    "a marking decorator": {
+        "filter.py": """
+            def mark(function):
+                function.route = "GET"
+                return function
+
+            class Filter(pwasm.HttpContext):
+                @mark
+                def on_request(self): ...
+        """,
+    },
+    "another name of a callback": {
+        "filter.py": """
+            class Filter(pwasm.HttpContext):
+                def on_headers(self, num_headers, end_of_stream): ...
+
+                on_http_request_headers = on_headers
+                on_http_response_headers = functools.partialmethod(on_headers)
+        """,
+    },
+    "by its name, in a function": {
+        "filter.py": """
+            def run(one, kind):
+                return getattr(one, f"on_{kind}")()
+
+            class Filter(pwasm.HttpContext):
+                def on_request(self): ...
+        """,
+    },
+    "a mixin for two kinds of contexts": {
+        "filter.py": """
+            class Both:
+                def on_tick(self): ...
+
+            class Plugin(Both, pwasm.PluginContext): ...
+
+            class Filter(Both, pwasm.HttpContext): ...
+        """,
+    },
+    "a context in another module": {
+        "stream.py": "import pwasm\n\nclass Stream(pwasm.HttpContext):\n    def on_tick(self): ...\n",
+        "filter.py": """
+            from stream import Stream
+
+            class Filter(pwasm.PluginContext):
+                def on_tick(self):
+                    for one in [Stream()]:
+                        one.on_tick()
+        """,
+    },
+    "an installed base": {
+        "site-packages/events.py": "class Events:\n    def on_done(self): ...\n",
+        "filter.py": """
+            import sys
+            sys.path.insert(0, __file__.replace("filter.py", "site-packages"))
+            from events import Events
+
+            class Filter(pwasm.HttpContext, Events): ...
+        """,
+    },
+    "odd things in the module": {
+        "filter.py": """
+            class Lazy:
+                @property
+                def __class__(self):
+                    raise RuntimeError
+
+            lazy = Lazy()
+            odd = type("Odd", (pwasm.HttpContext,), {"": 1, "on_http_request_headers": lambda self, n, e: None})
+            pwasm.set_http_context(odd)
+
+            class Filter(pwasm.VMContext): ...
+        """,
+    },
+}
+
+
+def _all_below(*classes: type) -> set[type]:
+    return {*classes}.union(*(_all_below(*cls.__subclasses__()) for cls in classes))
+
+
+@pytest.mark.parametrize("case", HELPERS)
+def test_ordinary_helpers_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name, text in HELPERS[case].items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        head = "import functools\n\nimport pwasm\n\n" if name == "filter.py" else ""
+        (tmp_path / name).write_text(head + textwrap.dedent(text))
+    kind = {"a context in another module": "plugin", "odd things in the module": "vm"}.get(case, "http")
+    with (tmp_path / "filter.py").open("a") as file:
+        file.write(f"\npwasm.set_{kind}_context(Filter)\n")
+    import_filter(tmp_path)
+    for cls in _all_below(*BASES):
+        if _names._file(cls).startswith(str(tmp_path)):
+            _names.check(cls)
+    for name in ("events", "helper", "stream"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("setting", [name for name in SETTINGS if name not in ("on_error", "own_names")])
+def test_a_setting_that_an_instance_sets(tmp_path: Path, setting: str) -> None:
+    """It would set nothing, and a check of bodies would see pieces of them."""
+    text = f"""
+        class Filter(pwasm.HttpContext):
+            def __init__(self):
+                self.{setting} = True
+
+        pwasm.set_http_context(Filter)
+    """
+    with pytest.raises(RegistrationError) as caught:
+        registered(tmp_path, text)
+    what = f"{tmp_path / 'filter.py'}:6: Filter.__init__ sets {setting}, which is read from the class; set it there"
+    assert what in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("max_body", "max_body_bytes"),
+        ("on_failure", "on_error"),
+        ("buffer_body", "buffer_request_body"),
+        ("snapshot_headers", "snapshot_request_headers"),
+    ],
+)
+def test_settings_as_they_are_called_elsewhere(name: str, meant: str) -> None:
+    assert f"did you mean {meant}?" in refusal(type("Filter", (HttpContext,), {name: 1}))
+
+
+@pytest.mark.parametrize(
+    "name", ["on_http_hdrs", "on_http_rq_headers", "on_http_rsp_headers", "on_shutdown", "on_timer"]
+)
+def test_words_that_people_shorten_or_exchange(name: str) -> None:
+    assert f"Filter.{name} is not a callback of " in refusal(type("Filter", (HttpContext,), {name: method}))

@@ -46,7 +46,8 @@ def existing_envoy(explicit: str | None = None) -> Program:
 
 @functools.cache
 def _version(path: Path, _changed: int) -> str:
-    return version_in(output([str(path), "--version"]))
+    said = output([str(path), "--version"])  # its own path, which may have numbers, "version:", a hash and the version
+    return version_in(said.rpartition("version:")[2])
 
 
 def version_in(text: str) -> str:

@@ -152,8 +152,8 @@ def built_module(path: Path, progress: Callable[[str], None] = lambda _text: Non
     if path.suffix == ".wasm":
         return path
     module = _kept_modules() / f"{_digest_of(path)}.wasm"
-    if module not in _built:
-        if not module.exists():
+    if module not in _built or not module.exists():  # another process may have pruned it meanwhile
+        if not _is_whole(module):
             _build(path, module, progress)
         with suppress(OSError):  # another user's
             module.touch()
@@ -180,17 +180,19 @@ def _build(path: Path, module: Path, progress: Callable[[str], None]) -> None:
     from filelock import FileLock
 
     from pwasm_compiler.backends import build
+    from pwasm_compiler.files import write_atomically
     from pwasm_compiler.project import load_project
 
     # The others (of pytest-xdist) wait and find what the first has made.
     with FileLock(module.with_suffix(".lock")):
-        if not module.exists():
+        if not _is_whole(module):
             project = load_project(path)
             progress(f"building {project.name}")
             try:
                 build(project, module, progress=lambda stage: progress(f"building {project.name}: {stage}"))
             finally:
                 progress("")
+            write_atomically(_seal(module), hashlib.sha256(module.read_bytes()).hexdigest().encode())
             _prune(module.parent)
 
 
@@ -211,11 +213,24 @@ def _kept_modules() -> Path:
     return Path(scratch.name)
 
 
+def _seal(module: Path) -> Path:
+    """The file with the digest of a module, written after it."""
+    return module.with_suffix(".sha256")
+
+
+def _is_whole(module: Path) -> bool:
+    """Whether a module is there, and as it was built."""
+    try:
+        return hashlib.sha256(module.read_bytes()).hexdigest() == _seal(module).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def _prune(folder: Path) -> None:
     """Keep the modules that were used last."""
     modules = sorted(folder.glob("*.wasm"), key=lambda module: module.stat().st_mtime, reverse=True)
     for old in modules[KEPT_MODULES:]:
-        for file in (old, old.with_name(f"{old.name}.names"), old.with_suffix(".lock")):
+        for file in (old, old.with_name(f"{old.name}.names"), _seal(old), old.with_suffix(".lock")):
             file.unlink(missing_ok=True)
 
 

@@ -374,6 +374,7 @@ def _compiled(path: Path) -> Any:
     return _compile(hashlib.sha256(wasm).hexdigest(), wasm, path)
 
 
+_DIGEST = hashlib.sha256().digest_size
 _modules: dict[str, Any] = {}
 atexit.register(_modules.clear)  # while wasmtime can still free them
 atexit.register(_engine.cache_clear)
@@ -382,18 +383,31 @@ atexit.register(_engine.cache_clear)
 def _compile(digest: str, wasm: bytes, path: Path) -> Any:
     if digest in _modules:
         return _modules[digest]
-    engine_api = _wasmtime()
     entry = _cache_folder() / f"{digest}.cwasm"
-    try:
-        module = engine_api.Module.deserialize_file(_engine(), str(entry))
-    except (engine_api.WasmtimeError, OSError):
+    module = _kept(entry)
+    if module is None:
         try:
-            module = engine_api.Module(_engine(), wasm)
-        except engine_api.WasmtimeError as error:
+            module = _wasmtime().Module(_engine(), wasm)
+        except _wasmtime().WasmtimeError as error:
             raise WasmLoadError(f"{path}: {error}") from error
         _keep(entry, module.serialize())
     _modules[digest] = module
     return module
+
+
+def _kept(entry: Path) -> Any:
+    """The module that the cache holds; None if it is damaged, which wasmtime would not see before it runs it."""
+    try:
+        stored = entry.read_bytes()
+    except OSError:
+        return None
+    digest, code = stored[:_DIGEST], stored[_DIGEST:]
+    if hashlib.sha256(code).digest() != digest:
+        return None
+    try:
+        return _wasmtime().Module.deserialize(_engine(), code)
+    except _wasmtime().WasmtimeError:  # of another version, or for another processor
+        return None
 
 
 def _cache_folder() -> Path:
@@ -411,7 +425,7 @@ def _keep(entry: Path, contents: bytes) -> None:
     scratch = entry.with_suffix(f".{os.getpid()}")
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_bytes(contents)
+        scratch.write_bytes(hashlib.sha256(contents).digest() + contents)
         scratch.replace(entry)
     except OSError:
         with suppress(OSError):
