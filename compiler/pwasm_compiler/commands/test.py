@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from pwasm_compiler.project import is_filter, load_project
 
 _PYTEST_NO_TESTS = 5
 _SUITE_SUFFIXES = (".yaml", ".yml")
+_SECONDS_TO_FINISH = 10
 _TIERS = ("python", "wasm", "envoy")
 
 
@@ -129,10 +132,25 @@ def _run(path: Path, options: list[str], pytest_arguments: tuple[str, ...]) -> i
     command = [sys.executable, "-m", "pytest", "--rootdir", str(root), *options, *pytest_arguments]
     # Without its own configuration, pytest takes one from above, whose testpaths are not meant for this folder.
     command[3:3] = ["-c", str(configuration)] if configuration is not None else ["-o", "testpaths=."]
-    code = subprocess.run(command, cwd=root, check=False).returncode
+    code = _finished(subprocess.Popen(command, cwd=root))
     if code == _PYTEST_NO_TESTS:
         raise ProjectError(f"{root} has no tests", hint="put one into test_filter.py; `pwasm new` shows how")
     return min(code, 1) if code >= 0 else 1
+
+
+def _finished(pytest: subprocess.Popen[bytes]) -> int:
+    """Its exit code. Whatever ends us first lets it end its tests: their fixtures stop Envoys and remove folders."""
+    try:
+        return pytest.wait()
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt):  # which the terminal has sent to both
+            pytest.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pytest.wait(_SECONDS_TO_FINISH)
+        raise
+    finally:
+        pytest.kill()  # nothing, if it is over
+        pytest.wait()
 
 
 def _options(
