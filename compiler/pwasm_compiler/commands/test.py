@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from pwasm_compiler import usage
 from pwasm_compiler.commands.several import for_each
 from pwasm_compiler.console import colour, complete_files
 from pwasm_compiler.errors import ProjectError, UsageError
@@ -24,7 +25,15 @@ _SECONDS_TO_FINISH = 10
 _TIERS = ("python", "wasm", "envoy")
 
 
+class _PassesOptionsOn(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            usage.check_spelling(args, self, ctx.command_path)
+        return super().parse_args(ctx, args)
+
+
 @click.command(
+    cls=_PassesOptionsOn,
     context_settings={"ignore_unknown_options": True},
     short_help="Run a filter's tests, in Python and in Envoy.",
 )
