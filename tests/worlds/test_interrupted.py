@@ -44,16 +44,35 @@ def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize(
     ("number", "to_all", "code"),
-    [(signal.SIGTERM, False, 143), (signal.SIGHUP, False, 129), (signal.SIGINT, True, 1)],
-    ids=["SIGTERM", "SIGHUP", "ctrl-c"],
+    [
+        (signal.SIGTERM, False, 143),
+        (signal.SIGHUP, False, 129),
+        (signal.SIGTERM, True, 143),
+        (signal.SIGHUP, True, 129),
+        (signal.SIGINT, True, 1),
+    ],
+    ids=["SIGTERM", "SIGHUP", "timeout", "closed terminal", "ctrl-c"],
 )
 def test_pytest_finishes(tmp_path: Path, number: signal.Signals, to_all: bool, code: int) -> None:
     folder = tmp_path / "mine"
     scaffold.create(folder)
     (folder / "pytest.ini").touch()
     (folder / "test_filter.py").write_text(TEST)
+    command = [
+        sys.executable,
+        "-m",
+        "pwasm_compiler.cli",
+        "test",
+        str(folder),
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+    ]
+    # Without Ctrl-C it is as a script starts it in the background.
+    before = [] if number is signal.SIGINT else ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pwasm_compiler.cli", "test", str(folder), "-p", "no:cacheprovider", "-p", "no:xdist"],
+        [*before, *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -138,7 +137,8 @@ def _run(path: Path, options: list[str], pytest_arguments: tuple[str, ...]) -> i
         project = load_project(path)
         root, configuration = project.root, project.configuration
     # -m pytest puts the current folder first on the path, where the tests find filter.py.
-    command = [sys.executable, "-m", "pytest", "--rootdir", str(root), *options, *pytest_arguments]
+    ours = ["-p", "pwasm_compiler.commands.interrupts", *options]
+    command = [sys.executable, "-m", "pytest", "--rootdir", str(root), *ours, *pytest_arguments]
     # Without its own configuration, pytest takes one from above, whose testpaths are not meant for this folder.
     command[3:3] = ["-c", str(configuration)] if configuration is not None else ["-o", "testpaths=."]
     code = _finished(subprocess.Popen(command, cwd=root))
@@ -153,7 +153,7 @@ def _finished(pytest: subprocess.Popen[bytes]) -> int:
         return pytest.wait()
     except BaseException as error:
         if not isinstance(error, KeyboardInterrupt):  # which the terminal has sent to both
-            pytest.send_signal(signal.SIGINT)
+            pytest.terminate()  # see pwasm_compiler.commands.interrupts
         with contextlib.suppress(subprocess.TimeoutExpired):
             pytest.wait(_SECONDS_TO_FINISH)
         raise
