@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "compiler")]
 
 import pwasm_shim  # noqa: E402
+from build_shim import put  # noqa: E402
 from pwasm_compiler.component.decode import decode_component  # noqa: E402
 from pwasm_compiler.component.graph import instance_graph  # noqa: E402
 from pwasm_compiler.errors import LinkError  # noqa: E402
@@ -75,14 +76,14 @@ def build() -> Path:
     """Run componentize-py and write the three files into the package; returns the folder."""
     component, library = make()
     folder = pwasm_shim.component().parent
-    pwasm_shim.component().write_bytes(component)
-    pwasm_shim.standard_library().write_bytes(library)
+    put(pwasm_shim.component(), component)
+    put(pwasm_shim.standard_library(), library)
     made = {
         "componentize-py": importlib.metadata.version("componentize-py"),
         "component": hashlib.sha256(component).hexdigest(),
         "library": hashlib.sha256(library).hexdigest(),
     }
-    pwasm_shim.origin().write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    put(pwasm_shim.origin(), (json.dumps(made, indent=1) + "\n").encode())
     return folder
 
 

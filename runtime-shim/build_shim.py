@@ -7,6 +7,7 @@ for a checkout.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -30,9 +31,20 @@ def build() -> Path:
             output = Path(folder, source.stem + ".o")
             _zig(*_COMPILE, source, "-o", output)
             objects.append(output)
-        _zig(*_LINK, *objects, "-o", LIBRARY)
-    LIBRARY.write_bytes(_exchanged(LIBRARY.read_bytes()))
+        linked = Path(folder, LIBRARY.name)
+        _zig(*_LINK, *objects, "-o", linked)
+        put(LIBRARY, _exchanged(linked.read_bytes()))
     return LIBRARY
+
+
+def put(path: Path, contents: bytes) -> None:
+    """Write a file that is there whole or not at all: another installation of this checkout may read it meanwhile."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(contents)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _exchanged(library: bytes) -> bytes:

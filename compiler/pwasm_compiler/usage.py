@@ -7,6 +7,7 @@ meant. Each row of `_EXPLANATIONS` takes one of its exceptions.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,6 +18,9 @@ from pwasm_compiler.errors import UsageError
 
 _REJECTED_VALUE = re.compile(r"'?(?P<value>.*?)'? is not ", re.DOTALL)
 _EXTRA = re.compile(r"unexpected extra arguments? \((?P<words>.*)\)", re.DOTALL)
+
+_MISSPELT = 0.8
+"""How alike two names of options must be: one letter more, less or elsewhere, in names of four letters or more."""
 
 
 def explained(error: click.UsageError, command: click.Command, path: str) -> UsageError:
@@ -32,6 +36,25 @@ def no_such_command(name: str, known: Iterable[str]) -> UsageError:
     """The error for a command that is none of `known`."""
     hint = _did_you_mean(name, known) or "pwasm --help lists the commands"
     return UsageError(f"there is no command '{name}'", hint=hint)
+
+
+def check_spelling(words: Iterable[str], command: click.Command, path: str) -> None:
+    """For a command that passes on what it does not know: an option that is nearly one of its own was meant as that.
+
+    What comes after "--" is passed on as it is.
+
+    Raises:
+        UsageError: there is one.
+    """
+    known = [name for option in _options(command) for name in option.opts]
+    for word in itertools.takewhile(lambda word: word != "--", words):
+        name = word.partition("=")[0]
+        if name.startswith("--") and name not in known:
+            # Of about the same length: --env may well be pytest's, though --envoy is ours.
+            alike = [own for own in known if abs(len(own) - len(name)) <= 1]
+            if difflib.get_close_matches(name, alike, cutoff=_MISSPELT):
+                why = f"If it is not meant for {path} itself, write it after --."
+                raise UsageError(f"{path} has no option {name}", why=why, hint=_did_you_mean(name, alike))
 
 
 def _no_such_option(error: click.NoSuchOption, command: click.Command, path: str) -> UsageError:

@@ -12,6 +12,7 @@ Loaded in every pytest run where pwasm is installed, so it imports nothing of pw
 from __future__ import annotations
 
 import functools
+import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
@@ -32,8 +33,6 @@ _MARKERS = (
     "wasm: builds or loads a real main.wasm",
     "envoy: starts a real Envoy",
 )
-_LINE = 79
-"""Letters that surely fit into one line of a terminal."""
 _BENCHES: pytest.StashKey[list[Bench]] = pytest.StashKey()
 
 
@@ -232,7 +231,8 @@ def _show(config: pytest.Config, text: str) -> None:
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     with nullcontext() if capture is None else capture.global_and_fixture_disabled():
         reporter.ensure_newline()
-        reporter.rewrite(text[:_LINE], erase=True, light=True)
+        width = shutil.get_terminal_size().columns - 1  # a full line could begin the next one
+        reporter.rewrite(text[:width].ljust(width), light=True)  # its erase=True takes 80 for what is below 40
         if not text:
             reporter.rewrite("")
         reporter.flush()

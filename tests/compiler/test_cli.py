@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pwasm_compiler import cli, errors, pipeline, scaffold, serve
+from pwasm_compiler import cli, errors, pipeline, scaffold, serve, usage
 from pwasm_compiler.errors import BuildError, UsageError
 from pwasm_compiler.pipeline import Artifact
 from pwasm_compiler.project import Project
@@ -359,6 +360,38 @@ def test_test_runs_suites_too_and_passes_its_options_on(pwasm: Pwasm, tmp_path: 
 def test_test_refuses_what_is_not_there(pwasm: Pwasm, arguments: list[str], error: str) -> None:
     result = pwasm("test", *arguments)
     assert (result.code, error in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--teir", "--tier"),
+        ("--tiers=wasm", "--tier"),
+        ("--requires", "--require"),
+        ("--evnoy", "--envoy"),
+        ("--modul=x", "--module"),
+        ("--timout", "--timeout"),
+    ],
+)
+def test_a_misspelt_option_of_ours_is_not_pytest_s(pwasm: Pwasm, tmp_path: Path, given: str, meant: str) -> None:
+    (tmp_path / "filter.py").touch()
+    result = pwasm("test", ".", given, "wasm")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"error: pwasm test has no option {given.partition('=')[0]}\n")
+    assert f"hint: did you mean {meant}?" in result.err
+
+
+def test_options_of_pytest_are_not_misspelt_ones_of_ours(tmp_path: Path) -> None:
+    """Neither its own, nor those of its plugins, nor what one of a user's may be called; and -- settles it."""
+    command = cli.cli.get_command(click.Context(cli.cli), "test")
+    assert command is not None
+    help_text = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    known = set(re.findall(r"--[a-z][a-z-]+", help_text))
+    assert len(known) > 50
+    usage.check_spelling([*known, "--env", "--timeout-method=thread", "-k", "tier"], command, "pwasm test")
+    usage.check_spelling(["--tier", "wasm", "--", "--teir"], command, "pwasm test")
 
 
 def test_tests_of_several_filters(pwasm: Pwasm, tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def test_advance_moves_every_clock(pwasm_world: World) -> None:
     _assert_passed(before, after, 2, pwasm_world.tier)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "kind"),
+    [(-5, ValueError), (float("nan"), ValueError), (float("inf"), ValueError), ("2", TypeError), (None, TypeError)],
+)
+def test_time_only_goes_forward(pwasm_world: World, seconds: float, kind: type[Exception]) -> None:
+    """The same words in every tier."""
+    with pytest.raises(kind, match=f"advance takes a number of seconds.*, not {seconds!r}"):
+        pwasm_world.advance(seconds)
+    pwasm_world.advance(0)
+
+
 def test_a_sleep_moves_every_clock(pwasm_world: World) -> None:
     before, after = _readings(pwasm_world, sleep=1.25)
     _assert_passed(before, after, 1.25, pwasm_world.tier)

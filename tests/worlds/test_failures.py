@@ -136,6 +136,7 @@ def test_a_hanging_filter_is_stopped_and_the_place_shown(emulated: tuple[str, di
 )
 def test_messages(emulated: tuple[str, dict[str, str]], test: str, text: str) -> None:
     tier, said = emulated
+    assert "During handling of the above" not in said[f"{test}[{tier}]"], "it is shown once"
     assert re.search(text, said[f"{test}[{tier}]"]), said[f"{test}[{tier}]"]
 
 

@@ -96,3 +96,12 @@ def test_tests_beside_no_filter(two_filters: Path, run_pytest: Run) -> None:
             "    assert 'filter' not in sys.modules\n"
         )
     _passed(run_pytest(two_filters, "test_first.py", "one", "the-other", "zz", "--rootdir=."), 10)
+
+
+@pytest.mark.parametrize("also", ["", "import sys\nsys.modules.pop('one', None)\n"], ids=["", "parent taken out"])
+def test_namespace_packages(two_filters: Path, run_pytest: Run, also: str) -> None:
+    """With importlib a test's folders are namespace packages, and where the inner ones are, the outer ones know."""
+    for folder in two_filters.iterdir():
+        (folder / "tests").mkdir()
+        (folder / "tests" / "test_b.py").write_text(also + TESTS.format(name=folder.name))
+    _passed(run_pytest(two_filters, "--import-mode=importlib"), 14)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from pwasm_compiler import usage
 from pwasm_compiler.commands.several import for_each
 from pwasm_compiler.console import colour, complete_files
 from pwasm_compiler.errors import ProjectError, UsageError
@@ -18,10 +20,19 @@ from pwasm_compiler.project import is_filter, load_project
 
 _PYTEST_NO_TESTS = 5
 _SUITE_SUFFIXES = (".yaml", ".yml")
+_SECONDS_TO_FINISH = 10
 _TIERS = ("python", "wasm", "envoy")
 
 
+class _PassesOptionsOn(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            usage.check_spelling(args, self, ctx.command_path)
+        return super().parse_args(ctx, args)
+
+
 @click.command(
+    cls=_PassesOptionsOn,
     context_settings={"ignore_unknown_options": True},
     short_help="Run a filter's tests, in Python and in Envoy.",
 )
@@ -126,13 +137,29 @@ def _run(path: Path, options: list[str], pytest_arguments: tuple[str, ...]) -> i
         project = load_project(path)
         root, configuration = project.root, project.configuration
     # -m pytest puts the current folder first on the path, where the tests find filter.py.
-    command = [sys.executable, "-m", "pytest", "--rootdir", str(root), *options, *pytest_arguments]
+    ours = ["-p", "pwasm_compiler.commands.interrupts", *options]
+    command = [sys.executable, "-m", "pytest", "--rootdir", str(root), *ours, *pytest_arguments]
     # Without its own configuration, pytest takes one from above, whose testpaths are not meant for this folder.
     command[3:3] = ["-c", str(configuration)] if configuration is not None else ["-o", "testpaths=."]
-    code = subprocess.run(command, cwd=root, check=False).returncode
+    code = _finished(subprocess.Popen(command, cwd=root))
     if code == _PYTEST_NO_TESTS:
         raise ProjectError(f"{root} has no tests", hint="put one into test_filter.py; `pwasm new` shows how")
     return min(code, 1) if code >= 0 else 1
+
+
+def _finished(pytest: subprocess.Popen[bytes]) -> int:
+    """Its exit code. Whatever ends us first lets it end its tests: their fixtures stop Envoys and remove folders."""
+    try:
+        return pytest.wait()
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt):  # which the terminal has sent to both
+            pytest.terminate()  # see pwasm_compiler.commands.interrupts
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pytest.wait(_SECONDS_TO_FINISH)
+        raise
+    finally:
+        pytest.kill()  # nothing, if it is over
+        pytest.wait()
 
 
 def _options(

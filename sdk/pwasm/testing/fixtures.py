@@ -221,7 +221,5 @@ def _readable_errors() -> Iterator[None]:
     try:
         yield
     except (PwasmError, RegistrationError, WasmLoadError, EnvoyError, SetupError, FilterHangs) as error:
-        failure = str(error)
-    else:
-        return
-    pytest.fail(failure, pytrace=False)  # outside the block, or the error would be shown once more
+        # From None, or the error would be shown once more: the block that it ended is in our caller.
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -59,9 +59,13 @@ def _put_first(folder: str) -> None:
 def _taken_out(old: Path | None, new: Path | None) -> Iterator[tuple[str, ModuleType]]:
     """Remove the modules of the old folder, and whatever else has the name of one that the new folder has."""
     names = set() if new is None else _names_in(new)
-    for name, module in list(sys.modules.items()):
-        if (old is not None and _is_of(module, old)) or (name.partition(".")[0] in names and not _is_of(module, new)):
-            yield name, sys.modules.pop(name)
+    leaving = [
+        name
+        for name, module in list(sys.modules.items())
+        if (old is not None and _is_of(module, old)) or (name.partition(".")[0] in names and not _is_of(module, new))
+    ]
+    for name in leaving:  # all are known before the first goes: where a namespace package is, its parent says
+        yield name, sys.modules.pop(name)
 
 
 def _names_in(folder: Path) -> set[str]:
@@ -72,8 +76,16 @@ def _names_in(folder: Path) -> set[str]:
 
 def _is_of(module: ModuleType, folder: Path | None) -> bool:
     """Whether it is the filter's own, and not installed below the folder."""
-    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+    places = [getattr(module, "__file__", None), *_folders_of(module)]
     place = next((place for place in places if isinstance(place, str)), "")
     if folder is None or not place.startswith(str(folder)) or not Path(place).is_relative_to(folder):
         return False
     return "site-packages" not in Path(place).parts and Path(place).stem != "conftest"
+
+
+def _folders_of(module: ModuleType) -> list[object]:
+    """Of a package; none of a namespace package whose parent somebody has taken out of `sys.modules`."""
+    try:
+        return list(getattr(module, "__path__", ()))
+    except KeyError:
+        return []

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -182,9 +183,23 @@ class World(ABC):
     def tick(self) -> None:
         """Let the plugins tick once: the emulator's clock jumps; Envoy's own ticks come by themselves."""
 
-    @abstractmethod
     def advance(self, seconds: float) -> None:
-        """Let time pass: the emulator's clock jumps, ticks and answers included; in Envoy it is real time."""
+        """Let time pass: the emulator's clock jumps, ticks and answers included; in Envoy it is real time.
+
+        Raises:
+            TypeError: `seconds` is not a number.
+            ValueError: it is negative, infinite or not a number at all (nan).
+        """
+        __tracebackhide__ = True
+        if not isinstance(seconds, int | float):
+            raise TypeError(f"advance takes a number of seconds, not {seconds!r}")
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"advance takes a number of seconds from 0 on, not {seconds!r}: time only goes forward")
+        self._pass_time(seconds)
+
+    @abstractmethod
+    def _pass_time(self, seconds: float) -> None:
+        """`advance`, in this world."""
 
     @abstractmethod
     def eventually(self, predicate: Callable[[], _T], what: str = "", *, seconds: float = SECONDS) -> _T:

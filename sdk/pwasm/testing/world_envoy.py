@@ -238,7 +238,7 @@ class EnvoyWorld(World):
     def tick(self) -> None:
         self.check()
 
-    def advance(self, seconds: float) -> None:
+    def _pass_time(self, seconds: float) -> None:
         time.sleep(seconds)
 
     def eventually(self, predicate: Callable[[], _T], what: str = "", *, seconds: float = SECONDS) -> _T:

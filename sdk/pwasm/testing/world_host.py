@@ -156,7 +156,7 @@ class HostWorld(World):
         for due in sorted({due for _, due in self._ticks.values()}):
             self.run_until(due)
 
-    def advance(self, seconds: float) -> None:
+    def _pass_time(self, seconds: float) -> None:
         until = self.now + int(seconds * _NANOSECONDS)
         self.run_until(until)
         self._set_clock(until)
