@@ -128,3 +128,18 @@ def test_what_may_not_be_called_at_start_and_in_malloc(part: str, call: str, tmp
 
 def test_random_may_be_asked_for_at_start(tmp_path: Path) -> None:
     assert host_of(module(tmp_path, initialize="(drop (call $random (i32.const 0) (i32.const 4)))")).started
+
+
+def test_ctrl_c_while_a_filter_runs_is_not_an_exception_of_the_filters() -> None:
+    """Else the stream would be answered with 500, and the test would go on."""
+
+    class Interrupted(pwasm.HttpContext):
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    host = HostEmulator(Interrupted)
+    with pytest.raises(KeyboardInterrupt), deadline.limit(10):
+        host.request()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with deadline.limit(10):
+        assert HostEmulator(pwasm.HttpContext).request().status == 200

@@ -33,7 +33,7 @@ class FilterHangs(AssertionError):  # noqa: N818, it is the filter that errs
     """A filter did not return in time; the message says where it was."""
 
 
-_raised: list[FilterHangs] = []
+_raised: list[BaseException] = []
 
 
 def check() -> None:
@@ -64,6 +64,14 @@ def limit(seconds: float) -> Iterator[None]:
         _raised.append(FilterHangs(f"a filter did not return within {seconds:g} s; it was at\n{_where(frame)}"))
         raise Interrupted
 
+    def stop(number: int, frame: FrameType | None) -> None:
+        _raised.append(KeyboardInterrupt())
+        signal.default_int_handler(number, frame)
+
+    # Ctrl-C while a filter runs looks like an exception of the filter's to the SDK, which goes on.
+    typed = signal.getsignal(signal.SIGINT)
+    if typed is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
     before = signal.signal(signal.SIGALRM, interrupt)
     shorter = min(seconds, signal.getitimer(signal.ITIMER_REAL)[0] or seconds)
     rest = signal.setitimer(signal.ITIMER_REAL, shorter, _AGAIN_SECONDS)[0]
@@ -78,6 +86,8 @@ def limit(seconds: float) -> Iterator[None]:
         _raised.clear()
         signal.setitimer(signal.ITIMER_REAL, rest)
         signal.signal(signal.SIGALRM, before)
+        if typed is signal.default_int_handler:
+            signal.signal(signal.SIGINT, typed)
 
 
 def _in_wasm(frame: FrameType | None) -> bool:
