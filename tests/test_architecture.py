@@ -209,6 +209,7 @@ RULES: dict[str, set[str]] = {
         "pwasm_compiler.schema",
         "pwasm_compiler.serve",
         "pwasm.testing",  # types only: what `run` shows
+        "pwasm_compiler.usage",
     },
     "pwasm_compiler.usage": {"click", "pwasm_compiler.errors"},
     "pwasm_compiler.cli": {
