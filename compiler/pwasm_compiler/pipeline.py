@@ -112,7 +112,8 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         BinaryError: the component or the linked module is not what it must be.
         ToolError: a tool is missing, or `output` cannot be written.
     """
-    clock, start, cache = _Clock(progress), time.perf_counter(), Cache(waiting=progress)
+    clock, start = _Clock(progress), time.perf_counter()
+    cache = Cache(waiting=clock.say)
     began = time.time()
     self_check()
     check_writable(output)
