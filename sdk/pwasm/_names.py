@@ -85,6 +85,7 @@ root = ""
 """What file names begin with that nobody wants to see: the staged folder, while a module is built."""
 sources: frozenset[str] | None = None
 """The filter's own files below it; None in tests, where what is installed lies in folders of its own."""
+_TESTS = ("test_", "conftest")
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 _checked: set[type] = set()
 _seen: dict[int, dict[str, Any]] = {}
@@ -327,17 +328,19 @@ def _functions(value: Any) -> Iterator[FunctionType]:
 def _remember(classes: list[type]) -> None:
     """Keep what the modules below the folder of these classes define.
 
-    In tests a filter's modules are put out of sight once it is imported, and some of its classes are seen later.
+    In tests a filter's modules are put out of sight once it is imported, and some of its classes are seen later. A
+    class that a test makes has only its own module: around it lies everything that is tested.
     """
-    folders = tuple({f"{_folder(klass)}/" for klass in classes if _file(klass)})
+    filters = [klass for klass in classes if not klass.__module__.rpartition(".")[2].startswith(_TESTS)]
+    folders = tuple({f"{_folder(klass)}/" for klass in filters if _file(klass)})
     for module in list(sys.modules.values()):
         if issubclass(type(module), ModuleType):
             _seen.setdefault(id(module.__dict__), module.__dict__)
     for key, names in list(_seen.items()):
         file = str(names.get("__file__") or "").replace("\\", "/")
-        name = str(names.get("__name__"))
-        installed = any(folder in file for folder in _INSTALLED)
-        if installed or name.startswith(("pwasm.", "conftest")) or not (folders and file.startswith(folders)):
+        package, _, name = f".{names.get('__name__')}".rpartition(".")
+        installed = any(folder in file for folder in _INSTALLED) or package.startswith(".pwasm")
+        if installed or name.startswith(_TESTS) or not (folders and file.startswith(folders)):
             del _seen[key]
 
 

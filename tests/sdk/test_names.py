@@ -609,10 +609,14 @@ HELPERS = {
     },
     "odd things in the module": {
         "filter.py": """
+            import os
+
             class Lazy:
                 @property
                 def __class__(self):
-                    raise RuntimeError
+                    if "PWASM_TEST_IS_LAZY" in os.environ:  # not for those who look at all objects later
+                        raise RuntimeError
+                    return Lazy
 
             lazy = Lazy()
             odd = type("Odd", (pwasm.HttpContext,), {"": 1, "on_http_request_headers": lambda self, n, e: None})
@@ -631,6 +635,7 @@ def _all_below(*classes: type) -> set[type]:
 @pytest.mark.parametrize("case", HELPERS)
 def test_ordinary_helpers_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PWASM_TEST_IS_LAZY", "1")
     for name, text in HELPERS[case].items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         head = "import functools\n\nimport pwasm\n\n" if name == "filter.py" else ""
