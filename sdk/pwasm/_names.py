@@ -85,6 +85,7 @@ root = ""
 """What file names begin with that nobody wants to see: the staged folder, while a module is built."""
 sources: frozenset[str] | None = None
 """The filter's own files below it; None in tests, where what is installed lies in folders of its own."""
+_OURS = ("pwasm", "pwasm_compiler", "pwasm_shim")
 _TESTS = ("test_", "conftest")
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 _checked: set[type] = set()
@@ -338,9 +339,9 @@ def _remember(classes: list[type]) -> None:
             _seen.setdefault(id(module.__dict__), module.__dict__)
     for key, names in list(_seen.items()):
         file = str(names.get("__file__") or "").replace("\\", "/")
-        package, _, name = f".{names.get('__name__')}".rpartition(".")
-        installed = any(folder in file for folder in _INSTALLED) or package.startswith(".pwasm")
-        if installed or name.startswith(_TESTS) or not (folders and file.startswith(folders)):
+        path = str(names.get("__name__")).split(".")
+        foreign = path[0] in _OURS or any(folder in file for folder in _INSTALLED)
+        if foreign or path[-1].startswith(_TESTS) or not (folders and file.startswith(folders)):
             del _seen[key]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -133,6 +134,16 @@ def test_requirements_that_exclude_one_another(tmp_path: Path, make_wheel: MakeW
         "The user requested app<2",
         "The user requested app>1",
     ]
+
+
+def test_a_full_temporary_folder_double(tmp_path: Path, make_wheel: MakeWheel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pip was seen to say on a full disk; here it is not full."""
+    said = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n"
+    done = subprocess.CompletedProcess([], 1, said)
+    monkeypatch.setattr(dependencies, "_pip", lambda *_arguments: done)
+    make_wheel("app")
+    with pytest.raises(ToolError, match="no space left in the temporary folder"):
+        run(tmp_path, "app")
 
 
 @pytest.mark.parametrize("releases", [["1.0"], ["1.0", "2.0"]])

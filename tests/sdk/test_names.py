@@ -511,6 +511,19 @@ HELPERS = {
                     helper.run(self)
         """,
     },
+    "another module, of a package called like ours": {
+        "pwasm_ours/__init__.py": "",
+        "pwasm_ours/helper.py": "def run(one):\n    return one.on_request()\n",
+        "filter.py": """
+            from pwasm_ours import helper
+
+            class Filter(pwasm.HttpContext):
+                def on_request(self): ...
+
+                def on_http_request_headers(self, num_headers, end_of_stream):
+                    helper.run(self)
+        """,
+    },
     "a table in the class": {
         "filter.py": """
             class Filter(pwasm.HttpContext):
@@ -647,7 +660,7 @@ def test_ordinary_helpers_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for cls in _all_below(*BASES):
         if _names._file(cls).startswith(str(tmp_path)):
             _names.check(cls)
-    for name in ("events", "helper", "stream"):
+    for name in ("events", "helper", "stream", "pwasm_ours", "pwasm_ours.helper"):
         sys.modules.pop(name, None)
 
 
