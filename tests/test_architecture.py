@@ -15,7 +15,7 @@ PACKAGES = {
     "pwasm_shim": ROOT / "runtime-shim" / "pwasm_shim",
 }
 BUILD_SCRIPTS = ("build_base.py", "build_shim.py")
-TOP_LEVEL_FOLDERS = {"sdk", "compiler", "filters", "runtime-shim", "tests"}
+TOP_LEVEL_FOLDERS = {"sdk", "compiler", "filters", "runtime-shim", "tests", "docs", "tools"}
 
 ANY_SDK = {"pwasm"}
 BINARY = {"pwasm_compiler.errors", "pwasm_compiler.wasm"}

@@ -1,4 +1,4 @@
-"""What RELIABILITY.md says of limits: an endless loop and the watchdog; what each failure policy means after a trap."""
+"""What docs/reliability.md says of limits: an endless loop and the watchdog; what follows a trap under each policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import yaml
 from pwasm.testing.envoy import Envoy
 from pwasm.testing.envoy_config import HttpListener, WasmFilter, bootstrap
 
-DOCUMENT = Path(__file__).parents[2] / "RELIABILITY.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
 HEADERS = 98
 """With `host` and `connection` a hundred: the most that Envoy takes."""
 LOOPS = """
