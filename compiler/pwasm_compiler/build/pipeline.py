@@ -1,0 +1,244 @@
+"""The build, stage by stage: `build` is the table of contents."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..cache import Cache, cache_limit, evict
+from ..component.graph import Item
+from ..errors import BuildError, PwasmError
+from ..files import check_writable, scratch_folder, write_atomically
+from ..guest.code_cache import cached_merge
+from ..guest.freeze import Frozen, freeze, printed_meanwhile
+from ..guest.interpreter import imported_function, load_interpreter
+from ..guest.staged import APP_MODULE, Staged
+from ..link.layout import Layout
+from ..link.memory import global_address, read_memory
+from ..link.passes.cuts import compiler, find_cpython, unused_modules
+from ..link.passes.trim import Cut
+from ..link.resolve import ABI_MARKER
+from ..project import Project
+from ..trim_options import COMPILER
+from ..wasm import encode
+from ..wasm.decode import decode_module
+from ..wasm.instructions import self_check
+from ..wasm.module import PAGE
+from .stage import content_digest, stage
+from .verify import RECORD_SECTION, verify_build
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A finished build. Times in seconds, sizes in bytes."""
+
+    path: Path
+    size: int
+    sha256: str
+    seconds: float
+    stages: tuple[tuple[str, float], ...]
+    callbacks: tuple[str, ...]
+    hostcalls: tuple[str, ...]
+    warnings: tuple[str, ...]
+    prints: str
+    backend: str = "python"
+    toolchain: str = "componentize-py"
+    hash_seed: int = 0
+    written: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    """Each registered class with the callbacks that its author wrote, None for a factory; empty for other compilers."""
+
+
+_STAGES = {
+    # name in the report → what is said to somebody who waits
+    "stage": "collecting the files",
+    "runtime": "loading the Python of the build",
+    "freeze": "importing the filter",
+    "link": "linking",
+    "verify": "checking the module",
+    "write": "writing the module",
+}
+
+
+@dataclass
+class _Clock:
+    """Announces stages and times them."""
+
+    progress: Callable[[str], None]
+    stages: list[tuple[str, float]] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Tell what the stage that runs now does."""
+        self.progress(f"[{len(self.stages) + 1}/{len(_STAGES)}] {text}")
+
+    @contextmanager
+    def stage(self, name: str) -> Any:
+        self.say(_STAGES[name])
+        start = time.perf_counter()
+        yield
+        self.stages.append((name, time.perf_counter() - start))
+
+
+def ignore(_message: str) -> None:
+    """A progress callback that shows nothing."""
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """The linker makes a million objects and no cycles, and the collector would look at them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_no_collection()
+def build(project: Project, output: Path, *, progress: Callable[[str], None] = ignore) -> Artifact:
+    """Build `project` into the core Wasm module `output`, which is replaced only by a finished module.
+
+    The same files give the same bytes: the hash seed is a digest of all that goes in, unless the project has one.
+
+    Raises:
+        ProjectError: the filter's folder or dependencies are not usable.
+        BuildError: the filter could not be imported or frozen.
+        BinaryError: the component or the linked module is not what it must be.
+        ToolError: a tool is missing, or `output` cannot be written.
+    """
+    clock, start = _Clock(progress), time.perf_counter()
+    cache = Cache(waiting=clock.say)
+    began = time.time()
+    self_check()
+    check_writable(output)
+    limit = cache_limit()
+    with scratch_folder() as scratch:
+        with clock.stage("stage"):
+            staged = stage(project, scratch, cache, clock.say)
+            seed = _seed_of(staged) if project.hash_seed is None else project.hash_seed
+        with clock.stage("runtime"):
+            interpreter = load_interpreter(cache, clock.say)
+        with clock.stage("freeze"):
+            frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache, clock.say)
+            record = _record(frozen)
+    cuts, removed = _cuts(frozen.layout, project, staged)
+    record |= {"dependencies": staged.dependencies, "hash_seed": seed, "removed": removed}
+    with clock.stage("link"):
+        module, names = _link(frozen.layout, record, cuts, project.memory_max_mib, cache)
+    with clock.stage("verify"):
+        finished = decode_module(memoryview(module))
+        verify_build(finished)
+    with clock.stage("write"):
+        write_atomically(output, module)
+        write_atomically(output.with_name(output.name + ".names"), "\n".join(names).encode())
+        evict(cache.folder, limit, began)
+    hostcalls = tuple(item.name for item in finished.imports if item.module == "env")
+    return Artifact(
+        output,
+        len(module),
+        hashlib.sha256(module).hexdigest(),
+        time.perf_counter() - start,
+        tuple(clock.stages),
+        tuple(record["callbacks"]),
+        hostcalls,
+        (*record["warnings"], *filter(None, [cache.problem])),
+        record["prints"],
+        hash_seed=seed,
+        written=record["written"],
+    )
+
+
+def _seed_of(staged: Staged) -> int:
+    """The hash seed that belongs to this content; 0 would turn the randomisation of hashes off."""
+    return int.from_bytes(content_digest(staged.folder)[:4], "big") or 1
+
+
+def _record(frozen: Frozen) -> dict[str, Any]:
+    """What the guest left for us (see `pwasm._guest.freeze`).
+
+    Raises:
+        BuildError: the filter could not be imported, or registers nothing.
+    """
+    layout = frozen.layout
+    address = global_address(layout, "pwasm_build_record")
+    pointer, size = (int.from_bytes(read_memory(layout, address + at, 4), "little") for at in (0, 4))
+    if size == 0:
+        raise BuildError("the filter was not frozen", why="the guest left no build record")
+    record: dict[str, Any] = ast.literal_eval(read_memory(layout, pointer, size).decode())
+    record["prints"] = frozen.prints
+    error = record.get("error")
+    if error is not None:
+        raise _build_error(error, record["prints"])
+    return record
+
+
+def _build_error(error: dict[str, Any], prints: str) -> PwasmError:
+    printed = printed_meanwhile(prints)
+    if error["kind"] == "registration":
+        what, _, hint = error["message"].partition("hint: ")
+        return BuildError(what.strip(), hint=hint.strip())
+    if error["kind"] == "include":
+        return BuildError(
+            f"module {error['module']!r} of [tool.pwasm] include cannot be imported",
+            why=error["message"],
+            hint="add its distribution to the dependencies in pyproject.toml",
+        )
+    what = "the filter cannot be imported"
+    hint = ""
+    if error["type"] == "ModuleNotFoundError":
+        what = f"the filter imports {error['module']!r}, which is not there"
+        hint = "add its distribution to [project] dependencies in pyproject.toml; it must be pure Python"
+        if error["module"] in _NOT_IN_WASM:
+            hint = f"{error['module']} does not exist in a Wasm module: {_NOT_IN_WASM[error['module']]}"
+    elif error["type"] == "SystemExit":
+        what = "the filter ends the process while it is imported"
+        hint = "top-level code runs at build; remove the call of sys.exit()"
+    elif error["type"] == "MemoryError":
+        hint = "a build has 1 GiB of memory; keep large data out of source code and of what runs at the top level"
+    return BuildError(what, why=error["traceback"].rstrip() + printed, hint=hint)
+
+
+_NOT_IN_WASM = {
+    "ssl": "Envoy does TLS",
+    "_ssl": "Envoy does TLS",
+    "ctypes": "native code cannot be loaded",
+    "_ctypes": "native code cannot be loaded",
+    "multiprocessing": "there are no processes",
+    "_multiprocessing": "there are no processes",
+}
+
+
+def _cuts(layout: Layout, project: Project, staged: Staged) -> tuple[dict[Item, Cut], tuple[str, ...]]:
+    """What is left out of the module, and its names as `[tool.pwasm] keep` has them."""
+    cpython = find_cpython(layout)
+    unused = unused_modules(layout, cpython, project.keep)
+    cuts, removed = dict(unused.values()), sorted(unused)
+    if COMPILER not in project.keep and not staged.evaluates:
+        cuts |= compiler(layout, cpython)
+        removed.insert(0, COMPILER)
+    return cuts, tuple(removed)
+
+
+def _link(
+    layout: Layout, record: dict[str, Any], cuts: dict[Item, Cut], memory_mib: int, cache: Cache
+) -> tuple[bytes, tuple[str, ...]]:
+    shim = layout.plan.shim
+    wanted = (*record["callbacks"], ABI_MARKER)
+    exports = {name: layout.target(shim.number, shim.exports[name].index) for name in wanted}
+    allocate = imported_function(layout, "malloc")
+    exports |= {"malloc": allocate, "proxy_on_memory_allocate": allocate}
+    code = cached_merge(layout, exports, cache, cuts)
+    module = code.module(layout, memory_mib * (1 << 20) // PAGE)
+    shown = {key: record[key] for key in _SHOWN}
+    return module + encode.custom_section(RECORD_SECTION, repr(shown).encode()), code.names
+
+
+_SHOWN = ("sdk", "python", "callbacks", "written", "modules", "dependencies", "hash_seed", "removed")
+"""What the custom section keeps of the record, for `pwasm inspect`."""

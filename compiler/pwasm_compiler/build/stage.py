@@ -1,0 +1,159 @@
+"""Lay out a clean folder with exactly what goes into the module: the SDK, the filter, its dependencies.
+
+The build's guest can read all of it, and the hash seed is a digest of it, so nothing else may lie there: no `.env`, no
+`.git`, no tests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+from ..cache import Cache
+from ..errors import ProjectError
+from ..files import check_readable, is_utf8, shown
+from ..guest.staged import APP_MODULE, GUEST_ROOT, Staged
+from ..project import Project, source_files
+from . import dependencies
+from .lazy_imports import find_later
+from .needs_compiler import evaluates
+
+_NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py"}
+
+_APP = """\
+from pwasm._guest.freeze import run
+
+run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r},
+    later={later!r}, encodings={encodings!r})
+"""
+
+
+def _ignore(_message: str) -> None:
+    pass
+
+
+def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str], None] = _ignore) -> Staged:
+    """Fill the empty `folder` for `project`; `progress` is told when pip has to install something.
+
+    Raises:
+        ProjectError: the filter's files or dependencies are not usable.
+    """
+    installed = dependencies.resolve(project, folder, progress, cache) if project.dependencies else ()
+    _copy_sdk(folder / "pwasm")
+    own = _copy_filter(project, folder)
+    texts = _texts(folder)
+    _refuse_null_bytes({name: texts[name] for name in own if name in texts})
+    _write_app(project, folder, own, texts)
+    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"), project.docstrings, evaluates(texts))
+
+
+def content_digest(folder: Path) -> bytes:
+    """SHA-256 of the names and contents of all files in `folder`."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            contents = path.read_bytes()
+            digest.update(f"{path.relative_to(folder).as_posix()}\0{len(contents)}\0".encode())
+            digest.update(contents)
+    return digest.digest()
+
+
+def sdk_folder() -> Path:
+    """The SDK as files: it runs in the guest, this compiler never imports it."""
+    spec = importlib.util.find_spec("pwasm")
+    if spec is None or spec.origin is None:
+        raise ProjectError("the SDK (package pwasm) is not installed", hint="pip install pwasm-sdk")
+    return Path(spec.origin).parent
+
+
+def sdk_files() -> dict[Path, Path]:
+    """What of the SDK goes into every module: names relative to the package, and where the files lie."""
+    source = sdk_folder()
+    missing = _NOT_IN_GUEST - {file.name for file in source.iterdir()}
+    if missing:
+        raise RuntimeError(f"the SDK has no {', '.join(sorted(missing))}, which modules are to go without")
+    names = (file.relative_to(source) for file in sorted(source.rglob("*.py")))
+    return {name: source / name for name in names if name.parts[0] not in _NOT_IN_GUEST}
+
+
+def _copy_sdk(target: Path) -> None:
+    for name, file in sdk_files().items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(file.read_bytes())
+
+
+def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
+    """Copy the filter's files; returns their names relative to `folder`."""
+    names = []
+    for source in source_files(project):
+        check_readable(source)
+        if not is_utf8(source.name):
+            raise ProjectError(f"the name of {shown(source)} is not UTF-8", hint="rename it")
+        name = source.relative_to(project.root)
+        target = folder / name
+        if target.exists():
+            raise ProjectError(
+                f"{name} collides with a file of the SDK or of a dependency", hint="rename it in your filter"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+        names.append(name.as_posix())
+    return tuple(names)
+
+
+def _refuse_null_bytes(sources: dict[str, str]) -> None:
+    """Python's own message does not say in which file they are."""
+    for name, text in sources.items():
+        before, found, _ = text.partition("\0")
+        if found:
+            where = f"{name}, line {before.count(chr(10)) + 1}"
+            raise ProjectError(f"{where}: source code cannot contain null bytes", hint="save it as UTF-8 text")
+
+
+def _write_app(project: Project, folder: Path, own: tuple[str, ...], texts: dict[str, str]) -> None:
+    later = find_later(texts, frozenset(own))
+    data_files = _data_files(folder)
+    for package in _packages_of(folder, data_files):
+        later.modules.setdefault(package, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by its name
+    text = _APP.format(
+        entry=project.entry.stem,
+        root=GUEST_ROOT,
+        sources=[name for name in own if name.endswith(".py")],
+        data_files=data_files,
+        include=list(project.include),
+        later=later.modules,
+        encodings=later.encodings,
+    )
+    (folder / f"{APP_MODULE}.py").write_text(text, encoding="utf-8")
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """The sources of the filter and of its dependencies, by their name relative to `folder`."""
+    texts = {}
+    for path in sorted(folder.rglob("*.py")):
+        name = path.relative_to(folder).as_posix()
+        if not name.startswith("pwasm/"):
+            texts[name] = path.read_text(encoding="utf-8", errors="replace")
+    return texts
+
+
+def _data_files(folder: Path) -> list[str]:
+    """Files beside the modules of packages; metadata of dependencies and loose files at the top are left out."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and path.suffix != ".py" and len(name.parts) > 1 and not _is_metadata(name.parts[0]):
+            found.append(name.as_posix())
+    return found
+
+
+def _packages_of(folder: Path, data_files: list[str]) -> list[str]:
+    """Packages that directly hold data files."""
+    folders = sorted({Path(name).parent for name in data_files})
+    return [".".join(found.parts) for found in folders if (folder / found / "__init__.py").is_file()]
+
+
+def _is_metadata(top: str) -> bool:
+    return top.endswith((".dist-info", ".data")) or top in ("pwasm", "bin", "__pycache__")

@@ -1,0 +1,263 @@
+"""What pwasm needs, what of it is there, and what to do about the rest."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import re
+import ssl
+import sys
+import urllib.parse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pwasm_compiler.envoy import programs
+from pwasm_compiler.errors import PwasmError, ToolError
+from pwasm_compiler.guest.base import load_base
+from pwasm_compiler.kube import kubectl
+from pwasm_compiler.kube.schemas import GATEWAY_API, KINDS
+from pwasm_compiler.wasm.instructions import self_check
+
+State = Literal["ok", "warning", "broken", "not checked"]
+
+OLDEST_PYTHON = (3, 11)
+OLDEST_ENVOY = (1, 25)
+"""The oldest Envoy whose features the linker keeps to."""
+RELOADING_ENVOY = (1, 33)
+_REGISTRY_SECONDS = 10.0
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `hint` says what to do unless it is ok."""
+
+    name: str
+    state: State
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for beyond building and running a filter here."""
+
+    registries: Sequence[str] = ()
+    cluster: bool = False
+    kubectl: str | None = None
+    context: str | None = None
+    kubeconfig: Path | None = None
+    envoy: str | None = None
+
+
+def checks(wish: Wish) -> Iterator[Check]:
+    """Every check, as soon as its answer is there."""
+    yield python()
+    yield base()
+    yield envoy(wish.envoy)
+    for registry in wish.registries:
+        yield from registry_checks(registry)
+    yield from cluster_checks(wish)
+
+
+def python() -> Check:
+    """The Python that runs pwasm: its version, and whether it does what builds rely on."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST_PYTHON:
+        return Check("Python", "broken", f"{found} is too old", "install Python 3.11 or later")
+    try:
+        self_check()
+    except ToolError as error:
+        return Check("Python", "broken", f"{found}, {sys.executable}: {error.why}", error.hint)
+    return Check("Python", "ok", f"{found}, {sys.executable}")
+
+
+def base() -> Check:
+    """The Python that a build starts, which came with pwasm."""
+    name = "the build's Python"
+    try:
+        found = load_base()
+    except PwasmError as error:
+        return Check(name, "broken", f"{error.what}: {error.why}", error.hint)
+    return Check(name, "ok", f"CPython 3.14 with the runtime shim, linked by componentize-py {found.maker}")
+
+
+def envoy(explicit: str | None) -> Check:
+    """The Envoy that `pwasm run` starts."""
+    install = "pip install 'pwasm-sdk[envoy]'"
+    try:
+        found = programs.existing_envoy(explicit)
+    except ToolError as error:
+        return Check("Envoy", "broken", f"{error.what}: pwasm run has nothing to start", error.hint or install)
+    if not found.version:
+        return Check("Envoy", "broken", f"{found.path} does not say its version: is it an Envoy?", install)
+    number = _number(found.version)
+    if number < OLDEST_ENVOY:
+        return Check("Envoy", "broken", f"{found.version}, {found.path}: too old for modules of pwasm", install)
+    if number < RELOADING_ENVOY:
+        return Check("Envoy", "warning", f"{found.version} has no FAIL_RELOAD: a crashed VM stays lost", install)
+    return Check("Envoy", "ok", f"{found.version}, {found.path}")
+
+
+def registry_checks(reference: str) -> Iterator[Check]:
+    """Whether a registry answers as registries do, and whether Istio would take its challenge."""
+    host = _registry_host(reference)
+    name = f"registry {host}"
+    if host is None:
+        yield Check("registry", "broken", "that is not the name of one", "write HOST or HOST:PORT")
+        return
+    try:
+        scheme, status, challenges = _ping(host)
+    except ssl.SSLCertVerificationError as error:
+        yield Check(
+            name,
+            "broken",
+            f"its certificate is not trusted: {error.verify_message}",
+            "give it one that the proxies trust too",
+        )
+        return
+    except (OSError, http.client.HTTPException) as error:
+        yield Check(
+            name,
+            "broken",
+            f"no answer: {getattr(error, 'strerror', None) or error or type(error).__name__}",
+            "see its name, and whether it runs",
+        )
+        return
+    if status not in (200, 401):
+        yield Check(name, "broken", f"answered {status} to /v2/", "see whether that is a registry at all")
+        return
+    yield Check(
+        name,
+        "ok",
+        f"answers over {scheme}, {'anonymously' if status == http.client.OK else 'and asks for credentials'}",
+    )
+    if scheme == "http":
+        yield Check(
+            f"{name}, from a mesh", "warning", "plain HTTP", "proxies reach it only if told to; give it a certificate"
+        )
+    if status == http.client.UNAUTHORIZED:
+        yield _challenge_check(name, challenges)
+
+
+def _challenge_check(name: str, challenges: Sequence[str]) -> Check:
+    """Istio ≥ 1.29.1 takes the realm of every challenge for a URL, which that of Basic is not."""
+    title = f"{name}, from Istio"
+    if any(challenge.lower().startswith("basic") for challenge in challenges):
+        return Check(
+            title,
+            "warning",
+            "asks with Basic, which Istio 1.29.1 and later refuse (rejected unsafe bearer realm)",
+            "put a token server before it, allow anonymous pulls, or serve the module over HTTPS",
+        )
+    for challenge in challenges:
+        match = re.search(r'realm="([^"]*)"', challenge)
+        host = urllib.parse.urlsplit(match[1]).hostname if match else None
+        if host is not None and _is_private(host):
+            return Check(
+                title,
+                "warning",
+                f"its token server is at {host}, which Istio 1.29.1 and later refuse",
+                "give it a name that is not an address of a private network",
+            )
+    return Check(title, "ok", "asks with Bearer")
+
+
+def cluster_checks(wish: Wish) -> Iterator[Check]:
+    """kubectl, the cluster and its kinds: broken only if a cluster was asked for."""
+    bad: State = "broken" if wish.cluster or wish.context or wish.kubeconfig else "warning"
+    try:
+        program = kubectl.find(wish.kubectl)
+    except PwasmError as error:
+        yield Check("kubectl", bad, error.what, error.hint or "pwasm deploy needs it")
+        return
+    version = programs.version_in(programs.output([str(program), "version", "--client"]))
+    yield Check("kubectl", "ok" if version else bad, f"{version or 'does not say its version'}, {program}")
+    cluster = kubectl.Kubectl(program, wish.context, wish.kubeconfig)
+    try:
+        yield Check("cluster", "ok", f"Kubernetes {cluster.server_version()}")
+    except PwasmError as error:
+        yield Check(
+            "cluster",
+            bad,
+            " ".join([error.what + ":", *error.why.splitlines()[-1:]]),
+            error.hint or "see: kubectl cluster-info",
+        )
+        return
+    yield from _kinds(cluster, bad)
+
+
+def _kinds(cluster: kubectl.Kubectl, bad: State) -> Iterator[Check]:
+    try:
+        found = cluster.get("customresourcedefinitions.apiextensions.k8s.io")
+    except PwasmError as error:
+        yield Check(
+            "kinds of resources", "warning", error.why.splitlines()[-1] if error.why else error.what, error.hint
+        )
+        return
+    names = {item["metadata"]["name"] for item in (found or {}).get("items", ())}
+    there = [name for name, kind in KINDS.items() if kind.resource in names]
+    if not there:
+        yield Check(
+            "kinds of resources",
+            bad,
+            "none that carries a filter",
+            "install Istio, Envoy Gateway or Higress in the cluster",
+        )
+        return
+    yield Check("kinds of resources", "ok", ", ".join(there))
+    if "EnvoyExtensionPolicy" in there and f"gateways.{GATEWAY_API}" not in names:
+        yield Check("Gateway API", bad, "not there, and Envoy Gateway needs it", "install its resource definitions")
+
+
+def _ping(host: str) -> tuple[str, int, list[str]]:
+    """Scheme, status and challenges of GET /v2/; plain HTTP is tried on this machine only. No credentials are sent."""
+    name = urllib.parse.urlsplit(f"//{host}").hostname
+    attempts: list[tuple[str, Callable[[], http.client.HTTPConnection]]] = [
+        ("https", lambda: http.client.HTTPSConnection(host, timeout=_REGISTRY_SECONDS)),
+        ("http", lambda: http.client.HTTPConnection(host, timeout=_REGISTRY_SECONDS)),
+    ]
+    for scheme, connect in attempts:
+        connection = connect()
+        try:
+            connection.request("GET", "/v2/", headers={"User-Agent": "pwasm"})
+            response = connection.getresponse()
+            return scheme, response.status, response.headers.get_all("WWW-Authenticate") or []
+        except ssl.SSLCertVerificationError:
+            raise
+        except (ssl.SSLError, ConnectionResetError):
+            if scheme == "http" or name not in _LOOPBACK:
+                raise
+        finally:
+            connection.close()
+    raise AssertionError
+
+
+def _registry_host(reference: str) -> str | None:
+    """The host of a registry, of a reference to an image in it, or of a URL."""
+    host = reference.removeprefix("oci://").removeprefix("https://").partition("/")[0]
+    try:
+        parts = urllib.parse.urlsplit(f"//{host}")
+        usable = bool(parts.hostname) and parts.port != 0 and parts.username is None
+    except ValueError:
+        return None
+    if not usable or not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?", host):
+        return None
+    return {"docker.io": "registry-1.docker.io"}.get(host, host)
+
+
+def _is_private(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+def _number(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)

@@ -1,0 +1,206 @@
+"""What `pwasm dev` does beside `pwasm run`: build after each edit, and change the running Envoy over to the result.
+
+    prepare    Request → Session    the configuration with the filter in a file of its own, version 1 in it
+    Session.watch                   until `stop`: an edit, a build, a change of versions, or an error and none
+
+Envoy's main thread compiles the new module while its workers go on with the old one; connections stay. What cannot be
+built or loaded never replaces what serves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pwasm_compiler.envoy import ecds
+from pwasm_compiler.envoy import run as serve
+from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, report_a_bug
+from pwasm_compiler.files import shown
+from pwasm_compiler.project import Project, load_project, source_files
+
+if TYPE_CHECKING:
+    from pwasm_compiler.envoy.process import Envoy
+
+_POLL_SECONDS = 0.1
+_SETTLED_SECONDS = 0.05
+"""An editor may write several files, or one in several steps."""
+_NOTICED_SECONDS = 60
+"""What was saved longer ago than this was not noticed late, but has an old time."""
+_LOAD_SECONDS = 300
+_NODE = ("--service-node", "pwasm-dev", "--service-cluster", "pwasm-dev")
+_REJECTED = re.compile(r"config update rejected: (?P<why>.*)", re.DOTALL)
+
+
+Failed = Callable[[PwasmError], None]
+
+
+@dataclass(frozen=True)
+class Live:
+    """A new version serves; times in seconds, `after_seconds` since the edit was saved."""
+
+    version: int
+    build_seconds: float
+    load_seconds: float
+    after_seconds: float
+
+
+@dataclass
+class Session:
+    """One run of `pwasm dev`."""
+
+    path: Path
+    plan: serve.Plan
+    module: Path
+    slots: tuple[ecds.Slot, ...]
+    build: Callable[[Project], object]
+    folder: Path
+    version: int = 1
+    good: bool = True
+    """Whether some version serves: the first may have been refused."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    _seen: object = None
+
+    def watch(self, envoy: Envoy, changed: Callable[[], None], live: Callable[[Live], None], failed: Failed) -> None:
+        """Follow the edits until `stop`; what is told is told from this thread."""
+        with contextlib.suppress(ToolError):  # stopped
+            if self._updates(envoy)[1]:
+                self.good = False
+                failed(self._refused(envoy, "Envoy refused the filter"))
+        while not self.stop.wait(_POLL_SECONDS):
+            now = fingerprint(self.path)
+            if now == self._seen:
+                continue
+            while not self.stop.wait(_SETTLED_SECONDS) and (later := fingerprint(self.path)) != now:
+                now = later
+            before, self._seen = self._seen, now
+            if self.stop.is_set():
+                return
+            if not self.path.exists():
+                failed(_gone(self.path))
+                continue
+            changed()
+            try:
+                found = self._change_over(envoy, saved_seconds_ago(before, now))
+                self.good = True
+                live(found)
+            except PwasmError as error:
+                if not self.stop.is_set():
+                    failed(error)
+            except OSError as error:
+                failed(ToolError(f"{error.filename or self.path}: {error.strerror or error}"))
+            except Exception as error:  # the thread must live: the next edit may mend what this one broke
+                what = f"pwasm failed: {type(error).__name__}: {error}"
+                failed(ToolError(what, why=report_a_bug()))
+
+    def _change_over(self, envoy: Envoy, waited: float) -> Live:
+        start = time.monotonic()
+        if self.path.suffix != ".wasm":
+            project = load_project(self.path)
+            self.build(project)
+            self.module = project.output
+        built = time.monotonic()
+        if self.plan.again is not None:  # the restriction is that of the new module
+            self.slots = ecds.discover(_text(self.plan.again()), self.module, self.plan.root, self.folder)[1]
+        before = self._updates(envoy)
+        self.version += 1
+        ecds.publish(self.slots, self.version, self.module)
+        self._wait(envoy, before)
+        end = time.monotonic()
+        return Live(self.version, built - start, end - built, waited + end - start)
+
+    def _wait(self, envoy: Envoy, before: tuple[int, int]) -> None:
+        """Until Envoy has taken or refused each slot's new version. It answers nothing while it compiles."""
+        deadline = time.monotonic() + _LOAD_SECONDS
+        while not self.stop.wait(_SETTLED_SECONDS):
+            taken, refused = self._updates(envoy)
+            if refused > before[1]:
+                raise self._refused(envoy, "Envoy refused the new version")
+            if taken >= before[0] + len(self.slots):
+                return
+            if time.monotonic() > deadline:
+                raise ToolError(f"Envoy did not load the new version within {_LOAD_SECONDS} s")
+        raise ToolError("stopped")
+
+    def _refused(self, envoy: Envoy, what: str) -> PwasmError:
+        return serve.refusal(envoy.log, self.plan.way_to_configure) or ToolError(what, why=_reason(envoy))
+
+    def _updates(self, envoy: Envoy) -> tuple[int, int]:
+        """How often Envoy took a version and how often it refused one; asked until it answers."""
+        from pwasm_compiler.envoy.process import EnvoyError
+
+        while not self.stop.is_set():
+            try:
+                found = envoy.stats("extension_config_discovery")
+            except EnvoyError:
+                self.stop.wait(_POLL_SECONDS)
+                continue
+            taken, refused = (
+                sum(found.get(name, 0) for name in {f"{slot.statistics}{what}" for slot in self.slots})
+                for what in ("update_success", "update_rejected")
+            )
+            return taken, refused
+        raise ToolError("stopped")
+
+
+def prepare(request: serve.Request, build: Callable[[Project], object], folder: Path) -> Session:
+    """Build if needed and put what Envoy starts with into `folder`; errors as for `serve.prepare`."""
+    # Where it is now: "." would follow a folder that is moved, and Envoy's configuration would not.
+    request = dataclasses.replace(request, path=request.path.absolute())
+    seen = fingerprint(request.path)
+    plan = serve.prepare(request, build)
+    module = request.path.absolute() if request.path.suffix == ".wasm" else load_project(request.path).output
+    if isinstance(plan.config, Path):
+        name, text = plan.config, plan.config_text or plan.config.read_text(encoding="utf-8")
+    else:
+        name, text = Path(serve.OWN_CONFIGURATION), _text(plan.config)
+    text, slots = ecds.discover(text, module, plan.root, folder)
+    ecds.publish(slots, 1, module)
+    plan = dataclasses.replace(plan, config=name, config_text=text, arguments=_NODE)
+    return Session(request.path, plan, module, slots, build, folder, _seen=seen)
+
+
+def _text(config: dict[str, Any]) -> str:
+    return json.dumps(config, indent=1, ensure_ascii=False)
+
+
+def fingerprint(path: Path) -> object:
+    """What changes when a file of the filter at `path` does; for a filter that is broken, how it is."""
+    try:
+        files = [path] if path.suffix == ".wasm" else _files(load_project(path))
+        return [(str(file), state.st_mtime_ns, state.st_size, state.st_ino) for file in files if (state := file.stat())]
+    except (PwasmError, OSError) as error:
+        return str(error)
+
+
+def saved_seconds_ago(before: object, now: object) -> float:
+    """How long ago the newest file that differs between two fingerprints was saved; 0 if no time says it."""
+    old = before if isinstance(before, list) else []
+    saved = [entry[1] for entry in now if entry not in old] if isinstance(now, list) else []
+    ago = time.time() - max(saved, default=0) / 1e9
+    return ago if 0 < ago < _NOTICED_SECONDS else 0.0
+
+
+def _gone(path: Path) -> PwasmError:
+    return ProjectError(
+        f"{shown(path)} is not there any more",
+        why="It was moved or removed, so edits are not seen.",
+        hint="put it back, or end this and start pwasm dev where it is now",
+    )
+
+
+def _files(project: Project) -> list[Path]:
+    return [*source_files(project), *filter(None, [project.configuration])]
+
+
+def _reason(envoy: Envoy) -> str:
+    """What Envoy's log says of the last refusal; the lines before it have been shown."""
+    matches = [match for record in envoy.log if (match := _REJECTED.search(record.message))]
+    return f"{matches[-1]['why'].strip()}." if matches else "Its log says why."

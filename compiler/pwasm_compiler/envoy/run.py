@@ -1,0 +1,345 @@
+"""What `pwasm run` does: decide what Envoy is started with, start it, and pass its log on until it ends.
+
+    prepare  Request → Plan     which folder, which configuration, which Envoy; no process is started
+    serve    Plan → …           Envoy runs until Ctrl-C, SIGTERM or its own end
+
+Envoy's working directory is the filter's folder, so `filename: main.wasm` in a configuration means the filter's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import json
+import queue
+import re
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pwasm_compiler import plugin_config
+from pwasm_compiler.envoy.nodes import port_fields, with_ports
+from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
+from pwasm_compiler.files import check_readable, printable, read_text, scratch_folder, shown
+from pwasm_compiler.project import ENTRY, Project, load_project, source_files
+
+if TYPE_CHECKING:
+    from pwasm_compiler.envoy.log import LogRecord
+    from pwasm_compiler.envoy.process import Envoy, EnvoyError
+    from pwasm_compiler.envoy.test_config import Kind
+
+OWN_CONFIGURATION = "envoy.yaml"
+DEFAULT_PORT = 10000
+DEFAULT_ADMIN_PORT = 9901
+_KEPT_RECORDS = 1000
+_REFUSED = "the plugin's configuration is refused"
+"""How the SDK's record begins (`pwasm._config.binding`)."""
+_DID_NOT_START = "Failed to configure base Wasm plugin"
+
+_HTTP_CALLBACK = re.compile(r"proxy_on_(http_)?(request|response)_(headers|body|trailers|metadata)")
+_TCP_CALLBACK = re.compile(r"proxy_on_(new_connection|downstream_|upstream_)")
+_UPSTREAM = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
+_HINTS = (
+    ("Invalid path", "Envoy does not find that file from the filter's folder; `pwasm build` makes main.wasm"),
+    ("due to a missing import", "this Envoy lacks a function that the module needs; use a newer Envoy"),
+    ("Missing or unknown Proxy-Wasm ABI version", "that file is not a Proxy-Wasm module; make one with: pwasm build"),
+    ("ddress already in use", "another process listens there; choose another port, or stop it"),
+    ("no such field", "the configuration names a field that this Envoy does not know; see its name and version"),
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; a port of None was not mentioned."""
+
+    path: Path
+    port: int | None = None
+    admin_port: int | None = None
+    concurrency: int = 1
+    config: Path | None = None
+    upstream: str | None = None
+    plugin_config: Path | None = None
+    envoy: str | None = None
+    build: bool = True
+    backend: str | None = None
+    log_level: str = "info"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What Envoy will be started with; `config_text` takes the place of what is in the file `config`."""
+
+    root: Path
+    executable: Path
+    config: dict[str, Any] | Path
+    config_text: str | None
+    concurrency: int
+    log_level: str
+    arguments: tuple[str, ...] = ()
+    """Options for Envoy beside those that the other fields become."""
+    again: Callable[[], dict[str, Any]] | None = None
+    """Generates `config` anew, if it was generated: after a build the module may use more."""
+    way_to_configure: str = ""
+    """What to do about a configuration of the filter that the filter refuses."""
+
+
+def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
+    """Look at the filter, build it with `build` if that is needed, choose the configuration, check the ports."""
+    executable = _find_envoy(request.envoy)
+    if request.upstream is not None:
+        if request.config is not None:
+            raise UsageError("--upstream and -c exclude each other", hint="name the upstream in the configuration")
+        parse_upstream(request.upstream)
+    if request.backend and (not request.build or request.path.suffix == ".wasm"):
+        raise UsageError("--backend says what to build with, and nothing is to be built")
+    if request.plugin_config is not None and request.config is not None:
+        raise UsageError("--plugin-config and -c exclude each other", hint="put the configuration into that file")
+    if request.path.suffix == ".wasm":
+        root, module, name = *_existing_module(request.path), printable(request.path.stem)
+    else:
+        root, module, name = _built_module(request, build)
+    config, text = _configuration(request, root, module, name)
+    _refuse_used_ports(json.dumps(config) if isinstance(config, dict) else text or read_text(config))
+    again = None
+    if isinstance(config, dict):
+        kind = _kind_of_module(root / module)
+        again = partial(generate, module, root, name, request, kind)
+    way = way_to_configure(request.path, request.plugin_config, config if isinstance(config, Path) else None)
+    return Plan(root, executable, config, text, request.concurrency, request.log_level, (), again, way)
+
+
+def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRecord], None]) -> None:
+    """Run Envoy until Ctrl-C or SIGTERM, which is how it is meant to end; any other end is an error."""
+    from pwasm_compiler.envoy.process import Envoy, EnvoyError
+
+    records: queue.SimpleQueue[LogRecord] = queue.SimpleQueue()
+    with scratch_folder("pwasm-run-") as folder, _sigterm_like_ctrl_c():
+        envoy = Envoy(
+            _config_for_envoy(plan, folder),
+            executable=plan.executable,
+            cwd=plan.root,
+            concurrency=plan.concurrency,
+            wasm_log_level=plan.log_level,
+            arguments=plan.arguments,
+            on_log=records.put,
+            keep_log=_KEPT_RECORDS,
+        )
+        serving = False
+        try:
+            envoy.start()
+            serving = True
+            started(envoy)
+            while envoy.wait(0) is None:
+                with contextlib.suppress(queue.Empty):
+                    show(records.get(timeout=0.1))
+            envoy.check_alive()
+        except KeyboardInterrupt:
+            envoy.stop()
+            _drain(records, show)
+        except EnvoyError as error:
+            envoy.stop()
+            _drain(records, lambda record: show(record) if record.from_filter and not _refuses(record) else None)
+            raise refusal(error.log, plan.way_to_configure) or _explain(error, serving, plan) from error
+        finally:
+            envoy.stop()
+
+
+def is_stale(project: Project) -> bool:
+    """Whether the module is missing, older than a source file or the pyproject.toml, or perhaps another backend's."""
+    if project.language == "go" and project.backend is not None:
+        return True  # which compiler made it is not known
+    try:
+        built = project.output.stat().st_mtime_ns
+    except OSError:
+        return True
+    inputs = [*source_files(project), *filter(None, [project.configuration])]
+    return any(file.stat().st_mtime_ns > built for file in inputs)
+
+
+def kind_of(callbacks: tuple[str, ...]) -> Kind:
+    """Where a module belongs, by the callbacks it exports."""
+    if any(_HTTP_CALLBACK.match(name) for name in callbacks):
+        return "http"
+    if any(_TCP_CALLBACK.match(name) for name in callbacks):
+        return "tcp"
+    return "plugin"
+
+
+def parse_upstream(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`."""
+    match = _UPSTREAM.fullmatch(text)
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise UsageError(f"'{text}' is not an upstream", hint="write HOST:PORT, for example 127.0.0.1:8080")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def generate(module: Path, root: Path, name: str, request: Request, kind: Kind | None = None) -> dict[str, Any]:
+    """The bootstrap for a filter that has none of its own; Envoy opens `module` from `root`.
+
+    It restricts the filter to what its module uses. A module that is missing has nothing to be restricted to: Envoy
+    itself is to say that it is missing. `kind` is what the module is taken for, whatever it is.
+    """
+    from pwasm_compiler.envoy import config as envoy_config
+    from pwasm_compiler.envoy import programs
+
+    envoy, file = programs.envoy(request.envoy), root / module
+    found = envoy_config.read_module(file) if file.is_file() else envoy_config.Module(file, "http", "", ())
+    plugin = envoy_config.Filter(
+        module=found if kind is None else dataclasses.replace(found, kind=kind),
+        name=name,
+        code=str(module),
+        configuration=None if request.plugin_config is None else plugin_config.read(request.plugin_config),
+        envoy=envoy_config.version_of(envoy.version if envoy else ""),
+    )
+    return envoy_config.bootstrap(
+        plugin,
+        plugin.entry(),
+        port=DEFAULT_PORT if request.port is None else request.port,
+        admin_port=DEFAULT_ADMIN_PORT if request.admin_port is None else request.admin_port,
+        upstream=parse_upstream(request.upstream) if request.upstream else None,
+    )
+
+
+def _find_envoy(explicit: str | None) -> Path:
+    from pwasm_compiler.envoy.process import EnvoyNotFoundError, find_envoy
+
+    try:
+        return find_envoy(explicit)
+    except EnvoyNotFoundError as error:
+        raise ToolError(error.what, hint=error.hint) from error
+
+
+def _existing_module(path: Path) -> tuple[Path, Path]:
+    check_readable(path, hint="make it with: pwasm build")
+    return path.parent.resolve(), Path(path.name)
+
+
+def _built_module(request: Request, build: Callable[[Project], object]) -> tuple[Path, Path, str]:
+    """The folder, the module as Envoy is to open it from there, and the filter's name."""
+    folder = request.path
+    if not request.build and folder.is_dir() and not (folder / ENTRY).is_file():
+        # "As things are": the tutorial starts Envoy before there is a filter.
+        return folder.resolve(), Path("main.wasm"), printable(folder.resolve().name)
+    project = load_project(request.path, request.backend)
+    if request.build and is_stale(project):
+        build(project)
+    inside = project.output.is_relative_to(project.root)
+    return project.root, project.output.relative_to(project.root) if inside else project.output, project.name
+
+
+def _configuration(request: Request, root: Path, module: Path, name: str) -> tuple[dict[str, Any] | Path, str | None]:
+    file = request.config or _own_configuration(request, root)
+    if file is None:
+        return generate(module, root, name, request), None
+    text = read_text(file)
+    if request.port is None and request.admin_port is None:
+        return file.absolute(), None
+    changed = with_ports(text, port=request.port, admin_port=request.admin_port)
+    if changed is None:
+        raise UsageError(f"{shown(file)} has no port to replace", hint="leave --port and --admin-port out")
+    return file.absolute(), changed
+
+
+def _own_configuration(request: Request, root: Path) -> Path | None:
+    """The filter's envoy.yaml; not for a module that it does not mention, and not if an upstream is asked for."""
+    file = root / OWN_CONFIGURATION
+    if request.upstream is not None or request.plugin_config is not None or not file.is_file():
+        return None
+    if request.path.suffix == ".wasm" and request.path.name not in read_text(file):
+        return None
+    return file
+
+
+def _kind_of_module(module: Path) -> Kind:
+    if not module.is_file():
+        return "http"  # --no-build: Envoy itself is to say that it is missing
+    from pwasm_compiler import inspect
+
+    return kind_of(inspect.callbacks(module))
+
+
+def _config_for_envoy(plan: Plan, folder: Path) -> dict[str, Any] | Path:
+    if plan.config_text is None or isinstance(plan.config, dict):
+        return plan.config
+    # The name stays: Envoy chooses the parser by its suffix.
+    file = folder / plan.config.name
+    file.write_text(plan.config_text, encoding="utf-8")
+    return file
+
+
+def _refuse_used_ports(config: str) -> None:
+    """Say so before Envoy starts. Its listeners share their ports (SO_REUSEPORT), so Envoy might not notice."""
+    for field in port_fields(config):
+        option = "--admin-port" if field.role == "admin" else "--port"
+        with contextlib.closing(socket.socket(socket.AF_INET6 if ":" in field.host else socket.AF_INET)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((field.host, field.port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    continue  # not for us to judge: Envoy will say what it does not like
+                raise PwasmError(
+                    f"port {field.port} is in use",
+                    why=f"The {field.role} address {field.host}:{field.port} is taken by another process.",
+                    hint=f"choose another port with {option}, or stop that process",
+                ) from error
+
+
+def refusal(log: Sequence[LogRecord], way_to_configure: str) -> PwasmError | None:
+    """The error for a filter that has refused its configuration, by the last that `log` has of it; None if it has not.
+
+    What Envoy says afterwards, that the plugin could not be loaded, follows from it and says less.
+    """
+    said = next((record.text for record in reversed(log) if _refuses(record)), None)
+    if said is None:
+        return None
+    problems = [line.removeprefix("  | ") for line in said.splitlines()[1:]]
+    return ProjectError("the filter refuses its configuration", why="\n".join(problems), hint=way_to_configure)
+
+
+def way_to_configure(path: Path, given: Path | None, file: Path | None) -> str:
+    """What to do about a configuration that is refused: `given` with --plugin-config, or that in Envoy's `file`."""
+    schema = "" if path.suffix == ".wasm" else f"pwasm schema {shown(path)}"
+    if given is not None:
+        return f"compare them: {schema} --check {shown(given)}" if schema else f"change {shown(given)}"
+    shows = f"; {schema} shows what it takes" if schema else ""
+    if file is not None:
+        return f"it is in {shown(file)}; another is given with --plugin-config FILE{shows}"
+    return f"give it one with --plugin-config FILE{shows}"
+
+
+def _refuses(record: LogRecord) -> bool:
+    return record.from_filter and record.text.startswith(_REFUSED)
+
+
+def _drain(records: queue.SimpleQueue[LogRecord], show: Callable[[LogRecord], None]) -> None:
+    while not records.empty():
+        show(records.get())
+
+
+def _explain(error: EnvoyError, serving: bool, plan: Plan) -> PwasmError:
+    text = "\n".join(error.last_lines(of_filters=False))
+    # Protobuf varies the spaces in its messages, so that nobody depends on them.
+    words = " ".join(text.split())
+    hint = next((hint for message, hint in _HINTS if message in words), error.hint)
+    if _DID_NOT_START in words:
+        hint = f"its log above may say why; if it is the configuration: {plan.way_to_configure}"
+    return ToolError(error.what if serving else f"Envoy did not start: {error.what}", why=text, hint=hint)
+
+
+@contextlib.contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

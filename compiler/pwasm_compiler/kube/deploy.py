@@ -1,0 +1,162 @@
+"""From a checked resource to one that is in force: apply, wait for the condition of its kind, find the gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pwasm_compiler.kube.kubectl import ClusterError, Kubectl
+from pwasm_compiler.kube.resources import Document, kind_of
+from pwasm_compiler.kube.schemas import GATEWAY_API, Kind
+
+POLL_SECONDS = 0.5
+SILENCE_SECONDS = 10.0
+"""How long Istio may write no status at all before it is taken not to write any."""
+
+# Where a gateway without a Gateway resource is: service and namespace.
+_GATEWAY_SERVICES = {
+    "Istio": ("istio-ingressgateway", "istio-system"),
+    "Higress": ("higress-gateway", "higress-system"),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the wait ended; `note` says what could not be known."""
+
+    in_force: bool | None
+    note: str
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """A status condition of the current generation."""
+
+    status: str
+    reason: str
+    message: str
+
+
+def wait(kubectl: Kubectl, document: Document, seconds: float, clock: Callable[[], float] = time.monotonic) -> Outcome:
+    """Wait until the product says that the resource is in force.
+
+    Raises:
+        ClusterError: the product refuses it, it is gone, or says nothing within `seconds`.
+    """
+    kind = kind_of(document)
+    name, namespace = document["metadata"]["name"], document["metadata"].get("namespace")
+    if kind.condition is None:
+        return Outcome(None, f"{kind.product} writes no status; see the filter in its proxy with: pwasm status")
+    start, silence = clock(), min(seconds, SILENCE_SECONDS)
+    while True:
+        found = kubectl.get(kind.resource, name, namespace)
+        if found is None:
+            raise ClusterError(f"{kind.kind} {name} is gone", hint="somebody removed it meanwhile")
+        _refuse_errors(found, kind, name)
+        conditions = list(_conditions(found, kind))
+        if conditions and all(condition.status == "True" for condition in conditions):
+            return Outcome(True, f"{kind.product} says {kind.condition}")
+        for condition in conditions:
+            if condition.status == "False" and _is_final(kind, condition):
+                raise ClusterError(
+                    f"{kind.product} does not accept {kind.kind} {name}",
+                    why=f"{condition.reason}: {condition.message}",
+                    hint="mend it and deploy again",
+                )
+        waited = clock() - start
+        if not kind.always_written and not found.get("status") and waited >= silence:
+            return Outcome(
+                None,
+                f"{kind.product} writes no status, which is its default (PILOT_ENABLE_STATUS); see: pwasm status",
+            )
+        if waited >= seconds:
+            said = (
+                "; ".join(f"{c.reason}: {c.message}" for c in conditions if c.message)
+                or "It has written no such condition."
+            )
+            raise ClusterError(
+                f"{kind.product} has not said {kind.condition} of {kind.kind} {name} within {seconds:g} s",
+                why=said,
+                hint="the resource is applied; wait longer with --timeout, or look at: kubectl describe",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _conditions(found: dict[str, Any], kind: Kind) -> Iterator[_Condition]:
+    """The conditions that count: those of this generation, of every ancestor where a policy has several."""
+    status = found.get("status") or {}
+    generation = found.get("metadata", {}).get("generation", 0)
+    lists = [ancestor.get("conditions") or [] for ancestor in status.get("ancestors") or []] or [
+        status.get("conditions") or []
+    ]
+    for conditions in lists:
+        mine = [item for item in conditions if item.get("type") == kind.condition]
+        for item in mine:
+            observed = item.get("observedGeneration", status.get("observedGeneration", generation))
+            current = int(observed or 0) >= generation  # Istio writes it as a string
+            yield _Condition(
+                str(item.get("status")) if current else "Unknown",
+                str(item.get("reason", "")),
+                str(item.get("message", "")),
+            )
+        if not mine:
+            yield _Condition("Unknown", "", "")
+
+
+def _is_final(kind: Kind, condition: _Condition) -> bool:
+    """Istio says Reconciled False while proxies are still being told."""
+    return kind.product != "Istio" and condition.status == "False"
+
+
+def _refuse_errors(found: dict[str, Any], kind: Kind, name: str) -> None:
+    """Istio's analysis writes its errors beside the conditions."""
+    for message in (found.get("status") or {}).get("validationMessages") or []:
+        if message.get("level") == "ERROR":
+            code = (message.get("type") or {}).get("code", "")
+            raise ClusterError(
+                f"Istio finds an error in {kind.kind} {name}",
+                why=f"{code} {message.get('documentationUrl', '')}".strip(),
+                hint="see: istioctl analyze",
+            )
+
+
+def gateway_address(kubectl: Kubectl, document: Document) -> str | None:
+    """Where the traffic that the filter sees comes in: an address of a Gateway, or of the product's own gateway."""
+    kind, namespace = kind_of(document), document["metadata"].get("namespace")
+    spec = document["spec"]
+    targets = spec.get("targetRefs") or [target for target in (spec.get("targetRef"),) if target]
+    try:
+        for target in targets:
+            for name, place in _gateways_of(kubectl, target["kind"], target["name"], namespace):
+                address = _address_of_gateway(kubectl, name, place)
+                if address:
+                    return address
+        if not targets and kind.product in _GATEWAY_SERVICES:
+            return _address_of_service(kubectl, *_GATEWAY_SERVICES[kind.product])
+    except ClusterError:
+        return None  # who may deploy a filter need not be allowed to see gateways
+    return None
+
+
+def _gateways_of(kubectl: Kubectl, kind: str, name: str, namespace: str | None) -> Iterator[tuple[str, str | None]]:
+    if kind == "Gateway":
+        yield name, namespace
+    elif kind.endswith("Route"):
+        route = kubectl.get(f"{kind.lower()}s.{GATEWAY_API}", name, namespace)
+        for parent in ((route or {}).get("spec") or {}).get("parentRefs") or []:
+            if parent.get("kind", "Gateway") == "Gateway":
+                yield parent["name"], parent.get("namespace", namespace)
+
+
+def _address_of_gateway(kubectl: Kubectl, name: str, namespace: str | None) -> str | None:
+    gateway = kubectl.get(f"gateways.{GATEWAY_API}", name, namespace)
+    addresses = ((gateway or {}).get("status") or {}).get("addresses") or []
+    return next((item["value"] for item in addresses if item.get("value")), None)
+
+
+def _address_of_service(kubectl: Kubectl, name: str, namespace: str) -> str | None:
+    service = kubectl.get("services", name, namespace)
+    ingress = (((service or {}).get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    return next((found for item in ingress if (found := item.get("ip") or item.get("hostname"))), None)

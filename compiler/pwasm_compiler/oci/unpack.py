@@ -1,0 +1,122 @@
+"""The module inside an image, found as the meshes' fetcher finds it, and never unpacked beyond a limit.
+
+The rules are those of Istio's pkg/wasm/imagefetcher.go, which Envoy Gateway copied and Higress runs.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zlib
+from pathlib import PurePosixPath
+
+from pwasm_compiler.errors import ImageError
+
+from .image import PLUGIN
+from .manifest import (
+    ARTIFACT_MODULE,
+    BLOB_LIMIT,
+    DOCKER_LAYER,
+    DOCKER_MANIFEST,
+    OCI_LAYER,
+    Descriptor,
+    Manifest,
+)
+
+_MAGIC = b"\0asm"
+_SHORTEST_MODULE = 8
+
+
+def module_layer(manifest: Manifest) -> Descriptor:
+    """The layer that holds the module; `ImageError` says why the fetcher finds none."""
+    if manifest.is_index:
+        platforms = ", ".join(child.platform or "?" for child in manifest.children) or "nothing"
+        raise ImageError(
+            "this is a manifest list, not an image",
+            why=f"It names images for {platforms}. A module has no platform, and its digest is not the list's.",
+            hint="push a single image, or name one of the list by its digest",
+        )
+    expected = DOCKER_LAYER if manifest.media_type == DOCKER_MANIFEST else OCI_LAYER
+    if manifest.layers and manifest.layers[-1].media_type == expected:
+        return manifest.layers[-1]
+    modules = [layer for layer in manifest.layers if layer.media_type == ARTIFACT_MODULE]
+    if manifest.media_type != DOCKER_MANIFEST and len(manifest.layers) == 2 and modules:
+        return modules[0]
+    raise ImageError("the image has no layer with a module", why=_why_not(manifest, expected))
+
+
+def _why_not(manifest: Manifest, expected: str) -> str:
+    if not manifest.layers:
+        return "It has no layers."
+    count = len(manifest.layers)
+    if any(layer.media_type == ARTIFACT_MODULE for layer in manifest.layers):
+        return f"An artifact has 2 layers, the module and its configuration; this has {count}."
+    found = manifest.layers[-1].media_type[:100]
+    return f"The last of its {count} layers is {found!r} and not {expected!r}."
+
+
+def extract(layer: Descriptor, data: bytes, limit: int = BLOB_LIMIT) -> bytes:
+    """The module in the blob of `layer`.
+
+    Raises:
+        ImageError: no plugin.wasm, not a module, not a gzipped tar, or more than `limit` bytes unpacked.
+    """
+    module = data if layer.media_type == ARTIFACT_MODULE else _plugin(data, limit)
+    if len(module) < _SHORTEST_MODULE or not module.startswith(_MAGIC):
+        raise ImageError(f"{PLUGIN} is not a Wasm module", why="It does not begin as a Wasm binary does.")
+    return module
+
+
+class _Limited(io.RawIOBase):
+    """What is unpacked of a gzip stream, until it is too much."""
+
+    def __init__(self, data: bytes, limit: int) -> None:
+        self._stream = gzip.GzipFile(fileobj=io.BytesIO(data))
+        self._left = limit
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; one more than the limit is an error."""
+        found = self._stream.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
+        self._left -= len(found)
+        if self._left < 0:
+            raise _too_large()
+        return found
+
+
+def _plugin(data: bytes, limit: int) -> bytes:
+    names = []
+    try:
+        with tarfile.open(fileobj=_Limited(data, limit), mode="r|") as archive:
+            for member in archive:
+                names.append(member.name)
+                if PurePosixPath(member.name).name == PLUGIN:
+                    return _content(archive, member, limit)
+    except (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
+        raise ImageError("the layer is damaged", why=f"It is not a complete gzipped tar: {error}") from error
+    held = ", ".join(name[:60] for name in names[:5]) or "nothing"
+    raise ImageError(
+        f"there is no {PLUGIN} in the image",
+        why=f"Its last layer holds {held}.",
+        hint=f"make one with pwasm package, or in a Dockerfile: COPY main.wasm ./{PLUGIN}",
+    )
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
+    # A sparse file unpacks to more than the archive holds.
+    if not member.isreg() or member.sparse is not None:
+        raise ImageError(f"{PLUGIN} in the image is not a regular file")
+    if member.size > limit:
+        raise _too_large()
+    stream = archive.extractfile(member)
+    found = stream.read(limit + 1) if stream else b""
+    if len(found) != member.size:
+        raise tarfile.ReadError(f"{PLUGIN} is cut short")
+    return found
+
+
+def _too_large() -> ImageError:
+    return ImageError(
+        f"the image unpacks to more than {BLOB_LIMIT >> 20} MiB",
+        why="No mesh takes a module of that size; the rest was not unpacked.",
+    )
