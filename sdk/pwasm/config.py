@@ -56,7 +56,7 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "ConfigError", "Range", "UnsupportedType", 
 MAX_BYTES = 4 * 1024 * 1024
 """A larger configuration is refused: every VM, and Envoy runs workers + 2, would hold all of it."""
 MAX_DEPTH = 100
-"""Levels of arrays and objects; deeper is refused, since decoding would end the VM (see `vm.guard_json`)."""
+"""Levels of arrays and objects; deeper is refused as what it is, instead of ending in a RecursionError."""
 _STRUCT_BEGINS = b"\n"  # the tag of its first field
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 

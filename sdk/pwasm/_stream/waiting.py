@@ -6,7 +6,7 @@ the coroutine is over.
 
 Envoy buffers what it holds in one piece: after `on_http_request_body` waited for its first 10 bytes, the next part is
 seen behind those 10. The filter has been given them already, so a `Window` hides them, and hides from the coroutine
-what arrives behind its own part. Source: StopIterationAndBuffer, design notes abi.md §1.3.
+what arrives behind its own part. Source: StopIterationAndBuffer, docs/abi.md §1.3.
 """
 
 from __future__ import annotations
