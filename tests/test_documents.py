@@ -178,3 +178,10 @@ def test_every_source_file_that_is_named_exists(name: str) -> None:
     """By its path, or by as much of its end as the text gives."""
     named = {file for file in _NAMED.findall(text_of(name)) if file not in _NOT_OURS}
     assert [file for file in sorted(named) if not any(f"/{known}".endswith(f"/{file}") for known in FILES)] == []
+
+
+@pytest.mark.parametrize("name", [name for name in MARKDOWN if name.endswith("RATIONALE.md")])
+def test_a_rationale_begins_with_its_groups(name: str) -> None:
+    groups = re.findall(r"^## (.+)$", text_of(name), re.MULTILINE)
+    assert re.findall(r"^- \[(.+)\]\(#", text_of(name), re.MULTILINE) == groups
+    assert len(groups) < 11

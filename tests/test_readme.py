@@ -37,6 +37,21 @@ def test_the_readme_is_a_landing_page() -> None:
         assert f"(docs/{page.name})" in TEXTS["README"], page.name
 
 
+def table(name: str, first: str) -> list[list[str]]:
+    """The rows of the table of a page whose head begins like this, the head among them."""
+    (found,) = re.findall(rf"^{re.escape(first)}.*\n(?:\|.*\n)+", TEXTS[name], re.MULTILINE)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in found.splitlines()]
+    return [rows[0], *rows[2:]]
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
+    heads, *rows = table("performance", "| filter |")
+    measured = {row[0].strip("*"): dict(zip(heads, row, strict=True)) for row in rows}
+    for label, ours, theirs in table("README", "| | pwasm | Go, official SDK |")[1:]:
+        assert measured["pwasm"][label].partition(" (")[0] == ours
+        assert measured["Go, official SDK"][label] == theirs
+
+
 def test_the_first_filter_passes_the_readmes_own_test(tmp_path: Path) -> None:
     (tmp_path / "filter.py").write_text(PYTHON["README"][0], encoding="utf-8")
     (tmp_path / "test_filter.py").write_text(PYTHON["README"][1], encoding="utf-8")
