@@ -1,13 +1,16 @@
-"""What a real Envoy did with each case: one line a case in tests/golden/conformance.json, written with --bless."""
+"""What a real Envoy did with each case: tests/golden/conformance.json, written with --bless."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from .observe import Observation
+from .observe import Outcome
 
 FILE = Path(__file__).parents[1] / "golden" / "conformance.json"
+_WIDTH = 120
 
 EXCLUDED: dict[str, str] = {
     "78-control-in-a-value": "refused at once when a connection is ready, by an answer with 503 when it must be opened",
@@ -61,15 +64,29 @@ ELSEWHERE: dict[str, tuple[int, ...]] = {
 what only Python in Wasm does, time limits, awaits. With the cases of the table they are all 122 numbers."""
 
 
-def load() -> dict[str, Observation]:
+def load() -> dict[str, Outcome]:
     """Every case's outcome."""
     if not FILE.exists():
         return {}
-    expected: dict[str, Observation] = json.loads(FILE.read_text(encoding="utf-8"))
-    return expected
+    found = json.loads(FILE.read_text(encoding="utf-8"))
+    return {name: Outcome.of_json(outcome) for name, outcome in found.items()}
 
 
-def save(outcomes: dict[str, Observation]) -> None:
+def save(outcomes: Mapping[str, Outcome]) -> None:
     """Write the outcomes."""
-    lines = [f"{json.dumps(name)}: {json.dumps(outcome)}" for name, outcome in outcomes.items()]
-    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    text = _text({name: outcome.as_json() for name, outcome in outcomes.items()})
+    FILE.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _text(value: Any, margin: str = "") -> str:
+    """As JSON: in one line what has room in one, so that a difference is a line and not a case."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(margin + line) <= _WIDTH or not isinstance(value, (dict, list)) or not value:
+        return line
+    inner = f"{margin} "
+    if isinstance(value, list):
+        parts, (begin, end) = [_text(item, inner) for item in value], "[]"
+    else:
+        parts, (begin, end) = [f"{json.dumps(key)}: {_text(item, inner)}" for key, item in value.items()], "{}"
+    separator = f",\n{inner}"
+    return f"{begin}\n{inner}{separator.join(parts)}\n{margin}{end}"

@@ -123,7 +123,7 @@ def module(folder: Path, *, text: str = MODULE, **values: str) -> Path:
 
 def emulated(path: Path) -> HostEmulator:
     """The module in the emulator."""
-    return HostEmulator(plugin=lambda host: WasmPlugin(path, host))  # type: ignore[arg-type,return-value]
+    return HostEmulator(plugin=lambda host: WasmPlugin(path, host))
 
 
 def said(texts: list[str], name: str = "A") -> list[str]:
