@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_files_are_replaced_as_a_whole(
     before = {path: path.open("rb") for path in tmp_path.iterdir()}
     unfinished = []
 
-    def replace(path: Path, target: Path, original: Any = Path.replace) -> Path:
+    def replace(path: Path, target: Path, original: Callable[[Path, Path], Path] = Path.replace) -> Path:
         unfinished.append(path.name)
         return original(path, target)
 

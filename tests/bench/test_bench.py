@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from pwasm.testing.envoy import Envoy
 from pwasm.testing.envoy_config import Upstream
 from pwasm_compiler.backends.tinygo import TINYGO
 from pwasm_compiler.bench.figures import Spread, added_microseconds, best_added, best_added_microseconds, ratios, spread
@@ -197,7 +198,7 @@ def test_a_peer_whose_answers_are_no_success_has_failed(monkeypatch: pytest.Monk
     monkeypatch.setattr(measure, "used_seconds", lambda *_: 1.0)
     monkeypatch.setattr(measure, "run_wrk", lambda *_: LoadResult(100, 50.0, 1.0, 2.0, other=3))
     with pytest.raises(BenchError, match="3 of 100 answers were neither 2xx nor 3xx"):
-        measure._sample(SimpleNamespace(url="http://127.0.0.1:1"), Row("one"), SCENARIOS[0], 1)
+        measure._sample(cast(Envoy, SimpleNamespace(url="http://127.0.0.1:1")), Row("one"), SCENARIOS[0], 1)
 
 
 def test_a_reload_that_cannot_be_measured_leaves_the_rest() -> None:
@@ -242,7 +243,7 @@ def test_the_chart_is_a_picture_of_the_figures() -> None:
 
 
 def test_a_bar_far_longer_than_the_others_is_cut() -> None:
-    rounds = {figure.key: {} for figure in FIGURES}
+    rounds: dict[str, dict[str, list[float]]] = {figure.key: {} for figure in FIGURES}
     slow = Summary({**rounds, "small": {FLOOR: [2.0], PRODUCT: [4.0], "Lua": [400.0]}}, {})
     assert chart(slow, "").count('<line class="cut"') == 1
     even = Summary({**rounds, "small": {FLOOR: [2.0], PRODUCT: [400.0]}}, {})

@@ -6,6 +6,7 @@ The compilers here are recorded stand-ins: programs that write down how they wer
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import sys
 from collections.abc import Callable
@@ -89,7 +90,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: bytes) -> I
     monkeypatch.setenv("PATH", str(folder))
     for name in ("GOOS", "GOARCH", "GOTOOLCHAIN"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(toolchain.importlib.metadata, "files", lambda _name: None)
+    monkeypatch.setattr(importlib.metadata, "files", lambda _name: None)
 
     def make(name: str, version: str = "", *, code: int = 0, error: str = "", **options: Any) -> StandIn:
         made: bytes | None = options.get("made", module if code == 0 else None)

@@ -120,7 +120,7 @@ class Called:
     def __call__(self, command: str, name: str | Path = "") -> tuple[int, str, str]:
         before = self._files()
         with pytest.raises(SystemExit) as exited:
-            cli.main([name and str(name) if word == "{}" else word for word in command.split()])
+            cli.main([str(name) if word == "{}" else word for word in command.split()])
         out, err = self._capfd.readouterr()
         assert isinstance(exited.value.code, int)
         assert "Traceback" not in err

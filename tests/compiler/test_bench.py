@@ -61,7 +61,7 @@ def host_of(tmp_path: Path) -> Callable[[bytes], HostEmulator]:
     def make(wasm: bytes) -> HostEmulator:
         file = tmp_path / "edited.wasm"
         file.write_bytes(wasm)
-        return HostEmulator(plugin=lambda host: WasmPlugin(file, host))  # type: ignore[arg-type,return-value]
+        return HostEmulator(plugin=lambda host: WasmPlugin(file, host))
 
     return make
 
@@ -198,8 +198,7 @@ def example() -> Report:
 
     def pair(without: float, with_filter: float) -> Pair:
         added = with_filter - without
-        sides = [Spread(value, value * 0.9, value * 1.1) for value in (without, with_filter)]
-        return Pair(*sides, Spread(added, added * 0.9, added * 1.1))
+        return Pair(*(Spread(value, value * 0.9, value * 1.1) for value in (without, with_filter, added)))
 
     return Report(
         filter="hello_world",

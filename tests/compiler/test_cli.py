@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -232,7 +233,7 @@ def test_the_names_of_commands_are_completed_without_importing_them(
     pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imported: list[str] = []
-    monkeypatch.setattr(cli.importlib, "import_module", imported.append)
+    monkeypatch.setattr(importlib, "import_module", imported.append)
     assert completions(pwasm, monkeypatch, "") == [f"plain,{name}" for name in sorted(COMMANDS)]
     assert completions(pwasm, monkeypatch, "pu") == ["plain,pull", "plain,push"]
     assert imported == []
@@ -542,7 +543,7 @@ def test_a_build_error_is_shown_double(pwasm: Pwasm, tmp_path: Path, monkeypatch
 
 def test_a_bug_asks_for_a_report_double(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "filter.py").write_text("")
-    monkeypatch.setattr(pipeline, "build", lambda *_arguments, **_options: {}["missing"])
+    monkeypatch.setattr(pipeline, "build", lambda *_arguments, **_options: dict[str, int]()["missing"])
     result = pwasm("build")
     assert result.code == 1
     assert result.err == (

@@ -172,5 +172,5 @@ def test_the_tutorials_filter_is_migrated_as_the_error_says(
     edit(folder / "main.go", "func main() {\n", "func main() {}\n\nfunc init() {\n")
     artifact = build(load_project(folder, "go"), folder / "main.wasm")
     assert artifact.warnings == ()
-    host = HostEmulator(plugin=lambda host: WasmPlugin(artifact.path, host))  # type: ignore[arg-type,return-value]
+    host = HostEmulator(plugin=lambda host: WasmPlugin(artifact.path, host))
     assert host.request("GET", "/one").headers["x-wasm-custom"] == "FOO"

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wasmtime
@@ -135,14 +136,14 @@ def small(tmp_path: Path) -> bytes:
 def test_calls_globals_table_and_data_arrive(small: bytes) -> None:
     module, _, _ = linked(small, "proxy_on_done")
     store, instance = run(module)
-    done = instance.exports(store)["proxy_on_done"]
+    done: Any = instance.exports(store)["proxy_on_done"]
     assert done(store, 10) == 10 * 2 + 77 + 42
 
 
 def test_wasi_is_answered_by_the_shim(small: bytes) -> None:
     module, _, _ = linked(small, "proxy_on_tick")
     store, instance = run(module)
-    exports = instance.exports(store)
+    exports: Any = instance.exports(store)
     exports["proxy_on_tick"](store, 64)
     assert exports["memory"].read(store, 64, 68) == b"\5\0\0\0"
 

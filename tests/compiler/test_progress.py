@@ -64,7 +64,9 @@ def on_a_terminal(command: list[str], folder: Path, **environment: str) -> str:
 
 def screen(written: str) -> tuple[list[str], list[str]]:
     """The lines that stay, and every state that the line being written was in."""
-    lines, line, seen = [], "", []
+    lines: list[str] = []
+    seen: list[str] = []
+    line = ""
     for piece in _SEQUENCE.findall(written):
         if piece == "\r\n":
             lines, line = [*lines, line], ""

@@ -23,7 +23,7 @@ TUTORIAL = Path(__file__).parents[1] / "projects" / "go_tutorial"
 
 def check(module: Path) -> None:
     assert report(module)["accepted"] is True
-    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host))  # type: ignore[arg-type,return-value]
+    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host))
     assert host.request("GET", "/one").headers["x-wasm-custom"] == "FOO"
 
 

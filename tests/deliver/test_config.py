@@ -40,7 +40,8 @@ def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
 
 @pytest.fixture
 def module(tmp_path: Path) -> Path:
-    return http_module(tmp_path / "main.wasm")
+    made: Path = http_module(tmp_path / "main.wasm")
+    return made
 
 
 def http_filters(config: dict[str, Any], listener: int = 0) -> list[dict[str, Any]]:
@@ -191,13 +192,14 @@ static_resources:
 """  # noqa: E501
 
 
-CORS = {"name": "cors", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"}}
+CORS_TYPE = "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"
+CORS = {"name": "cors", "typed_config": {"@type": CORS_TYPE}}
 LAYOUTS = {
     # the way in which the list of filters is written → the list
     "one column with its key": f"""
           # before the list
           - name: cors  # - not a dash of the list
-            typed_config: {{"@type": {CORS["typed_config"]["@type"]}}}
+            typed_config: {{"@type": {CORS_TYPE}}}
           # before the router - here
           - name: envoy.filters.http.router
             typed_config: {{"@type": {ROUTER}}}
@@ -205,7 +207,7 @@ LAYOUTS = {
     "indented": f"""
               - name: cors
                 typed_config:
-                    "@type": {CORS["typed_config"]["@type"]}
+                    "@type": {CORS_TYPE}
 
               - typed_config: {{"@type": {ROUTER}}}
                 name: r""",
@@ -215,7 +217,7 @@ LAYOUTS = {
     "the dash on a line of its own": f"""
           -
             name: cors
-            typed_config: {{"@type": {CORS["typed_config"]["@type"]}}}
+            typed_config: {{"@type": {CORS_TYPE}}}
           -
             name: r
             typed_config: {{"@type": {ROUTER}}}""",

@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,7 +228,7 @@ def test_a_resource_that_somebody_removes_meanwhile(
     def remove(_seconds: float) -> None:
         cluster.objects.clear()
 
-    monkeypatch.setattr(deployment.time, "sleep", remove)
+    monkeypatch.setattr(time, "sleep", remove)
     monkeypatch.setattr(deployment, "SILENCE_SECONDS", 600.0)  # a slow kubectl is no silence
     result = deploy("--timeout", "600")
     assert (result.code, "is gone" in result.err) == (1, True)

@@ -378,7 +378,8 @@ def explained_by_envoy(pwasm: Pwasm, folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
     assert done.returncode != 0
     (folder / "log").write_bytes(done.stderr)
-    return pwasm("status", "--log", "log").out
+    said: str = pwasm("status", "--log", "log").out
+    return said
 
 
 BAD_CONFIGURATIONS = [

@@ -209,7 +209,10 @@ def test_traffic_goes_to_an_upstream() -> None:
     with Envoy(bootstrap([HttpListener(routes=[Route(body="behind")]), TcpListener()])) as behind:
         host, port = behind.listeners()["http"]
         upstreams = [Upstream(host, port)]
-        listeners = [HttpListener(routes=[Route(upstream="upstream")]), TcpListener(upstream="upstream")]
+        listeners: list[HttpListener | TcpListener] = [
+            HttpListener(routes=[Route(upstream="upstream")]),
+            TcpListener(upstream="upstream"),
+        ]
         with Envoy(bootstrap(listeners, upstreams=upstreams)) as front:
             assert get(front.url) == (200, b"behind")
             assert get(f"http://127.0.0.1:{front.listeners()['tcp'][1]}") == (200, b"behind")

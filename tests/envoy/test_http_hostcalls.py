@@ -151,7 +151,7 @@ def test_new_response_trailers(world: Any) -> None:
 
 # --- bodies -------------------------------------------------------------------------------------------------------
 
-CHANGES = {
+CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "append": lambda body: body + b"<\x00\xff>",
     "prepend": lambda body: b"<\x00\xff>" + body,
     "replace": lambda body: b"<\x00\xff>",

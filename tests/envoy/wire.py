@@ -217,7 +217,13 @@ def _answer(status: str, headers: Pairs = (), body: bytes = b"", *, rest: bytes 
     return f"HTTP/1.1 {status}\r\n".encode() + _lines([*headers, shape]) + b"\r\n" + (body if rest is None else rest)
 
 
-_ANSWER_HEADERS = [("x-from", "upstream"), ("x-twice", "1"), ("x-twice", "2"), ("x-gone", "soon"), ("x-bytes", b"\xff")]
+_ANSWER_HEADERS: Pairs = [
+    ("x-from", "upstream"),
+    ("x-twice", "1"),
+    ("x-twice", "2"),
+    ("x-gone", "soon"),
+    ("x-bytes", b"\xff"),
+]
 ANSWERS: Mapping[str, bytes] = {
     "plain": _answer("200 OK", _ANSWER_HEADERS, b"hello upstream"),
     "trailers": _answer(

@@ -11,6 +11,7 @@ import dataclasses
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import wasmtime
 
 from pwasm_compiler.component.graph import Item
 from pwasm_compiler.link import merge
+from pwasm_compiler.link.layout import global_item
 from pwasm_compiler.wasm.instructions import Site, Space
 from pwasm_compiler.wasm.leb128 import encode_unsigned
 
@@ -107,9 +109,9 @@ def _another_function(merger: Any, instance: int, site: Site) -> bytes:
 
 def _another_variable(merger: Any, instance: int, site: Site) -> bytes:
     """One of the same type; and what is read from a constant is changed in its last byte."""
-    right = merger._get(instance, site.target)
+    right: bytes = merger._get(instance, site.target)
     types = merger.layout.global_types
-    place = merge.global_item(merger.layout.plan, instance, site.target)
+    place = global_item(merger.layout.plan, instance, site.target)
     if place not in merger.variables:
         return right[:1] + b"\0" if right[:1] in (b"\x41", b"\x42") else right[:-1] + b"\x3e"
     same = [item for item in merger.variables if types[item] == types[place]]
@@ -125,7 +127,7 @@ WRONG = {
 
 @pytest.mark.parametrize("space", WRONG, ids=lambda space: space.name)
 def test_a_wrong_index_is_noticed(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = merge._Merger._renumbered
+    right: Callable[[Any, int, Site], bytes] = merge._Merger._renumbered
 
     def wrong(merger: Any, instance: int, site: Site) -> bytes:
         if site.space is space:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,7 +31,9 @@ def functions() -> dict[str, Callable[..., Any]]:
         "Gauge.set": pwasm.Gauge(5, "g").set,
         "Histogram.record": pwasm.Histogram(6, "h").record,
     }
-    functions = {name: function for name, function in found.items() if inspect.isfunction(function)} | made
+    functions: dict[str, Any] = {
+        name: function for name, function in found.items() if inspect.isfunction(function)
+    } | made
     functions["effective_context"] = pwasm.effective_context
     functions["foreign.Expression"] = foreign.Expression
     return {name: function for name, function in functions.items() if list(parameters(function))}
@@ -229,7 +232,7 @@ def test_every_status(row: Hostcall, status: int) -> None:
             stream = streams[2] = Stream(2, root)
             stream.response_seen = True
             stream.paused = 0b1111
-            current.host = Answering(row.name, status)  # type: ignore[assignment]
+            current.host = Answering(row.name, status)
             current.phase = PHASES["proxy_on_request_headers"]
             current.root, current.stream = root, stream
             raised: BaseException | None = None
@@ -305,7 +308,8 @@ def test_a_megabyte_of_headers_is_refused() -> None:
 
 
 def test_what_a_header_map_may_be() -> None:
-    assert MapType.HTTP_CALL_RESPONSE_HEADERS == 6
+    assert int(MapType.HTTP_CALL_RESPONSE_HEADERS) == 6
+    wrong: Any
     for wrong in ("ab", b"ab", 1, None, [("a",)], [("a", "b", "c")], [1], {"a": 1}):
         with pytest.raises(TypeError, match="headers"):
-            in_request(lambda wrong=wrong: pwasm.replace_http_request_headers(wrong))
+            in_request(partial(pwasm.replace_http_request_headers, wrong))

@@ -209,7 +209,7 @@ UNSUPPORTED: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("annotation", "text"), UNSUPPORTED)
 def test_types_that_no_json_can_be(annotation: Any, text: str) -> None:
-    made = dataclass(type("Bad", (), {"__annotations__": {"x": annotation}}))
+    made: Any = dataclass(type("Bad", (), {"__annotations__": {"x": annotation}}))
     with pytest.raises(UnsupportedType, match=re.escape(text)):
         config.load(made, "{}")
 

@@ -68,9 +68,9 @@ def test_headers_as_a_mapping() -> None:
         headers.replace_all([("x-new", "4")])
         assert (headers["x-new"], "x-c" in headers) == ("4", False)
         assert (self.request.method, self.request.path, self.request.authority) == ("GET", "/", "example.com")
-        for wrong in (lambda: headers.__setitem__("a b", "1"), lambda: headers.__setitem__("a", "1\n")):
+        for name, value in (("a b", "1"), ("a", "1\n")):
             with pytest.raises(ValueError, match=r"name|value"):
-                wrong()
+                headers[name] = value
         with pytest.raises(TypeError, match="name must be str"):
             headers.get_all(1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -68,7 +68,7 @@ ENCODED: dict[str, tuple[bytes, object]] = {
     "_unsigned": (struct.pack("<Q", 2**63), 2**63),
     "_signed": (struct.pack("<q", -5), -5),
     "any": (b"\1", True),
-    "_map": (pwasm._serde.encode_pairs([("a", "1")]), {"a": "1"}),  # type: ignore[attr-defined]
+    "_map": (pwasm._serde.encode_pairs([("a", "1")]), {"a": "1"}),
     "bytes": (b"\0\xff", b"\0\xff"),
 }
 
@@ -136,12 +136,12 @@ def test_set_property() -> None:
         (lambda: pwasm.set_property("a.b", b""), ValueError, "must be one segment"),
         (lambda: pwasm.set_property("request", b""), ValueError, "Envoy has a property 'request' itself"),
         (lambda: pwasm.set_property("", b""), ValueError, "path must not be empty"),
-        (lambda: pwasm.set_property("a", 1), TypeError, "data must be bytes or str"),
+        (lambda: pwasm.set_property("a", cast("Any", 1)), TypeError, "data must be bytes or str"),
         (lambda: pwasm.get_property([]), ValueError, "path must not be empty"),
         (lambda: pwasm.get_property("a\0b"), ValueError, "must not contain NUL"),
-        (lambda: pwasm.get_property(b"a"), TypeError, "path must be str or several str"),
-        (lambda: pwasm.get_property(["a", 1]), TypeError, "path must be str or several str"),
-        (lambda: pwasm.get_property(None), TypeError, "path must be str or several str"),
+        (lambda: pwasm.get_property(cast("Any", b"a")), TypeError, "path must be str or several str"),
+        (lambda: pwasm.get_property(cast("Any", ["a", 1])), TypeError, "path must be str or several str"),
+        (lambda: pwasm.get_property(cast("Any", None)), TypeError, "path must be str or several str"),
     ],
 )
 def test_wrong_paths(call: Callable[[], Any], error: type[BaseException], text: str) -> None:
@@ -191,7 +191,13 @@ def test_expressions() -> None:
                 expression.evaluate(list)  # type: ignore[type-var]
         with pytest.raises(ValueError, match="was deleted"):
             expression.evaluate(bool)
-        for text, kind, value in (("b", int, -7), ("c", str, "text"), ("c", bytes, b"text"), ("e", float, 2.0)):
+        kinds: tuple[tuple[str, Any, object], ...] = (
+            ("b", int, -7),
+            ("c", str, "text"),
+            ("c", bytes, b"text"),
+            ("e", float, 2.0),
+        )
+        for text, kind, value in kinds:
             with foreign.Expression(text) as expression:
                 assert expression.evaluate(kind) == value
         with foreign.Expression("d") as expression:

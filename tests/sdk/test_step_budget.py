@@ -15,7 +15,7 @@ from pwasm.testing import HostEmulator
 
 
 class Loop(HttpContext):
-    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:  # type: ignore[override]
+    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
         while True:
             pass
 
@@ -65,7 +65,7 @@ def test_without_a_budget_nothing_is_traced() -> None:
     found: list[object] = []
 
     class Looks(HttpContext):
-        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:  # type: ignore[override]
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
             found.append(sys.gettrace())
 
     before = sys.gettrace()

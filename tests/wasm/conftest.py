@@ -18,7 +18,7 @@ def start(built: Callable[[str], Path]) -> Callable[..., HostEmulator]:
     def make(name: str, *, environment: dict[str, str] | None = None, **options: object) -> HostEmulator:
         module = built(name)
         return HostEmulator(
-            plugin=lambda host: WasmPlugin(module, host, environment=environment),  # type: ignore[arg-type,return-value]
+            plugin=lambda host: WasmPlugin(module, host, environment=environment),
             **options,  # type: ignore[arg-type]
         )
 

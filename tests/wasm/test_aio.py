@@ -24,7 +24,7 @@ def host(built: Callable[[str], Path]) -> HostEmulator:
 
     module = built("awaits")
     upstream = UpstreamResponse(200, body=TABLE["UPSTREAM_BODY"].encode())
-    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host), upstream=upstream)  # type: ignore[arg-type,return-value]
+    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host), upstream=upstream)
     host.clusters = {"web", "refusing", "grpc"}
     return host
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.wasm
 
 def test_that_of_a_plugin(built: Callable[[str], Path]) -> None:
     module = built("probe")
-    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host))  # type: ignore[arg-type,return-value]
+    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host))
     host.request("GET", "/")
     store = weakref.ref(host.plugin._store)  # type: ignore[attr-defined]
     assert store() is not None

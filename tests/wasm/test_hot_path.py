@@ -50,7 +50,7 @@ class Host:
 
     def _shown(self, name: str, arguments: tuple[Any, ...]) -> list[Any]:
         """Texts as bytes; of a record about an exception the first line, since tracebacks are those of two Pythons."""
-        shown = [
+        shown: list[Any] = [
             value.encode("utf-8", "surrogateescape")
             if isinstance(value, str)
             else int(value)
@@ -144,8 +144,8 @@ def project() -> Any:
 @pytest.mark.parametrize(("seed", "kinds"), list(enumerate([*((kind,) for kind in KINDS), KINDS])))
 def test_both_ways_are_the_same(built: Callable[[str], Path], project: Any, kinds: tuple[str, ...], seed: int) -> None:
     hosts = Host(*kinds), Host(*kinds)
-    reference: Any = Dispatcher(entrypoint.registration(), hosts[0])  # type: ignore[arg-type]
-    short: Any = WasmPlugin(built("hot_path"), hosts[1])  # type: ignore[arg-type]
+    reference: Any = Dispatcher(entrypoint.registration(), hosts[0])
+    short: Any = WasmPlugin(built("hot_path"), hosts[1])
     answered = 0
     for name, arguments in a_run(seed, len(project.DEEDS), len(kinds)):
         results = [getattr(plugin, name)(*arguments) for plugin in (reference, short)]
@@ -163,7 +163,7 @@ def test_both_ways_are_the_same(built: Callable[[str], Path], project: Any, kind
 def where(built: Callable[[str], Path]) -> tuple[Host, Any]:
     """A host and the plugin `Where`, which has started."""
     host = Host("where")
-    plugin: Any = WasmPlugin(built("hot_path"), host)  # type: ignore[arg-type]
+    plugin: Any = WasmPlugin(built("hot_path"), host)
     for name, arguments in a_start(1):
         getattr(plugin, name)(*arguments)
     host.calls.clear()

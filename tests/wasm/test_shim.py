@@ -55,7 +55,7 @@ def _start(plugin: Any) -> None:
 @pytest.mark.parametrize("status", [0, 1, 12, 255])
 def test_arguments_results_and_status_cross_the_shim(built: Callable[[str], Path], status: int) -> None:
     host = Recorder(status)
-    plugin = WasmPlugin(built("all_hostcalls"), host)  # type: ignore[arg-type]
+    plugin = WasmPlugin(built("all_hostcalls"), host)
     _start(lambda name, *arguments: getattr(plugin, name)(*arguments))
     for number, call in enumerate(_abi.HOSTCALLS):
         host.calls.clear()

@@ -30,7 +30,7 @@ def headers_case(action: int, *, holds: bool) -> Case:
 
 
 def headers_rows() -> dict[Case, dict[str, Any]]:
-    found = {}
+    found: dict[Case, dict[str, Any]] = {}
     for action, holds in ((2, False), (3, True), (4, True), (5, True), (-1, True)):
         case = headers_case(action, holds=holds)
         found[case] = {"upstream": upstream(case.id, "abcde world"), "bodies": pieces((11, 1)) if holds else PIECES}

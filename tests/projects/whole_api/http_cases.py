@@ -1,5 +1,7 @@
 """Headers, trailers, bodies, answers, holding and closing: a case for each thing to see on the wire."""
 
+from collections.abc import Callable
+
 from cases import Case, report
 
 import pwasm
@@ -11,7 +13,7 @@ def host() -> _abi.Host:
     return _state.current.host
 
 
-def refused(function: object, *args: object) -> str:
+def refused(function: Callable[..., object], *args: object) -> str:
     """Name of the exception that a call raises."""
     try:
         function(*args)
@@ -20,7 +22,7 @@ def refused(function: object, *args: object) -> str:
     return "nothing"
 
 
-def outcome(function: object, *args: object) -> object:
+def outcome(function: Callable[..., object], *args: object) -> object:
     """What a call returns, or the name of the exception that it raises."""
     try:
         return function(*args)
