@@ -8,8 +8,8 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from pwasm import _abi
-from pwasm._dispatch import Dispatcher
-from pwasm._guards import PHASES
+from pwasm._dispatch.callbacks import Dispatcher
+from pwasm._stream.guards import PHASES
 from pwasm.testing import HostEmulator
 from pwasm.types import HttpContext, PluginContext, TcpContext, VMContext
 

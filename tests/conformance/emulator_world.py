@@ -13,7 +13,7 @@ from pwasm import _abi
 from pwasm._serde import to_bytes, to_text
 from pwasm.entrypoint import registration_of
 from pwasm.testing import EnvoyCrash, HostEmulator, HttpStream, UpstreamResponse
-from pwasm.testing.headers import Headers
+from pwasm.testing.emulator.headers import Headers
 
 from .case import HOST, LIMIT, VM_CONFIGURATION, Answer, Case
 from .observe import Outcome, outcome

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _abi
 from .._abi import LogLevel, Status
-from .base import Part
-from .clock import Clock
-from .deadline import FilterHangs, entering_wasm
+from .deadline import FilterHangs, entering_wasm, wasm_is_here
+from .emulator.base import Part
+from .emulator.clock import Clock
 from .wasm_rules import ALLOWED, problem_of_exports
 
 if TYPE_CHECKING:
@@ -430,3 +430,6 @@ def _keep(entry: Path, contents: bytes) -> None:
     except OSError:
         with suppress(OSError):
             scratch.unlink()
+
+
+wasm_is_here(WasmPlugin._call.__code__, interrupt_all)

@@ -22,7 +22,7 @@ from typing import Any
 
 import pwasm
 from pwasm import _abi, _serde
-from pwasm._dispatch import Dispatcher
+from pwasm._dispatch.callbacks import Dispatcher
 
 HOSTCALLS = {call.name: call for call in _abi.HOSTCALLS}
 CALLBACKS = {callback.name: callback for callback in _abi.CALLBACKS}

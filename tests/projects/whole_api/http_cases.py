@@ -5,12 +5,13 @@ from collections.abc import Callable
 from cases import Case, report
 
 import pwasm
-from pwasm import Action, BufferType, HttpContext, MapType, _abi, _state
+from pwasm import Action, BufferType, HttpContext, MapType, _abi
+from pwasm._stream import records
 
 
 def host() -> _abi.Host:
     """The hostcalls themselves, for what the SDK has no function."""
-    return _state.current.host
+    return records.current.host
 
 
 def refused(function: Callable[..., object], *args: object) -> str:
