@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pwasm import entrypoint
+from tests.support import marks
 
 GOLDEN = Path(__file__).parent / "golden"
 MAY_BE_NOT_RUN = {"tinygo": "a real TinyGo", "machine": "root and debootstrap"}
@@ -55,12 +56,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a test that is skipped makes the run fail")
 
 
-def pytest_configure() -> None:
-    """What the programs that tests start inherit."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch what tests start; and what the programs that they start inherit."""
+    guard = marks.Guard()
+    guard.watch()
+    config.pluginmanager.register(guard)
     # Programs that tests end with SIGINT must not inherit that it is ignored, as it is in a shell's background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A run uses more modules than the cache holds otherwise, and would build and compile some of them twice.
     os.environ.setdefault("PWASM_CACHE_LIMIT", "4096")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before -m chooses among them."""
+    marks.add(items)
 
 
 @pytest.hookimpl(optionalhook=True)

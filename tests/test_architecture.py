@@ -32,7 +32,11 @@ RULES: dict[str, set[str]] = {
     "pwasm._abi": {"pwasm._typing"},
     "pwasm._serde": set(),
     "pwasm.errors": {"pwasm._abi"},
-    "pwasm.types": {"pwasm._abi", "pwasm._typing", "pwasm._hostcalls.objects"},  # the latter inside `request` and `response` only
+    "pwasm.types": {
+        "pwasm._abi",
+        "pwasm._typing",
+        "pwasm._hostcalls.objects",
+    },  # the latter inside `request` and `response` only
     "pwasm._guest": ANY_SDK | {"_pwasm_shim"},
     "pwasm.testing": ANY_SDK,
     "pwasm.testing.emulator.python_clocks": ANY_SDK | {"time_machine"},

@@ -82,12 +82,14 @@ def test_an_output_that_cannot_be_read_is_an_error(text: str) -> None:
         parse_wrk(text)
 
 
+@pytest.mark.programs
 def test_wrk_that_fails_is_an_error(fake_wrk: Callable[[str], None]) -> None:
     fake_wrk("echo unable to connect >&2; exit 1")
     with pytest.raises(ToolError, match="exit code 1: unable to connect"):
         run_wrk("http://127.0.0.1:1", Request(), 1)
 
 
+@pytest.mark.programs
 def test_wrk_is_started_with_its_options(fake_wrk: Callable[[str], None], tmp_path: Path) -> None:
     (tmp_path / "output").write_text(WRK, encoding="utf-8")
     fake_wrk(f'echo "$@" > {tmp_path}/arguments; cat {tmp_path}/output')
@@ -95,6 +97,7 @@ def test_wrk_is_started_with_its_options(fake_wrk: Callable[[str], None], tmp_pa
     assert (tmp_path / "arguments").read_text(encoding="utf-8") == "-t1 -c8 -d2s --latency http://127.0.0.1:1/a\n"
 
 
+@pytest.mark.programs
 def test_wrk_is_given_a_script_for_what_is_no_plain_get(fake_wrk: Callable[[str], None], tmp_path: Path) -> None:
     (tmp_path / "output").write_text(WRK, encoding="utf-8")
     fake_wrk(f'echo "$1" > {tmp_path}/option; cat "$2" > {tmp_path}/script; cat {tmp_path}/output')
@@ -155,6 +158,7 @@ def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert str(caught.value) == "not measured: no tinygo is on PATH"
 
 
+@pytest.mark.programs
 def test_a_commit_that_is_not_there_is_named(tmp_path: Path) -> None:
     """As in a clone without history."""
     with pytest.raises(NotMeasuredError) as caught:
@@ -162,6 +166,7 @@ def test_a_commit_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == f"not measured: git has no commit {'0' * 40}"
 
 
+@pytest.mark.programs
 def test_missing_tools_are_rows_and_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +185,7 @@ def test_missing_tools_are_rows_and_no_failure(
     assert files["--chart"].read_text(encoding="utf-8").endswith("</svg>\n")
 
 
+@pytest.mark.programs
 def test_a_failure_is_a_row_and_an_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,6 +325,7 @@ def test_figures_of_a_process() -> None:
     assert 0 < cpu_seconds(os.getpid()) < 3600
 
 
+@pytest.mark.programs
 def test_help_of_the_script() -> None:
     command = [sys.executable, str(Path(__file__).with_name("run.py")), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")

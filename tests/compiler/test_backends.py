@@ -26,6 +26,8 @@ from pwasm_compiler.errors import BuildError, DecodeError, ProjectError, PwasmEr
 from pwasm_compiler.gomod import OFFICIAL_PATH, TETRATELABS_PATH
 from pwasm_compiler.project import load_project
 
+pytestmark = pytest.mark.programs
+
 MODULE = """(module
   (import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))

@@ -222,6 +222,7 @@ def test_what_is_no_configuration(pwasm: Called, command: str, content: str) -> 
     assert (code, f"bad{suffix}" in err) == (1, True), err
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("content", CONTENTS)
 def test_what_is_no_suite(pwasm: Called, content: str) -> None:
     """It is pytest that says so, on standard output."""
@@ -233,6 +234,7 @@ def test_what_is_no_suite(pwasm: Called, content: str) -> None:
 # -- names that are unusual, and good
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("command", ["inspect", "package", "config", "schema --check"])
 def test_a_name_is_shown_and_not_sent_to_the_terminal(pwasm: Called, command: str, name: str) -> None:

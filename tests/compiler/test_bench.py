@@ -26,6 +26,8 @@ from pwasm_compiler.bench.report import Callback, Pair, Report
 from pwasm_compiler.errors import ToolError, UnsupportedError
 from pwasm_compiler.wasm.module import I32, FuncType
 
+pytestmark = pytest.mark.programs
+
 BODY_CALLBACK = FuncType(bytes([I32] * 3), bytes([I32]))
 
 # A filter whose calls go through everything that an edit may have to renumber: a direct call, the table, `ref.func`'s

@@ -33,6 +33,7 @@ def interpreter() -> Interpreter:
     return load_interpreter(Cache(), print)
 
 
+@pytest.mark.wasm
 def test_threads_and_order_do_not_matter(interpreter: Interpreter, tmp_path: Path) -> None:
     def calls(folder: str) -> tuple[Bytecode, dict[str, Callable[[], bytes]]]:
         bytecode = Bytecode(interpreter, Cache(tmp_path / folder), ignore)
@@ -87,6 +88,7 @@ def test_what_is_compiled_ahead_is_there(interpreter: Interpreter) -> None:
     assert {f"{LIBRARY}/{name}" for name in there} >= freeze._ALWAYS
 
 
+@pytest.mark.wasm
 def test_a_guest_goes_on_where_another_came(interpreter: Interpreter, tmp_path: Path) -> None:
     _, wasi = Bytecode(interpreter, Cache(tmp_path), ignore)._start(columns=False)
     before = Machine(interpreter.engine, interpreter.module, fresh(wasi))

@@ -212,6 +212,7 @@ def test_a_folder_that_is_gone(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest
     assert pwasm("--version").code == 0
 
 
+@pytest.mark.programs
 def test_a_module_of_python_is_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pwasm", "build", "nowhere"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -259,6 +260,7 @@ def test_values_are_completed(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> 
         assert completions(pwasm, monkeypatch, command, "x") == ["file,x"], command
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_what_the_help_says_of_completion_works(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
     """The function that a shell is given; bash, which is everywhere here, runs it."""
@@ -285,6 +287,7 @@ def test_new_makes_a_filter(pwasm: Pwasm, tmp_path: Path) -> None:
     assert not any("{{" in text for text in texts.values())
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("example", scaffold.examples())
 def test_new_copies_an_example(pwasm: Pwasm, tmp_path: Path, example: str) -> None:
     result = pwasm("new", "mine", "--from", example)
@@ -320,6 +323,7 @@ def test_new_overwrites_nothing(pwasm: Pwasm, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 
 
+@pytest.mark.programs
 def test_test_passes_the_result_on(pwasm: Pwasm, tmp_path: Path) -> None:
     (tmp_path / "filter.py").write_text("VALUE = 1\n")
     test = tmp_path / "test_filter.py"
@@ -333,6 +337,7 @@ def test_test_passes_the_result_on(pwasm: Pwasm, tmp_path: Path) -> None:
     assert "has no tests" in result.err
 
 
+@pytest.mark.programs
 def test_test_runs_suites_too_and_passes_its_options_on(pwasm: Pwasm, tmp_path: Path) -> None:
     assert pwasm("new", "mine").code == 0
     (tmp_path / "pytest.ini").touch()
@@ -382,6 +387,7 @@ def test_a_misspelt_option_of_ours_is_not_pytest_s(pwasm: Pwasm, tmp_path: Path,
     assert f"hint: did you mean {meant}?" in result.err
 
 
+@pytest.mark.programs
 def test_options_of_pytest_are_not_misspelt_ones_of_ours(tmp_path: Path) -> None:
     """Neither its own, nor those of its plugins, nor what one of a user's may be called; and -- settles it."""
     command = cli.cli.get_command(click.Context(cli.cli), "test")
@@ -395,6 +401,7 @@ def test_options_of_pytest_are_not_misspelt_ones_of_ours(tmp_path: Path) -> None
     usage.check_spelling(["--tier", "wasm", "--", "--teir"], command, "pwasm test")
 
 
+@pytest.mark.programs
 def test_tests_of_several_filters(pwasm: Pwasm, tmp_path: Path) -> None:
     """All have their turn, each with its own folder and configuration; the exit code is the worst."""
     for name in ("good", "bad", "empty"):
@@ -443,6 +450,7 @@ def test_output_is_not_coloured_for_a_file(pwasm: Pwasm) -> None:
     assert "\x1b" not in pwasm("build", "nowhere").err
 
 
+@pytest.mark.programs
 def test_a_reader_that_has_gone(tmp_path: Path) -> None:
     command = f"'{sys.executable}' -m pwasm_compiler.cli build --help | true; exit ${{PIPESTATUS[0]}}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=os.environ)

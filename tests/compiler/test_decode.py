@@ -110,6 +110,7 @@ def modules(component: bytes) -> tuple[Module, ...]:
     return tuple(decode_component(component).modules)
 
 
+@pytest.mark.slow
 @DAMAGE
 @given(data=st.data())
 def test_a_flipped_bit_never_gives_another_exception(
@@ -129,6 +130,7 @@ def test_a_flipped_bit_never_gives_another_exception(
         assert error.offset is not None  # noqa: PT017  most damage is in data, and decodes
 
 
+@pytest.mark.slow
 @settings(DAMAGE, max_examples=15)
 @given(data=st.data())
 def test_damage_behind_the_decoder_is_a_binary_error_too(

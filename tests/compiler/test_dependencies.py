@@ -17,6 +17,8 @@ from pwasm_compiler.dependencies import resolve
 from pwasm_compiler.errors import ProjectError, ToolError
 from pwasm_compiler.project import Project
 
+pytestmark = pytest.mark.programs
+
 MakeWheel = Callable[..., Path]
 
 

@@ -27,6 +27,8 @@ from pwasm_compiler.verify import verify_build
 from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.module import Kind
 
+pytestmark = pytest.mark.wasm
+
 WASM_TOOLS = Path(sys.executable).with_name("wasm-tools")
 MARKER = "proxy_abi_version_0_2_1"
 

@@ -17,6 +17,8 @@ from pwasm_compiler.wasm.instructions import returns, skip_locals
 from pwasm_compiler.wasm.leb128 import encode_unsigned
 from pwasm_compiler.wasm.module import Kind, Section
 
+pytestmark = pytest.mark.wasm
+
 WASM_TOOLS = Path(sys.executable).with_name("wasm-tools")
 TOP = 0x100000
 MODULE = """(module

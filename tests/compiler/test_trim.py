@@ -58,6 +58,7 @@ def test_keep_knows_the_built_in_modules(layout: Layout, cpython: CPython) -> No
     assert {name for name, _, _ in built_in_modules(layout, cpython)} == set(keep.BUILT_IN)
 
 
+@pytest.mark.slow
 def test_an_unused_module_goes_with_all_that_only_it_reaches_and_keep_brings_it_back(
     layout: Layout, cpython: CPython
 ) -> None:
@@ -103,6 +104,7 @@ def test_code_names_objects_by_their_start(layout: Layout, mentioned: Mentioned)
     assert checked > 70
 
 
+@pytest.mark.slow
 def test_what_is_cut_is_part_of_the_key_of_cached_code(layout: Layout, cpython: CPython, tmp_path: object) -> None:
     from pwasm_compiler.cache import Cache
 

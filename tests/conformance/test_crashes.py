@@ -103,6 +103,7 @@ def module(case: Case, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.wasm
 @every_crash
 def test_the_emulator_says_so(case: Case, tmp_path: Path) -> None:
     path = module(case, tmp_path)

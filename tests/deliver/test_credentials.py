@@ -111,6 +111,7 @@ def test_a_password_with_colons_and_no_secret_in_repr(files: Any) -> None:
     assert (token.identity_token, "t0ken" in repr(token)) == ("t0ken", False)
 
 
+@pytest.mark.programs
 def test_helpers(files: Any, helper: Any) -> None:
     helper("all", 'echo "{\\"ServerURL\\":\\"$server\\",\\"Username\\":\\"$server\\",\\"Secret\\":\\"x\\"}"')
     helper("one", 'echo \'{"Username":"<token>","Secret":"t0ken"}\'')
@@ -125,6 +126,7 @@ def test_helpers(files: Any, helper: Any) -> None:
     assert user(files(docker={"credsStore": "none", "auths": {"registry.example.com": {}}})) is None
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("script", ["echo s3cret-word; exit 3", "echo s3cret-word", "echo '{}'", "echo '[]'", "true"])
 def test_helpers_that_fail(files: Any, helper: Any, script: str) -> None:
     helper("bad", script)
@@ -134,6 +136,7 @@ def test_helpers_that_fail(files: Any, helper: Any, script: str) -> None:
     assert "s3cret-word" not in str(caught.value)
 
 
+@pytest.mark.programs
 def test_helpers_that_are_not_there(files: Any) -> None:
     with pytest.raises(ToolError, match="docker-credential-missing is not installed"):
         user(files(docker={"credsStore": "missing"}))

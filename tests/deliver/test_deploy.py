@@ -19,6 +19,8 @@ from kubernetes_double import ApiServer, api_server
 from pwasm_compiler.deliver import deploy as deployment
 from pwasm_compiler.deliver.yaml_text import load_all
 
+pytestmark = pytest.mark.programs
+
 DIGEST = "0123456789abcdef" * 4
 WASM_PLUGINS = "wasmplugins.extensions.istio.io"
 POLICIES = "envoyextensionpolicies.gateway.envoyproxy.io"

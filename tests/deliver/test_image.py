@@ -332,6 +332,7 @@ def test_a_manifest_list_has_no_layer_with_a_module() -> None:
         module_layer(Manifest(b"{}", "application/vnd.oci.image.index.v1+json"))
 
 
+@pytest.mark.programs
 def test_docker_takes_what_skopeo_takes(pwasm: Pwasm, tiny_file: Path, servers: Any) -> None:
     """`podman load` and `docker load` read the .tar as skopeo's docker-archive does; there is no engine here."""
     assert pwasm("package", tiny_file, "-o", "image.tar", "-t", "demo/tiny:3").code == 0

@@ -65,6 +65,7 @@ EVERYTHING: dict[str, list[str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("kind", EVERYTHING)
 def test_everything_a_kind_can_say(pwasm: Pwasm, kind: str, golden: Callable[[str, str], None]) -> None:
     result = pwasm("manifest", HELLO_WORLD, "--kind", kind, *PIN, *EVERYTHING[kind])
@@ -335,6 +336,7 @@ pwasm.set_http_context(Filter)
 """
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -355,6 +357,7 @@ def test_the_filters_own_class_decides(pwasm: Pwasm, tmp_path: Path, command: st
     assert said in result.err
 
 
+@pytest.mark.programs
 def test_a_filter_that_declares_none_takes_any(pwasm: Pwasm) -> None:
     assert pwasm("manifest", HELLO_WORLD, *PIN, "--plugin-config", '{"any": "thing"}').code == 0
 

@@ -39,6 +39,7 @@ def test_a_filter_is_short_and_says_what_it_does(name: str) -> None:
     assert len(text.splitlines()) <= MOST_LINES
 
 
+@pytest.mark.programs
 def test_the_table(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The last column is what the filters' tests call; --bless writes it."""
     file = FILTERS / "README.md"

@@ -40,6 +40,7 @@ def test_every_regression_has_its_target() -> None:
     assert {path.name for path in REGRESSIONS.iterdir()} <= set(TARGETS)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_seeds_are_taken(name: str) -> None:
     """Or fuzzing would look at error messages only."""
@@ -56,6 +57,7 @@ def test_the_seeds_are_taken(name: str) -> None:
     assert accepted
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", TARGETS)
 @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -169,6 +171,7 @@ def measured() -> Iterator[None]:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 512 << 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "data"), CASES)
 @pytest.mark.usefixtures("measured")
 def test_a_megabyte_of_malice(name: str, data: bytes) -> None:

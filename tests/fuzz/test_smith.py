@@ -24,6 +24,8 @@ from pwasm_compiler.link.layout import global_item
 from pwasm_compiler.wasm.instructions import Site, Space
 from pwasm_compiler.wasm.leb128 import encode_unsigned
 
+pytestmark = pytest.mark.wasm
+
 SPEC = importlib.util.spec_from_file_location("pwasm_fuzz_smith", Path(__file__).with_name("smith.py"))
 assert SPEC is not None
 assert SPEC.loader is not None

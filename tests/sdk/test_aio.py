@@ -157,6 +157,7 @@ ASK = [(":method", "GET"), (":path", "/check"), (":authority", "auth")]
 STREAMS = 100_000
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_streams_leave_nothing() -> None:
     """Through the dispatcher alone: a third is answered, a third left by its client, a third sleeps and is left."""
     import gc

@@ -470,6 +470,7 @@ def test_declarations_that_cannot_be_are_refused_at_registration(cls: type, text
         pwasm.set_plugin_context(cls)
 
 
+@pytest.mark.programs
 def test_filters_without_configuration_do_not_pay() -> None:
     """`json` and `dataclasses` are frozen only into modules that use them."""
     import subprocess

@@ -63,6 +63,7 @@ def host_of(path: Path) -> HostEmulator:
     return HostEmulator(plugin=plugin)
 
 
+@pytest.mark.wasm
 def test_a_module_that_hangs(tmp_path: Path) -> None:
     host = host_of(module(tmp_path))
     with pytest.raises(deadline.FilterHangs, match=r"proxy_on_tick(.|\n)*endless"), deadline.limit(0.2):
@@ -70,6 +71,7 @@ def test_a_module_that_hangs(tmp_path: Path) -> None:
     assert host.request().status == 200
 
 
+@pytest.mark.wasm
 def test_only_wasm_code_needs_a_thread(tmp_path: Path) -> None:
     def watchers() -> int:
         return sum(thread.name == "pwasm-deadline" for thread in threading.enumerate())
@@ -93,6 +95,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.wasm
 @pytest.mark.parametrize("message", BROKEN)
 def test_a_module_that_envoy_would_not_load(message: str, tmp_path: Path) -> None:
     with pytest.raises(WasmLoadError, match=message):
@@ -108,6 +111,7 @@ def test_a_file_that_is_no_module(tmp_path: Path) -> None:
         host_of(tmp_path / "none.wasm")
 
 
+@pytest.mark.wasm
 @pytest.mark.parametrize(
     ("part", "call"),
     [
@@ -126,6 +130,7 @@ def test_what_may_not_be_called_at_start_and_in_malloc(part: str, call: str, tmp
         use()
 
 
+@pytest.mark.wasm
 def test_random_may_be_asked_for_at_start(tmp_path: Path) -> None:
     assert host_of(module(tmp_path, initialize="(drop (call $random (i32.const 0) (i32.const 4)))")).started
 

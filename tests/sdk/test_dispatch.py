@@ -274,6 +274,7 @@ def test_buffered_body() -> None:
     assert stream.request_body == b"HELLO WORLD"
 
 
+@pytest.mark.programs
 def test_the_pytest_fixture(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import pwasm\ndef test_it(pwasm_host):\n    assert pwasm_host(pwasm.HttpContext).request().status == 200\n"
@@ -291,6 +292,7 @@ def test_the_pytest_fixture(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.programs
 def test_importing_the_sdk_is_cheap() -> None:
     """Every module imported here is frozen into every main.wasm."""
     # Python 3.14's own traceback module imports `dataclasses`, by way of `_colorize`, which a build replaces.

@@ -13,6 +13,8 @@ import pytest
 
 from pwasm_compiler import scaffold
 
+pytestmark = pytest.mark.programs
+
 DEADLINE_SECONDS = 30
 TEST = """\
 import time

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 CONFTEST = """\
 import pwasm_compiler.backends
 from pwasm_compiler.errors import BuildError
