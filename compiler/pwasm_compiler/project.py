@@ -31,7 +31,7 @@ from typing import Any
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import check_readable, printable, read_text, shown
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
-from pwasm_compiler.keep import BUILT_IN, COMPILER, kept_name
+from pwasm_compiler.trim_options import BUILT_IN, COMPILER, kept_name
 
 ENTRY = "filter.py"
 GO_SOURCE = "main.go"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pwasm_compiler.later import ALWAYS, find_later
+from pwasm_compiler.build.lazy_imports import ALWAYS, find_later
 
 
 def scan(

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ...wasm.module import Kind
+from ..dead_data import Range
 from ..layout import Layout
 from ..memory import read_memory
-from ..unread import Range
-from .mentions import Mentioned
+from .references import Mentioned
 
 _TEXT = re.compile(rb"\0[A-Za-z_][A-Za-z0-9_.]*\([^\0]*?\)\n--\n\n([^\0]+)")
 

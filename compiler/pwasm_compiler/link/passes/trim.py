@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from ...component.graph import Item
 from ...errors import LinkError
 from ...wasm.module import Kind
+from ..dead_data import Range
 from ..layout import Layout
 from ..memory import STALE_SHIM
 from ..resolve import Target, func_type
-from ..unread import Range
 from .docs import find_docs
-from .mentions import Mentioned, Pointer, find_mentions
 from .reachable import Reachable, Stub, reachable
+from .references import Mentioned, Pointer, find_mentions
 from .stack import called_by_frames
 
 _STARTS = ("_initialize", "__wasm_call_ctors")

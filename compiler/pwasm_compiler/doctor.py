@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pwasm_compiler.deliver import kubectl, programs
-from pwasm_compiler.deliver.schemas import GATEWAY_API, KINDS
+from pwasm_compiler.envoy import programs
 from pwasm_compiler.errors import PwasmError, ToolError
 from pwasm_compiler.guest.base import load_base
+from pwasm_compiler.kube import kubectl
+from pwasm_compiler.kube.schemas import GATEWAY_API, KINDS
 from pwasm_compiler.wasm.instructions import self_check
 
 State = Literal["ok", "warning", "broken", "not checked"]

@@ -29,9 +29,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pwasm.testing.envoy_binary import find_envoy, spawn
-from pwasm.testing.envoy_errors import EnvoyError, EnvoyExitedError, EnvoyNotFoundError, EnvoyTimeoutError
-from pwasm.testing.envoy_log import LogParser, LogRecord
+from pwasm_compiler.envoy.binary import find_envoy, spawn
+from pwasm_compiler.envoy.errors import EnvoyError, EnvoyExitedError, EnvoyNotFoundError, EnvoyTimeoutError
+from pwasm_compiler.envoy.log import LogParser, LogRecord
 
 __all__ = ["Envoy", "EnvoyError", "EnvoyExitedError", "EnvoyNotFoundError", "EnvoyTimeoutError", "find_envoy"]
 
