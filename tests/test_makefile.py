@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 pytestmark = pytest.mark.programs
 
-ROOT = Path(__file__).parents[1]
 WANTED = "pwasm needs Python 3.11 or later; name it with: make setup PYTHON=/path/to/python3\n"
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
 pytestmark = pytest.mark.envoy
 TIMEOUT = 60.0
 

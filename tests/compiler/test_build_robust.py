@@ -17,11 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import without_progress
 
 from pwasm_compiler.cache import cache_dir
 from pwasm_compiler.commands.cache import KINDS
 from pwasm_compiler.inspect import report
+from tests.support.command_line import without_progress
 
 pytestmark = pytest.mark.wasm
 DEADLINE_SECONDS = 120

@@ -23,6 +23,7 @@ from pwasm_compiler.build.pipeline import Artifact
 from pwasm_compiler.envoy import run as serve
 from pwasm_compiler.errors import BuildError, UsageError
 from pwasm_compiler.project import Project
+from tests.support.paths import FILTERS, ROOT
 
 COMMANDS = cli.COMMANDS
 JSON_COMMANDS = [
@@ -30,7 +31,7 @@ JSON_COMMANDS = [
     for name in COMMANDS
     if any("--json" in parameter.opts for parameter in cli.cli.get_command(click.Context(cli.cli), name).params)  # type: ignore[union-attr]
 ]
-TRACKER = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["urls"]["Issues"]
+TRACKER = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Issues"]
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,7 @@ def test_new_makes_a_filter(pwasm: Pwasm, tmp_path: Path) -> None:
 def test_new_copies_an_example(pwasm: Pwasm, tmp_path: Path, example: str) -> None:
     result = pwasm("new", "mine", "--from", example)
     assert result.code == 0
-    source = Path(__file__).parents[2] / "filters" / example
+    source = FILTERS / example
     listed = subprocess.run(["git", "ls-files", "."], cwd=source, capture_output=True, text=True, check=True).stdout
     copied = {str(file.relative_to(tmp_path / "mine")) for file in (tmp_path / "mine").rglob("*") if file.is_file()}
     assert copied == {".gitignore", *listed.split()}

@@ -21,11 +21,11 @@ from pwasm_compiler.errors import BuildError, PwasmError, ToolError, VerifyError
 from pwasm_compiler.gomod import OFFICIAL_PATH, TETRATELABS_PATH
 from pwasm_compiler.inspect import report
 from pwasm_compiler.project import load_project
+from tests.support.paths import GO_REFERENCE, PROJECTS
 
 pytestmark = pytest.mark.wasm
 
-GO_REFERENCE = Path(__file__).parents[2] / "filters" / "go_reference"
-TUTORIAL = Path(__file__).parents[1] / "projects" / "go_tutorial"
+TUTORIAL = PROJECTS / "go_tutorial"
 
 
 @pytest.fixture

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import HELLO_WORLD
+
 pytestmark = pytest.mark.programs
 
-HELLO_WORLD = Path(__file__).parents[2] / "filters" / "hello_world"
 COLUMNS = 60
 _SEQUENCE = re.compile(r"\x1b\[[0-9;]*[mK]|\r\n|\r|[^\r\x1b]+")
 SCRIPT = """

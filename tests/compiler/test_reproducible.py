@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pwasm_compiler.inspect import report
+from tests.support.paths import TESTS
 
 pytestmark = pytest.mark.wasm
 
@@ -66,7 +67,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             os.utime(file, (1_000_000_000 + days, 1_000_000_000 + days))
         arguments = [folder, output, days, *([] if hash_seed is None else [hash_seed])]
         done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("build_elsewhere.py")), *map(str, arguments)],
+            [sys.executable, str(TESTS / "support" / "build_elsewhere.py"), *map(str, arguments)],
             env={**os.environ, "PYTHONHASHSEED": str(len(name)), "SECRET": SECRET, **more},
             umask=umask,
             cwd=folder,

@@ -14,11 +14,11 @@ from pwasm_compiler.build.backends.tinygo import TINYGO
 from pwasm_compiler.build.backends.toolchain import Unusable, find
 from pwasm_compiler.inspect import report
 from pwasm_compiler.project import load_project
+from tests.support.paths import GO_REFERENCE, PROJECTS
 
 pytestmark = [pytest.mark.wasm, pytest.mark.tinygo]
 
-GO_REFERENCE = Path(__file__).parents[2] / "filters" / "go_reference"
-TUTORIAL = Path(__file__).parents[1] / "projects" / "go_tutorial"
+TUTORIAL = PROJECTS / "go_tutorial"
 
 
 def check(module: Path) -> None:

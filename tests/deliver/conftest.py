@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import wasmtime
 
 from pwasm_compiler import cli
+from tests.support import registries
 
 TINY = """
 (module
@@ -33,12 +33,6 @@ class Result:
 
 
 Pwasm = Callable[..., Result]
-
-
-@pytest.fixture(scope="session")
-def servers(module_of: Callable[[Path], ModuleType]) -> ModuleType:
-    """The module servers.py beside this file."""
-    return module_of(Path(__file__).with_name("servers.py"))
 
 
 @pytest.fixture
@@ -67,9 +61,7 @@ def log_in(home: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
-def pwasm(
-    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path, servers: ModuleType
-) -> Pwasm:
+def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> Pwasm:
     """`pwasm("push", …)` in a folder of its own, through the real entry point; no output holds the password."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PWASM_TRACEBACK", raising=False)
@@ -80,7 +72,7 @@ def pwasm(
         out, err = capfd.readouterr()
         assert "Traceback" not in err
         assert "This is a bug" not in err
-        assert servers.PASSWORD not in out + err
+        assert registries.PASSWORD not in out + err
         assert isinstance(exited.value.code, int)
         return Result(exited.value.code, out, err)
 
@@ -102,52 +94,50 @@ def tiny_file(tiny: bytes, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def certificate(servers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1, and its key."""
-    found: tuple[Path, Path] = servers.make_certificate(tmp_path_factory.mktemp("certificate"))
+    found: tuple[Path, Path] = registries.make_certificate(tmp_path_factory.mktemp("certificate"))
     return found
 
 
 @pytest.fixture(scope="session")
-def registry(servers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real registry, open to everybody."""
-    yield from _running(servers.Registry(tmp_path_factory.mktemp("open")))
+    yield from _running(registries.Registry(tmp_path_factory.mktemp("open")))
 
 
 @pytest.fixture(scope="session")
-def basic_registry(servers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def basic_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A real registry that asks for a user and a password."""
     folder = tmp_path_factory.mktemp("basic")
-    yield from _running(servers.Registry(folder, auth=servers.htpasswd(folder)))
+    yield from _running(registries.Registry(folder, auth=registries.htpasswd(folder)))
 
 
 @pytest.fixture(scope="session")
-def tls_registry(
-    servers: ModuleType, tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]
-) -> Iterator[Any]:
+def tls_registry(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]) -> Iterator[Any]:
     """A real registry over TLS, whose certificate nobody knows."""
-    yield from _running(servers.Registry(tmp_path_factory.mktemp("tls"), tls=certificate))
+    yield from _running(registries.Registry(tmp_path_factory.mktemp("tls"), tls=certificate))
 
 
 @pytest.fixture(scope="session")
-def token_server(servers: ModuleType, certificate: tuple[Path, Path]) -> Iterator[Any]:
+def token_server(certificate: tuple[Path, Path]) -> Iterator[Any]:
     """A double of a token server."""
-    yield from _running(servers.TokenServer(*certificate))
+    yield from _running(registries.TokenServer(*certificate))
 
 
 @pytest.fixture(scope="session")
-def token_registry(servers: ModuleType, tmp_path_factory: pytest.TempPathFactory, token_server: Any) -> Iterator[Any]:
+def token_registry(tmp_path_factory: pytest.TempPathFactory, token_server: Any) -> Iterator[Any]:
     """A real registry that asks for tokens."""
-    yield from _running(servers.Registry(tmp_path_factory.mktemp("token"), auth=token_server.settings()))
+    yield from _running(registries.Registry(tmp_path_factory.mktemp("token"), auth=token_server.settings()))
 
 
 @pytest.fixture
-def double(servers: ModuleType) -> Iterator[Callable[..., Any]]:
+def double() -> Iterator[Callable[..., Any]]:
     """`double(answer)`: a server that answers what the function says; not a registry."""
     started: list[Any] = []
 
     def start(answer: Callable[[Any], Any]) -> Any:
-        started.append(servers.Double(answer))
+        started.append(registries.Double(answer))
         return started[-1]
 
     yield start

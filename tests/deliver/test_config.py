@@ -16,16 +16,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import command_line
 import pytest
 import yaml
-from command_line import Pwasm
-from small_modules import HTTP_NEEDS, http_module, plugin_module, tcp_module
 
 from pwasm_compiler.envoy.process import Envoy, find_envoy
 from pwasm_compiler.yaml_text import load_all
+from tests.support import command_line
+from tests.support.command_line import Pwasm
+from tests.support.paths import ROOT
+from tests.support.small_modules import HTTP_NEEDS, http_module, plugin_module, tcp_module
 
-ROOT = Path(__file__).parents[2]
 HELLO_WORLD = ROOT / "filters" / "hello_world"
 TUTORIAL = HELLO_WORLD / "envoy-config.yaml"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"

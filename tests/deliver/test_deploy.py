@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import command_line
 import pytest
-from command_line import Pwasm
-from kubernetes_double import ApiServer, api_server
 
 from pwasm_compiler.kube import deploy as deployment
 from pwasm_compiler.yaml_text import load_all
+from tests.support import command_line
+from tests.support.command_line import Pwasm
+from tests.support.kubernetes_double import ApiServer, api_server
 
 pytestmark = pytest.mark.programs
 
@@ -207,7 +207,7 @@ def test_istio_that_writes_no_status(pwasm: Pwasm, deploy: Pwasm, cluster: ApiSe
 
 def test_istio_that_is_still_telling_its_proxies(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
     manifest(pwasm)
-    script = [reconciled("True", generation=0), reconciled("False"), reconciled("True")]
+    script: list[dict[str, Any] | None] = [reconciled("True", generation=0), reconciled("False"), reconciled("True")]
     cluster.statuses[WASM_PLUGINS, "default", "hello"] = script
     result = deploy()
     assert (result.code, "Istio says Reconciled" in result.out) == (0, True)

@@ -16,16 +16,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import command_line
 import pytest
-from command_line import Pwasm
-from kubernetes_double import api_server
 
 import pwasm_shim
 from pwasm_compiler import doctor
 from pwasm_compiler.doctor import Check
 from pwasm_compiler.kube.schemas import KINDS
 from pwasm_compiler.wasm import instructions
+from tests.support import command_line
+from tests.support.command_line import Pwasm
+from tests.support.kubernetes_double import api_server
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from pwasm_compiler.oci.image_report import examine
 from pwasm_compiler.oci.manifest import Descriptor, Image, Manifest, digest_of, parse_manifest
 from pwasm_compiler.oci.reference import is_loopback, names_a_registry, parse_reference
 from pwasm_compiler.oci.unpack import extract, module_layer
+from tests.support import registries
 
 Pwasm = Callable[..., Any]
 OCI = "application/vnd.oci.image.manifest.v1+json"
@@ -334,12 +335,12 @@ def test_a_manifest_list_has_no_layer_with_a_module() -> None:
 
 
 @pytest.mark.programs
-def test_docker_takes_what_skopeo_takes(pwasm: Pwasm, tiny_file: Path, servers: Any) -> None:
+def test_docker_takes_what_skopeo_takes(pwasm: Pwasm, tiny_file: Path) -> None:
     """`podman load` and `docker load` read the .tar as skopeo's docker-archive does; there is no engine here."""
     assert pwasm("package", tiny_file, "-o", "image.tar", "-t", "demo/tiny:3").code == 0
     with tarfile.open("image.tar") as archive:
         (entry,) = json.load(archive.extractfile("manifest.json") or io.BytesIO())
     assert entry["RepoTags"] == ["docker.io/demo/tiny:3"]
-    command = [servers.program("skopeo"), "--insecure-policy", "inspect", "docker-archive:image.tar"]
+    command = [registries.program("skopeo"), "--insecure-policy", "inspect", "docker-archive:image.tar"]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

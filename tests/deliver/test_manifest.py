@@ -9,19 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import command_line
 import pytest
 import yaml
-from command_line import Pwasm
-from small_modules import http_module
 
 from pwasm_compiler import config_check as plugin_config
 from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.kube import resources as manifests
 from pwasm_compiler.kube.resources import ManifestError
 from pwasm_compiler.yaml_text import YamlError, dump, load_all
+from tests.support import command_line
+from tests.support.command_line import Pwasm
+from tests.support.paths import HELLO_WORLD
+from tests.support.small_modules import http_module
 
-HELLO_WORLD = Path(__file__).parents[2] / "filters" / "hello_world"
 DIGEST = "0123456789abcdef" * 4
 PIN = ["--image", "registry.example/hello:v1", "--sha256", f"sha256:{DIGEST}"]
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,17 +18,17 @@ from pwasm_compiler.oci.manifest import digest_of
 from pwasm_compiler.oci.reference import parse_reference
 from pwasm_compiler.oci.registry import Registry
 from pwasm_compiler.oci.transport import Transport
+from tests.support import registries
 
-ROOT = Path(__file__).parents[2]
 Pwasm = Callable[..., Any]
 
 
-def auth(servers: ModuleType) -> str:
-    return base64.b64encode(f"{servers.USER}:{servers.PASSWORD}".encode()).decode()
+def auth() -> str:
+    return base64.b64encode(f"{registries.USER}:{registries.PASSWORD}".encode()).decode()
 
 
-def skopeo(servers: ModuleType, *arguments: str) -> str:
-    command = [servers.program("skopeo"), "--insecure-policy", *arguments]
+def skopeo(*arguments: str) -> str:
+    command = [registries.program("skopeo"), "--insecure-policy", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -37,7 +36,7 @@ def skopeo(servers: ModuleType, *arguments: str) -> str:
 
 @pytest.mark.wasm
 def test_a_filter_from_its_folder_to_a_registry_and_back(
-    pwasm: Pwasm, registry: Any, built: Callable[[str], Path], servers: ModuleType, tmp_path: Path
+    pwasm: Pwasm, registry: Any, built: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Build, package, push, pull; the same bytes for skopeo, for umoci and for us."""
     module = built("../../filters/hello_world")
@@ -50,12 +49,12 @@ def test_a_filter_from_its_folder_to_a_registry_and_back(
     assert pwasm("pull", pinned, "-o", "back.wasm").code == 0
     assert (tmp_path / "back.wasm").read_bytes() == module.read_bytes()
 
-    seen = json.loads(skopeo(servers, "inspect", "--tls-verify=false", f"docker://{reference}"))
+    seen = json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{reference}"))
     assert (seen["Digest"], seen["Architecture"], seen["Os"]) == (pinned.rpartition("@")[2], "amd64", "linux")
-    skopeo(servers, "copy", "--src-tls-verify=false", f"docker://{reference}", f"oci:{tmp_path}/copied:1")
+    skopeo("copy", "--src-tls-verify=false", f"docker://{reference}", f"oci:{tmp_path}/copied:1")
     for image in ("copied:1", "layout:1.0"):
         bundle = tmp_path / f"bundle-{image.partition(':')[0]}"
-        unpack = [servers.program("umoci"), "unpack", "--rootless", "--image", str(tmp_path / image), str(bundle)]
+        unpack = [registries.program("umoci"), "unpack", "--rootless", "--image", str(tmp_path / image), str(bundle)]
         subprocess.run(unpack, check=True, capture_output=True)
         assert [file.name for file in (bundle / "rootfs").iterdir()] == ["plugin.wasm"]
         assert (bundle / "rootfs" / "plugin.wasm").read_bytes() == module.read_bytes()
@@ -82,15 +81,15 @@ def test_what_is_pushed_is_what_was_packaged(pwasm: Pwasm, registry: Any, tiny_f
     assert "sha256:" in digests.pop()
 
 
-def test_a_whole_image_is_pulled(pwasm: Pwasm, registry: Any, tiny_file: Path, servers: ModuleType) -> None:
+def test_a_whole_image_is_pulled(pwasm: Pwasm, registry: Any, tiny_file: Path) -> None:
     reference = f"{registry.address}/whole/image:1"
     digest = pwasm("push", reference, tiny_file).out.strip().rpartition("@")[2]
     assert pwasm("pull", reference, "-o", "image").code == 0
     assert pwasm("pull", reference, "-o", "image.tar").code == 0
     for name in ("image", "image.tar"):
         assert json.loads(pwasm("inspect", name, "--json").out)["image"]["digest"] == digest
-    skopeo(servers, "copy", "docker-archive:image.tar", "oci:from-docker:1")
-    skopeo(servers, "copy", "oci-archive:image.tar", "oci:from-oci:1")
+    skopeo("copy", "docker-archive:image.tar", "oci:from-docker:1")
+    skopeo("copy", "oci-archive:image.tar", "oci:from-oci:1")
     assert json.loads(pwasm("inspect", "from-oci", "--json").out)["image"]["digest"] == digest
     assert pwasm("inspect", "from-docker", "--as", "istio").code == 0
 
@@ -106,16 +105,16 @@ def test_a_large_blob_goes_in_pieces(registry: Any, tiny: bytes, home: Path) -> 
 
 
 def test_basic_credentials(
-    pwasm: Pwasm, basic_registry: Any, log_in: Callable[..., None], servers: ModuleType, tiny: bytes, tiny_file: Path
+    pwasm: Pwasm, basic_registry: Any, log_in: Callable[..., None], tiny: bytes, tiny_file: Path
 ) -> None:
     reference = f"{basic_registry.address}/team/filter:1"
     refused = pwasm("push", reference, tiny_file)
     assert refused.code == 1
     assert f"docker login {basic_registry.address}" in refused.err
-    log_in(basic_registry.address, auth=base64.b64encode(f"{servers.USER}:wrong".encode()).decode())
+    log_in(basic_registry.address, auth=base64.b64encode(f"{registries.USER}:wrong".encode()).decode())
     refused = pwasm("push", reference, tiny_file)
     assert (refused.code, "does not know you" in refused.err) == (1, True)
-    log_in(basic_registry.address, auth=auth(servers))
+    log_in(basic_registry.address, auth=auth())
     assert pwasm("push", reference, tiny_file).code == 0
     assert pwasm("pull", reference, "-o", "back.wasm").code == 0
     assert Path("back.wasm").read_bytes() == tiny
@@ -130,7 +129,6 @@ def test_tokens(
     token_registry: Any,
     token_server: Any,
     log_in: Callable[..., None],
-    servers: ModuleType,
     tiny: bytes,
     tiny_file: Path,
     kind: str,
@@ -138,7 +136,7 @@ def test_tokens(
     reference = f"{token_registry.address}/team/{kind.partition(' ')[0]}:1"
     refused = pwasm("push", reference, tiny_file)
     assert (refused.code, "does not know you" in refused.err) == (1, True), refused.err
-    entry = {"auth": auth(servers)} if kind == "password" else {"identitytoken": token_server.identity}
+    entry = {"auth": auth()} if kind == "password" else {"identitytoken": token_server.identity}
     log_in(token_registry.address, **entry)
     assert pwasm("push", reference, tiny_file).code == 0
     log_in(token_registry.address)  # no credentials: this token server lets everybody pull
@@ -164,10 +162,8 @@ def test_tls(pwasm: Pwasm, tls_registry: Any, certificate: tuple[Path, Path], ti
     assert pwasm("pull", reference, "--ca-file", certificate[1]).code == 2
 
 
-def test_another_certificate_is_not_trusted(
-    pwasm: Pwasm, tls_registry: Any, servers: ModuleType, tmp_path: Path
-) -> None:
-    other, _ = servers.make_certificate(tmp_path)
+def test_another_certificate_is_not_trusted(pwasm: Pwasm, tls_registry: Any, tmp_path: Path) -> None:
+    other, _ = registries.make_certificate(tmp_path)
     refused = pwasm("pull", f"{tls_registry.address}/team/filter:1", "--ca-file", other)
     assert (refused.code, "is not trusted" in refused.err) == (1, True), refused.err
 

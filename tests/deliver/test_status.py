@@ -17,16 +17,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import command_line
 import pytest
 import wasmtime
-from command_line import Pwasm
-from small_modules import http_module
 
 from pwasm_compiler.envoy.dump import BUILT_IN, wasm_filters
 from pwasm_compiler.envoy.log_hints import EXPLANATIONS, explain, explanation_of
 from pwasm_compiler.envoy.process import Envoy, find_envoy
 from pwasm_compiler.envoy.status import render, status, to_json
+from tests.support import command_line
+from tests.support.command_line import Pwasm
+from tests.support.small_modules import http_module
 
 DUMPS = Path(__file__).parent / "dumps"
 RECORDED = DUMPS / "recorded_envoy_1_40.json"

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from pwasm import _abi
-
-TESTS = Path(__file__).parents[1]
+from tests.support.paths import TESTS
 
 HTTP, RESUME, HOST = "test_http_hostcalls", "test_resume", "test_host"
 CALLOUTS, PLUGINS, TCP = "test_callouts", "test_plugins", "test_tcp"

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 import wasmtime
-from command_line import without_progress
 
 from pwasm_compiler.bench.instrument import with_trap
 from pwasm_compiler.wasm.module import I32, FuncType
+from tests.support.command_line import without_progress
+from tests.support.paths import HELLO_WORLD
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
 PWASM = [sys.executable, "-m", "pwasm_compiler.cli"]
 SHORT = ("--rounds", "2", "--seconds", "1", "--client", "python")
-HELLO_WORLD = Path(__file__).parents[2] / "filters" / "hello_world"
 
 # As small as a filter can be. With a body it reads a header's value, "201" or so, and answers with that itself.
 SMALL = """

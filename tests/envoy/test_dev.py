@@ -21,10 +21,10 @@ import pytest
 import wasmtime
 
 from pwasm_compiler.envoy import dev as reload
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.envoy
 
-ROOT = Path(__file__).parents[2]
 HELLO_WORLD = ROOT / "filters" / "hello_world"
 DEADLINE_SECONDS = 240
 CONNECTIONS = 50

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 import wasmtime
-from command_line import without_progress
+
+from tests.support.command_line import without_progress
+from tests.support.paths import HELLO_WORLD
 
 pytestmark = pytest.mark.envoy
 
-HELLO_WORLD = Path(__file__).parents[2] / "filters" / "hello_world"
 PLUGIN = r"""
 (module
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))

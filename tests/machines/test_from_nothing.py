@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from debian import NEW, NEXT, VENV, Machine, MachineError, Release
+
+from tests.support.debian import NEW, NEXT, VENV, Machine, MachineError, Release
+from tests.support.paths import TESTS
 
 pytestmark = [pytest.mark.machine, pytest.mark.wasm, pytest.mark.envoy]
 
@@ -64,7 +66,7 @@ def test_every_python_makes_the_same_module(install: Callable[[Release], Machine
 @pytest.mark.parametrize("release", [NEW, NEXT], ids=lambda release: release.name)
 def test_clocks_in_tests_on_every_python(install: Callable[[Release], Machine], release: Release) -> None:
     """`advance` moves built-in functions of the Python that runs the test."""
-    machine, ours = install(release), Path(__file__).parents[1]
+    machine, ours = install(release), TESTS
     for name in ("projects/clocks/filter.py", "worlds/test_clocks.py", "sdk/test_clocks.py"):
         target = machine.path(f"/srv/tests/{name}")
         target.parent.mkdir(parents=True, exist_ok=True)

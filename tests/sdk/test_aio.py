@@ -5,7 +5,6 @@ from __future__ import annotations
 import runpy
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +13,17 @@ import pwasm
 from pwasm import Action, LogLevel, aio, entrypoint
 from pwasm.testing import HostEmulator, Process, UpstreamResponse
 from pwasm.testing.emulator.headers import Headers
-
-TESTS = Path(__file__).parents[1]
-TABLE = runpy.run_path(str(TESTS / "aio_cases.py"))
-CASES, check, play = TABLE["CASES"], TABLE["check"], TABLE["play"]
+from tests.support import aio_cases
+from tests.support.aio_cases import CASES, check, play
+from tests.support.paths import PROJECTS
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., HostEmulator]:
     """A host with tests/projects/awaits in it."""
-    monkeypatch.syspath_prepend(str(TESTS / "projects" / "awaits"))
+    monkeypatch.syspath_prepend(str(PROJECTS / "awaits"))
     monkeypatch.delitem(sys.modules, "configured", raising=False)
-    names = runpy.run_path(str(TESTS / "projects" / "awaits" / "filter.py"))
+    names = runpy.run_path(str(PROJECTS / "awaits" / "filter.py"))
     entrypoint.clear_registration()
 
     def make(**options: Any) -> HostEmulator:
@@ -51,7 +49,7 @@ def assert_nothing_pending(host: HostEmulator) -> None:
 
 @pytest.mark.parametrize(("path", "case"), CASES.items(), ids=CASES)
 def test_orders_of_events(start: Callable[..., HostEmulator], path: str, case: Any) -> None:
-    host = start(upstream=UpstreamResponse(200, body=TABLE["UPSTREAM_BODY"].encode()))
+    host = start(upstream=UpstreamResponse(200, body=aio_cases.UPSTREAM_BODY.encode()))
     stream = host.request("GET", f"/{path}")
     play(host, stream)
     check(case, host, stream)

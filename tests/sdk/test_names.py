@@ -18,8 +18,8 @@ from pwasm._names import spelling
 from pwasm._names.spelling import BASES, SETTINGS, _callbacks
 from pwasm.testing import HostEmulator
 from pwasm.testing.worlds.filters import import_filter
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 NOTHING_CALLS_IT = "nothing calls it here"
 
 

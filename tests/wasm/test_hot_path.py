@@ -16,10 +16,11 @@ import pytest
 from pwasm import _abi, entrypoint
 from pwasm._dispatch.callbacks import Dispatcher
 from pwasm.testing.wasm import WasmPlugin
+from tests.support.paths import PROJECTS
 
 pytestmark = pytest.mark.wasm
 
-PROJECT = Path(__file__).parents[1] / "projects" / "hot_path"
+PROJECT = PROJECTS / "hot_path"
 KINDS = ("http", "open", "buffering", "numbered", "plain", "slotted", "leaving", "changing", "mixed")
 HEADERS: dict[Any, bytes] = {"plain": b"value", "binary": b"\xff\xfe \xc3\xbc", "empty": b""}
 CALLS = {call.name: call for call in _abi.HOSTCALLS}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm import _abi
 from pwasm.testing.wasm import WasmPlugin
+from tests.support.native_host import NativeHost
 
 pytestmark = pytest.mark.wasm
 
@@ -64,8 +64,8 @@ def test_arguments_results_and_status_cross_the_shim(built: Callable[[str], Path
 
 
 @pytest.fixture(scope="module")
-def native(built: Callable[[str], Path], module_of: Callable[[Path], ModuleType]) -> Any:
-    host = module_of(Path(__file__).with_name("native_host.py")).NativeHost(built("all_hostcalls"))
+def native(built: Callable[[str], Path]) -> Any:
+    host = NativeHost(built("all_hostcalls"))
     _start(host.call)
     return host
 

@@ -11,10 +11,10 @@ import pytest
 
 from pwasm import LogLevel
 from pwasm.testing import HostEmulator
+from tests.support.paths import TESTS
 
 pytestmark = pytest.mark.wasm
 
-TESTS = Path(__file__).parents[1]
 LINK = runpy.run_path(str(TESTS / "compiler" / "test_link.py"))
 HELLO_WORLD = str(TESTS.parent / "filters" / "hello_world")
 Start = Callable[..., HostEmulator]

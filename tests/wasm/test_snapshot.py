@@ -13,6 +13,7 @@ from pwasm.testing.wasm import WasmPlugin
 from pwasm_compiler.build.backends import build
 from pwasm_compiler.inspect import report
 from pwasm_compiler.project import load_project
+from tests.support.paths import FILTERS
 
 pytestmark = pytest.mark.wasm
 
@@ -127,6 +128,6 @@ def test_an_assert_is_checked_and_its_traceback_has_the_source_lines(make: Make)
 
 
 def test_what_only_the_build_needs_is_not_imported(built: Callable[[str], Path]) -> None:
-    filters = Path(__file__).parents[2] / "filters"
+    filters = FILTERS
     found = report(built(str(filters / "hello_world")))
     assert IMPORTED_BY_NOBODY.isdisjoint(found["modules"])

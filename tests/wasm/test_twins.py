@@ -15,10 +15,10 @@ import pytest
 from pwasm import LogLevel
 from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmPlugin
+from tests.support.paths import FILTERS
 
 pytestmark = pytest.mark.wasm
 
-FILTERS = Path(__file__).parents[2] / "filters"
 TWINS = ["hello_world", "go_reference"]
 INTERNAL_FAILURE = 10
 

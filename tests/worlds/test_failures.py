@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import PROJECTS
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
-PROJECTS = Path(__file__).parents[1] / "projects"
 
 TESTS = """
 import pytest

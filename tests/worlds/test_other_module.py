@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from tests.support.paths import HELLO_WORLD
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
-HELLO_WORLD = Path(__file__).parents[2] / "filters" / "hello_world"
 
 # What hello_world does, in hand-written code: no Python in it.
 MODULE = """

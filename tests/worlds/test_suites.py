@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pwasm.testing.suites.suite import SuiteError, load_suite
+from tests.support.paths import PROJECTS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-PROJECTS = Path(__file__).parents[1] / "projects"
 
 SUITE = """
 env:

@@ -377,7 +377,7 @@ class World:
 
     eventually = staticmethod(eventually)
 
-    def __init__(self, envoy: Envoy, upstream: HttpUpstream, access_log: AccessLog) -> None:
+    def __init__(self, envoy: Envoy, upstream: Any = None, access_log: AccessLog | None = None) -> None:
         self.envoy = envoy
         self.upstream = upstream
         self.access_log = access_log
@@ -393,6 +393,7 @@ class World:
 
     def details(self, path: str) -> str:
         """The response code details of the first request to `path`."""
+        assert self.access_log is not None
         details: str = self.access_log.wait(path)["details"]
         return details
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-_TEXT = (Path(__file__).parent / "projects" / "faults" / "filter.py").read_text(encoding="utf-8")
+from tests.support.paths import PROJECTS
+
+_TEXT = (PROJECTS / "faults" / "filter.py").read_text(encoding="utf-8")
 
 
 def _names(table: str) -> list[str]:

