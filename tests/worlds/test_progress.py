@@ -16,7 +16,7 @@ import pytest
 pytestmark = pytest.mark.programs
 
 CONFTEST = """\
-import pwasm_compiler.backends
+import pwasm_compiler.build.backends
 from pwasm_compiler.errors import BuildError
 
 def build(project, output, *, progress):
