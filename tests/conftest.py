@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from pwasm import entrypoint
+from pwasm.testing import HostEmulator
+from pwasm.testing.wasm import WasmPlugin
 from tests.support import marks
 from tests.support.paths import GOLDEN, PROJECTS
 
@@ -25,21 +27,21 @@ SECONDS = {
     "tests/test_package.py": 300,
     "tests/filters/test_running.py": 240,
     "tests/envoy/test_filters.py": 120,
-    "tests/compiler/test_reproducible.py": 115,
+    "tests/compiler/build/test_reproducible.py": 115,
     "tests/soak/test_soak.py": 100,
-    "tests/compiler/test_build_robust.py": 90,
-    "tests/envoy/test_bench.py": 90,
+    "tests/compiler/build/test_build_robust.py": 90,
+    "tests/compiler/bench/test_with_envoy.py": 90,
     "tests/envoy/test_faults.py": 60,
     "tests/envoy/test_twins.py": 55,
-    "tests/compiler/test_decode.py": 55,
+    "tests/compiler/component/test_decode.py": 55,
     "tests/conformance/test_conformance.py": 55,
-    "tests/worlds/test_failures.py": 50,
-    "tests/worlds/test_one_body.py": 50,
-    "tests/wasm/test_baked.py": 50,
-    "tests/compiler/test_build_errors.py": 45,
+    "tests/sdk/testing/worlds/test_failures.py": 50,
+    "tests/sdk/testing/worlds/test_one_body.py": 50,
+    "tests/sdk/_guest/test_import_effects.py": 50,
+    "tests/compiler/build/test_build_errors.py": 45,
     "filters/routing_table/test_filter.py": 45,
     "tests/envoy/test_recursion.py": 45,
-    "tests/envoy/test_run.py": 40,
+    "tests/compiler/envoy/test_run.py": 40,
     "filters/jwt_auth/test_filter.py": 35,
     "filters/api_key/test_filter.py": 30,
     "filters/http_headers/test_filter.py": 30,
@@ -198,3 +200,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return output
 
     return get
+
+
+@pytest.fixture
+def start(built: Callable[[str], Path]) -> Callable[..., HostEmulator]:
+    """`start(name, …)`: a host with the compiled module of tests/projects/<name> in it."""
+
+    def make(name: str, *, environment: dict[str, str] | None = None, **options: Any) -> HostEmulator:
+        module = built(name)
+        return HostEmulator(plugin=lambda host: WasmPlugin(module, host, environment=environment), **options)
+
+    return make

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 GOOD = {"routes": [{"prefix": "/", "answer": "one"}]}
 BETTER = {"routes": [{"prefix": "/a", "answer": "a", "status": 202.0}, {"prefix": "/", "answer": "two"}]}
 STRUCT = "type.googleapis.com/google.protobuf.Struct"
-# Each costs Envoy a VM; tests/sdk/test_config.py has many more.
+# Each costs Envoy a VM; tests/sdk/_config/test_config.py has many more.
 WRONG: list[tuple[Any, str]] = [
     ("", "$.routes: is missing (array)"),
     ({"routes": [{"prefix": "/", "answer": 1}]}, "$.routes[0].answer: expected str, got int"),

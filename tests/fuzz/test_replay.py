@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,13 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-SPEC = importlib.util.spec_from_file_location("pwasm_fuzz_targets", Path(__file__).with_name("targets.py"))
-assert SPEC is not None
-assert SPEC.loader is not None
-MODULE_OF_TARGETS: Any = sys.modules.setdefault(SPEC.name, importlib.util.module_from_spec(SPEC))
-SPEC.loader.exec_module(MODULE_OF_TARGETS)
-TARGETS: dict[str, Any] = MODULE_OF_TARGETS.TARGETS
-REGRESSIONS: Path = MODULE_OF_TARGETS.REGRESSIONS
+from .targets import REGRESSIONS, TARGETS
+
 SECONDS = 5
 """Of processor time; a hang takes for ever, so a slow machine decides nothing."""
 MIB = 1 << 20

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import importlib.util
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,14 @@ import wasmtime
 
 from pwasm_compiler.component.graph import Item
 from pwasm_compiler.link import merge
-from pwasm_compiler.link.layout import global_item
+from pwasm_compiler.link.layout import global_item, lay_out
 from pwasm_compiler.wasm.instructions import Site, Space
 from pwasm_compiler.wasm.leb128 import encode_unsigned
 
+from . import smith
+
 pytestmark = pytest.mark.wasm
 
-SPEC = importlib.util.spec_from_file_location("pwasm_fuzz_smith", Path(__file__).with_name("smith.py"))
-assert SPEC is not None
-assert SPEC.loader is not None
-smith: Any = sys.modules.setdefault(SPEC.name, importlib.util.module_from_spec(SPEC))
-SPEC.loader.exec_module(smith)
 CASES = int(os.environ.get("PWASM_SMITH_CASES", "100"))
 KEPT = Path(__file__).with_name("linked")
 
@@ -148,8 +143,6 @@ def test_a_wrong_index_is_noticed(space: Space, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_wrong_slot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    lay_out = smith.lay_out
-
     def wrong(plan: Any, code: bytes) -> Any:
         layout = lay_out(plan, code)
         functions = [target for target in layout.slots.values() if isinstance(target, Item)]

@@ -6,12 +6,12 @@ from cases import Case, report
 
 import pwasm
 from pwasm import Action, BufferType, HttpContext, MapType, _abi
-from pwasm._stream import records
+from pwasm._stream.current import current
 
 
 def host() -> _abi.Host:
     """The hostcalls themselves, for what the SDK has no function."""
-    return records.current.host
+    return current.host
 
 
 def refused(function: Callable[..., object], *args: object) -> str:

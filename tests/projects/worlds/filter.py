@@ -1,4 +1,4 @@
-"""One filter for tests/worlds: the path chooses what happens, the plugin's root id chooses HTTP or TCP."""
+"""One filter for tests/sdk/testing/worlds: the path chooses what happens, the plugin's root id chooses HTTP or TCP."""
 
 import json
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,24 +9,7 @@ import pytest
 import pwasm
 from pwasm import LogLevel
 from pwasm.testing import HostEmulator, Process
-
-
-def in_plugin(call: Callable[[], Any], **options: Any) -> tuple[Any, HostEmulator]:
-    """What `call` returns in on_plugin_start; what it raises goes through."""
-    results: list[Any] = []
-    errors: list[BaseException] = []
-
-    class Plugin(pwasm.PluginContext):
-        def on_plugin_start(self, plugin_configuration_size: int) -> None:
-            try:
-                results.append(call())
-            except BaseException as error:
-                errors.append(error)
-
-    host = HostEmulator(Plugin, **options)
-    if errors:
-        raise errors[0]
-    return results[0], host
+from tests.support.in_callback import in_plugin
 
 
 def test_shared_data_with_cas() -> None:

@@ -1,4 +1,4 @@
-"""The step budget's edges in plain Python; what it does is in tests/worlds/test_step_budget.py."""
+"""The step budget's edges in plain Python; what it does is in tests/sdk/testing/worlds/test_step_budget.py."""
 
 from __future__ import annotations
 

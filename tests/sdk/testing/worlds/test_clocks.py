@@ -8,7 +8,7 @@ import pytest
 
 from pwasm.testing import World
 
-pytestmark = pytest.mark.pwasm(filter="../projects/clocks")
+pytestmark = pytest.mark.pwasm(filter="../../../projects/clocks")
 
 WALL_CLOCKS = ("sdk", "time", "time_ns", "now", "utc", "gmtime", "localtime", "email")
 WHOLE_SECONDS = ("gmtime", "localtime", "email")

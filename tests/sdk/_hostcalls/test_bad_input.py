@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import pwasm
-from pwasm import Action, foreign, properties
+from pwasm import foreign, properties
 from pwasm._abi import HOSTCALLS, Hostcall, MapType
 from pwasm._abi import kinds as kinds_of
 from pwasm._stream.current import current
@@ -18,6 +18,7 @@ from pwasm._stream.phases import PHASES
 from pwasm._stream.records import Root, Stream
 from pwasm.errors import BY_STATUS
 from pwasm.testing import HostEmulator
+from tests.support.in_callback import in_request, run_in_request
 
 HEADERS = [(":method", "GET"), (":path", "/"), (":authority", "a")]
 
@@ -256,23 +257,6 @@ def test_every_status(row: Hostcall, status: int) -> None:
 # --- sizes and bytes ----------------------------------------------------------------------------------------------
 
 
-def in_request(call: Callable[[], Any], **request: Any) -> Any:
-    raised: list[BaseException] = []
-
-    class Filter(pwasm.HttpContext):
-        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
-            try:
-                call()
-            except BaseException as error:
-                raised.append(error)
-            return Action.CONTINUE
-
-    stream = HostEmulator(Filter).request(**request)
-    if raised:
-        raise raised[0]
-    return stream
-
-
 def test_bytes_survive_a_read_modify_write() -> None:
     def call() -> None:
         value = pwasm.get_http_request_header("x-raw")
@@ -280,7 +264,9 @@ def test_bytes_survive_a_read_modify_write() -> None:
         pwasm.replace_http_request_header("x-raw", value + "\udcfe")
         pwasm.replace_http_request_headers(pwasm.get_http_request_headers())
 
-    stream = in_request(call, headers=[("x-raw", "caf\udce9 é"), ("x-empty", ""), ("x-d", "1"), ("x-d", "1")])
+    ran = run_in_request(call, headers=[("x-raw", "caf\udce9 é"), ("x-empty", ""), ("x-d", "1"), ("x-d", "1")])
+    assert ran.outcome is None
+    stream = ran.stream
     assert stream.request_headers.first(b"x-raw") == b"caf\xe9 \xc3\xa9\xfe"
     assert stream.request_headers["x-empty"] == ""
     assert stream.request_headers.get_all("x-d") == ["1", "1"]
@@ -293,12 +279,13 @@ def test_long_values() -> None:
         pwasm.set_shared_data("k", b"x" * 65536)
         assert pwasm.get_shared_data("k")[0] == b"x" * 65536
 
-    assert in_request(call).request_headers["x-long"] == "v" * 65536
+    assert run_in_request(call).stream.request_headers["x-long"] == "v" * 65536
 
 
 def test_1024_pairs_pass_and_1025_do_not() -> None:
     pairs = [("x", str(number)) for number in range(1024 - 5)]  # and the five that are kept
-    assert len(in_request(lambda: pwasm.replace_http_request_headers(pairs)).request_headers) == 1024
+    ran = run_in_request(lambda: pwasm.replace_http_request_headers(pairs))
+    assert len(ran.stream.request_headers) == 1024
     with pytest.raises(ValueError, match="1025 pairs"):
         in_request(lambda: pwasm.replace_http_request_headers([*pairs, ("x", "1")]))
 

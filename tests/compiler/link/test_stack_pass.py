@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import wasmtime
 
@@ -16,10 +12,10 @@ from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.instructions import returns, skip_locals
 from pwasm_compiler.wasm.leb128 import encode_unsigned
 from pwasm_compiler.wasm.module import Kind, Section
+from tests.support import wasm_tools
 
 pytestmark = pytest.mark.wasm
 
-WASM_TOOLS = Path(sys.executable).with_name("wasm-tools")
 TOP = 0x100000
 MODULE = """(module
   (global $stack (export "stack") (mut i32) (i32.const 0x100000))
@@ -44,11 +40,8 @@ MODULE = """(module
 CHECK, F, DEEP, NOTHING = range(4)
 
 
-def framed(tmp_path: Path, frames: dict[int, Frame]) -> wasmtime.Instance:
-    source, output = tmp_path / "module.wat", tmp_path / "module.wasm"
-    source.write_text(MODULE)
-    subprocess.run([WASM_TOOLS, "parse", source, "-o", output], check=True)
-    raw = output.read_bytes()
+def framed(frames: dict[int, Frame]) -> wasmtime.Instance:
+    raw = wasm_tools.assemble(MODULE)
     module = decode_module(memoryview(raw))
     bodies = []
     for index, body in enumerate(module.bodies):
@@ -86,9 +79,9 @@ def value(instance: wasmtime.Instance, name: str) -> int:
 
 
 @pytest.mark.parametrize("raises", [None, -1])
-def test_every_way_out_restores_the_stack(tmp_path: Path, raises: int | None) -> None:
-    plain = framed(tmp_path, {})
-    instance = framed(tmp_path, {number: Frame(512, *PLACES, raises) for number in (F, DEEP)})
+def test_every_way_out_restores_the_stack(raises: int | None) -> None:
+    plain = framed({})
+    instance = framed({number: Frame(512, *PLACES, raises) for number in (F, DEEP)})
     for argument in range(6):
         expected = plain.exports(STORE)["f"](STORE, argument)  # type: ignore[operator]
         assert instance.exports(STORE)["f"](STORE, argument) == expected  # type: ignore[operator]
@@ -98,15 +91,15 @@ def test_every_way_out_restores_the_stack(tmp_path: Path, raises: int | None) ->
     assert value(instance, "checks") == 0
 
 
-def test_a_function_without_result(tmp_path: Path) -> None:
-    instance = framed(tmp_path, {NOTHING: Frame(4096, *PLACES, None)})
+def test_a_function_without_result() -> None:
+    instance = framed({NOTHING: Frame(4096, *PLACES, None)})
     for argument in (0, 1):
         assert instance.exports(STORE)["nothing"](STORE, argument) is None  # type: ignore[operator]
         assert value(instance, "stack") == TOP
 
 
-def test_a_guarded_function_ends_at_the_limit(tmp_path: Path) -> None:
-    instance = framed(tmp_path, {DEEP: Frame(512, *PLACES, -1)})
+def test_a_guarded_function_ends_at_the_limit() -> None:
+    instance = framed({DEEP: Frame(512, *PLACES, -1)})
     assert instance.exports(STORE)["deep"](STORE, USABLE // 512 - 1) == 0  # type: ignore[operator]
     assert value(instance, "checks") == 0
     assert instance.exports(STORE)["deep"](STORE, USABLE // 512) == -1  # type: ignore[operator]

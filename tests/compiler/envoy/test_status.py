@@ -24,7 +24,6 @@ from pwasm_compiler.envoy.dump import BUILT_IN, wasm_filters
 from pwasm_compiler.envoy.log_hints import EXPLANATIONS, explain, explanation_of
 from pwasm_compiler.envoy.process import Envoy, find_envoy
 from pwasm_compiler.envoy.status import render, status, to_json
-from tests.support import command_line
 from tests.support.command_line import Pwasm
 from tests.support.small_modules import http_module
 
@@ -36,11 +35,6 @@ TYPE = "type.googleapis.com/"
 WASM = TYPE + "envoy.extensions.filters.http.wasm.v3.Wasm"
 RBAC = TYPE + "envoy.extensions.filters.http.rbac.v3.RBAC"
 MANAGER = TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-
-
-@pytest.fixture
-def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
-    return command_line.caller(capfd, tmp_path, monkeypatch)
 
 
 # -- dumps

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,81 +24,12 @@ from pwasm_compiler.link.passes.stack import USABLE, stack_limit
 from pwasm_compiler.link.resolve import HostFunction, Unbound, resolve, weak_undefined
 from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.module import Kind
+from tests.support import wasm_tools
+from tests.support.small_component import ANSWER, COMPONENT
 
 pytestmark = pytest.mark.wasm
 
-WASM_TOOLS = Path(sys.executable).with_name("wasm-tools")
 MARKER = "proxy_abi_version_0_2_1"
-
-# Features that Envoy >= 1.25 (V8 10.7), Node 20 and wasmtime have in common.
-FEATURES = "-all,mutable-global,sign-extension,saturating-float-to-int,multi-value,bulk-memory,reference-types,floats"
-
-# The shape that wit-component emits, in small: a main module that owns memory, table and GOT, a library, our shim,
-# and wit-component's own trampolines ("shim" and "fixups").
-COMPONENT = """
-(component
-  (core module $main
-    (memory (export "memory") 2)
-    (table (export "table") 4 funcref)
-    (global (export "stack") (mut i32) (i32.const 4096))
-    (global (export "base") i32 (i32.const 1024))
-    (global (export "got") (mut i32) (i32.const 77))
-    (type $t (func (param i32) (result i32)))
-    (func (export "double") (param i32) (result i32) local.get 0 i32.const 2 call_indirect (type $t))
-    (data (i32.const 1024) "\\2a\\00\\00\\00"))
-  (core module $library
-    (import "env" "memory" (memory 1))
-    (import "env" "table" (table 1 funcref))
-    (import "env" "base" (global $base i32))
-    (import "env" "got" (global $got (mut i32)))
-    (import "env" "stack" (global $stack (mut i32)))
-    (import "wasi:clocks/wall-clock@0.2.0" "now" (func $now (param i32)))
-    (func $double (export "double") (param i32) (result i32)
-      global.get $stack i32.const 16 i32.sub global.set $stack
-      global.get $stack i32.const 16 i32.add global.set $stack
-      local.get 0 i32.const 2 i32.mul global.get $got i32.add global.get $base i32.load i32.add)
-    (func (export "tell") (param i32) local.get 0 call $now)
-    (func (export "dead") unreachable)
-    (elem (i32.const 2) $double))
-  (core module $shim
-    (@custom "dylink.0" "\\04\\14\\01\\03env\\0dproxy_get_log\\11")
-    (import "env" "memory" (memory 1))
-    (import "env" "table" (table 1 funcref))
-    (import "env" "double" (func $double (param i32) (result i32)))
-    (import "env" "tell" (func $tell (param i32)))
-    (func (export "proxy_abi_version_0_2_1"))
-    (func (export "proxy_on_tick") (param i32) local.get 0 call $tell)
-    (func (export "proxy_on_done") (param i32) (result i32) local.get 0 call $double)
-    {answers})
-  (core module $wasi (func (export "now") (param i32) unreachable))
-  (core instance $main (instantiate $main))
-  (core instance $wasi (instantiate $wasi))
-  (alias core export $main "double" (core func $trampoline))
-  (core instance $env
-    (export "memory" (memory $main "memory"))
-    (export "table" (table $main "table"))
-    (export "base" (global $main "base"))
-    (export "got" (global $main "got"))
-    (export "stack" (global $main "stack")))
-  (core instance $library (instantiate $library
-    (with "env" (instance $env)) (with "wasi:clocks/wall-clock@0.2.0" (instance $wasi))))
-  (core instance $shim_env
-    (export "memory" (memory $main "memory"))
-    (export "table" (table $main "table"))
-    (export "double" (func $trampoline))
-    (export "tell" (func $library "tell")))
-  (core instance $shim (instantiate $shim (with "env" (instance $shim_env))))
-  (func (export "nop") (canon lift (core func $shim "proxy_abi_version_0_2_1")))
-)
-"""
-ANSWER = '(func (export "wasi:clocks/wall-clock@0.2.0#now") (param i32) local.get 0 i32.const 5 i32.store)'
-
-
-def assemble(text: str, folder: Path) -> bytes:
-    source, output = folder / "component.wat", folder / "component.wasm"
-    source.write_text(text)
-    subprocess.run([WASM_TOOLS, "parse", source, "-o", output], check=True, capture_output=True)
-    return output.read_bytes()
 
 
 def laid_out(component: bytes) -> Layout:
@@ -131,8 +60,8 @@ def run(module: bytes) -> tuple[wasmtime.Store, wasmtime.Instance]:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> bytes:
-    return assemble(COMPONENT.replace("{answers}", ANSWER), tmp_path)
+def small() -> bytes:
+    return wasm_tools.assemble(COMPONENT.replace("{answers}", ANSWER))
 
 
 def test_calls_globals_table_and_data_arrive(small: bytes) -> None:
@@ -150,14 +79,14 @@ def test_wasi_is_answered_by_the_shim(small: bytes) -> None:
     assert exports["memory"].read(store, 64, 68) == b"\5\0\0\0"
 
 
-def test_a_reachable_wasi_function_without_answer_fails_the_build(tmp_path: Path) -> None:
-    component = assemble(COMPONENT.replace("{answers}", ""), tmp_path)
+def test_a_reachable_wasi_function_without_answer_fails_the_build() -> None:
+    component = wasm_tools.assemble(COMPONENT.replace("{answers}", ""))
     with pytest.raises(LinkError, match=r"wall-clock@0\.2\.0#now can be called, and nothing in the runtime shim"):
         linked(component, "proxy_on_tick")
 
 
-def test_an_unreachable_one_is_no_error(tmp_path: Path) -> None:
-    component = assemble(COMPONENT.replace("{answers}", ""), tmp_path)
+def test_an_unreachable_one_is_no_error() -> None:
+    component = wasm_tools.assemble(COMPONENT.replace("{answers}", ""))
     linked(component, "proxy_on_done")
 
 
@@ -198,10 +127,10 @@ def test_a_shim_that_is_older_than_its_sources_says_how_to_compile_it(small: byt
         assert "build_shim.py" in caught.value.hint
 
 
-def test_start_functions_are_refused(tmp_path: Path) -> None:
+def test_start_functions_are_refused() -> None:
     text = COMPONENT.replace("{answers}", ANSWER).replace('(func (export "dead") unreachable)', "(func $s) (start $s)")
     with pytest.raises(UnsupportedError, match="start function"):
-        linked(assemble(text, tmp_path), "proxy_on_done")
+        linked(wasm_tools.assemble(text), "proxy_on_done")
 
 
 def test_weak_undefined_functions_are_read_from_the_dylink_section(component: bytes) -> None:
@@ -220,7 +149,7 @@ def test_the_real_component_links_to_a_module_that_old_engines_take(component: b
     verify_build(decode_module(memoryview(module)))
     output = tmp_path / "main.wasm"
     output.write_bytes(module)
-    subprocess.run([WASM_TOOLS, "validate", f"--features={FEATURES}", output], check=True)
+    wasm_tools.validate(output)
 
 
 def test_every_wasi_import_of_the_real_component_is_answered(component: bytes) -> None:

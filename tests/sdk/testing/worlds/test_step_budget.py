@@ -7,7 +7,7 @@ import pytest
 from pwasm.testing import Answer, World
 from pwasm.testing.deadline import FilterHangs, limit
 
-pytestmark = pytest.mark.pwasm(filter="../projects/step_budget")
+pytestmark = pytest.mark.pwasm(filter="../../../projects/step_budget")
 
 EVERYWHERE = ("/forever", "/for", "/generator", "/recursive", "/except", "/callback", "/awaited")
 IN_WASM = ("/everything", "/finally", "/del")

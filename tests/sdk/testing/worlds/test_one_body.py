@@ -8,7 +8,9 @@ import pytest
 
 from pwasm.testing import REFUSED, RESET, SILENCE, Answer, HostEmulator, Plugin, Request, World
 
-pytestmark = pytest.mark.pwasm(filter="../projects/worlds", configuration={"name": "one"}, vm_configuration="of the VM")
+pytestmark = pytest.mark.pwasm(
+    filter="../../../projects/worlds", configuration={"name": "one"}, vm_configuration="of the VM"
+)
 Worlds = Callable[..., World]
 
 
@@ -183,7 +185,7 @@ def test_worlds_are_made_on_demand(pwasm_worlds: Worlds) -> None:
 
 @pytest.mark.wasm
 def test_the_module_in_an_emulator(pwasm_module: Callable[..., HostEmulator]) -> None:
-    host = pwasm_module("../projects/worlds", plugin_configuration=b'{"name": "module"}')
+    host = pwasm_module("../../../projects/worlds", plugin_configuration=b'{"name": "module"}')
 
     assert host.request("GET", "/plain").headers["x-world"] == "module"
 

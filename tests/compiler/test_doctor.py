@@ -23,15 +23,14 @@ from pwasm_compiler import doctor
 from pwasm_compiler.doctor import Check
 from pwasm_compiler.kube.schemas import KINDS
 from pwasm_compiler.wasm import instructions
-from tests.support import command_line
 from tests.support.command_line import Pwasm
 from tests.support.kubernetes_double import api_server
 
 
 @pytest.fixture
-def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
+def pwasm(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    return command_line.caller(capfd, tmp_path, monkeypatch)
+    return pwasm
 
 
 def by_name(checks: Any) -> dict[str, Check]:

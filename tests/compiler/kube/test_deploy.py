@@ -15,7 +15,6 @@ import pytest
 
 from pwasm_compiler.kube import deploy as deployment
 from pwasm_compiler.yaml_text import load_all
-from tests.support import command_line
 from tests.support.command_line import Pwasm
 from tests.support.kubernetes_double import ApiServer, api_server
 
@@ -27,10 +26,10 @@ POLICIES = "envoyextensionpolicies.gateway.envoyproxy.io"
 
 
 @pytest.fixture
-def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
+def pwasm(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
     monkeypatch.setattr(deployment, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(deployment, "SILENCE_SECONDS", 0.5)
-    return command_line.caller(capfd, tmp_path, monkeypatch)
+    return pwasm
 
 
 @pytest.fixture

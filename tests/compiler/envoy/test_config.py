@@ -21,7 +21,6 @@ import yaml
 
 from pwasm_compiler.envoy.process import Envoy, find_envoy
 from pwasm_compiler.yaml_text import load_all
-from tests.support import command_line
 from tests.support.command_line import Pwasm
 from tests.support.paths import ROOT
 from tests.support.small_modules import HTTP_NEEDS, http_module, plugin_module, tcp_module
@@ -31,11 +30,6 @@ TUTORIAL = HELLO_WORLD / "envoy-config.yaml"
 ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 OLD_ENVOY = "1.36.2"
-
-
-@pytest.fixture
-def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
-    return command_line.caller(capfd, tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -23,6 +22,7 @@ from pwasm_compiler.build.pipeline import Artifact
 from pwasm_compiler.envoy import run as serve
 from pwasm_compiler.errors import BuildError, UsageError
 from pwasm_compiler.project import Project
+from tests.support.command_line import Pwasm, Result, caller
 from tests.support.paths import FILTERS, ROOT
 
 COMMANDS = cli.COMMANDS
@@ -34,33 +34,9 @@ JSON_COMMANDS = [
 TRACKER = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Issues"]
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a call left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Pwasm = Callable[..., Result]
-
-
 @pytest.fixture
 def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
-    """`pwasm("build", …)` in an empty folder, through the real entry point."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PWASM_TRACEBACK", raising=False)
-
-    def call(*arguments: str | Path) -> Result:
-        with pytest.raises(SystemExit) as exited:
-            cli.main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        assert isinstance(exited.value.code, int)
-        return Result(exited.value.code, out, err)
-
-    return call
+    return caller(capfd, tmp_path, monkeypatch, may_have_bugs=True)
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

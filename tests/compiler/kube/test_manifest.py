@@ -17,7 +17,6 @@ from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.kube import resources as manifests
 from pwasm_compiler.kube.resources import ManifestError
 from pwasm_compiler.yaml_text import YamlError, dump, load_all
-from tests.support import command_line
 from tests.support.command_line import Pwasm
 from tests.support.paths import HELLO_WORLD
 from tests.support.small_modules import http_module
@@ -37,11 +36,6 @@ spec:
       app: httpbin
   url: oci://registry.example/wasm:v1
 """
-
-
-@pytest.fixture
-def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
-    return command_line.caller(capfd, tmp_path, monkeypatch)
 
 
 EVERYTHING: dict[str, list[str]] = {
@@ -71,7 +65,7 @@ EVERYTHING: dict[str, list[str]] = {
 def test_everything_a_kind_can_say(pwasm: Pwasm, kind: str, golden: Callable[[str, str], None]) -> None:
     result = pwasm("manifest", HELLO_WORLD, "--kind", kind, *PIN, *EVERYTHING[kind])
     assert result.code == 0, result.err
-    golden(f"deliver/{kind}.yaml", result.out)
+    golden(f"kube/{kind}.yaml", result.out)
     (document,) = load_all(result.out)
     assert json.loads(pwasm("manifest", HELLO_WORLD, "--kind", kind, *PIN, *EVERYTHING[kind], "--json").out) == document
 

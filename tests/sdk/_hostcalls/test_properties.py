@@ -11,30 +11,7 @@ import pytest
 import pwasm
 from pwasm import foreign, properties
 from pwasm.testing import HostEmulator
-
-from . import test_shared
-
-
-def in_request(call: Callable[[], Any], at: str = "on_http_request_headers", **request: Any) -> Any:
-    results: list[Any] = []
-    set_up = request.pop("set_up", lambda host: None)
-
-    class Filter(pwasm.HttpContext):
-        pass
-
-    def method(self: Any, *_: Any) -> None:
-        try:
-            results.append(call())
-        except BaseException as error:
-            results.append(error)
-
-    setattr(Filter, at, method)
-    host = HostEmulator(Filter, root_id="r", vm_id="v", plugin_name="n")
-    set_up(host)
-    host.request(**request)
-    if isinstance(results[0], BaseException):
-        raise results[0]
-    return results[0]
+from tests.support.in_callback import in_plugin, in_request
 
 
 def test_properties_of_the_request() -> None:
@@ -117,7 +94,7 @@ def test_plugins_see_no_stream() -> None:
         with pytest.raises(pwasm.PhaseError, match="no stream is selected"):
             pwasm.set_property("mine", b"1")
 
-    test_shared.in_plugin(call)
+    in_plugin(call)
 
 
 def test_set_property() -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import wasmtime
 
-from pwasm_compiler import cli
 from tests.support import registries
+from tests.support.command_line import Pwasm, Result
 
 TINY = """
 (module
@@ -21,18 +20,6 @@ TINY = """
   (func (export "malloc") (param i32) (result i32) i32.const 1024)
   (func (export "proxy_on_context_create") (param i32 i32)))
 """
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a call left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Pwasm = Callable[..., Result]
 
 
 @pytest.fixture
@@ -61,20 +48,13 @@ def log_in(home: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
-def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> Pwasm:
-    """`pwasm("push", …)` in a folder of its own, through the real entry point; no output holds the password."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PWASM_TRACEBACK", raising=False)
+def pwasm(pwasm: Pwasm, home: Path) -> Pwasm:
+    """The same in a home without credentials; no output holds the password."""
 
     def call(*arguments: str | Path) -> Result:
-        with pytest.raises(SystemExit) as exited:
-            cli.main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        assert "This is a bug" not in err
-        assert registries.PASSWORD not in out + err
-        assert isinstance(exited.value.code, int)
-        return Result(exited.value.code, out, err)
+        result = pwasm(*arguments)
+        assert registries.PASSWORD not in result.out + result.err
+        return result
 
     return call
 
