@@ -52,6 +52,7 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
         assert measured["Go, official SDK"][label] == theirs
 
 
+@pytest.mark.programs
 def test_the_first_filter_passes_the_readmes_own_test(tmp_path: Path) -> None:
     (tmp_path / "filter.py").write_text(PYTHON["README"][0], encoding="utf-8")
     (tmp_path / "test_filter.py").write_text(PYTHON["README"][1], encoding="utf-8")

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "compiler" / "pwasm_compiler" / "templates" / "filter"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -18,8 +18,9 @@ import yaml
 
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
+from tests.support.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
+DOCUMENT = ROOT / "docs" / "reliability.md"
 HEADERS = 98
 """With `host` and `connection` a hundred: the most that Envoy takes."""
 LOOPS = """

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 pytestmark = pytest.mark.envoy
 
