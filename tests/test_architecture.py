@@ -15,7 +15,7 @@ PACKAGES = {
     "pwasm_shim": ROOT / "runtime-shim" / "pwasm_shim",
 }
 BUILD_SCRIPTS = ("build_base.py", "build_shim.py")
-TOP_LEVEL_FOLDERS = {"sdk", "compiler", "filters", "runtime-shim", "tests"}
+TOP_LEVEL_FOLDERS = {"sdk", "compiler", "docs", "filters", "runtime-shim", "tests", "tools"}
 
 ANY_SDK = {"pwasm"}
 BINARY = {"pwasm_compiler.errors", "pwasm_compiler.wasm"}
@@ -30,6 +30,7 @@ RULES: dict[str, set[str]] = {
     "pwasm": ANY_SDK,
     "pwasm._typing": set(),
     "pwasm._abi": {"pwasm._typing"},
+    "pwasm._protocols": {"pwasm._typing"},
     "pwasm._serde": set(),
     "pwasm.errors": {"pwasm._abi"},
     "pwasm.types": {"pwasm._abi", "pwasm._typing", "pwasm._objects"},  # the latter inside `request` and `response` only

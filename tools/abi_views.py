@@ -35,7 +35,7 @@ def views() -> dict[Path, str]:
         SHIM / "abi.h": header(),
         SHIM / "hostcalls.inc": c_file("What hostcalls.c includes.", map(hostcall, _abi.HOSTCALLS)),
         SHIM / "callbacks.inc": c_file(
-            "What callbacks.c includes, where the others are.",
+            "What callbacks.c includes.",
             [callback(row) for row in _abi.CALLBACKS if row.name not in WRITTEN_BY_HAND],
         ),
         ROOT / "sdk" / "pwasm" / "_protocols.py": protocols(),
@@ -91,7 +91,7 @@ def fields(text: str) -> list[tuple[str, str]]:
 
 def c_file(what: str, parts: Iterator[str] | Sequence[str]) -> str:
     """A file of C: a comment, and `parts` with empty lines between them."""
-    return "\n\n".join([f"/* {what} {NOTE} */", *parts]) + "\n"
+    return "\n\n".join([f"/* {what} {NOTE} */\n/* clang-format off */", *parts]) + "\n"
 
 
 def in_lines(head: str, items: Sequence[str], tail: str) -> str:
@@ -108,28 +108,30 @@ def in_lines(head: str, items: Sequence[str], tail: str) -> str:
 
 def header() -> str:
     """abi.h"""
-    numbers = [
-        in_lines("enum { ", [f"{prefix}_{item.name} = {item.value}" for item in kind], " };").replace("\n       ", "\n  ")
-        for prefix, kind in ENUMS.items()
-    ]
-    callbacks = [f"  {constant(row)}," for row in _abi.CALLBACKS]
-    rows = [f"  row({row.name})" for row in _abi.HOSTCALLS]
+    numbers = [enum([f"{prefix}_{item.name} = {item.value}" for item in kind]) for prefix, kind in ENUMS.items()]
+    callbacks = enum([*map(constant, _abi.CALLBACKS), "CALLBACK_COUNT"])
+    rows = ", ".join(f"row({row.name})" for row in _abi.HOSTCALLS).replace(", ", ",\n").splitlines()
     return c_file(
         "The ABI in C.",
         [
             "#ifndef PWASM_ABI_H\n#define PWASM_ABI_H",
             "#include <stddef.h>\n#include <stdint.h>",
             f'#define ABI_VERSION_MARKER "{_abi.ABI_VERSION_MARKER}"',
-            "\n".join(numbers),
-            "/* The callbacks by number. */\nenum {\n" + "\n".join([*callbacks, "  CALLBACK_COUNT"]) + "\n};",
+            *numbers,
+            f"/* The callbacks by number. */\n{callbacks}",
             "/* A weak undefined function becomes an import of the finished module, from `env`. */\n"
             "#define WEAK __attribute__((weak))",
             "\n".join(map(declaration, _abi.HOSTCALLS)),
-            "\n".join(f"{line:<{WIDTH - 2}} \\".replace("  \\", " \\") for line in ["#define EACH_HOSTCALL(row)", *rows[:-1]])
-            + f"\n{rows[-1]}",
+            "/* `row(proxy_…)` of every hostcall, with commas between them. */\n"
+            + " \\\n".join(["#define EACH_HOSTCALL(row)", *(f"  {row}" for row in rows)]),
             "#endif",
         ],
     )
+
+
+def enum(lines: Sequence[str]) -> str:
+    """A definition of these constants."""
+    return "enum {\n" + ",\n".join(f"  {line}" for line in lines) + "\n};"
 
 
 def constant(row: _abi.Callback) -> str:
@@ -164,7 +166,7 @@ def hostcall(row: _abi.Hostcall) -> str:
 
 
 def callback(row: _abi.Callback) -> str:
-    """The export. A stream's callback with size and end_of_stream is the hot path, any other expects the stream open."""
+    """The export: a stream's callback with size and end_of_stream is the hot path; others expect an open stream."""
     parameters = fields(row.params)
     declared = [PARAMETERS[kind][0].format(name) for name, kind in parameters]
     returned, call = ANSWERS[row.result]
@@ -196,7 +198,7 @@ def protocols() -> str:
     plugin = [method(row.name, row.params, PYTHON[row.result]) for row in _abi.CALLBACKS]
     return "\n".join(
         [
-            f'"""Both sides of the seam, as type checkers see them. {NOTE}"""\n',
+            f'"""The seam as type checkers see it. {NOTE}"""\n',
             "from __future__ import annotations\n",
             "from ._typing import Protocol\n\n",
             "class Host(Protocol):",

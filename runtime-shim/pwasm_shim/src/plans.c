@@ -121,11 +121,11 @@ void give_context(PyObject *context, PyObject *id, PyObject *plugin) {
 /* `PyTypeObject.tp_flags`, and what PyType_Freeze sets there: the type's attributes will not change. */
 enum { FLAGS_WORD = 21, IMMUTABLE_TYPE = 1 << 8 };
 
-/* seal(type) -> bool: `type` is made immutable, but not the classes it comes from, as PyType_Freeze demands.
+/* make_immutable(type) -> bool: `type` is made immutable, but not the classes it comes from, as PyType_Freeze demands.
 
    Only of a class whose value is of an immutable type does the interpreter remember an attribute in the code
    (Python/specialize.c, analyze_descriptor): for `return Action.CONTINUE` it would search two types each time. */
-PyObject *seal(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+PyObject *make_immutable(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
   unsigned long *flags = (unsigned long *)args[0] + FLAGS_WORD;
   int known = count == 1 && *flags == PyType_GetFlags(args[0]);

@@ -12,7 +12,7 @@ typedef struct PyObject {
   struct PyObject *type;
 } PyObject;
 
-typedef PyObject *(*fastcall)(PyObject *self, PyObject *const *args, Py_ssize_t count);
+typedef PyObject *fastcall_function(PyObject *self, PyObject *const *args, Py_ssize_t count);
 typedef PyObject *(*fastcall_with_keywords)(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
 typedef struct {
@@ -68,11 +68,8 @@ PyObject *PyTuple_New(Py_ssize_t);
 int PyTuple_SetItem(PyObject *, Py_ssize_t, PyObject *);
 PyObject *PyTuple_GetItem(PyObject *, Py_ssize_t);
 Py_ssize_t PyTuple_Size(PyObject *);
-Py_ssize_t PyDict_Size(PyObject *);
 int PyDict_Contains(PyObject *, PyObject *);
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *);
-int PyDict_SetItem(PyObject *, PyObject *, PyObject *);
-int PyDict_DelItem(PyObject *, PyObject *);
 int PySet_Contains(PyObject *, PyObject *);
 PyObject *PyType_GenericAlloc(PyObject *, Py_ssize_t);
 PyObject *PyCapsule_New(void *, const char *, void (*)(PyObject *));

@@ -47,7 +47,7 @@ static inline void set_word(PyObject *object, int word, PyObject *value) {
 int bind_slots(PyObject *sample, slot *slots); /* 0 when one is not there; spoils the sample */
 long words_of(PyObject *object);
 
-/* None, False, True and 0; `_state.current`; the shim itself as the SDK's Host. NULL before `prepare`. */
+/* None, False, True and 0; `_state.current`; the shim itself as the SDK's Host. NULL before `bind_records`. */
 extern PyObject *none, *no, *yes, *zero, *current, *host;
 
 #endif
