@@ -19,8 +19,9 @@ TOP_LEVEL_FOLDERS = {"sdk", "compiler", "docs", "filters", "runtime-shim", "test
 
 ANY_SDK = {"pwasm"}
 BINARY = {"pwasm_compiler.errors", "pwasm_compiler.wasm"}
+CPYTHON = {"pwasm_compiler.cpython314"}  # constants: whoever knows the Python in a module knows it from there
 COMPONENT = BINARY | {"pwasm_compiler.component"}
-LINK = COMPONENT | {"pwasm_compiler.link"}
+LINK = COMPONENT | CPYTHON | {"pwasm_compiler.link"}
 HOST_SIDE = {"pwasm.testing"}
 DELIVER = {"pwasm_compiler.errors", "pwasm_compiler.files", "pwasm_compiler.deliver"}
 
@@ -59,7 +60,8 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.errors": set(),
     "pwasm_compiler.wasm": {"pwasm_compiler.errors"},
     "pwasm_compiler.component": BINARY,
-    "pwasm_compiler.link": COMPONENT,
+    "pwasm_compiler.cpython314": set(),
+    "pwasm_compiler.link": COMPONENT | CPYTHON,
     "pwasm_compiler.cache": {"pwasm_compiler.errors", "filelock"},
     "pwasm_compiler.files": {"pwasm_compiler.errors"},
     # The build's own interpreter: wasmtime lives here and nowhere else in the compiler.
@@ -76,17 +78,19 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.guest.files": set(),
     "pwasm_compiler.guest.wasi": {"pwasm_compiler.guest.files"},
     "pwasm_compiler.code_cache": LINK | {"pwasm_compiler.cache"},
-    "pwasm_compiler.later": set(),
-    "pwasm_compiler.evaluates": set(),
-    "pwasm_compiler.keep": set(),
+    "pwasm_compiler.later": CPYTHON,
+    "pwasm_compiler.evaluates": CPYTHON,
+    "pwasm_compiler.keep": CPYTHON,
     "pwasm_compiler.gomod": {"pwasm_compiler.files"},
-    "pwasm_compiler.project": {
+    "pwasm_compiler.project": CPYTHON
+    | {
         "pwasm_compiler.errors",
         "pwasm_compiler.files",
         "pwasm_compiler.gomod",
         "pwasm_compiler.keep",
     },
-    "pwasm_compiler.dependencies": {
+    "pwasm_compiler.dependencies": CPYTHON
+    | {
         "pwasm_compiler.errors",
         "pwasm_compiler.files",
         "pwasm_compiler.project",
@@ -186,7 +190,9 @@ RULES: dict[str, set[str]] = {
     "pwasm_compiler.deliver.programs": {"pwasm.testing", "pwasm_compiler.errors"},
     "pwasm_compiler.deliver.status": DELIVER,
     "pwasm_compiler.deliver.deploy": DELIVER,
-    "pwasm_compiler.deliver.doctor": DELIVER | {"pwasm_compiler.guest.base", "pwasm_compiler.wasm.instructions"},
+    "pwasm_compiler.deliver.doctor": DELIVER
+    | CPYTHON
+    | {"pwasm_compiler.guest.base", "pwasm_compiler.wasm.instructions"},
     # The command line: click lives here and nowhere else.
     "pwasm_compiler.progress": {"click", "pwasm_compiler.files"},
     "pwasm_compiler.console": {"click", "pwasm_compiler.files", "pwasm_compiler.progress"},

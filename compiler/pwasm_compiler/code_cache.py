@@ -79,6 +79,7 @@ def linker_version() -> bytes:
     for folder in ("wasm", "component", "link"):
         for source in sorted((package / folder).rglob("*.py")):
             digest.update(source.read_bytes())
+    digest.update((package / "cpython314.py").read_bytes())
     return digest.digest()
 
 

@@ -3,6 +3,7 @@
 C sources by topic in `src/`, compiled by `build_shim.py` when pwasm itself is built:
 
     abi.h, hostcalls.inc, callbacks.inc    generated from the ABI table (tools/abi_views.py)
+    python_abi.h, cpython314.h             what of CPython is used: promised, and not
     module       the extension module: its table of functions, what the SDK needs at build and at start-up
     hostcalls    hostcalls as Python functions
     callbacks    callbacks as exports, which call Python
@@ -33,7 +34,7 @@ def library() -> Path:
     Raises:
         FileNotFoundError: in a checkout that was never installed, where the build hook has not run.
     """
-    path = _HERE / f"{MODULE_NAME}.cpython-314-wasm32-wasi.so"
+    path = _HERE / f"{MODULE_NAME}.so"
     if not path.is_file():
         raise FileNotFoundError(f"the runtime shim is not compiled ({path.name} is missing); run `pip install -e .`")
     return path

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pwasm_compiler.cpython314 import VERSION
 from pwasm_compiler.deliver import kubectl, programs
 from pwasm_compiler.deliver.schemas import GATEWAY_API, KINDS
 from pwasm_compiler.errors import PwasmError, ToolError
@@ -80,7 +81,7 @@ def base() -> Check:
         found = load_base()
     except PwasmError as error:
         return Check(name, "broken", f"{error.what}: {error.why}", error.hint)
-    return Check(name, "ok", f"CPython 3.14 with the runtime shim, linked by componentize-py {found.maker}")
+    return Check(name, "ok", f"CPython {VERSION} with the runtime shim, linked by componentize-py {found.maker}")
 
 
 def envoy(explicit: str | None) -> Check:

@@ -5,26 +5,16 @@
    is over, if nobody else has it and it has got no other state since: it is *plain*. And a plain context has no
    attribute that could stand before a method of its class, so the methods can be looked up once.
 
-   State is looked for in the object's memory, as CPython 3.14 lays out an instance with values in line
-   (Objects/object_layout.md):
-
-       weak references, dict, two words of the collector | count, type | head, values of the attributes …
-
-   The head says how many attributes there are, and in its first byte for how many there is room: fewer in each new
-   object. Whatever adds state changes one of four words: an attribute the head, `vars(context)` the dict, a weak
-   reference, another `__class__`. tests/wasm/test_hot_path.py tries each. Objects with slots have no values in line.
+   State is looked for in the object's memory, as CPython lays out an instance with values in line (cpython314.h). The
+   head says how many attributes there are, and for how many there is room: fewer in each new object. Whatever adds
+   state changes one of four words: an attribute the head, `vars(context)` the dict, a weak reference, another
+   `__class__`. tests/wasm/test_hot_path.py tries each. Objects with slots have no values in line.
 
    A class that changes loses its plan, and there is no other: the interpreter tells (`PyType_Watch`). */
 
 #include "plans.h"
 
-typedef int (*watcher)(PyObject *type);
 unsigned long PyType_GetFlags(PyObject *type);
-int PyType_AddWatcher(watcher);
-int PyType_Watch(int watcher, PyObject *type);
-int PyUnstable_Type_AssignVersionTag(PyObject *type); /* without one the interpreter tells nobody */
-
-enum { WEAK_REFERENCES = -4, DICT = -3, HEAD = 2, ROOM = 0xff, INLINE_VALUES = 1 << 2 };
 
 static PyObject *helper;
 static void (*drop)(void);
@@ -117,9 +107,6 @@ void give_context(PyObject *context, PyObject *id, PyObject *plugin) {
   set_word(context, plan->id_word, id);
   set_word(context, plan->plugin_word, plugin);
 }
-
-/* `PyTypeObject.tp_flags`, and what PyType_Freeze sets there: the type's attributes will not change. */
-enum { FLAGS_WORD = 21, IMMUTABLE_TYPE = 1 << 8 };
 
 /* make_immutable(type) -> bool: `type` is made immutable, but not the classes it comes from, as PyType_Freeze demands.
 
