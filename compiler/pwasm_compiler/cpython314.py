@@ -201,37 +201,29 @@ IMPORTED_AT_START = (
 missing here, or not needed any more, costs a little time."""
 
 LAZY: dict[str, tuple[str, ...]] = {
-    # module: what its functions import on first use
-    "base64": ("binascii",),
-    "calendar": ("locale",),
-    "csv": ("io",),
-    "dataclasses": ("reprlib", "math"),
+    # module: what its functions import on first use, or those of modules that it imports
+    "dataclasses": ("math",),
     "datetime": ("_strptime",),
     "decimal": ("numbers",),
     "email": ("email.parser", "email.message", "email.policy"),
     "hashlib": ("_blake2", "_md5", "_sha1", "_sha2", "_sha3"),
     "importlib": ("importlib.resources._adapters", "importlib.resources.readers"),
     "importlib.resources": ("importlib.resources._adapters", "importlib.resources.readers"),
-    "ipaddress": ("functools",),
-    "json": ("json.scanner",),
     "locale": ("_locale",),
-    "logging": ("traceback", "string"),
     "pprint": ("dataclasses",),
     "random": ("hashlib", "statistics"),
     "reprlib": ("math",),
-    "secrets": ("base64",),
     "tarfile": ("zlib",),
     "time": ("_strptime",),
     "urllib": ("unicodedata",),
-    "urllib.parse": ("unicodedata", "ipaddress"),
+    "urllib.parse": ("unicodedata",),
     "typing": ("annotationlib",),
     "uuid": ("hashlib", "random"),
-    "xml": ("xml.etree.ElementPath",),
-    "xml.etree": ("xml.etree.ElementPath",),
-    "xml.etree.ElementTree": ("xml.etree.ElementPath", "pyexpat"),
-    "zoneinfo": ("importlib.resources", "zoneinfo._tzpath", "zoneinfo._common", "tzdata"),
+    "xml.etree.ElementTree": ("pyexpat",),
+    "zoneinfo": ("importlib.resources", "tzdata"),
 }
-"""Source: Lib/. `tzdata` is a distribution, not part of it."""
+"""Source: Lib/, Modules/_datetimemodule.c, Modules/timemodule.c, Modules/_decimal/_decimal.c. `tzdata` is a distribution,
+not part of it."""
 
 ALWAYS_WANTED = (
     "_suggestions",

@@ -34,7 +34,7 @@ def library() -> Path:
     Raises:
         FileNotFoundError: in a checkout that was never installed, where the build hook has not run.
     """
-    path = _HERE / f"{MODULE_NAME}.so"
+    path = _HERE / f"{MODULE_NAME}.wasm"
     if not path.is_file():
         raise FileNotFoundError(f"the runtime shim is not compiled ({path.name} is missing); run `pip install -e .`")
     return path

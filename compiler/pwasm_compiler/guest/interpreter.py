@@ -57,7 +57,11 @@ def load_interpreter(cache: Cache, progress: Callable[[str], None]) -> Interpret
         ToolError: the base is not there or damaged, or wasmtime does not run here.
         BinaryError: the component is not what it must be.
     """
-    base = load_base()
+    return interpreter_of(load_base(), cache, progress)
+
+
+def interpreter_of(base: Base, cache: Cache, progress: Callable[[str], None]) -> Interpreter:
+    """The same from any `base`."""
     graph = instance_graph(decode_component(base.component))
     layout = lay_out(resolve(graph, ABI_MARKER), base.component)
     constructors = _constructors(graph, base.component)
