@@ -177,7 +177,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
     Built once for all processes of a run, and not at all while nothing that it is made of has changed.
     """
-    from pwasm.testing.filters import built_module
+    from pwasm.testing.worlds.filters import built_module
 
     folder = tmp_path_factory.mktemp("built")
 

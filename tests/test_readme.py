@@ -15,7 +15,7 @@ import pytest
 
 import pwasm
 from pwasm.testing import Headers, HostEmulator
-from pwasm.testing.filters import import_filter
+from pwasm.testing.worlds.filters import import_filter
 from pwasm_compiler.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]

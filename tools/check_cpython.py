@@ -3,9 +3,9 @@
     python tools/check_cpython.py            the build's Python, as it was made when pwasm was installed
     python tools/check_cpython.py --make     one that the installed componentize-py makes now; see docs/upgrade.md
 
-What is compared: compiler/pwasm_compiler/cpython314.py, runtime-shim/pwasm_shim/src/cpython314.h, and the few numbers in
-code that runs inside the guest. Says which check failed and why; exit 1 if any did. tests/compiler/test_cpython.py makes
-the same checks.
+What is compared: compiler/pwasm_compiler/cpython314.py, runtime-shim/pwasm_shim/src/cpython314.h, and the few numbers
+in code that runs inside the guest. Says which check failed and why; exit 1 if any did. tests/compiler/test_cpython.py
+makes the same checks.
 """
 
 from __future__ import annotations
@@ -283,8 +283,8 @@ def numbers(path: Path) -> dict[str, int]:
 
 IN_GUEST = (
     ROOT / "compiler" / "pwasm_compiler" / "guest" / "inside" / "pwasm_compile.py",
-    ROOT / "sdk" / "pwasm" / "_freeze.py",
-    ROOT / "sdk" / "pwasm" / "_baked.py",
+    ROOT / "sdk" / "pwasm" / "_guest" / "freeze.py",
+    ROOT / "sdk" / "pwasm" / "_guest" / "import_effects.py",
 )
 """Code that knows numbers and can read neither of the two files."""
 

@@ -222,8 +222,8 @@ LAZY: dict[str, tuple[str, ...]] = {
     "xml.etree.ElementTree": ("pyexpat",),
     "zoneinfo": ("importlib.resources", "tzdata"),
 }
-"""Source: Lib/, Modules/_datetimemodule.c, Modules/timemodule.c, Modules/_decimal/_decimal.c. `tzdata` is a distribution,
-not part of it."""
+"""Source: Lib/, Modules/_datetimemodule.c, Modules/timemodule.c, Modules/_decimal/_decimal.c. `tzdata` is a
+distribution, not part of it."""
 
 ALWAYS_WANTED = (
     "_suggestions",

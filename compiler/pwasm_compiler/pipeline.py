@@ -160,7 +160,7 @@ def _seed_of(staged: Staged) -> int:
 
 
 def _record(frozen: Frozen) -> dict[str, Any]:
-    """What the guest left for us (see `pwasm._freeze`).
+    """What the guest left for us (see `pwasm._guest.freeze`).
 
     Raises:
         BuildError: the filter could not be imported, or registers nothing.

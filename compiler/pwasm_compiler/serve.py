@@ -39,7 +39,7 @@ DEFAULT_PORT = 10000
 DEFAULT_ADMIN_PORT = 9901
 _KEPT_RECORDS = 1000
 _REFUSED = "the plugin's configuration is refused"
-"""How the SDK's record begins (`pwasm._configured`)."""
+"""How the SDK's record begins (`pwasm._config.binding`)."""
 _DID_NOT_START = "Failed to configure base Wasm plugin"
 
 _HTTP_CALLBACK = re.compile(r"proxy_on_(http_)?(request|response)_(headers|body|trailers|metadata)")

@@ -27,10 +27,10 @@ GUEST_ROOT = "/0"
 _NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py"}
 
 _APP = """\
-from pwasm import _freeze
+from pwasm._guest.freeze import run
 
-_freeze.run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r},
-            later={later!r}, encodings={encodings!r})
+run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r},
+    later={later!r}, encodings={encodings!r})
 """
 
 
@@ -86,13 +86,20 @@ def sdk_folder() -> Path:
     return Path(spec.origin).parent
 
 
-def _copy_sdk(target: Path) -> None:
+def sdk_files() -> dict[Path, Path]:
+    """What of the SDK goes into every module: names relative to the package, and where the files lie."""
     source = sdk_folder()
-    for file in sorted(source.rglob("*.py")):
-        name = file.relative_to(source)
-        if not set(name.parts) & _NOT_IN_GUEST:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).write_bytes(file.read_bytes())
+    missing = _NOT_IN_GUEST - {file.name for file in source.iterdir()}
+    if missing:
+        raise RuntimeError(f"the SDK has no {', '.join(sorted(missing))}, which modules are to go without")
+    names = (file.relative_to(source) for file in sorted(source.rglob("*.py")))
+    return {name: source / name for name in names if name.parts[0] not in _NOT_IN_GUEST}
+
+
+def _copy_sdk(target: Path) -> None:
+    for name, file in sdk_files().items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_bytes(file.read_bytes())
 
 
 def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:

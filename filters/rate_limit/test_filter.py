@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from pwasm.testing import World
-from pwasm.testing.world_envoy import EnvoyWorld
+from pwasm.testing.worlds.envoy import EnvoyWorld
 
 # Shared data lives as long as Envoy, which tests share: each has clients of its own.
 CLIENTS = (f"client{number}" for number in itertools.count())

@@ -46,17 +46,7 @@ with a `PhaseError` or a `ValueError`; a hostcall that fails raises a `HostcallE
 
 from . import aio, foreign, properties
 from ._abi import Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType
-from ._callouts import (
-    CallStatus,
-    dispatch_http_call,
-    get_call_status,
-    get_http_call_response_body,
-    get_http_call_response_headers,
-    get_http_call_response_headers_bytes,
-    get_http_call_response_trailers,
-    get_http_call_response_trailers_bytes,
-)
-from ._grpc import (
+from ._hostcalls.grpc import (
     cancel_grpc_call,
     cancel_grpc_stream,
     close_grpc_stream,
@@ -69,10 +59,27 @@ from ._grpc import (
     open_grpc_stream,
     send_grpc_stream_message,
 )
-from ._metrics import Counter, Gauge, Histogram, define_counter_metric, define_gauge_metric, define_histogram_metric
-from ._objects import HeaderMap, Request, Response
-from ._properties import get_property, get_property_map, set_property
-from ._shared import (
+from ._hostcalls.http_call import (
+    CallStatus,
+    dispatch_http_call,
+    get_call_status,
+    get_http_call_response_body,
+    get_http_call_response_headers,
+    get_http_call_response_headers_bytes,
+    get_http_call_response_trailers,
+    get_http_call_response_trailers_bytes,
+)
+from ._hostcalls.metrics import (
+    Counter,
+    Gauge,
+    Histogram,
+    define_counter_metric,
+    define_gauge_metric,
+    define_histogram_metric,
+)
+from ._hostcalls.objects import HeaderMap, Request, Response
+from ._hostcalls.properties import get_property, get_property_map, set_property
+from ._hostcalls.shared import (
     dequeue_shared_queue,
     drain_shared_queue,
     enqueue_shared_queue,

@@ -37,9 +37,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from types import CoroutineType
 
-from . import _callouts, _grpc
 from ._abi import BufferType, MapType
-from ._aio_answers import (
+from ._async.callouts import AwaitedCall, remember
+from ._async.results import (
     TIMED_OUT,
     CalloutError,
     CalloutRefused,
@@ -48,11 +48,11 @@ from ._aio_answers import (
     GrpcError,
     HttpResponse,
 )
-from ._answers import AwaitedCall, remember
+from ._async.tasks import AnyCoroutine, Task, Wait, close_task, refuse_to_wait, run_child, scheduler
+from ._async.timers import Timer, nanoseconds
+from ._hostcalls import grpc, http_call
 from ._serde import to_text
-from ._state import Root, current
-from ._tasks import AnyCoroutine, Task, Wait, close_task, refuse_to_wait, run_child, scheduler
-from ._timers import Timer, nanoseconds
+from ._stream.records import Root, current
 from ._typing import Any, TypeVar, overload
 from ._validate import Headers
 from .errors import HostcallError
@@ -187,7 +187,7 @@ async def dispatch_http_call(
     if scheduler.closing:
         refuse_to_wait("dispatch_http_call")
     try:
-        root, token = _callouts.send_http_call(cluster, headers, body, trailers, timeout_ms)
+        root, token = http_call.send_http_call(cluster, headers, body, trailers, timeout_ms)
     except HostcallError as error:
         raise CalloutRefused(cluster, str(error)) from error
     response: HttpResponse = await _HttpCall(cluster, root, token)
@@ -216,7 +216,7 @@ async def dispatch_grpc_call(
     if scheduler.closing:
         refuse_to_wait("dispatch_grpc_call")
     try:
-        root, token = _grpc.send_grpc_call(upstream, service, method, initial_metadata, message, timeout_ms)
+        root, token = grpc.send_grpc_call(upstream, service, method, initial_metadata, message, timeout_ms)
     except HostcallError as error:
         raise CalloutRefused(upstream, str(error)) from error
     answer: bytes = await _GrpcCall(upstream, root, token)

@@ -24,7 +24,7 @@
 
 A filter without a plugin class of its own annotates `config` in its HttpContext or TcpContext instead, and has
 `self.config` there. `config: str` or `config: bytes` takes the configuration as it is, anything else is read as JSON or
-as the Struct that Envoy passes. `help(pwasm._config_types)` lists the types.
+as the Struct that Envoy passes. `help(pwasm._config.types)` lists the types.
 
 A configuration that does not fit is refused: everything that is wrong is logged at once, each with its path, and
 Envoy rejects the update and keeps what it had.
@@ -45,18 +45,18 @@ import sys
 import typing
 from typing import Any, NoReturn, TypeVar, cast
 
-from . import _config_struct
-from ._config_annotations import type_of
-from ._config_types import BAD, MAX_PROBLEMS, Object, Problems, Range, Type, UnsupportedType, report_twice
-from ._configured import type_for
-from ._state import Registration
+from ._config import struct
+from ._config.annotations import type_of
+from ._config.binding import BASES, type_for
+from ._config.types import BAD, MAX_PROBLEMS, Object, Problems, Range, Type, UnsupportedType, report_twice
+from ._stream.records import Registration
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "ConfigError", "Range", "UnsupportedType", "dump", "load", "schema"]
 
 MAX_BYTES = 4 * 1024 * 1024
 """A larger configuration is refused: every VM, and Envoy runs workers + 2, would hold all of it."""
 MAX_DEPTH = 100
-"""Levels of arrays and objects; deeper is refused, since decoding would end the VM (see `_guest.guard_json`)."""
+"""Levels of arrays and objects; deeper is refused, since decoding would end the VM (see `vm.guard_json`)."""
 _STRUCT_BEGINS = b"\n"  # the tag of its first field
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
@@ -273,10 +273,10 @@ def _parse(text: bytes | str) -> Any:
         raise ConfigError([f"$: the configuration has {len(text)} bytes, more than {MAX_BYTES}"])
     if isinstance(text, bytes) and text[:1] == _STRUCT_BEGINS:
         try:
-            return _config_struct.decode(text, MAX_DEPTH)
-        except _config_struct.TooDeep:
+            return struct.decode(text, MAX_DEPTH)
+        except struct.TooDeep:
             raise ConfigError([f"$: nested deeper than {MAX_DEPTH} levels"]) from None
-        except _config_struct.NotAStruct:
+        except struct.NotAStruct:
             pass  # then it is JSON after an empty line: each value of a Struct has a byte that JSON cannot have
     content = _text(text)
     if not content.strip():
@@ -340,7 +340,7 @@ def annotation_of(cls: type) -> Any:
         UnsupportedType: the annotation names something that is not there.
     """
     for klass in cls.__mro__:
-        if klass.__module__ == "pwasm.types":
+        if klass in BASES:
             continue
         try:
             annotation = vars(klass).get("__annotations__") or klass.__annotations__

@@ -18,9 +18,9 @@ import sys
 from collections.abc import Callable
 from types import CodeType
 
-from ._configured import type_for
-from ._state import Entry, Registration, current
-from ._traits import traits_of
+from ._config.binding import type_for
+from ._stream.body_options import traits_of
+from ._stream.records import Entry, Registration, current
 from ._typing import Any, NoReturn, TypeVar
 from .errors import RegistrationError
 from .types import HttpContext, PluginContext, TcpContext, VMContext
@@ -210,10 +210,10 @@ def _reject(argument: str, problem: str) -> NoReturn:
 
 def _check_names(context: type, code: CodeType | None) -> None:
     try:
-        from . import _names
+        from ._names import spelling
     except ImportError:
         return  # in a VM, where nothing is registered any more
-    _names.check(context, code)
+    spelling.check(context, code)
 
 
 def _check_class(argument: str, context: type, base: type) -> None:

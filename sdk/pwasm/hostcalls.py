@@ -10,9 +10,14 @@ Everything here acts on the stream whose callback is running, or on the one sele
 
 from __future__ import annotations
 
-from . import _buffers, _maps, _validate
+from . import _validate
 from ._abi import BufferType, LogLevel, MapType, StreamType
-from ._guards import (
+from ._async.tasks import deliver_first
+from ._async.timers import set_period
+from ._hostcalls import bodies, header_maps
+from ._serde import encode_pairs
+from ._stream.body_options import leave_headers
+from ._stream.guards import (
     DOWNSTREAM,
     REQUEST,
     RESPONSE,
@@ -24,11 +29,7 @@ from ._guards import (
     resumed,
     select_stream,
 )
-from ._serde import encode_pairs
-from ._state import current
-from ._tasks import deliver_first
-from ._timers import set_period
-from ._traits import leave_headers
+from ._stream.records import current
 from ._validate import Headers
 from .errors import BadArgument
 
@@ -202,15 +203,15 @@ class effective_context:  # noqa: N801, used like a function
 
 # --- TCP ----------------------------------------------------------------------------------------------------------
 
-get_downstream_data = _buffers.get(BufferType.DOWNSTREAM_DATA)
-append_downstream_data = _buffers.append(BufferType.DOWNSTREAM_DATA)
-prepend_downstream_data = _buffers.prepend(BufferType.DOWNSTREAM_DATA)
-replace_downstream_data = _buffers.replace(BufferType.DOWNSTREAM_DATA)
+get_downstream_data = bodies.get(BufferType.DOWNSTREAM_DATA)
+append_downstream_data = bodies.append(BufferType.DOWNSTREAM_DATA)
+prepend_downstream_data = bodies.prepend(BufferType.DOWNSTREAM_DATA)
+replace_downstream_data = bodies.replace(BufferType.DOWNSTREAM_DATA)
 
-get_upstream_data = _buffers.get(BufferType.UPSTREAM_DATA)
-append_upstream_data = _buffers.append(BufferType.UPSTREAM_DATA)
-prepend_upstream_data = _buffers.prepend(BufferType.UPSTREAM_DATA)
-replace_upstream_data = _buffers.replace(BufferType.UPSTREAM_DATA)
+get_upstream_data = bodies.get(BufferType.UPSTREAM_DATA)
+append_upstream_data = bodies.append(BufferType.UPSTREAM_DATA)
+prepend_upstream_data = bodies.prepend(BufferType.UPSTREAM_DATA)
+replace_upstream_data = bodies.replace(BufferType.UPSTREAM_DATA)
 
 
 def continue_tcp_stream() -> None:
@@ -241,28 +242,28 @@ def close_upstream() -> None:
 
 # --- request ------------------------------------------------------------------------------------------------------
 
-get_http_request_headers = _maps.get_all(MapType.HTTP_REQUEST_HEADERS)
-get_http_request_headers_bytes = _maps.get_all_bytes(MapType.HTTP_REQUEST_HEADERS)
-replace_http_request_headers = _maps.replace_all(MapType.HTTP_REQUEST_HEADERS)
-get_http_request_header = _maps.get(MapType.HTTP_REQUEST_HEADERS)
-get_http_request_header_bytes = _maps.get_bytes(MapType.HTTP_REQUEST_HEADERS)
-remove_http_request_header = _maps.remove(MapType.HTTP_REQUEST_HEADERS)
-replace_http_request_header = _maps.replace(MapType.HTTP_REQUEST_HEADERS)
-add_http_request_header = _maps.add(MapType.HTTP_REQUEST_HEADERS)
+get_http_request_headers = header_maps.get_all(MapType.HTTP_REQUEST_HEADERS)
+get_http_request_headers_bytes = header_maps.get_all_bytes(MapType.HTTP_REQUEST_HEADERS)
+replace_http_request_headers = header_maps.replace_all(MapType.HTTP_REQUEST_HEADERS)
+get_http_request_header = header_maps.get(MapType.HTTP_REQUEST_HEADERS)
+get_http_request_header_bytes = header_maps.get_bytes(MapType.HTTP_REQUEST_HEADERS)
+remove_http_request_header = header_maps.remove(MapType.HTTP_REQUEST_HEADERS)
+replace_http_request_header = header_maps.replace(MapType.HTTP_REQUEST_HEADERS)
+add_http_request_header = header_maps.add(MapType.HTTP_REQUEST_HEADERS)
 
-get_http_request_body = _buffers.get(BufferType.HTTP_REQUEST_BODY)
-append_http_request_body = _buffers.append(BufferType.HTTP_REQUEST_BODY)
-prepend_http_request_body = _buffers.prepend(BufferType.HTTP_REQUEST_BODY)
-replace_http_request_body = _buffers.replace(BufferType.HTTP_REQUEST_BODY)
+get_http_request_body = bodies.get(BufferType.HTTP_REQUEST_BODY)
+append_http_request_body = bodies.append(BufferType.HTTP_REQUEST_BODY)
+prepend_http_request_body = bodies.prepend(BufferType.HTTP_REQUEST_BODY)
+replace_http_request_body = bodies.replace(BufferType.HTTP_REQUEST_BODY)
 
-get_http_request_trailers = _maps.get_all(MapType.HTTP_REQUEST_TRAILERS)
-get_http_request_trailers_bytes = _maps.get_all_bytes(MapType.HTTP_REQUEST_TRAILERS)
-replace_http_request_trailers = _maps.replace_all(MapType.HTTP_REQUEST_TRAILERS)
-get_http_request_trailer = _maps.get(MapType.HTTP_REQUEST_TRAILERS)
-get_http_request_trailer_bytes = _maps.get_bytes(MapType.HTTP_REQUEST_TRAILERS)
-remove_http_request_trailer = _maps.remove(MapType.HTTP_REQUEST_TRAILERS)
-replace_http_request_trailer = _maps.replace(MapType.HTTP_REQUEST_TRAILERS)
-add_http_request_trailer = _maps.add(MapType.HTTP_REQUEST_TRAILERS)
+get_http_request_trailers = header_maps.get_all(MapType.HTTP_REQUEST_TRAILERS)
+get_http_request_trailers_bytes = header_maps.get_all_bytes(MapType.HTTP_REQUEST_TRAILERS)
+replace_http_request_trailers = header_maps.replace_all(MapType.HTTP_REQUEST_TRAILERS)
+get_http_request_trailer = header_maps.get(MapType.HTTP_REQUEST_TRAILERS)
+get_http_request_trailer_bytes = header_maps.get_bytes(MapType.HTTP_REQUEST_TRAILERS)
+remove_http_request_trailer = header_maps.remove(MapType.HTTP_REQUEST_TRAILERS)
+replace_http_request_trailer = header_maps.replace(MapType.HTTP_REQUEST_TRAILERS)
+add_http_request_trailer = header_maps.add(MapType.HTTP_REQUEST_TRAILERS)
 
 
 def resume_http_request() -> None:
@@ -295,28 +296,28 @@ def close_http_request() -> None:
 
 # --- response -----------------------------------------------------------------------------------------------------
 
-get_http_response_headers = _maps.get_all(MapType.HTTP_RESPONSE_HEADERS)
-get_http_response_headers_bytes = _maps.get_all_bytes(MapType.HTTP_RESPONSE_HEADERS)
-replace_http_response_headers = _maps.replace_all(MapType.HTTP_RESPONSE_HEADERS)
-get_http_response_header = _maps.get(MapType.HTTP_RESPONSE_HEADERS)
-get_http_response_header_bytes = _maps.get_bytes(MapType.HTTP_RESPONSE_HEADERS)
-remove_http_response_header = _maps.remove(MapType.HTTP_RESPONSE_HEADERS)
-replace_http_response_header = _maps.replace(MapType.HTTP_RESPONSE_HEADERS)
-add_http_response_header = _maps.add(MapType.HTTP_RESPONSE_HEADERS)
+get_http_response_headers = header_maps.get_all(MapType.HTTP_RESPONSE_HEADERS)
+get_http_response_headers_bytes = header_maps.get_all_bytes(MapType.HTTP_RESPONSE_HEADERS)
+replace_http_response_headers = header_maps.replace_all(MapType.HTTP_RESPONSE_HEADERS)
+get_http_response_header = header_maps.get(MapType.HTTP_RESPONSE_HEADERS)
+get_http_response_header_bytes = header_maps.get_bytes(MapType.HTTP_RESPONSE_HEADERS)
+remove_http_response_header = header_maps.remove(MapType.HTTP_RESPONSE_HEADERS)
+replace_http_response_header = header_maps.replace(MapType.HTTP_RESPONSE_HEADERS)
+add_http_response_header = header_maps.add(MapType.HTTP_RESPONSE_HEADERS)
 
-get_http_response_body = _buffers.get(BufferType.HTTP_RESPONSE_BODY)
-append_http_response_body = _buffers.append(BufferType.HTTP_RESPONSE_BODY)
-prepend_http_response_body = _buffers.prepend(BufferType.HTTP_RESPONSE_BODY)
-replace_http_response_body = _buffers.replace(BufferType.HTTP_RESPONSE_BODY)
+get_http_response_body = bodies.get(BufferType.HTTP_RESPONSE_BODY)
+append_http_response_body = bodies.append(BufferType.HTTP_RESPONSE_BODY)
+prepend_http_response_body = bodies.prepend(BufferType.HTTP_RESPONSE_BODY)
+replace_http_response_body = bodies.replace(BufferType.HTTP_RESPONSE_BODY)
 
-get_http_response_trailers = _maps.get_all(MapType.HTTP_RESPONSE_TRAILERS)
-get_http_response_trailers_bytes = _maps.get_all_bytes(MapType.HTTP_RESPONSE_TRAILERS)
-replace_http_response_trailers = _maps.replace_all(MapType.HTTP_RESPONSE_TRAILERS)
-get_http_response_trailer = _maps.get(MapType.HTTP_RESPONSE_TRAILERS)
-get_http_response_trailer_bytes = _maps.get_bytes(MapType.HTTP_RESPONSE_TRAILERS)
-remove_http_response_trailer = _maps.remove(MapType.HTTP_RESPONSE_TRAILERS)
-replace_http_response_trailer = _maps.replace(MapType.HTTP_RESPONSE_TRAILERS)
-add_http_response_trailer = _maps.add(MapType.HTTP_RESPONSE_TRAILERS)
+get_http_response_trailers = header_maps.get_all(MapType.HTTP_RESPONSE_TRAILERS)
+get_http_response_trailers_bytes = header_maps.get_all_bytes(MapType.HTTP_RESPONSE_TRAILERS)
+replace_http_response_trailers = header_maps.replace_all(MapType.HTTP_RESPONSE_TRAILERS)
+get_http_response_trailer = header_maps.get(MapType.HTTP_RESPONSE_TRAILERS)
+get_http_response_trailer_bytes = header_maps.get_bytes(MapType.HTTP_RESPONSE_TRAILERS)
+remove_http_response_trailer = header_maps.remove(MapType.HTTP_RESPONSE_TRAILERS)
+replace_http_response_trailer = header_maps.replace(MapType.HTTP_RESPONSE_TRAILERS)
+add_http_response_trailer = header_maps.add(MapType.HTTP_RESPONSE_TRAILERS)
 
 
 def resume_http_response() -> None:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ._properties import get_property
+from ._hostcalls.properties import get_property
 from ._serde import decode_pairs, to_text
 from ._typing import Generic, TypeVar, cast, overload
 

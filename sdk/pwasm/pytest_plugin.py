@@ -23,13 +23,13 @@ import pytest
 
 if TYPE_CHECKING:
     from pwasm.testing import HostEmulator
-    from pwasm.testing.fixtures import Bench, Stages
-    from pwasm.testing.world import World
-    from pwasm.testing.world_envoy import EnvoyWorld
+    from pwasm.testing.worlds.envoy import EnvoyWorld
+    from pwasm.testing.worlds.fixtures import Bench, Stages
+    from pwasm.testing.worlds.world import World
 
 _TIERS = ("python", "wasm", "envoy")
 _MARKERS = (
-    "pwasm(**setup): what the filter under test is started with; see pwasm.testing.world.Setup",
+    "pwasm(**setup): what the filter under test is started with; see pwasm.testing.worlds.world.Setup",
     "wasm: builds or loads a real main.wasm",
     "envoy: starts a real Envoy",
 )
@@ -94,7 +94,7 @@ def pytest_plugin_registered(plugin: object) -> None:
     """A conftest.py was imported; with several paths on the command line, the next one is another folder's."""
     file = Path(getattr(plugin, "__file__", None) or "")
     if file.name == "conftest.py" and (folder := _filter_of(file.parent, Path(file.anchor))) is not None:
-        from pwasm.testing.neighbours import visit
+        from pwasm.testing.worlds.neighbours import visit
 
         visit(folder)
 
@@ -113,10 +113,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def _enter(node: pytest.Item | pytest.File | pytest.Directory) -> None:
-    """The filter beside a test is the one that is meant; see `pwasm.testing.neighbours`."""
+    """The filter beside a test is the one that is meant; see `pwasm.testing.worlds.neighbours`."""
     folder = _filter_of(node.path if node.path.is_dir() else node.path.parent, node.config.rootpath)
-    if folder is not None or "pwasm.testing.neighbours" in sys.modules:
-        from pwasm.testing.neighbours import enter
+    if folder is not None or "pwasm.testing.worlds.neighbours" in sys.modules:
+        from pwasm.testing.worlds.neighbours import enter
 
         enter(folder)
 
@@ -134,8 +134,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     named = parent.session.isinitpath(file_path) and file_path.suffix in {".yaml", ".yml"}
     if not named and not file_path.name.endswith((".suite.yaml", ".suite.yml")):
         return None
-    from pwasm.testing.fixtures import Stages
-    from pwasm.testing.suite_pytest import SuiteFile
+    from pwasm.testing.suites.collect import SuiteFile
+    from pwasm.testing.worlds.fixtures import Stages
 
     config = parent.config
     file = SuiteFile.from_parent(parent, path=file_path)
@@ -239,7 +239,7 @@ def _show(config: pytest.Config, text: str) -> None:
 
 
 def _bench(request: pytest.FixtureRequest, tier: str, stages: Stages | None = None) -> Bench:
-    from pwasm.testing.fixtures import Bench
+    from pwasm.testing.worlds.fixtures import Bench
 
     bench = Bench(request.node, tier, stages, **_bench_options(request.config), module=module_of(request.config))
     _keep(request.node, bench)
@@ -253,7 +253,7 @@ def _pwasm_tier(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def _pwasm_stages(request: pytest.FixtureRequest) -> Iterator[Stages]:
-    from pwasm.testing.fixtures import Stages
+    from pwasm.testing.worlds.fixtures import Stages
 
     stages = Stages(request.config.getoption("pwasm_envoy"))
     yield stages

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine
     from typing import Any
 
-    from ._objects import Request, Response
+    from ._hostcalls.objects import Request, Response
 
     Outcome = Action | None | Coroutine[Any, Any, Action | None]
     Done = None | Coroutine[Any, Any, None]
@@ -196,7 +196,7 @@ class PluginContext:
 class HttpContext:
     """One HTTP request and its response."""
 
-    context_id: int  # without a default, see `_state.Stream`
+    context_id: int  # without a default, see `records.Stream`
     """Envoy's number of this stream; not reused while the stream lives."""
 
     if TYPE_CHECKING:
@@ -322,7 +322,7 @@ class HttpContext:
 class TcpContext:
     """One TCP connection from downstream, and the one to upstream."""
 
-    context_id: int  # without a default, see `_state.Stream`
+    context_id: int  # without a default, see `records.Stream`
     """Envoy's number of this connection; not reused while it lives."""
 
     if TYPE_CHECKING:

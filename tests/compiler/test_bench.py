@@ -15,7 +15,7 @@ import pytest
 import wasmtime
 
 from pwasm.testing import HostEmulator
-from pwasm.testing.clock import Clock
+from pwasm.testing.emulator.clock import Clock
 from pwasm.testing.wasm import WasmPlugin, WasmTrap
 from pwasm_compiler.bench import timers
 from pwasm_compiler.bench.edit import with_trap

@@ -17,7 +17,7 @@ from typing import Any
 
 from pwasm.testing.envoy import Envoy
 from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
-from pwasm.testing.servers import refusing_port
+from pwasm.testing.worlds.servers import refusing_port
 
 from .case import LIMIT, VM_CONFIGURATION, Answer, Case
 from .observe import Observation, log_entry, observation

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pwasm.testing import rules
+from pwasm.testing.emulator import rules
 
 from . import expected
 from .case import Case

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
-from pwasm.testing.servers import refusing_port
+from pwasm.testing.worlds.servers import refusing_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 TESTS = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ import grpc
 import pytest
 
 from pwasm.testing.envoy_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
-from pwasm.testing.servers import own_port, refusing_port
+from pwasm.testing.worlds.servers import own_port, refusing_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 

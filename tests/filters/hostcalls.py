@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pwasm.testing.trace import TracedHost
+from pwasm.testing.emulator.trace import TracedHost
 
 _calls: defaultdict[str, set[str]] = defaultdict(set)
 _now = {"folder": ""}

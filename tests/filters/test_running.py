@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pwasm.testing.filters import built_module
+from pwasm.testing.worlds.filters import built_module
 
 pytestmark = [pytest.mark.wasm, pytest.mark.envoy]
 

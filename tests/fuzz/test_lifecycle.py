@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 import pwasm
 from pwasm import Action, HttpContext, PluginContext, TcpContext, aio
 from pwasm._abi import HOSTCALLS
-from pwasm._dispatch import Dispatcher
+from pwasm._dispatch.callbacks import Dispatcher
 from pwasm._serde import encode_pairs
 from pwasm.entrypoint import registration_of
 

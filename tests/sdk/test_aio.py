@@ -13,7 +13,7 @@ import pytest
 import pwasm
 from pwasm import Action, LogLevel, aio, entrypoint
 from pwasm.testing import HostEmulator, Process, UpstreamResponse
-from pwasm.testing.headers import Headers
+from pwasm.testing.emulator.headers import Headers
 
 TESTS = Path(__file__).parents[1]
 TABLE = runpy.run_path(str(TESTS / "aio_cases.py"))
@@ -162,7 +162,7 @@ def test_a_hundred_thousand_streams_leave_nothing() -> None:
     import gc
     import tracemalloc
 
-    from pwasm._dispatch import Dispatcher
+    from pwasm._dispatch.callbacks import Dispatcher
     from pwasm.entrypoint import registration_of
 
     class Filter(pwasm.HttpContext):
@@ -227,7 +227,7 @@ START = 1_700_000_000
 
 
 def test_ticks_of_the_filter_and_of_sleepers() -> None:
-    """The example in `_timers`: the filter's rhythm stays, and nobody wakes the plugin without need."""
+    """The example in `timers`: the filter's rhythm stays, and nobody wakes the plugin without need."""
     host = HostEmulator(Ticker, Sleeper, process=Process(START))
     told: list[int] = []
     tell = host.proxy_set_tick_period_milliseconds

@@ -12,8 +12,8 @@ import pwasm
 from pwasm import Action, foreign, properties
 from pwasm._abi import HOSTCALLS, Hostcall, MapType
 from pwasm._abi import kinds as kinds_of
-from pwasm._guards import PHASES
-from pwasm._state import Root, Stream, current
+from pwasm._stream.guards import PHASES
+from pwasm._stream.records import Root, Stream, current
 from pwasm.errors import BY_STATUS
 from pwasm.testing import HostEmulator
 

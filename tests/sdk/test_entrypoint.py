@@ -10,8 +10,8 @@ import pytest
 import pwasm
 from pwasm import entrypoint
 from pwasm._abi import CALLBACKS
-from pwasm._dispatch import callbacks_used
-from pwasm._exports import callbacks_written
+from pwasm._dispatch.callbacks import callbacks_used
+from pwasm._dispatch.exports import callbacks_written
 from pwasm.entrypoint import registration_of
 from pwasm.testing import HostEmulator
 

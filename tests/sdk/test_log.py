@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import pwasm
 from pwasm import LogLevel
-from pwasm.log import LEVELS
+from pwasm._stream.log import LEVELS
 from pwasm.testing import HostEmulator
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 import pwasm
-from pwasm import HttpContext, PluginContext, RegistrationError, TcpContext, VMContext, _names, go
-from pwasm._names import BASES, SETTINGS, _callbacks
+from pwasm import HttpContext, PluginContext, RegistrationError, TcpContext, VMContext, go
+from pwasm._names import spelling
+from pwasm._names.spelling import BASES, SETTINGS, _callbacks
 from pwasm.testing import HostEmulator
-from pwasm.testing.filters import import_filter
+from pwasm.testing.worlds.filters import import_filter
 
 ROOT = Path(__file__).parents[2]
 NOTHING_CALLS_IT = "nothing calls it here"
@@ -658,8 +659,8 @@ def test_ordinary_helpers_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         file.write(f"\npwasm.set_{kind}_context(Filter)\n")
     import_filter(tmp_path)
     for cls in _all_below(*BASES):
-        if _names._file(cls).startswith(str(tmp_path)):
-            _names.check(cls)
+        if spelling._file(cls).startswith(str(tmp_path)):
+            spelling.check(cls)
     for name in ("events", "helper", "stream", "pwasm_ours", "pwasm_ours.helper"):
         sys.modules.pop(name, None)
 

@@ -8,7 +8,7 @@ import pytest
 
 import pwasm
 from pwasm import Action, LogLevel
-from pwasm._state import Call
+from pwasm._stream.records import Call
 from pwasm.testing import HostEmulator, UpstreamResponse
 
 HTTP = [

@@ -270,7 +270,7 @@ def test_two_filters_for_one_root_id() -> None:
 @pytest.mark.usefixtures("two_filters")
 def test_exports_of_several_filters() -> None:
     from pwasm import entrypoint
-    from pwasm._dispatch import callbacks_used
+    from pwasm._dispatch.callbacks import callbacks_used
 
     class Tick(pwasm.PluginContext):
         def on_tick(self) -> None: ...

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import pwasm
-from pwasm import HttpContext, _budget
+from pwasm import HttpContext
+from pwasm._stream import budget
 from pwasm.entrypoint import clear_registration, registration
 from pwasm.errors import RegistrationError
 from pwasm.testing import HostEmulator
@@ -58,7 +59,7 @@ def test_what_traced_before_traces_again_and_nothing_stays_behind() -> None:
     finally:
         sys.settrace(before)
         clear_registration()
-    assert (status, after, _budget.renew) == (500, trace, _budget.nothing)
+    assert (status, after, budget.renew) == (500, trace, budget.nothing)
 
 
 def test_without_a_budget_nothing_is_traced() -> None:

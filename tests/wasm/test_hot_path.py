@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pwasm import _abi, entrypoint
-from pwasm._dispatch import Dispatcher
+from pwasm._dispatch.callbacks import Dispatcher
 from pwasm.testing.wasm import WasmPlugin
 
 pytestmark = pytest.mark.wasm

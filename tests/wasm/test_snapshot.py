@@ -59,6 +59,7 @@ IMPORTED_BY_NOBODY = {
     "dis",
     "inspect",
     "pwasm._names",
+    "pwasm._names.spelling",
     "site",
     "typing",
     "unicodedata",

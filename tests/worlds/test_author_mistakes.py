@@ -58,7 +58,7 @@ def test_a_mistake_in_a_name_is_what_the_test_says(tmp_path: Path, run_pytest: R
     for line in said:
         assert ran.stdout.partition("short test summary")[0].count(line) == 1, ran.stdout
     assert "During handling of the above exception" not in ran.stdout
-    assert "_names.py" not in ran.stdout, "no traceback through the SDK"
+    assert "spelling.py" not in ran.stdout, "no traceback through the SDK"
 
 
 LATE = """
@@ -167,9 +167,9 @@ def test_resumed_by_another(pwasm_world):
     assert held.response().status == 200
 """
 WAITS = """
-import pwasm.testing.world_envoy
+import pwasm.testing.worlds.envoy
 
-pwasm.testing.world_envoy.SECONDS = 1.0
+pwasm.testing.worlds.envoy.SECONDS = 1.0
 """
 # test → what holds the stream, and what the emulator and what Envoy says of it.
 SAID = {

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pwasm.testing import filters, wasm
+from pwasm.testing import wasm
+from pwasm.testing.worlds import filters
 
 pytestmark = pytest.mark.wasm
 FILTER = "import pwasm\n\npwasm.set_http_context(pwasm.HttpContext)\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pwasm.testing.suite import SuiteError, load_suite
+from pwasm.testing.suites.suite import SuiteError, load_suite
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 PROJECTS = Path(__file__).parents[1] / "projects"

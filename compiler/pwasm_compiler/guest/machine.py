@@ -21,7 +21,7 @@ STACK = 8 << 20
 """Bytes of native stack: CPython's own guard must fire first, also for recursion through C."""
 _UNIMPLEMENTED = 12  # proxy_status_t
 _PRINTED = 0
-"""Log level of a piece of what was printed (`pwasm._freeze.PRINTED`)."""
+"""Log level of a piece of what was printed (`pwasm._guest.freeze.PRINTED`)."""
 
 
 @dataclass(frozen=True, slots=True)

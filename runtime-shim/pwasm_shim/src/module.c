@@ -2,8 +2,8 @@
 
 #include "shim.h"
 
-/* What the SDK tells the linker: address and size of a text in the snapshot (sdk/pwasm/_freeze.py). The linker finds
-   this variable by its export; nothing reads it at run time. */
+/* What the SDK tells the linker: address and size of a text in the snapshot (sdk/pwasm/_guest/freeze.py). The linker
+   finds this variable by its export; nothing reads it at run time. */
 __attribute__((visibility("default"))) struct {
   const char *data;
   uint32_t size;

@@ -1,8 +1,8 @@
 /* Contexts without their class: what calling it, and looking methods up in it, would come to every time.
 
-   A class that makes nothing of its own (no `__init__`, no `__del__` …; `_guest._plan` says which) makes contexts that
-   differ in two attributes only, `context_id` and `plugin`. Such a context can be given to another stream when its own
-   is over, if nobody else has it and it has got no other state since: it is *plain*. And a plain context has no
+   A class that makes nothing of its own (no `__init__`, no `__del__` …; `_guest.vm._plan` says which) makes contexts
+   that differ in two attributes only, `context_id` and `plugin`. Such a context can be given to another stream when its
+   own is over, if nobody else has it and it has got no other state since: it is *plain*. And a plain context has no
    attribute that could stand before a method of its class, so the methods can be looked up once.
 
    State is looked for in the object's memory, as CPython lays out an instance with values in line (cpython314.h). The

@@ -1,6 +1,6 @@
 /* Functions of the SDK that filters call for every request, without bytecode: the log functions, and those that read
-   and write one header. Each does what a function in Python (sdk/pwasm/log.py, _maps.py) does for usual arguments, and
-   calls that function for all others before anything has been asked of the host. */
+   and write one header. Each does what a function in Python (sdk/pwasm: _stream/log.py, _hostcalls/header_maps.py) does
+   for usual arguments, and calls that function for all others before anything has been asked of the host. */
 
 #include "records.h"
 

@@ -1,4 +1,4 @@
-/* Streams without bytecode: what the dispatcher (sdk/pwasm/_dispatch.py, _contexts.py) does for a usual stream, on the
+/* Streams without bytecode: what the dispatcher (sdk/pwasm/_dispatch) does for a usual stream, on the
    dispatcher's own records.
 
    Usual is a stream of a registered class without traits whose callbacks return None or Action.CONTINUE. Everything
@@ -330,7 +330,7 @@ int stream_ends(uint32_t id) {
   return 1;
 }
 
-/* For Python code that looks for a stream by its id (`_guest.Streams`). */
+/* For Python code that looks for a stream by its id (`_guest.vm.Streams`). */
 
 /* find_stream(id) -> Stream or None */
 PyObject *find_stream(PyObject *self, PyObject *const *args, Py_ssize_t count) {

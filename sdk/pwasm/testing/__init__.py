@@ -10,14 +10,14 @@ This package is never part of main.wasm.
 """
 
 from . import deadline
-from .callouts import GrpcCall, HttpCall
-from .emulator import EnvoyCrash, HostEmulator
-from .headers import Headers
-from .http_stream import HttpStream, LocalResponse, UpstreamResponse
-from .messages import REFUSED, RESET, SILENCE, Answer, Request, Response
-from .shared import Process
-from .tcp_stream import TcpStream
-from .world import Plugin, Setup, World
+from .emulator.callouts import GrpcCall, HttpCall
+from .emulator.headers import Headers
+from .emulator.host import EnvoyCrash, HostEmulator
+from .emulator.http_stream import HttpStream, LocalResponse, UpstreamResponse
+from .emulator.shared import Process
+from .emulator.tcp_stream import TcpStream
+from .worlds.messages import REFUSED, RESET, SILENCE, Answer, Request, Response
+from .worlds.world import Plugin, Setup, World
 
 __all__ = [
     "REFUSED",

@@ -17,9 +17,9 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import CodeType, FrameType
 
 _AGAIN_SECONDS = 0.5
 """A filter may swallow the interruption and go on; then it is interrupted again."""
@@ -92,7 +92,7 @@ def limit(seconds: float) -> Iterator[None]:
 
 def _in_wasm(frame: FrameType | None) -> bool:
     while frame is not None:
-        if frame.f_globals.get("__name__") == "pwasm.testing.wasm" and frame.f_code.co_name == "_call":
+        if frame.f_code in _enters_wasm:
             return True
         frame = frame.f_back
     return False
@@ -141,9 +141,16 @@ class _Watch:
 
     def _wait(self) -> None:
         if not self._done.wait(max(self._at - time.monotonic(), 0)):
-            from .wasm import interrupt_all
-
-            interrupt_all()
+            for interrupt in _interrupts:
+                interrupt()
 
 
 _watches: list[_Watch] = []
+_enters_wasm: list[CodeType] = []
+_interrupts: list[Callable[[], None]] = []
+
+
+def wasm_is_here(enter: CodeType, interrupt: Callable[[], None]) -> None:
+    """`wasm` says where it enters wasm code and what interrupts that; a test in Python goes without `wasm`."""
+    _enters_wasm.append(enter)
+    _interrupts.append(interrupt)

@@ -4,7 +4,8 @@ Driven by `on_queue_ready`: the token is `number of the hostcall * 1,000,000 + h
 """
 
 import pwasm
-from pwasm import PluginContext, _abi, _state
+from pwasm import PluginContext, _abi
+from pwasm._stream import records
 
 SAMPLES = {"u32": 1, "i32": -1, "i64": -5, "bool": True, "bytes": b"bytes \xff\0" * 20, "text": "text \udcff ü" * 20}
 RESULTS = {"u32": 0xFFFFFFFF, "u64": 1 << 63, "bytes": b"result" * 50}
@@ -16,7 +17,7 @@ class Plugin(PluginContext):
         call = _abi.HOSTCALLS[number]
         arguments = [SAMPLES[kind] for kind in _abi.kinds(call.params)]
         expected = tuple(RESULTS[kind] for kind in _abi.kinds(call.results))
-        function = getattr(_state.current.host, call.name)
+        function = getattr(records.current.host, call.name)
         for _ in range(count):
             answer = function(*arguments)
         status, results = (answer[0], answer[1:]) if expected else (answer, ())

@@ -11,9 +11,9 @@ from typing import Any
 
 import pwasm
 from pwasm import Action, aio
-from pwasm._dispatch import Dispatcher
+from pwasm._dispatch.callbacks import Dispatcher
 from pwasm._serde import encode_pairs
-from pwasm._state import current
+from pwasm._stream.records import current
 from pwasm.entrypoint import registration_of
 
 CYCLES, ROUNDS = 50, 200

@@ -3,7 +3,8 @@
 import interpreter
 
 import pwasm
-from pwasm import Action, _dispatch
+from pwasm import Action
+from pwasm._dispatch import callbacks
 
 PART = {
     "on_http_request_headers": "request_headers",
@@ -54,7 +55,7 @@ Http = type("Http", (pwasm.HttpContext,), methods(pwasm.HttpContext))
 Tcp = type("Tcp", (pwasm.TcpContext,), methods(pwasm.TcpContext))
 
 if interpreter.in_wasm():
-    _dispatch.Dispatcher = interpreter.Probe  # type: ignore[misc]
+    callbacks.Dispatcher = interpreter.Probe  # type: ignore[misc]
     pwasm.set_vm_context(Vm)
     pwasm.set_plugin_context(Plugin)
     pwasm.set_http_context(Http)

@@ -21,7 +21,7 @@ from typing import Any
 
 import pwasm
 from pwasm import _abi, _serde
-from pwasm._dispatch import Dispatcher
+from pwasm._dispatch.callbacks import Dispatcher
 
 HOSTCALLS = {call.name: call for call in _abi.HOSTCALLS}
 PAIRS = {"headers", "pairs", "trailers", "initial_metadata"}

@@ -3,12 +3,14 @@
 from cases import Case, report
 
 import pwasm
-from pwasm import Action, BufferType, HttpContext, MapType, _abi, _state
+from pwasm import Action, BufferType, HttpContext, MapType, _abi
+from pwasm._protocols import Host
+from pwasm._stream import records
 
 
-def host() -> _abi.Host:
+def host() -> Host:
     """The hostcalls themselves, for what the SDK has no function."""
-    return _state.current.host
+    return records.current.host
 
 
 def refused(function: object, *args: object) -> str:

@@ -1,0 +1,1 @@
+"""Callbacks that wait: coroutines, timers, and the answers of callouts."""

@@ -1,0 +1,152 @@
+"""From a callout to its answer: who asked, and what runs when the answer comes.
+
+A call is kept in its plugin's table (`Root.calls`) from the hostcall that made it to its last answer. Made for a
+stream (`current.stream`), it belongs to the stream: the answer runs with the stream selected, and is dropped when
+the stream is over, has failed, or is gone for the host. Made elsewhere, or once the stream is over (in
+on_http_stream_done), it belongs to the plugin.
+
+The table is the SDK's own because the host cannot be asked: right after the end of a stream
+`proxy_set_effective_context` still says OK, and acting on the stream then crashes Envoy (K6).
+
+When a stream ends, its calls are forgotten. HTTP and unary gRPC calls run on in Envoy and their answers are dropped;
+gRPC streams are cancelled, since nobody would ever close them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from .. import _validate
+from .._abi import LogLevel
+from .._stream.guards import select_stream
+from .._stream.log import log_lines
+from .._stream.policy import name_of, root_failed
+from .._stream.records import Call, Phase, Root, Stream, current
+from ..errors import PhaseError
+from .tasks import start_for_root
+
+TRACEBACK_STARTS_BELOW = True  # see `report`
+
+Functions = Mapping[str, Callable[..., object] | None]
+
+_CO_ANY_GENERATOR = 0x20 | 0x100 | 0x200
+_LAST_ANSWERS = frozenset({"on_http_call_response", "on_grpc_receive"})  # unless it is a stream
+
+
+def check_functions(functions: Functions) -> dict[str, Callable[..., object]]:
+    """The callbacks that were given, by argument name.
+
+    Raises:
+        TypeError: one is neither None nor callable, or a generator.
+    """
+    given: dict[str, Callable[..., object]] = {}
+    for argument, function in functions.items():
+        if function is None:
+            continue
+        if not callable(function):
+            _validate.type_error(argument, "a callable or None", function)
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_flags & _CO_ANY_GENERATOR:
+            raise TypeError(f"{argument} contains `yield`: nobody would take what it yields")
+        given[argument] = function
+    return given
+
+
+def root_for(what: str) -> Root:
+    """The plugin a call is made for."""
+    root = current.active_root()
+    if root is None:
+        raise PhaseError(what, current.phase.method, "no plugin is running")
+    return root
+
+
+class AwaitedCall(Call):
+    """A call that a coroutine waits for."""
+
+    __slots__ = ()
+    awaited = True
+
+
+def remember(
+    root: Root,
+    token: int,
+    functions: Mapping[str, Callable[..., object]],
+    *,
+    keeps: bool = False,
+    kind: type[Call] = Call,
+) -> None:
+    """Keep a call until its answer comes."""
+    stream = current.stream
+    if stream is not None and stream.ended:
+        stream = None
+    root.calls[token] = kind(stream, functions, keeps=keeps)
+    if stream is not None:
+        if stream.calls is None:
+            stream.calls = []
+        stream.calls.append(token)
+
+
+def forget(token: int) -> None:
+    """The filter has cancelled a call."""
+    root = current.active_root()
+    if root is not None:
+        _finish(root, token)
+
+
+def forget_calls(stream: Stream) -> None:
+    """A stream is over: nobody waits for its calls any more."""
+    tokens, stream.calls = stream.calls or [], None
+    for token in tokens:
+        call = stream.root.calls.pop(token, None)
+        if call is not None and call.keeps:
+            try:
+                current.host.proxy_grpc_cancel(token)
+            except BaseException as error:
+                debug(f"gRPC stream {token} could not be cancelled: {error!r}")
+
+
+def deliver_answer(phase: Phase, root: Root, token: int, args: tuple[int, ...]) -> None:
+    """Run what waits for an answer."""
+    call = root.calls.get(token)
+    if call is None:
+        debug(f"{phase.export} for unknown call {token} is ignored")
+        return
+    if phase.method == "on_grpc_close" or (phase.method in _LAST_ANSWERS and not call.keeps):
+        _finish(root, token)
+    stream = call.stream
+    if stream is not None:
+        if call.gone or current.host.proxy_set_effective_context(stream.id):
+            debug(f"{phase.export}: the stream that made call {token} is over")
+            return
+        if call.awaited:
+            current.stream = stream
+        else:
+            select_stream(stream)
+        stream.resumed = 0
+    function = call.functions.get(phase.method)
+    name = name_of(root.context, phase) if function is None else getattr(function, "__qualname__", repr(function))
+    try:
+        if function is not None:
+            result = function(*args)
+        elif not call.functions:
+            result = getattr(root.context, phase.method)(token, *args)
+        else:
+            return
+        if result is not None:
+            start_for_root(result, current.phase)
+    except BaseException as error:
+        root_failed(phase, root, error, name)
+
+
+def debug(text: str) -> None:
+    """Log at debug level; nothing is raised."""
+    try:
+        log_lines(LogLevel.DEBUG, text)
+    except BaseException:
+        return
+
+
+def _finish(root: Root, token: int) -> None:
+    call = root.calls.pop(token, None)
+    if call is not None and call.stream is not None and call.stream.calls:
+        call.stream.calls.remove(token)

@@ -1,0 +1,216 @@
+"""The one timer Envoy gives a plugin, shared by the filter's own ticks and by coroutines that sleep.
+
+Envoy ticks a plugin every so many milliseconds, and setting the period starts it anew (proxy-wasm-cpp-host,
+`Wasm::setTimerPeriod`). While somebody sleeps, the period is what is left until the next event, whichever it is:
+
+    the filter's   |                   |                 set_tick_period_milliseconds(1000), at 0
+    sleeps              |      |                         at 200: await sleep(0.3), sleep(0.6)
+    the host's     0    500    800     1000              told 1000, at 200: 300, at 500: 300, at 800: 200, at 1000: 1000
+
+Time is the host's (proxy_get_current_time_nanoseconds), the only clock that an emulated host can turn. In Envoy it is
+the wall clock: when that is set back, sleepers are set back with it, for they would sleep for that long.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+
+from .._abi import LogLevel
+from .._stream.guards import PHASES, failed
+from .._stream.records import Root, Stream, current
+from .._stream.report import report
+from .tasks import Task, Wait, close_all
+
+TRACEBACK_STARTS_BELOW = True  # see `report`
+
+_MS = 1_000_000
+_SLACK = _MS  # Envoy's timers have milliseconds, and may be early by a part of one
+MAX_SECONDS = 2**31 / 1000
+
+
+class Timers:
+    """The timer of one plugin. Times are in nanoseconds."""
+
+    __slots__ = ("armed", "last_now", "number", "own_next", "own_period", "shared", "sleepers", "ticking")
+
+    def __init__(self) -> None:
+        self.own_period = 0  # milliseconds, the filter's own
+        self.own_next = 0  # when the filter's own tick is due
+        self.shared = False  # the host was told another period than the filter's own
+        self.armed = 0  # when the host will tick, if shared; 0 when nobody knows
+        self.last_now = 0
+        self.number = 0
+        self.sleepers: list[tuple[int, int, Timer]] = []  # by deadline
+        self.ticking = False
+
+
+class Timer(Wait):
+    """A wait until a point in time; `fire` is called then."""
+
+    __slots__ = ("key", "nanoseconds", "timers")
+
+    def __init__(self, nanoseconds: int) -> None:
+        super().__init__()
+        self.nanoseconds = nanoseconds
+        self.key: tuple[int, int, Timer] | None = None
+        self.timers: Timers | None = None
+
+    def begin(self, task: Task) -> bool:
+        try:
+            self.set(task)
+        except Exception as error:
+            self.error = error
+            return True
+        return False
+
+    def set(self, task: Task) -> None:
+        """Ask to be woken.
+
+        Raises:
+            HostcallError: the host refused.
+        """
+        if task.root.timers is None:
+            task.root.timers = Timers()
+        timers = self.timers = task.root.timers
+        timers.number += 1
+        self.key = (_now(timers) + self.nanoseconds, timers.number, self)
+        insort(timers.sleepers, self.key)
+        if not timers.ticking:
+            _arm(timers)
+
+    def cancel(self) -> None:
+        """Sleep no more; the host may tick once for nothing."""
+        if self.key is not None and self.timers is not None and self.key in self.timers.sleepers:
+            self.timers.sleepers.remove(self.key)
+
+    def fire(self) -> None:
+        """The time has come."""
+        self.over()
+
+
+def set_period(milliseconds: int) -> None:
+    """The filter sets its own tick period.
+
+    Raises:
+        HostcallError: the host refused.
+    """
+    root = current.active_root()
+    if root is None:
+        _tell_host(milliseconds)
+        return
+    if root.timers is None:
+        root.timers = Timers()
+    timers = root.timers
+    if not timers.shared and not timers.ticking:
+        _tell_host(milliseconds)
+    timers.own_period = milliseconds
+    timers.own_next = _now(timers) + milliseconds * _MS
+    if timers.shared and not timers.ticking:
+        timers.armed = 0
+        _arm(timers)
+
+
+def tick(root: Root, timers: Timers) -> bool:
+    """The host's timer fired: wake who has slept enough; returns whether the filter's own tick is due."""
+    now = _now(timers)
+    if not timers.shared:
+        timers.own_next = now + timers.own_period * _MS
+        return timers.own_period > 0
+    timers.ticking = True
+    timers.armed = 0
+    try:
+        due = 0
+        while due < len(timers.sleepers) and timers.sleepers[due][0] <= now + _SLACK:
+            due += 1
+        woken = [timer for _, _, timer in timers.sleepers[:due]]
+        del timers.sleepers[:due]
+        for timer in woken:
+            _wake(root, timer)
+        own = timers.own_period > 0 and timers.own_next <= now + _SLACK
+        if own:
+            timers.own_next = now + timers.own_period * _MS
+        if timers.sleepers or (timers.own_period and not own):
+            _arm(timers)
+        else:  # nobody sleeps, and the filter's own rhythm starts now
+            timers.shared = False
+            _tell_host(timers.own_period)
+    finally:
+        timers.ticking = False
+    if woken:
+        current.host.proxy_set_effective_context(root.id)
+        current.root, current.stream, current.phase = root, None, PHASES["proxy_on_tick"]
+    return own
+
+
+def _wake(root: Root, timer: Timer) -> None:
+    task = timer.task
+    if task is None:
+        return  # cancelled by one that was woken before it
+    stream = task.stream
+    current.root = root
+    try:
+        if stream is None:
+            current.host.proxy_set_effective_context(root.id)
+            current.stream = None
+        elif not select(stream):
+            return
+        timer.fire()
+    except BaseException as error:
+        report(LogLevel.ERROR, "a coroutine that slept could not go on", error)
+
+
+def select(stream: Stream) -> bool:
+    """Make `stream` the one that hostcalls act on; False when there is nothing left to act on."""
+    current.stream = stream
+    if stream.ended or stream.skip or current.host.proxy_set_effective_context(stream.id):
+        current.phase = PHASES["proxy_on_log"]
+        close_all(stream, "its stream is over")
+        return False
+    stream.resumed = 0
+    return True
+
+
+def _arm(timers: Timers) -> None:
+    """Make the host tick at the next event."""
+    now = _now(timers)
+    wanted = timers.sleepers[0][0] if timers.sleepers else timers.own_next
+    if timers.own_period:
+        wanted = min(wanted, timers.own_next)
+    timers.shared = True
+    if not timers.armed or wanted < timers.armed:
+        timers.armed = wanted
+        _tell_host(max(1, -((now - wanted) // _MS)))
+
+
+def _now(timers: Timers) -> int:
+    status, now = current.host.proxy_get_current_time_nanoseconds()
+    if status:
+        raise failed(status, "proxy_get_current_time_nanoseconds")
+    back = timers.last_now - now
+    if back > 0:
+        timers.sleepers = [(deadline - back, number, timer) for deadline, number, timer in timers.sleepers]
+        for key in timers.sleepers:
+            key[2].key = key
+        timers.own_next -= back
+        timers.armed = 0
+    timers.last_now = now
+    return now
+
+
+def _tell_host(milliseconds: int) -> None:
+    status = current.host.proxy_set_tick_period_milliseconds(milliseconds)
+    if status:
+        raise failed(status, "proxy_set_tick_period_milliseconds", milliseconds)
+
+
+def nanoseconds(argument: str, seconds: object) -> int:
+    """A time to sleep, in nanoseconds.
+
+    Raises:
+        TypeError, ValueError: not a number, or out of range.
+    """
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        raise TypeError(f"{argument} must be a number of seconds, not {type(seconds).__name__}")
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise ValueError(f"{argument} must be between 0 and {MAX_SECONDS:.0f} seconds, not {seconds}")
+    return int(seconds * 1_000_000_000)

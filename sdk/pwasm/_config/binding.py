@@ -1,0 +1,73 @@
+"""Which dataclass a filter's configuration becomes: found when its classes are registered, filled in on_configure.
+
+This file is part of every module; `config`, with `json` and `dataclasses`, only of those that annotate `config`.
+"""
+
+from __future__ import annotations
+
+from .._abi import LogLevel
+from .._stream.log import log_lines
+from .._stream.records import Root
+from .._stream.report import report
+from .._typing import TYPE_CHECKING, Any
+from ..types import HttpContext, PluginContext, TcpContext
+
+if TYPE_CHECKING:
+    from .types import Type
+
+BASES = (PluginContext, HttpContext, TcpContext)
+"""The SDK's own classes with a `config`, which they annotate for type checkers."""
+_known: dict[type, Type | None] = {}
+
+
+def declares(cls: type) -> bool:
+    """Whether a class of the filter annotates `config`."""
+    for klass in cls.__mro__:
+        if klass in BASES or klass is object:
+            continue
+        try:
+            names: Any = vars(klass).get("__annotations__") or klass.__annotations__
+        except NameError:
+            return True  # Python 3.14 evaluates them all; `config` knows how to ask for one
+        if "config" in names:
+            return True
+    return False
+
+
+def type_for(cls: type) -> Type | None:
+    """What `config` of this class is to be; None when it has none.
+
+    Raises:
+        TypeError: it cannot be read from a configuration.
+    """
+    if cls not in _known:
+        _known[cls] = None
+        if declares(cls):
+            from .. import config
+
+            annotation = config.annotation_of(cls)
+            if annotation is not None:
+                _known[cls] = config.compiled(annotation, f"{cls.__qualname__}.config")
+    return _known[cls]
+
+
+def fill(root: Root) -> bool:
+    """Make the plugin's `config`; False, and a record that says why, when the configuration does not fit."""
+    context = root.context
+    factories = [root.http.factory if root.http else None, root.tcp.factory if root.tcp else None]
+    for cls in (type(context), *factories):
+        wanted = type_for(cls) if isinstance(cls, type) else None
+        if wanted is None or context is None:
+            continue
+        from .. import config  # it is there: `type_for` has needed it
+
+        try:
+            context.config = config.decode(wanted, context.configuration)
+        except config.ConfigError as error:
+            log_lines(LogLevel.CRITICAL, f"the plugin's configuration is refused\n{error}")
+            return False
+        except Exception as error:
+            report(LogLevel.CRITICAL, "the plugin's configuration could not be read", error)
+            return False
+        return True
+    return True

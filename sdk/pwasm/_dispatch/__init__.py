@@ -1,0 +1,1 @@
+"""From the host's callbacks to the filter's methods."""

@@ -1,0 +1,302 @@
+"""From the host's callbacks to the filter's methods.
+
+`Dispatcher` implements `_protocols.Plugin`. It creates and deletes contexts, passes callbacks on, and lets no exception
+out: a trap would end the Wasm VM, and with it every plugin in that worker, for good.
+
+What happens to an exception that a callback raises is in `policy`. A result that is no action, such as True, 2 or
+"PAUSE", is treated as a TypeError the callback raised.
+
+A callback for an unknown context is ignored, with a debug record: hosts may log late, and deliver answers for
+streams that are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CoroutineType
+
+from .._abi import Action, PeerType
+from .._async.callouts import deliver_answer
+from .._async.tasks import close_stream, start, start_for_root
+from .._async.timers import tick
+from .._config.binding import fill
+from .._stream.body_options import call as call_with_traits
+from .._stream.guards import PHASES, RESPONSE, TCP_DONE
+from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
+from .._stream.records import Phase, Stream, current
+from .._stream.report import report
+from ..types import PluginContext, VMContext
+from .contexts import Contexts
+from .exports import callbacks_used
+
+TRACEBACK_STARTS_BELOW = True  # see `report`
+
+__all__ = ["Dispatcher", "callbacks_used"]
+
+_VM_CONFIGURATION, _PLUGIN_CONFIGURATION = 6, 7
+
+
+def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
+    """0 or 1 for what a callback returned; an `async def` returned a coroutine, which runs now.
+
+    PAUSE after a resume in the same callback would hang: the host has resumed before it pauses (see `guards`, 0.2).
+    """
+    if type(action) is CoroutineType:
+        action = start(action, stream, phase)
+    if verdict(action, phase) == CONTINUE:
+        return CONTINUE
+    if phase.direction >= 0 and stream.resumed & 1 << phase.direction:
+        return CONTINUE
+    if phase.direction >= 0:
+        stream.paused |= 1 << phase.direction
+    return PAUSE
+
+
+def answered(stream: Stream, phase: Phase, action: object) -> int:
+    """The end of a stream callback that the shim delivered and that returned something else than CONTINUE."""
+    try:
+        return _checked_action(action, stream, phase)
+    except BaseException as error:
+        return stream_failed(phase, stream, error)
+
+
+def _checked_bool(result: object) -> bool:
+    if result is None or isinstance(result, bool):
+        return result is not False
+    raise TypeError(f"must return True, False or None, not {result!r}")
+
+
+def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
+    """A stream callback with size and end_of_stream: the hot path of streams that the shim leaves to Python.
+
+    Its steps stand in one body and not in helpers: each call costs as much as the filter's own.
+    """
+    phase = PHASES[export]
+    method, others, response = phase.method, ~(1 << phase.direction), phase.direction == RESPONSE
+    action_continue = Action.CONTINUE
+
+    def callback(self: Dispatcher, context_id: int, size: int, end_of_stream: bool, /) -> int:
+        stream = self._streams.get(context_id) or self._open(context_id)
+        if stream is None or stream.skip:
+            return self._not_delivered(phase, context_id, stream)
+        current.host = self._host
+        current.stream = stream
+        current.phase = phase
+        stream.resumed = 0
+        stream.paused &= others
+        if response:
+            stream.response_seen = True
+        try:
+            if stream.traits is None:
+                action = getattr(stream.context, method)(size, end_of_stream)
+            else:
+                action = call_with_traits(stream, phase, size, end_of_stream)
+            if action is None or action is action_continue:
+                return CONTINUE
+            if type(action) is CoroutineType:
+                action = start(action, stream, phase)
+                if action is None or action is action_continue:
+                    return CONTINUE
+            return _checked_action(action, stream, phase)
+        except BaseException as error:
+            return stream_failed(phase, stream, error)
+
+    return callback
+
+
+def _stream_callback(export: str) -> Callable[..., int]:
+    """Any other stream callback that returns an action."""
+    phase = PHASES[export]
+
+    def callback(self: Dispatcher, context_id: int, /, *args: int) -> int:
+        stream = self._streams.get(context_id) or self._open(context_id)
+        if stream is None or stream.skip:
+            return self._not_delivered(phase, context_id, stream)
+        self._enter_stream(phase, stream)
+        try:
+            action = _checked_action(call_with_traits(stream, phase, *args), stream, phase)
+            # After a reset Envoy must not go on with the trailers: it would write to a connection that is gone (K7).
+            return PAUSE if stream.closed else action
+        except BaseException as error:
+            return stream_failed(phase, stream, error)
+
+    return callback
+
+
+def _close_callback(export: str) -> Callable[[Dispatcher, int, int], None]:
+    """A TCP stream's "connection closed"."""
+    phase = PHASES[export]
+
+    def callback(self: Dispatcher, context_id: int, peer_type: int, /) -> None:
+        stream = self._streams.get(context_id) or self._open(context_id)
+        if stream is None or stream.skip:
+            self._not_delivered(phase, context_id, stream)
+            return
+        self._enter_stream(phase, stream)
+        try:
+            result = getattr(stream.context, phase.method)(PeerType(peer_type if peer_type in {0, 1, 2} else 0))
+            if type(result) is CoroutineType:
+                start(result, stream, phase)
+        except BaseException as error:
+            stream_failed(phase, stream, error)
+
+    return callback
+
+
+def _root_callback(export: str) -> Callable[..., None]:
+    """A callback of a plugin context."""
+    phase = PHASES[export]
+
+    def callback(self: Dispatcher, root_id: int, /, *args: int) -> None:
+        root = self._roots.get(root_id)
+        if root is None or root.context is None:
+            self._unknown(export, root_id)
+            return
+        self._enter_root(phase, root)
+        try:
+            result = getattr(root.context, phase.method)(*args)
+            if result is not None:
+                start_for_root(result, phase)
+        except BaseException as error:
+            root_failed(phase, root, error)
+
+    return callback
+
+
+def _answer_callback(export: str) -> Callable[..., None]:
+    """The answer to a callout, for the stream that made it."""
+    phase = PHASES[export]
+
+    def callback(self: Dispatcher, root_id: int, token: int, /, *args: int) -> None:
+        root = self._roots.get(root_id)
+        if root is None or root.context is None:
+            self._unknown(export, root_id)
+            return
+        self._enter_root(phase, root)
+        try:
+            deliver_answer(phase, root, token, args)
+        except BaseException as error:
+            root_failed(phase, root, error)
+
+    return callback
+
+
+class Dispatcher(Contexts):
+    """The plugin side of the seam: the callbacks of one Wasm VM."""
+
+    # --- the callbacks that are only passed on, in the order of the ABI -------------------------------------------
+
+    _on_tick = _root_callback("proxy_on_tick")
+    proxy_on_queue_ready = _root_callback("proxy_on_queue_ready")
+    proxy_on_new_connection = _stream_callback("proxy_on_new_connection")
+    proxy_on_downstream_data = _data_callback("proxy_on_downstream_data")
+    proxy_on_downstream_connection_close = _close_callback("proxy_on_downstream_connection_close")
+    proxy_on_upstream_data = _data_callback("proxy_on_upstream_data")
+    proxy_on_upstream_connection_close = _close_callback("proxy_on_upstream_connection_close")
+    proxy_on_request_headers = _data_callback("proxy_on_request_headers")
+    proxy_on_request_body = _data_callback("proxy_on_request_body")
+    proxy_on_request_trailers = _stream_callback("proxy_on_request_trailers")
+    proxy_on_response_headers = _data_callback("proxy_on_response_headers")
+    proxy_on_response_body = _data_callback("proxy_on_response_body")
+    proxy_on_response_trailers = _stream_callback("proxy_on_response_trailers")
+    proxy_on_http_call_response = _answer_callback("proxy_on_http_call_response")
+    proxy_on_grpc_receive_initial_metadata = _answer_callback("proxy_on_grpc_receive_initial_metadata")
+    proxy_on_grpc_receive = _answer_callback("proxy_on_grpc_receive")
+    proxy_on_grpc_receive_trailing_metadata = _answer_callback("proxy_on_grpc_receive_trailing_metadata")
+    proxy_on_grpc_close = _answer_callback("proxy_on_grpc_close")
+    proxy_on_foreign_function = _root_callback("proxy_on_foreign_function")
+
+    def proxy_on_tick(self, root_id: int, /) -> None:
+        """The timer of a plugin, which coroutines that sleep use too."""
+        root = self._roots.get(root_id)
+        if root is not None and root.timers is not None:
+            phase = PHASES["proxy_on_tick"]
+            self._enter_root(phase, root)
+            try:
+                due = tick(root, root.timers)
+            except BaseException as error:  # the host's clock or timer fails; who sleeps is woken by a later tick
+                root_failed(phase, root, error)
+                return
+            if not due:
+                return
+        self._on_tick(root_id)
+
+    def proxy_on_vm_start(self, root_id: int, configuration_size: int, /) -> bool:
+        """Start the VM; Envoy calls this once for each plugin context, not once for each VM."""
+        return self._start("proxy_on_vm_start", root_id, configuration_size)
+
+    def proxy_on_configure(self, root_id: int, configuration_size: int, /) -> bool:
+        """Configure a plugin; the only time its configuration can be read, so it is kept."""
+        return self._start("proxy_on_configure", root_id, configuration_size)
+
+    def _start(self, export: str, root_id: int, size: int) -> bool:
+        root = self._roots.get(root_id)
+        if root is None:
+            self._unknown(export, root_id)
+            return True
+        if root.context is None:
+            return False
+        phase = PHASES[export]
+        self._enter_root(phase, root)
+        of_vm = export == "proxy_on_vm_start"
+        context: VMContext | PluginContext = root.context.vm if of_vm else root.context
+        try:
+            buffer = _VM_CONFIGURATION if of_vm else _PLUGIN_CONFIGURATION
+            context.configuration = self._host.proxy_get_buffer_bytes(buffer, 0, size)[1] if size else b""
+            if not of_vm and not fill(root):
+                return False
+            return _checked_bool(getattr(context, phase.method)(size))
+        except BaseException as error:
+            report(phase.level, f"{name_of(context, phase)} failed for context {root_id}: start refused", error)
+            return False
+
+    def proxy_on_done(self, context_id: int, /) -> bool:
+        """End a plugin, or note that a stream is over (whose answer the host ignores)."""
+        stream = self._streams.get(context_id)
+        if stream is not None:
+            stream.ended = True
+            return True
+        root = self._roots.get(context_id)
+        if root is None or root.context is None:
+            if context_id not in self._unopened:
+                self._unknown("proxy_on_done", context_id)
+            return True
+        phase = PHASES["proxy_on_done"]
+        self._enter_root(phase, root)
+        try:
+            return _checked_bool(root.context.on_plugin_done())
+        except BaseException as error:
+            root_failed(phase, root, error)
+            return True
+
+    def proxy_on_log(self, context_id: int, /) -> None:
+        """Tell the filter that the stream is over."""
+        stream = self._streams.get(context_id) or self._open(context_id)
+        if stream is None:
+            # Envoy logs root contexts too, when they are an access logger.
+            if context_id not in self._roots:
+                self._unknown("proxy_on_log", context_id)
+            return
+        stream.ended = True
+        context = stream.context
+        if context is None:
+            return
+        phase = PHASES["proxy_on_log"] if stream.http else TCP_DONE
+        self._enter_stream(phase, stream)
+        if stream.waiting is not None:
+            close_stream(stream)
+        try:
+            getattr(context, phase.method)()
+        except BaseException as error:
+            stream_failed(phase, stream, error)
+
+    def _not_delivered(self, phase: Phase, context_id: int, stream: Stream | None) -> int:
+        """A callback the filter does not see: its stream is unknown, has no context, or has failed."""
+        if stream is None:
+            self._unknown(phase.export, context_id)
+            return CONTINUE
+        self._enter_stream(phase, stream)
+        if stream.refuse:
+            return refuse_late(stream, phase)
+        # A 500 sent earlier comes through here as a response.
+        return PAUSE if stream.closed else CONTINUE

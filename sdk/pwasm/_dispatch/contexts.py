@@ -1,0 +1,183 @@
+"""Life and death of contexts: what the dispatcher knows of plugins and streams.
+
+A stream's context is made at its first callback, not when the host announces it: a module exports only the callbacks
+that its classes have, so many streams never get one, and those that do save a step on the hot path.
+"""
+
+from __future__ import annotations
+
+from .._async.callouts import debug, forget_calls
+from .._async.tasks import close_root, close_stream
+from .._stream.body_options import traits_of
+from .._stream.guards import PHASES, RESPONSE, STREAM_CREATE
+from .._stream.policy import creation_failed
+from .._stream.records import Entry, Phase, Registration, Root, Stream, current
+from .._stream.report import report
+from .._typing import TYPE_CHECKING, Any
+from ..errors import RegistrationError
+from ..types import HttpContext, PluginContext, TcpContext, VMContext
+
+if TYPE_CHECKING:
+    from .._protocols import Host
+
+
+class Contexts:
+    """The contexts of one Wasm VM, by their ids."""
+
+    def __init__(self, registration: Registration, host: Host) -> None:
+        if registration.empty:
+            raise RegistrationError("no filter class is registered", "call pwasm.set_http_context(YourFilter)")
+        self._registration = registration
+        self._host = host
+        self._vm: VMContext | None = None
+        self._roots: dict[int, Root] = {}
+        self._streams: dict[int, Stream] = {}
+        self._unopened: dict[int, Root] = {}  # streams that have begun and had no callback yet
+
+    def proxy_on_context_create(self, context_id: int, parent_id: int, /) -> None:
+        """Create a plugin context (parent 0), or note that a stream has begun. What is there is not made again."""
+        if context_id in self._roots or context_id in self._unopened or self._streams.get(context_id) is not None:
+            return
+        root = self._roots.get(parent_id)
+        if root is not None:
+            self._unopened[context_id] = root
+        elif parent_id == 0:
+            self._create_root(context_id)
+        else:
+            self._unknown("proxy_on_context_create", parent_id)
+
+    def _open(self, context_id: int) -> Stream | None:
+        """Make the context of a stream that has begun; None for an unknown stream."""
+        root = self._unopened.pop(context_id, None)
+        return None if root is None else self._open_for(root, context_id)
+
+    def _open_for(self, root: Root, context_id: int) -> Stream:
+        """Make a stream and its context; the shim does the same for the usual case (runtime-shim, streams.c)."""
+        stream = self._streams[context_id] = Stream(context_id, root)
+        current.host = self._host
+        current.root = root
+        current.stream = None
+        current.phase = STREAM_CREATE
+        try:
+            if root.make_http is not None:  # the usual case, without what the others need
+                http = stream.context = root.make_http()
+                stream.traits = root.traits
+                http.context_id = context_id
+                http.plugin = root.context  # type: ignore[assignment]  # a root without context has no classes
+                return stream
+            context: HttpContext | TcpContext | None = (
+                None if root.http is None else _created(root.http, context_id, HttpContext)
+            )
+            if context is None and root.tcp is not None:
+                stream.http = False
+                context = _created(root.tcp, context_id, TcpContext)
+            if context is None:
+                stream.skip = True
+                stream.refuse = root.failed
+                return stream
+            context.context_id = context_id
+            context.plugin = root.context  # type: ignore[assignment]  # a root without context has no factories
+            stream.context = context
+            stream.traits = traits_of(type(context))
+        except BaseException as error:
+            creation_failed(stream, error)
+        return stream
+
+    def _create_root(self, context_id: int) -> None:
+        root = Root(context_id, self._streams)
+        self._roots[context_id] = root
+        phase = PHASES["proxy_on_context_create"]
+        self._enter_root(phase, root)
+        try:
+            registered = self._registered_for_root()
+            vm = self._vm
+            if vm is None:
+                vm = self._vm = VMContext() if registered.vm is None else _created(registered.vm, 0, VMContext)
+            if vm is None:
+                raise TypeError("the VM context's factory returned None")
+            plugin = vm.new_plugin_context(context_id)
+            if plugin is None:
+                entry = registered.plugin or Entry(PluginContext, False, "")
+                plugin = _created(entry, context_id, PluginContext)
+            if not isinstance(plugin, PluginContext):
+                raise TypeError(f"a plugin context must be a pwasm.PluginContext, not {plugin!r}")
+            plugin.context_id = context_id
+            plugin.vm = vm
+            root.context = plugin
+            root.http, root.tcp = registered.http, registered.tcp
+            if type(plugin).new_http_context is not PluginContext.new_http_context:
+                root.http = Entry(plugin.new_http_context, True, "")
+            if type(plugin).new_tcp_context is not PluginContext.new_tcp_context:
+                root.tcp = Entry(plugin.new_tcp_context, True, "")
+            if root.http is not None and isinstance(root.http.factory, type) and not root.http.takes_context_id:
+                root.traits = traits_of(root.http.factory)
+                root.make_http = root.http.factory
+        except BaseException as error:
+            root.failed = True
+            report(phase.level, f"the plugin could not be created for context {context_id}: its start fails", error)
+
+    def _registered_for_root(self) -> Registration:
+        """What this plugin runs; the host is asked for its root id only when that decides something."""
+        registered = self._registration
+        if not registered.named:
+            return registered
+        data = self._host.proxy_get_property(b"plugin_root_id")[1]
+        root_id = data.decode("utf-8", "surrogateescape")
+        found = registered.for_root(root_id)
+        if found is None:
+            known = ", ".join(repr(name) for name, _ in registered.named)
+            raise RegistrationError(
+                f"no filter is registered for root_id {root_id!r}",
+                f"root_id in Envoy's configuration must be one of {known}, or register a filter without root_id",
+            )
+        return found
+
+    def proxy_on_delete(self, context_id: int, /) -> None:
+        """Forget a context."""
+        stream = self._streams.pop(context_id, None)
+        if stream is not None:
+            stream.ended = True
+            current.host = self._host
+            current.stream = stream  # a __del__ that runs now acts on a stream that is over (K4)
+            if stream.waiting is not None:
+                current.phase = PHASES["proxy_on_delete"]
+                close_stream(stream)
+            if stream.calls:
+                forget_calls(stream)
+            stream.context = None
+            return
+        if self._unopened.pop(context_id, None) is not None:
+            return
+        root = self._roots.pop(context_id, None)
+        if root is None:
+            self._unknown("proxy_on_delete", context_id)
+        elif root.tasks:
+            current.host = self._host
+            close_root(root)
+
+    def _enter_root(self, phase: Phase, root: Root) -> None:
+        current.host = self._host
+        current.root = root
+        current.stream = None
+        current.phase = phase
+
+    def _enter_stream(self, phase: Phase, stream: Stream) -> None:
+        current.host = self._host
+        current.stream = stream
+        current.phase = phase
+        stream.resumed = 0
+        if phase.direction >= 0:
+            stream.paused &= ~(1 << phase.direction)
+        if phase.direction == RESPONSE:
+            stream.response_seen = True
+
+    def _unknown(self, export: str, context_id: int) -> None:
+        current.host = self._host
+        debug(f"{export} for unknown context {context_id} is ignored")
+
+
+def _created(entry: Entry, context_id: int, base: type) -> Any:
+    context = entry.factory(context_id) if entry.takes_context_id else entry.factory()
+    if context is not None and not isinstance(context, base):
+        raise TypeError(f"{entry.name} must return a pwasm.{base.__name__}, not {context!r}")
+    return context

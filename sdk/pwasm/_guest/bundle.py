@@ -1,0 +1,118 @@
+"""Modules and data files of a filter, kept in memory: a VM has no files.
+
+While the snapshot is made, the staged folder is importable through `BundleLoader`. It compiles every module under
+its name relative to the folder (tracebacks say `filter.py`, not a path of the build), keeps the lines of the filter's
+own sources for tracebacks, and keeps data files so that `importlib.resources` and `pkgutil.get_data` find them later.
+"""
+
+from __future__ import annotations
+
+import _imp
+import io
+import linecache
+import sys
+from collections.abc import Callable, Iterator
+from importlib.machinery import FileFinder, SourceFileLoader
+from types import CodeType
+
+from .._typing import Any
+
+files: dict[str, bytes] = {}
+"""Data files by absolute path in the staged folder."""
+
+_root = ""
+_sources: frozenset[str] = frozenset()
+watch: Callable[[CodeType], None] | None = None
+"""Is given the code of each of the filter's own modules before it runs."""
+
+
+def install(root: str, sources: frozenset[str]) -> None:
+    """Import from `root` through this file; `sources` are the filter's own files, relative to `root`."""
+    global _root, _sources
+    _root, _sources = root.rstrip("/") + "/", sources
+    sys.path_hooks.insert(0, FileFinder.path_hook((BundleLoader, [".py"])))
+    sys.path_importer_cache.clear()
+
+
+def keep_data_files(paths: list[str]) -> None:
+    """Read `paths`, relative to the staged folder, into memory."""
+    if paths:  # what `importlib.resources.files` imports when it is called
+        __import__("importlib.resources._adapters")
+        __import__("importlib.resources.abc")
+    for path in paths:
+        with open(_root + path, "rb") as file:  # noqa: PTH123  pathlib would have to be frozen too
+            files[_root + path] = file.read()
+
+
+class BundleLoader(SourceFileLoader):
+    """Loads from the staged folder at build, and its data from memory afterwards."""
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        name = path.removeprefix(_root)
+        if name in _sources:
+            text = self.get_data(path).decode("utf-8", "replace")
+            linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        code: CodeType | None = super().get_code(fullname)
+        if code is not None:  # compiled code that was loaded has just been given the absolute path
+            _imp._fix_co_filename(code, name)  # type: ignore[attr-defined]
+            if watch is not None and name in _sources:
+                watch(code)
+        return code
+
+    def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:  # type: ignore[override]
+        """Only of a source that cannot be compiled: the build has compiled all others."""
+        code: CodeType = compile(data, str(path).removeprefix(_root), "exec", dont_inherit=True, optimize=_optimize)
+        return code
+
+    def get_data(self, path: str) -> bytes:
+        found = files.get(path)
+        return super().get_data(path) if found is None else found
+
+    def get_resource_reader(self, name: str | None = None) -> Any:
+        from importlib.resources.abc import TraversableResources
+
+        folder = self.get_filename(name).rpartition("/")[0]
+
+        class Reader(TraversableResources):
+            def files(self) -> Any:
+                return Resource(folder)
+
+        return Reader()
+
+
+class Resource:
+    """A file or folder of the bundle (importlib.resources.abc.Traversable)."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.name = path.rpartition("/")[2]
+
+    def iterdir(self) -> Iterator[Resource]:
+        prefix = self._path + "/"
+        names = {path[len(prefix) :].partition("/")[0] for path in files if path.startswith(prefix)}
+        return (Resource(prefix + name) for name in sorted(names))
+
+    def is_file(self) -> bool:
+        return self._path in files
+
+    def is_dir(self) -> bool:
+        return any(path.startswith(self._path + "/") for path in files)
+
+    def joinpath(self, *parts: str) -> Resource:
+        return Resource("/".join([self._path, *(str(part).strip("/") for part in parts)]))
+
+    __truediv__ = joinpath
+
+    def open(self, mode: str = "r", **options: Any) -> Any:
+        stream = io.BytesIO(self.read_bytes())
+        return stream if "b" in mode else io.TextIOWrapper(stream, **options)
+
+    def read_bytes(self) -> bytes:
+        try:
+            return files[self._path]
+        except KeyError:
+            raise FileNotFoundError(2, "not in the bundle", self._path) from None
+
+    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
+        return self.read_bytes().decode(encoding or "utf-8", errors or "strict")

@@ -1,0 +1,198 @@
+"""Runs once, while the snapshot is made: import the filter, wire it, and tell the linker what was found.
+
+Whatever goes wrong becomes part of the build record instead of an exception, for componentize-py would report
+that through a Rust backtrace. The record is the `repr` of a dict of plain values; the linker reads it with
+`ast.literal_eval`.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import sys
+import traceback
+import warnings
+from types import FunctionType
+
+from .. import __version__, entrypoint, log
+from .._dispatch.exports import callbacks_written
+from .._typing import Any
+from ..errors import RegistrationError
+from . import bundle, import_effects, randomness, vm
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_…; tools/check_cpython.py compares these with the interpreter
+_IMMUTABLE = 1 << 8
+PRINTED = 0
+"""The level by which the build knows a piece of what was printed; everything else is a whole record."""
+
+
+def run(
+    entry: str,
+    *,
+    root: str,
+    sources: list[str],
+    data_files: list[str],
+    include: list[str],
+    later: dict[str, str],
+    encodings: dict[str, str],
+) -> None:
+    """Import module `entry` and freeze what it registers.
+
+    Args:
+        entry: name of the filter's module.
+        root: the staged folder inside the guest.
+        sources: the filter's own files, relative to `root`; their lines are kept for tracebacks.
+        data_files: files to keep in memory, relative to `root`.
+        include: modules that `[tool.pwasm] include` names; it is an error when one is missing.
+        later: module → place of an import that runs only later; missing ones are reported.
+        encodings: codec → place where it is named; unknown ones are reported.
+    """
+    record: dict[str, Any] = {"sdk": __version__, "python": sys.version.split()[0], "warnings": []}
+    stdout, stderr = sys.stdout, sys.stderr
+    sys.stdout = sys.stderr = _Prints()
+    try:
+        _import_all(record, entry, root, sources, data_files, include, later, encodings)
+    except BaseException as error:
+        record["error"] = _describe(error, root)
+    finally:
+        sys.stdout, sys.stderr = stdout, stderr
+    _forget_names()
+    _tidy(frozenset(later).union(include))
+    record["modules"] = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
+    gc.collect()
+    gc.freeze()  # a collection at run time need not look at what stays for ever
+    vm.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
+
+
+def _forget_names() -> None:
+    """What has looked for mistakes has nothing to do in a VM."""
+    from .. import _names
+
+    package, _, room = _names.__name__.rpartition(".")
+    for name in [name for name in sys.modules if name == _names.__name__ or name.startswith(f"{_names.__name__}.")]:
+        del sys.modules[name]
+    delattr(sys.modules[package], room)
+
+
+def _tidy(wanted: frozenset[str]) -> None:
+    """Let go of what only the build needs: every VM is a copy of this memory."""
+    sys.path_importer_cache.clear()  # lists of files that are not there any more
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__module__", "") != "zipimport"]
+    for name in {"site", "zipimport"} - wanted:
+        module = sys.modules.pop(name, None)
+        if any(module is value for other in list(sys.modules.values()) for value in vars(other).values()):
+            sys.modules[name] = module  # type: ignore[assignment]  # the filter, or what it imports, has imported it
+    _shorten_stdin()
+    _drop_docs()
+
+
+def _drop_docs() -> None:
+    """Those that no compiler can leave out: of modules and types in C, and what the SDK has put together."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) is None:
+            module.__doc__ = None
+        for value in vars(module).values():
+            if isinstance(value, FunctionType) and value.__module__.startswith("pwasm."):
+                value.__doc__ = None
+    pending: list[type] = [object]
+    while pending:
+        found = pending.pop()
+        pending += type.__subclasses__(found)
+        if not found.__flags__ & _HEAP_TYPE or found.__flags__ & _IMMUTABLE:
+            (names,) = gc.get_referents(found.__dict__)  # the dict behind the proxy
+            if isinstance(names.get("__doc__"), str):  # else it is what finds those of instances
+                names["__doc__"] = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sys._clear_type_cache()  # it may hold one of them
+
+
+def _shorten_stdin() -> None:
+    """Its buffer is 128 KiB, and it is always empty."""
+    old = sys.stdin
+    if old is sys.__stdin__ and isinstance(old, io.TextIOWrapper):
+        encoding, errors = old.encoding, old.errors
+        sys.stdin = sys.__stdin__ = io.TextIOWrapper(  # type: ignore[misc]
+            io.BufferedReader(old.detach().detach(), 16), encoding, errors
+        )
+
+
+class _Prints(io.StringIO):
+    """Says at once what is printed, so that it is known when the import never ends."""
+
+    def write(self, text: str) -> int:
+        vm.host.proxy_log(PRINTED, text)
+        return len(text)
+
+
+def _import_all(
+    record: dict[str, Any],
+    entry: str,
+    root: str,
+    sources: list[str],
+    data_files: list[str],
+    include: list[str],
+    later: dict[str, str],
+    encodings: dict[str, str],
+) -> None:
+    sys.dont_write_bytecode = True
+    from .._names import spelling  # forgotten before the snapshot
+
+    spelling.root = f"{root.rstrip('/')}/"
+    spelling.sources = frozenset(sources)
+    randomness.watch()
+    bundle.install(root, frozenset(sources))
+    bundle.keep_data_files(data_files)
+    vm.guard_python()
+    import_effects.start()
+    bundle.watch = import_effects.watch
+    __import__(entry)
+    bundle.watch = None
+    record["warnings"] += import_effects.stop()
+    log.install_logging_handler()
+    for name in include:
+        try:
+            __import__(name)
+        except ImportError as error:
+            record["error"] = {"kind": "include", "module": name, "message": str(error)}
+            return
+    for name, place in later.items():
+        try:
+            __import__(name)
+        except ImportError as error:
+            if place:
+                record["warnings"].append(f"{place} imports {name} when it runs, and that will fail: {error}")
+    for name, place in encodings.items():
+        try:
+            "".encode(name)
+        except LookupError:
+            record["warnings"].append(f"{place} names the encoding {name!r}, which is unknown")
+    try:
+        registration = entrypoint.registration()
+        spelling.check_all()
+    except Exception as error:
+        record["error"] = {"kind": "registration", "message": str(error)}
+        return
+    record["callbacks"] = vm.install(registration)
+    record["written"] = callbacks_written(registration)
+    randomness.stop_watching()
+
+
+def _describe(error: BaseException, root: str) -> dict[str, Any]:
+    """The error as the user should see it: only frames of their files and dependencies.
+
+    Those have names relative to the staged folder (see `bundle`); Python's own modules and the SDK have not.
+    """
+    if isinstance(error, RegistrationError):  # it names the places itself
+        return {"kind": "registration", "message": str(error)}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename[:1] not in ("/", "<")]
+    lines = ["Traceback (most recent call last):\n"] if frames else []
+    lines += traceback.format_list(frames)
+    lines += traceback.format_exception_only(type(error), error)
+    return {
+        "kind": "import",
+        "type": type(error).__name__,
+        "message": str(error),
+        "module": getattr(error, "name", None) or "",
+        "traceback": "".join(lines).replace(root + "/", ""),
+    }

@@ -1,0 +1,207 @@
+"""Inside Wasm: the C extension as `Host`, and what every VM needs when it starts.
+
+The only file that imports the runtime shim. The shim *is* a `_protocols.Host` (its functions have the signatures of the
+protocol), so nothing lies between a hostcall in Python and the import `env.proxy_…`.
+
+A VM is a copy of a snapshot that was taken at build: whatever differs from VM to VM is made fresh in `_start_vm`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FunctionType
+
+import _pwasm_shim  # type: ignore[import-not-found]
+
+from .. import _abi
+from .._dispatch import callbacks
+from .._dispatch.callbacks import Dispatcher  # the SDK's own, should somebody exchange it
+from .._hostcalls import header_maps
+from .._stream import budget, log
+from .._stream.guards import PHASES, STREAM_CREATE, failed
+from .._stream.policy import creation_failed, stream_failed
+from .._stream.records import Current, Phase, Root, Stream, current
+from .._typing import TYPE_CHECKING, Any, NoReturn, cast
+from .._validate import known_names
+from . import randomness
+
+if TYPE_CHECKING:
+    from .._protocols import Host
+
+host = cast("Host", _pwasm_shim)
+
+
+def guard_python() -> None:
+    """Replace the calls that cannot work here; runs before the filter is imported.
+
+    `time.sleep` would block every stream of the worker, `os._exit` and `os.abort` would kill the VM.
+    """
+    import os
+    import time
+
+    _take_shortcuts()
+    time.sleep = _sleep  # type: ignore[assignment]
+    os._exit = _exit
+    os.abort = _abort
+
+
+def _sleep(seconds: float, /) -> None:
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    if seconds > 0:
+        raise RuntimeError(
+            "time.sleep() would block every request of this Envoy worker; use a tick"
+            " (set_tick_period_milliseconds) or pause the stream and resume it later"
+        )
+
+
+def _exit(status: int) -> NoReturn:
+    raise SystemExit(status)
+
+
+def _abort() -> NoReturn:
+    raise SystemExit("os.abort() was called")
+
+
+def install(registration: Any) -> tuple[str, ...]:
+    """Wire the registered classes to the shim's callbacks; returns the callbacks that must be exported."""
+    dispatcher = callbacks.Dispatcher(registration, host)
+    callables = {callback.name: getattr(dispatcher, callback.name) for callback in _abi.CALLBACKS}
+    ready = tuple(callables[callback.name] for callback in _abi.CALLBACKS)
+    first = {**callables, "proxy_on_context_create": _first_context(callables["proxy_on_context_create"], ready)}
+    if registration.step_budget:
+        budget.start(registration.step_budget, _pwasm_shim)
+    _pwasm_shim.set_callbacks(tuple(first[callback.name] for callback in _abi.CALLBACKS))
+    if type(dispatcher) is Dispatcher:
+        _take_over_streams(dispatcher)
+    return callbacks.callbacks_used(registration)
+
+
+class Streams(dict[int, Stream]):
+    """The dispatcher's streams, most of which the shim keeps."""
+
+    def get(self, context_id: int, default: Any = None) -> Any:
+        """The stream, or `default`."""
+        stream = _pwasm_shim.find_stream(context_id)
+        return super().get(context_id, default) if stream is None else stream
+
+    def __setitem__(self, context_id: int, stream: Stream) -> None:
+        if not _pwasm_shim.keep_stream(context_id, stream):
+            super().__setitem__(context_id, stream)
+
+    def __len__(self) -> int:
+        return super().__len__() + int(_pwasm_shim.count_streams())
+
+    def pop(self, context_id: int, default: Any = None) -> Any:
+        """The stream, taken out, or `default`."""
+        stream = _pwasm_shim.forget_stream(context_id)
+        return super().pop(context_id, default) if stream is None else stream
+
+
+def _take_over_streams(dispatcher: Dispatcher) -> None:
+    """Let the shim do for usual streams what the dispatcher would, on the same records (runtime-shim, streams.c)."""
+    root = Root(0, {})
+    dispatcher._streams = Streams()
+    phases = tuple(PHASES[callback.name] for callback in _abi.CALLBACKS)
+    _pwasm_shim.take_over_streams(
+        Stream(0, root),
+        root,
+        phases,
+        tuple(sys.intern(phase.method) for phase in phases),
+        dispatcher._roots,
+        Stream(0, Root(0, {})),
+        STREAM_CREATE,
+        _abi.Action.CONTINUE,
+        dispatcher._open_for,
+        creation_failed,
+        callbacks.answered,
+        stream_failed,
+        _plan,
+    )
+
+
+def _plan(cls: type) -> tuple[FunctionType | None, ...] | None:
+    """What the shim may remember of a class of HTTP contexts (runtime-shim, plans.c).
+
+    A function for each callback, None for those that must be looked up each time; or None when new contexts of this
+    class are not all alike, or somebody notices when one is made or goes.
+    """
+    own: dict[str, Any] = {}
+    for klass in reversed(cls.__mro__):
+        own |= vars(klass)
+    if "__del__" in own or type(cls).__call__ is not type.__call__:
+        return None
+    if any(own[name] is not vars(object)[name] for name in _MAKING):
+        return None
+    functions = [own.get(PHASES[callback.name].method) for callback in _abi.CALLBACKS]
+    return tuple(one if type(one) is FunctionType else None for one in functions)
+
+
+_MAKING = ("__init__", "__new__", "__setattr__", "__delattr__", "__getattribute__")
+
+
+def _take_shortcuts() -> None:
+    """Put the shim's functions in the place of those that do the same with bytecode (runtime-shim, shortcuts.c)."""
+    _pwasm_shim.bind_records(current, host, Current(), Phase("", "", ""))
+    _pwasm_shim.make_immutable(_abi.Action)
+    shortcuts: dict[Any, Callable[..., Any]] = {}
+    for level, function in enumerate(log.LEVELS):
+        shortcuts[function] = _shortcut("log", function, level, log.formatted)
+    for verb, functions in header_maps.made.items():
+        for one, number in functions:
+            shortcuts[one] = _shortcut(verb, one, number, failed)
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "pwasm":
+            for attribute, value in list(vars(module).items()):
+                if type(value) is FunctionType and value in shortcuts:
+                    setattr(module, attribute, shortcuts[value])
+
+
+def _shortcut(verb: str, slow: Callable[..., object], number: int, helper: Callable[..., object]) -> Callable[..., Any]:
+    function: Callable[..., Any] = _pwasm_shim.make_shortcut(
+        verb, slow.__name__, slow.__module__, slow, number, helper, known_names
+    )
+    return function
+
+
+def _first_context(on_context_create: Callable[[int, int], None], ready: tuple[Any, ...]) -> Callable[[int, int], None]:
+    """The first callback of a VM is always the creation of a root context (spec: "Lifecycle")."""
+
+    def proxy_on_context_create(context_id: int, parent_id: int) -> None:
+        _pwasm_shim.set_callbacks(ready)
+        _start_vm()
+        on_context_create(context_id, parent_id)
+
+    return proxy_on_context_create
+
+
+def _start_vm() -> None:
+    """Fresh environment and randomness; a failure is logged, for the filter may well need neither."""
+    try:
+        _fill_environment()
+        randomness.seed_all()
+    except Exception as error:
+        host.proxy_log(_abi.LogLevel.CRITICAL, f"pwasm: starting the VM failed: {error!r}")
+
+
+def _fill_environment() -> None:
+    """`os.environ` is what Envoy's `environment_variables` say, and nothing of the build machine's."""
+    import os
+
+    os.environ.clear()
+    for entry in _pwasm_shim.environment().split(b"\0"):
+        name, separator, value = entry.partition(b"=")
+        if name and separator:
+            os.environ[os.fsdecode(name)] = os.fsdecode(value)
+
+
+def reads() -> tuple[int, int]:
+    """How often a clock was read, and random bytes were asked for, since the interpreter started."""
+    clock, random = divmod(_pwasm_shim.reads(), 1 << 32)
+    return clock, random
+
+
+def set_build_record(record: bytes) -> None:
+    """Leave `record` in the snapshot for the linker."""
+    _pwasm_shim.set_build_record(record)

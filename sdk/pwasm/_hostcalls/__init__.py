@@ -1,0 +1,1 @@
+"""The public functions on the host, by what they act on."""

@@ -1,0 +1,132 @@
+"""The functions on body and data buffers, made once for each buffer; see `header_maps` for why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .. import _validate
+from .._abi import BufferType
+from .._stream import waiting
+from .._stream.guards import failed, stream_for
+from .._stream.records import current
+from .._typing import Protocol
+from .published import publish
+
+MAX_U32 = 2**32 - 1
+
+_NAMES = {
+    BufferType.HTTP_REQUEST_BODY: ("http_request_body", "the request body"),
+    BufferType.HTTP_RESPONSE_BODY: ("http_response_body", "the response body"),
+    BufferType.DOWNSTREAM_DATA: ("downstream_data", "the data from the client"),
+    BufferType.UPSTREAM_DATA: ("upstream_data", "the data from upstream"),
+}
+
+
+_WHERE = {
+    BufferType.HTTP_REQUEST_BODY: "`on_http_request_body`, while the request is held after it, and in\n"
+    "`on_http_request_trailers` with what was held",
+    BufferType.HTTP_RESPONSE_BODY: "`on_http_response_body`, while the response is held after it, and in\n"
+    "`on_http_response_trailers` with what was held",
+    BufferType.DOWNSTREAM_DATA: "`on_downstream_data`, and while the data is held after it",
+    BufferType.UPSTREAM_DATA: "`on_upstream_data`",
+}
+"""Which callbacks have the bytes (measured: tests/conformance)."""
+
+
+class Read(Protocol):
+    """Signature of the functions that read a buffer."""
+
+    def __call__(self, start: int = 0, max_size: int | None = None) -> bytes: ...
+
+
+class Write(Protocol):
+    """Signature of the functions that change a buffer."""
+
+    def __call__(self, data: bytes | str) -> None: ...
+
+
+def _named(function: Callable[..., object], verb: str, buffer_type: BufferType, doc: str) -> str:
+    name, noun = _NAMES[buffer_type]
+    doc = doc.format(noun=noun, buffer=buffer_type.name, where=_WHERE[buffer_type])
+    return publish(function, f"{verb}_{name}", doc)
+
+
+def get(buffer_type: BufferType) -> Read:
+    """Make `get_…`."""
+
+    def function(start: int = 0, max_size: int | None = None) -> bytes:
+        start = _validate.integer("start", start, 0, MAX_U32)
+        size = MAX_U32 if max_size is None else _validate.integer("max_size", max_size, 0, MAX_U32)
+        stream = stream_for(what)
+        window = None if stream.waiting is None else stream.waiting.window(buffer_type)
+        if window is None:
+            status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
+        else:
+            status, data = waiting.read(current.host, buffer_type, window, start, size)
+        if status:
+            raise failed(status, "proxy_get_buffer_bytes", buffer_type.name)
+        return data
+
+    what = _named(function, "get", buffer_type, _GET_DOC)
+    return function
+
+
+def _writer(buffer_type: BufferType, verb: str, start: int, size: int, doc: str) -> Write:
+    def function(data: bytes | str) -> None:
+        written = _validate.data("data", data)
+        stream = stream_for(what)
+        window = None if stream.waiting is None else stream.waiting.window(buffer_type)
+        if window is None:
+            status = current.host.proxy_set_buffer_bytes(buffer_type, start, size, written)
+        else:
+            status = waiting.write(current.host, buffer_type, window, start, size, written)
+        if status:
+            raise failed(status, "proxy_set_buffer_bytes", buffer_type.name)
+
+    what = _named(function, verb, buffer_type, doc + _WRITE_DOC)
+    return function
+
+
+def append(buffer_type: BufferType) -> Write:
+    """Make `append_…`; a start at or beyond the end appends."""
+    return _writer(buffer_type, "append", 2**31 - 1, 0, "Append `data` to {noun} that is here now.")
+
+
+def prepend(buffer_type: BufferType) -> Write:
+    """Make `prepend_…`."""
+    return _writer(buffer_type, "prepend", 0, 0, "Put `data` before {noun} that is here now.")
+
+
+def replace(buffer_type: BufferType) -> Write:
+    """Make `replace_…`; a size beyond the end means all of it."""
+    return _writer(buffer_type, "replace", 0, 2**31 - 1, "Replace {noun} that is here now with `data`.")
+
+
+_GET_DOC = """Bytes of {noun} that are here now.
+
+May be called in {where}.
+
+Args:
+    start: first byte, from 0; beyond the end the result is empty.
+    max_size: most bytes to return; None for all.
+
+Raises:
+    PhaseError: no stream is selected.
+    HostcallError: the host refused.
+
+Source: proxy_get_buffer_bytes with {buffer}."""
+
+_WRITE_DOC = """
+
+May be called in {where}.
+
+The host never corrects `content-length`: remove the header in the headers callback before changing a body.
+
+Args:
+    data: bytes, or str in UTF-8.
+
+Raises:
+    PhaseError: no stream is selected.
+    BadArgument: {noun} cannot be changed in this callback.
+
+Source: proxy_set_buffer_bytes with {buffer}."""

@@ -1,0 +1,319 @@
+"""The functions on header maps, made once for each map.
+
+Four maps times eight operations are the same eight bodies with another number in them, and every layer of calls is
+paid for on each request; so each public function is a closure over its map, made by one of the factories below.
+`hostcalls` names them; a new map is a new block of names there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .. import _validate
+from .._abi import MapType, Status
+from .._serde import decode_pairs, encode_pairs, to_text
+from .._stream.guards import failed, map_refused, pairs_unavailable
+from .._stream.records import current
+from .._typing import Protocol, TypeVar, overload
+from .._validate import Headers, known_names
+from .published import publish
+
+_T = TypeVar("_T")
+
+_NOUNS = {
+    MapType.HTTP_REQUEST_HEADERS: "request header",
+    MapType.HTTP_REQUEST_TRAILERS: "request trailer",
+    MapType.HTTP_RESPONSE_HEADERS: "response header",
+    MapType.HTTP_RESPONSE_TRAILERS: "response trailer",
+    MapType.GRPC_CALL_INITIAL_METADATA: "initial metadata entry",  # `grpc` gives these two their names
+    MapType.GRPC_CALL_TRAILING_METADATA: "trailing metadata entry",
+    MapType.HTTP_CALL_RESPONSE_HEADERS: "call response header",
+    MapType.HTTP_CALL_RESPONSE_TRAILERS: "call response trailer",
+}
+
+# Lost by a careless "replace all", and the request is answered with 404, the response with 502.
+_KEPT: dict[MapType, tuple[bytes, ...]] = {
+    MapType.HTTP_REQUEST_HEADERS: (b":method", b":path", b":authority", b":scheme", b":protocol", b"x-forwarded-proto"),
+    MapType.HTTP_RESPONSE_HEADERS: (b":status",),
+}
+
+
+# Which callbacks may read a map, and which may write it (measured: tests/conformance).
+_READ = {
+    MapType.HTTP_REQUEST_HEADERS: "`on_http_request_headers`, while the request is held after it, and in\n"
+    "`on_http_stream_done`; in other callbacks `self.request.headers` has a copy",
+    MapType.HTTP_REQUEST_TRAILERS: "`on_http_request_trailers`, and while the request is held after it",
+    MapType.HTTP_RESPONSE_HEADERS: "`on_http_response_headers`, while the response is held after it, and in\n"
+    "`on_http_stream_done`",
+    MapType.HTTP_RESPONSE_TRAILERS: "`on_http_response_trailers`, while the response is held after it, and in\n"
+    "`on_http_stream_done`",
+}
+_WRITE = {
+    MapType.HTTP_REQUEST_HEADERS: "`on_http_request_headers`, and while the request is held after it",
+    MapType.HTTP_REQUEST_TRAILERS: "`on_http_request_trailers`, and while the request is held after it; a request\n"
+    "without trailers gets some in its last `on_http_request_body`",
+    MapType.HTTP_RESPONSE_HEADERS: "`on_http_response_headers`, and while the response is held after it",
+    MapType.HTTP_RESPONSE_TRAILERS: "`on_http_response_trailers`, and while the response is held after it; a response\n"
+    "without trailers gets some in its last `on_http_response_body`",
+}
+
+made: dict[str, list[tuple[Callable[..., object], int]]] = {"get": [], "remove": [], "replace": [], "add": []}
+"""The functions on one header, by verb, with the number of their map."""
+
+
+class GetAll(Protocol[_T]):
+    """Signature of the functions that read a whole map."""
+
+    def __call__(self) -> list[tuple[_T, _T]]: ...
+
+
+class ReplaceAll(Protocol):
+    """Signature of the functions that write a whole map."""
+
+    def __call__(self, headers: Headers) -> None: ...
+
+
+class Get(Protocol[_T]):
+    """Signature of the functions that read one value."""
+
+    @overload
+    def __call__(self, name: str) -> _T | None: ...
+    @overload
+    def __call__(self, name: str, default: _T) -> _T: ...
+
+
+class Remove(Protocol):
+    """Signature of the functions that remove a name."""
+
+    def __call__(self, name: str) -> None: ...
+
+
+class Write(Protocol):
+    """Signature of the functions that replace or add one value."""
+
+    def __call__(self, name: str, value: str | bytes) -> None: ...
+
+
+def _named(function: Callable[..., object], verb: str, map_type: MapType, doc: str, suffix: str = "") -> str:
+    """Give a closure its public name and docstring; returns the name."""
+    noun = _NOUNS[map_type]
+    where = (_READ if verb == "get" else _WRITE).get(map_type, "")
+    doc = doc.format(noun=noun, nouns=noun + "s", map=map_type.name, where=where)
+    return publish(function, f"{verb}_http_{noun.replace(' ', '_')}{suffix}", doc)
+
+
+def _pairs(what: str, map_type: MapType) -> list[tuple[bytes, bytes]]:
+    if map_type in current.phase.no_read:
+        raise map_refused(what, current.phase.no_read, map_type)
+    status, data = current.host.proxy_get_header_map_pairs(map_type)
+    if status:
+        raise failed(status, "proxy_get_header_map_pairs", map_type.name)
+    pairs = decode_pairs(data)
+    if not pairs:
+        error = pairs_unavailable(what, map_type)
+        if error is not None:
+            raise error
+    return pairs
+
+
+def get_all(map_type: MapType) -> GetAll[str]:
+    """Make `get_http_…_headers`."""
+
+    def function() -> list[tuple[str, str]]:
+        return [(to_text(name), to_text(value)) for name, value in _pairs(what, map_type)]
+
+    what = _named(function, "get", map_type, _GET_ALL_DOC.replace("{kind}", "str (UTF-8 with surrogateescape)"), "s")
+    return function
+
+
+def get_all_bytes(map_type: MapType) -> GetAll[bytes]:
+    """Make `get_http_…_headers_bytes`."""
+
+    def function() -> list[tuple[bytes, bytes]]:
+        return _pairs(what, map_type)
+
+    what = _named(function, "get", map_type, _GET_ALL_DOC.replace("{kind}", "bytes"), "s_bytes")
+    return function
+
+
+def replace_all(map_type: MapType) -> ReplaceAll:
+    """Make `replace_http_…_headers`."""
+
+    def function(headers: Headers) -> None:
+        pairs: list[tuple[str | bytes, str | bytes]] = list(_validate.headers("headers", headers, map_type))
+        if map_type in current.phase.no_write:
+            raise map_refused(what, current.phase.no_write, map_type)
+        kept = _KEPT.get(map_type)
+        if kept is not None:
+            given = {str(name).lower().encode() for name, _ in pairs}
+            old = _pairs(what, map_type)
+            pairs = [(name, value) for name, value in old if name in kept and name not in given] + pairs
+        status = current.host.proxy_set_header_map_pairs(map_type, encode_pairs(pairs))
+        if status:
+            raise failed(status, "proxy_set_header_map_pairs", map_type.name)
+
+    what = _named(function, "replace", map_type, _REPLACE_ALL_DOC, "s")
+    return function
+
+
+def get(map_type: MapType) -> Get[str]:
+    """Make `get_http_…_header`."""
+    read = get_bytes(map_type)
+
+    def function(name: str, default: str | None = None) -> str | None:
+        value = read(name)
+        return default if value is None else value.decode("utf-8", "surrogateescape")
+
+    _named(function, "get", map_type, _GET_DOC.replace("{kind}", "str (UTF-8 with surrogateescape)"))
+    made["get"].append((function, int(map_type)))
+    return function  # type: ignore[return-value]  # the overloads say more than one signature can
+
+
+def get_bytes(map_type: MapType) -> Get[bytes]:
+    """Make `get_http_…_header_bytes`."""
+    number = int(map_type)
+
+    def function(name: str, default: bytes | None = None) -> bytes | None:
+        if type(name) is not str:
+            _validate.text("name", name)
+        if number in current.phase.no_read:
+            raise map_refused(what, current.phase.no_read, number)
+        status, value = current.host.proxy_get_header_map_value(number, name)
+        if status:
+            if status == Status.NOT_FOUND:
+                return default
+            raise failed(status, "proxy_get_header_map_value", name)
+        return value
+
+    what = _named(function, "get", map_type, _GET_DOC.replace("{kind}", "bytes"), "_bytes")
+    return function  # type: ignore[return-value]
+
+
+def remove(map_type: MapType) -> Remove:
+    """Make `remove_http_…_header`."""
+    number = int(map_type)
+
+    def function(name: str) -> None:
+        if name not in known_names:
+            _validate.name(name, map_type)
+        if number in current.phase.no_write:
+            raise map_refused(what, current.phase.no_write, number)
+        status = current.host.proxy_remove_header_map_value(number, name)
+        if status:
+            raise failed(status, "proxy_remove_header_map_value", name)
+
+    what = _named(function, "remove", map_type, _REMOVE_DOC)
+    made["remove"].append((function, int(map_type)))
+    return function
+
+
+def replace(map_type: MapType) -> Write:
+    """Make `replace_http_…_header`."""
+    number = int(map_type)
+
+    def function(name: str, value: str | bytes) -> None:
+        if name not in known_names:
+            _validate.name(name, map_type)
+        # Printable ASCII is what nearly every value is, and these two tests are what it costs.
+        if not (type(value) is str and value.isprintable()) or name[0] == ":":
+            name, value = _validate.header(name, value, map_type)
+        if number in current.phase.no_write:
+            raise map_refused(what, current.phase.no_write, number)
+        status = current.host.proxy_replace_header_map_value(number, name, value)
+        if status:
+            raise failed(status, "proxy_replace_header_map_value", name)
+
+    what = _named(function, "replace", map_type, _REPLACE_DOC)
+    made["replace"].append((function, int(map_type)))
+    return function
+
+
+def add(map_type: MapType) -> Write:
+    """Make `add_http_…_header`."""
+    number = int(map_type)
+
+    def function(name: str, value: str | bytes) -> None:
+        if name not in known_names:
+            _validate.name(name, map_type, adding=True)
+        if not (type(value) is str and value.isprintable()):
+            value = _validate.value(value)
+        if number in current.phase.no_write:
+            raise map_refused(what, current.phase.no_write, number)
+        status = current.host.proxy_add_header_map_value(number, name, value)
+        if status:
+            raise failed(status, "proxy_add_header_map_value", name)
+
+    what = _named(function, "add", map_type, _ADD_DOC)
+    made["add"].append((function, int(map_type)))
+    return function
+
+
+_GET_ALL_DOC = """All {nouns}, as pairs of {kind}; names in lower case, pseudo headers included.
+
+May be called in {where}.
+
+Raises:
+    PhaseError: no stream is selected, or the host has no {nouns} now.
+
+Source: proxy_get_header_map_pairs with {map}."""
+
+_REPLACE_ALL_DOC = """Replace all {nouns}.
+
+Pseudo headers, and `x-forwarded-proto` of a request, are kept unless `headers` has them too: without them Envoy
+answers 404 or 502.
+
+May be called in {where}.
+
+Args:
+    headers: pairs of name and value, or a mapping; at most 1024 pairs and 1 MiB.
+
+Raises:
+    TypeError, ValueError: a name or value that may not be written; nothing is changed.
+    PhaseError: the {nouns} are out of reach in this callback.
+    HostcallError: the host refused.
+
+Source: proxy_set_header_map_pairs with {map}."""
+
+_GET_DOC = """First value of the {noun} `name` as {kind}, or `default` when there is none.
+
+May be called in {where}.
+
+Raises:
+    PhaseError: no stream is selected.
+    BadArgument: the host has no {nouns} now.
+
+Source: proxy_get_header_map_value with {map}."""
+
+_REMOVE_DOC = """Remove every value of the {noun} `name`; nothing happens when there is none.
+
+May be called in {where}.
+
+Raises:
+    TypeError, ValueError: `name` is not a header name.
+    PhaseError, BadArgument: the {nouns} are out of reach in this callback.
+
+Source: proxy_remove_header_map_value with {map}."""
+
+_REPLACE_DOC = """Set the {noun} `name` to the one value `value`, whether or not it was there.
+
+May be called in {where}.
+
+Raises:
+    TypeError, ValueError: `name` is not a header name, or `value` has CR, LF, NUL or another control character.
+    PhaseError, BadArgument: the {nouns} are out of reach in this callback.
+
+Source: proxy_replace_header_map_value with {map}."""
+
+_ADD_DOC = """Add a value to the {noun} `name`.
+
+Envoy joins the values of a few headers it knows well (`user-agent`, `content-type` …) with a comma; others,
+`set-cookie` and your own, become a second line.
+
+May be called in {where}.
+
+Raises:
+    TypeError, ValueError: `name` is not a header name (or a pseudo header), or `value` has CR, LF, NUL or another
+        control character.
+    PhaseError, BadArgument: the {nouns} are out of reach in this callback.
+
+Source: proxy_add_header_map_value with {map}."""

@@ -1,0 +1,208 @@
+"""HTTP calls to other services, and what became of the last one.
+
+def on_http_request_headers(self, num_headers, end_of_stream):
+    headers = [(":method", "GET"), (":path", "/check"), (":authority", "auth")]
+    pwasm.dispatch_http_call("auth", headers, callback=self.checked)
+    return Action.PAUSE
+
+def checked(self, num_headers, body_size, num_trailers):
+    pwasm.resume_http_request()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .. import _validate
+from .._abi import BufferType, MapType, Status
+from .._async.callouts import check_functions, remember, root_for
+from .._serde import encode_pairs, to_text
+from .._stream.guards import failed
+from .._stream.records import Root, current
+from .._typing import NamedTuple, TypeVar
+from .._validate import Headers
+from ..errors import PhaseError
+from . import header_maps
+from .published import publish
+
+_T = TypeVar("_T")
+
+HttpCallback = Callable[[int, int, int], object]
+
+MAX_U32 = 2**32 - 1
+MAX_TIMEOUT_MS = 2**31 - 1
+
+# The host writes these itself, and a wrong content-length made a call hang until its timeout (abi.md §1.6).
+_OF_THE_CONNECTION = frozenset({"content-length", "connection", "host", "transfer-encoding"})
+_REQUIRED = (":method", ":path", ":authority")
+
+
+def dispatch_http_call(
+    cluster: str,
+    headers: Headers,
+    body: bytes | str = b"",
+    trailers: Headers = (),
+    timeout_ms: int = 5000,
+    callback: HttpCallback | None = None,
+) -> int:
+    """Send an HTTP request to a cluster of Envoy's configuration; the answer comes in a later callback.
+
+    May be called in every callback. In a stream's callback (or with a stream selected) the call belongs to the
+    stream: the answer runs with the stream selected, so that `resume_http_request` and the like act on it, and is
+    dropped when the stream is over. Otherwise it belongs to the plugin.
+
+    Args:
+        cluster: name of the cluster.
+        headers: pairs or a mapping, with `:method`, `:path` and `:authority`. `content-length`, `connection`,
+            `transfer-encoding` and `host` are left out, since Envoy writes them.
+        body: bytes, or str in UTF-8.
+        trailers: pairs or a mapping; Envoy 1.40 takes them and does not send them.
+        timeout_ms: milliseconds; 0 for none. After it Envoy makes a response with `:status` 504.
+        callback: called with the number of headers (0: the call was reset, see `get_call_status`), the size of the
+            body in bytes and the number of trailers. Without one `PluginContext.on_http_call_response` is called.
+
+    Returns:
+        The token of the call.
+
+    Raises:
+        TypeError, ValueError: an argument that may not be sent, or a pseudo header is missing.
+        BadArgument: no such cluster.
+        InternalFailure: the cluster has no healthy host.
+
+    Source: proxy_http_call, proxy_on_http_call_response.
+    """
+    check_functions({"callback": callback})
+    root, token = send_http_call(cluster, headers, body, trailers, timeout_ms)
+    remember(root, token, {} if callback is None else {"on_http_call_response": callback})
+    return token
+
+
+def send_http_call(
+    cluster: str, headers: Headers, body: bytes | str, trailers: Headers, timeout_ms: int
+) -> tuple[Root, int]:
+    """Check and send; returns the plugin and the token of the call. Arguments and errors: `dispatch_http_call`."""
+    _validate.text("cluster", cluster)
+    sent = _validate.headers("headers", headers, MapType.HTTP_REQUEST_HEADERS)
+    names = {name for name, _ in sent}
+    for required in _REQUIRED:
+        if required not in names:
+            raise ValueError(f"headers: {required} is missing")
+    content = _validate.data("body", body)
+    last = _validate.headers("trailers", trailers, MapType.HTTP_REQUEST_TRAILERS)
+    _validate.integer("timeout_ms", timeout_ms, 0, MAX_TIMEOUT_MS)
+    root = root_for("dispatch_http_call")
+    kept = [pair for pair in sent if pair[0].lower() not in _OF_THE_CONNECTION]
+    status, token = current.host.proxy_http_call(
+        cluster, encode_pairs(kept), content, encode_pairs(last, "trailers"), timeout_ms
+    )
+    if status:
+        raise failed(status, "proxy_http_call", cluster)
+    return root, token
+
+
+class CallStatus(NamedTuple):
+    """How the last callout of the plugin failed: a code and Envoy's words for it; `(0, "")` when it did not.
+
+    For an HTTP call that was reset the code is 11 and the message "reset"; for a gRPC call it is the gRPC status.
+    """
+
+    code: int
+    message: str
+
+
+def get_call_status() -> CallStatus:
+    """How the callout that is being answered failed; for the callbacks of callouts.
+
+    May be called in every callback; it says something in `on_http_call_response` and `on_grpc_close` only.
+
+    A call that was reset gives code 11 and a message. Believe the code only with `num_headers` 0 or in `on_grpc_close`:
+    Envoy keeps it for later calls of this plugin, and clears only the message (measured in 1.40).
+
+    Raises:
+        HostcallError: the host refused.
+
+    Source: proxy_get_status.
+    """
+    status, code, message = current.host.proxy_get_status()
+    if status:
+        raise failed(status, "proxy_get_status")
+    return CallStatus(code, to_text(message))
+
+
+def only_in(exports: tuple[str, ...], read: Callable[..., _T], doc: str) -> Callable[..., _T]:
+    """`read`, refused outside the callbacks in which the host has what it reads (elsewhere it gives stale bytes)."""
+
+    def function(*args: object, **kwargs: object) -> _T:
+        if current.phase.export not in exports:
+            where = exports[0].removeprefix("proxy_on_")
+            raise PhaseError(name, current.phase.method, f"there is no {where.replace('_', ' ')} now")
+        return read(*args, **kwargs)
+
+    name = publish(function, read.__name__, doc)
+    function.__wrapped__ = read  # type: ignore[attr-defined]  # for the signature that help() shows
+    return function
+
+
+def buffer_reader(name: str, buffer_type: BufferType) -> Callable[..., bytes]:
+    """A function that reads a buffer which belongs to no stream."""
+
+    def function(start: int = 0, max_size: int | None = None) -> bytes:
+        start = _validate.integer("start", start, 0, MAX_U32)
+        size = MAX_U32 if max_size is None else _validate.integer("max_size", max_size, 0, MAX_U32)
+        status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
+        if status == Status.NOT_FOUND:  # a call that was reset has no buffer, and no headers either
+            return b""
+        if status:
+            raise failed(status, "proxy_get_buffer_bytes", buffer_type.name)
+        return data
+
+    function.__name__ = name
+    return function
+
+
+_RESPONSE = ("proxy_on_http_call_response",)
+
+_DOC = """{what} of the answer to an HTTP call{more}
+
+May be called in the call's callback only; they are gone afterwards.
+
+Raises:
+    PhaseError: no call is being answered.
+    HostcallError: the host refused.
+
+Source: {source} with {kind}."""
+
+
+def _doc(what: str, more: str, kind: str, source: str = "proxy_get_header_map_pairs") -> str:
+    return _DOC.format(what=what, more=more, kind=kind, source=source)
+
+
+_HEADERS, _TRAILERS = MapType.HTTP_CALL_RESPONSE_HEADERS, MapType.HTTP_CALL_RESPONSE_TRAILERS
+_PAIRS = ", as pairs of str (UTF-8 with surrogateescape), `:status` included."
+_BYTES_PAIRS = ", as pairs of bytes, `:status` included."
+_TRAILER_PAIRS = ", as pairs of str; an empty list when there are none."
+
+get_http_call_response_headers: header_maps.GetAll[str] = only_in(
+    _RESPONSE, header_maps.get_all(_HEADERS), _doc("Headers", _PAIRS, _HEADERS.name)
+)
+get_http_call_response_headers_bytes: header_maps.GetAll[bytes] = only_in(
+    _RESPONSE, header_maps.get_all_bytes(_HEADERS), _doc("Headers", _BYTES_PAIRS, _HEADERS.name)
+)
+get_http_call_response_body = only_in(
+    _RESPONSE,
+    buffer_reader("get_http_call_response_body", BufferType.HTTP_CALL_RESPONSE_BODY),
+    _doc(
+        "Bytes of the body",
+        ": `max_size` (None for all) from `start`.",
+        BufferType.HTTP_CALL_RESPONSE_BODY.name,
+        "proxy_get_buffer_bytes",
+    ),
+)
+get_http_call_response_trailers: header_maps.GetAll[str] = only_in(
+    _RESPONSE, header_maps.get_all(_TRAILERS), _doc("Trailers", _TRAILER_PAIRS, _TRAILERS.name)
+)
+get_http_call_response_trailers_bytes: header_maps.GetAll[bytes] = only_in(
+    _RESPONSE,
+    header_maps.get_all_bytes(_TRAILERS),
+    _doc("Trailers", _TRAILER_PAIRS.replace("str", "bytes"), _TRAILERS.name),
+)

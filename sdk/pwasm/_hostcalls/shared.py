@@ -1,0 +1,163 @@
+"""Data and queues that all VMs with the same `vm_id` share, in every worker of the Envoy process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .. import _validate
+from .._abi import Status
+from .._stream.guards import failed
+from .._stream.records import current
+from ..errors import Empty
+
+MAX_U32 = 2**32 - 1
+
+
+def get_shared_data(key: str | bytes) -> tuple[bytes | None, int]:
+    """The value of a key and its cas number; `(None, 0)` when there is none.
+
+    May be called in every callback.
+
+    Raises:
+        TypeError: `key` is neither str nor bytes.
+        HostcallError: the host refused.
+
+    Source: proxy_get_shared_data.
+    """
+    _validate.text_or_bytes("key", key)
+    status, value, cas = current.host.proxy_get_shared_data(key)
+    if status == Status.NOT_FOUND:
+        return None, 0
+    if status:
+        raise failed(status, "proxy_get_shared_data", key)
+    return value, cas
+
+
+def set_shared_data(key: str | bytes, data: bytes | str, cas: int = 0) -> None:
+    """Set the value of a key; other workers see it at once.
+
+    May be called in every callback.
+
+    To change a value without losing what another worker writes meanwhile, pass the cas number that
+    `get_shared_data` gave, and start over when `CasMismatch` is raised. There is no way to delete a key.
+
+    A key that is missing is written whatever `cas` says. So to make one, and not to overwrite what another worker made
+    meanwhile, pass a number that is nobody's, such as 2**32 - 1.
+
+    Args:
+        key: the key; any str or bytes.
+        data: the value, bytes or str in UTF-8.
+        cas: the number the value must have now; 0 writes in any case.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or range.
+        CasMismatch: the value was changed since it was read.
+
+    Source: proxy_set_shared_data.
+    """
+    _validate.text_or_bytes("key", key)
+    value = _validate.data("data", data)
+    _validate.integer("cas", cas, 0, MAX_U32)
+    status = current.host.proxy_set_shared_data(key, value, cas)
+    if status:
+        raise failed(status, "proxy_set_shared_data", key)
+
+
+def register_shared_queue(name: str | bytes) -> int:
+    """Create a queue, or take over the one of this name, and return its id.
+
+    May be called in every callback.
+
+    `PluginContext.on_queue_ready` of the plugin that registered last is called for each item: of several workers only
+    one gets them. A consumer is best a singleton (an Envoy Wasm service).
+
+    Raises:
+        TypeError: `name` is neither str nor bytes.
+        HostcallError: the host refused.
+
+    Source: proxy_register_shared_queue.
+    """
+    _validate.text_or_bytes("name", name)
+    status, queue_id = current.host.proxy_register_shared_queue(name)
+    if status:
+        raise failed(status, "proxy_register_shared_queue", name)
+    return queue_id
+
+
+def resolve_shared_queue(vm_id: str | bytes, name: str | bytes) -> int:
+    """The id of a queue that a plugin in the VM `vm_id` registered; an empty `vm_id` is this one.
+
+    May be called in every callback.
+
+    Raises:
+        TypeError: an argument is neither str nor bytes.
+        NotFound: no such queue (yet).
+
+    Source: proxy_resolve_shared_queue.
+    """
+    _validate.text_or_bytes("vm_id", vm_id)
+    _validate.text_or_bytes("name", name)
+    status, queue_id = current.host.proxy_resolve_shared_queue(vm_id, name)
+    if status:
+        raise failed(status, "proxy_resolve_shared_queue", name)
+    return queue_id
+
+
+def enqueue_shared_queue(queue_id: int, data: bytes | str) -> None:
+    """Put an item, which may be empty, at the end of a queue. The queue is not bounded.
+
+    May be called in every callback.
+
+    Raises:
+        TypeError, ValueError: an argument of the wrong type or range.
+        NotFound: no such queue.
+
+    Source: proxy_enqueue_shared_queue.
+    """
+    _validate.integer("queue_id", queue_id, 0, MAX_U32)
+    item = _validate.data("data", data)
+    status = current.host.proxy_enqueue_shared_queue(queue_id, item)
+    if status:
+        raise failed(status, "proxy_enqueue_shared_queue", queue_id)
+
+
+def dequeue_shared_queue(queue_id: int) -> bytes:
+    """Take the first item of a queue.
+
+    May be called in every callback.
+
+    Raises:
+        TypeError, ValueError: `queue_id` is not an int from 0 to 2**32 - 1.
+        Empty: there is none; also in `on_queue_ready`, where another VM may have been quicker.
+        NotFound: no such queue.
+
+    Source: proxy_dequeue_shared_queue.
+    """
+    _validate.integer("queue_id", queue_id, 0, MAX_U32)
+    status, item = current.host.proxy_dequeue_shared_queue(queue_id)
+    if status:
+        raise failed(status, "proxy_dequeue_shared_queue", queue_id)
+    return item
+
+
+def drain_shared_queue(queue_id: int) -> Iterator[bytes]:
+    """Take items until the queue is empty: `for item in pwasm.drain_shared_queue(queue_id): …`.
+
+    May be called in every callback.
+
+    Raises:
+        as `dequeue_shared_queue`, except Empty.
+
+    Source: proxy_dequeue_shared_queue.
+    """
+    _validate.integer("queue_id", queue_id, 0, MAX_U32)
+    return _drain(queue_id)
+
+
+def _drain(queue_id: int) -> Iterator[bytes]:
+    while True:
+        try:
+            item = dequeue_shared_queue(queue_id)
+        except Empty:
+            return
+        yield item

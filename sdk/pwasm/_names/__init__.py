@@ -1,0 +1,1 @@
+"""Names in a filter's classes that are nearly the SDK's."""

@@ -1,0 +1,146 @@
+"""What becomes of an exception that a filter's callback raised.
+
+Any `BaseException` (SystemExit, KeyboardInterrupt, RecursionError and MemoryError too) is logged as one record
+(`report`), and then becomes this. A result that is no action, such as True, 2 or "PAUSE", is treated as a
+TypeError the callback raised.
+
+    callback                          fail_closed, the default              fail_open
+    ──────────────────────────────────────────────────────────────────────────────────────────
+    context creation, plugin          the plugin's start fails              the same
+    on_vm_start, on_plugin_start      False: Envoy rejects the              the same
+                                      configuration
+    context creation, stream          answered at its first callback        no filter for the stream
+    on_http_request_…                 500, PAUSE                            CONTINUE
+    on_http_response_headers          500, PAUSE                            CONTINUE
+    on_http_response_body, …trailers  stream closed, PAUSE                  CONTINUE
+    on_new_connection, on_…_data      connection closed, PAUSE              CONTINUE
+    on_…_close                        only logged                           only logged
+    on_http_stream_done,              only logged                           only logged
+    on_stream_done, on_plugin_done
+    on_tick, on_queue_ready,          logged; a stream selected with        logged; such a stream
+    callouts, on_foreign_function     set_effective_context is answered     is resumed
+                                      with 500, or closed
+
+The 500 is a local response with details `pwasm_filter_error`. Where the response has begun, the stream is closed
+instead. Where the filter has sent a local response itself, that one stands. After a failure with fail_closed, the
+stream's callbacks are not passed on any more, except the last (…stream_done).
+
+Start-up failures are logged as critical, the others as error.
+"""
+
+from __future__ import annotations
+
+from .._abi import Action
+from .guards import DOWNSTREAM, LOG, REPLY, REQUEST, RESPONSE
+from .records import Entry, Phase, Root, Stream, current
+from .report import report
+
+CONTINUE = int(Action.CONTINUE)
+PAUSE = int(Action.PAUSE)
+
+_ERROR = 4
+_GRPC_INTERNAL = 13
+
+
+def verdict(action: object, phase: Phase) -> int:
+    """0 or 1 for what a stream's callback returned.
+
+    Envoy discards the data of a body callback that returns anything above 2, so nothing else may leave.
+    """
+    if action is None:
+        return CONTINUE
+    if not isinstance(action, int) or isinstance(action, bool) or action not in {CONTINUE, PAUSE}:
+        raise TypeError(f"{phase.method} must return Action.CONTINUE, Action.PAUSE or None, not {action!r}")
+    return int(action)
+
+
+def fails_open(context: object) -> bool:
+    """The policy of a context or class; whatever is not "fail_open" is the default."""
+    return getattr(context, "on_error", None) == "fail_open"
+
+
+def name_of(context: object, phase: Phase) -> str:
+    """What records call a callback: `AddHeader.on_http_request_headers`."""
+    return f"{type(context).__qualname__}.{phase.method}"
+
+
+def creation_failed(stream: Stream, error: BaseException) -> None:
+    """The stream's context could not be created. Nothing can be answered yet: its first callback will do it."""
+    entry: Entry | None = stream.root.http if stream.http else stream.root.tcp
+    is_class = entry is not None and isinstance(entry.factory, type)
+    open_ = fails_open(entry.factory if entry is not None and is_class else stream.root.context)
+    stream.skip = True
+    stream.refuse = not open_
+    name = entry.name if entry is not None else "the context"
+    outcome = "the stream has no filter (on_error = fail_open)" if open_ else "the stream will be refused"
+    report(_ERROR, f"{name} could not be created for context {stream.id}: {outcome}", error)
+
+
+def stream_failed(phase: Phase, stream: Stream, error: BaseException) -> int:
+    """Log the failure of a stream's callback and apply its policy; returns the action."""
+    open_ = fails_open(stream.context)
+    policy = "on_error = fail_open" if open_ else "on_error = fail_closed"
+    report(_ERROR, f"{name_of(stream.context, phase)} failed for context {stream.id} ({policy})", error)
+    try:
+        if current.stream is not stream:  # set_effective_context had selected another one
+            current.host.proxy_set_effective_context(stream.id)
+        if open_:
+            return PAUSE if stream.closed else CONTINUE
+        stream.skip = True
+        return _refuse(stream, phase)
+    except BaseException as again:
+        report(_ERROR, f"the failure of context {stream.id} could not be handled", again)
+        return CONTINUE if open_ else PAUSE
+
+
+def refuse_late(stream: Stream, phase: Phase) -> int:
+    """Refuse a stream that failed before anything could be answered; returns the action."""
+    try:
+        return _refuse(stream, phase)
+    except BaseException as again:
+        report(_ERROR, f"the failure of context {stream.id} could not be handled", again)
+        return PAUSE
+
+
+def _refuse(stream: Stream, phase: Phase) -> int:
+    """Answer or close a failed stream, as far as the phase allows; returns the action."""
+    if phase.remedy == LOG or stream.ended:
+        return CONTINUE
+    if stream.local_response:
+        return CONTINUE  # the host ignores the action of the call that sent it, and later calls are about that response
+    if not stream.closed:
+        # In on_http_response_headers the 500 still replaces the response; from then on it has begun.
+        begun = stream.response_seen and not phase.method.endswith("response_headers")
+        # An HTTP filter in a TCP listener fails at once; what there is to close is the connection.
+        _answer(stream, reply=phase.remedy == REPLY and not begun, http=phase.direction < DOWNSTREAM)
+    return PAUSE
+
+
+def root_failed(phase: Phase, root: Root, error: BaseException, name: str = "") -> None:
+    """Log the failure of a plugin's callback; a stream it was acting on must not stay paused for ever."""
+    report(phase.level, f"{name or name_of(root.context, phase)} failed for context {root.id}", error)
+    stream = current.stream
+    if stream is None or stream.ended or stream.local_response or stream.closed:
+        return
+    try:
+        if not fails_open(stream.context):
+            stream.skip = True
+            _answer(stream, reply=not stream.response_seen, http=stream.http)
+        else:
+            for direction in (REQUEST, RESPONSE, DOWNSTREAM):
+                if stream.paused & 1 << direction:  # continuing what is not held sends it twice
+                    current.host.proxy_continue_stream(direction)
+                    stream.paused &= ~(1 << direction)
+    except BaseException as again:
+        report(phase.level, f"the failure of context {stream.id} could not be handled", again)
+
+
+def _answer(stream: Stream, *, reply: bool, http: bool) -> None:
+    """Send the 500, or close where it cannot be sent."""
+    if http and reply:
+        status = current.host.proxy_send_local_response(500, "pwasm_filter_error", b"", b"", _GRPC_INTERNAL)
+        stream.local_response = status == 0
+    else:
+        status = current.host.proxy_close_stream(RESPONSE if http else DOWNSTREAM)
+        stream.closed = status == 0
+    stream.refuse = status != 0  # then the next callback tries again

@@ -1,0 +1,60 @@
+"""Why a client gets no answer: which callback returned PAUSE, and what could still let its stream go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pwasm._abi import Action
+from pwasm._stream.guards import PHASES
+
+if TYPE_CHECKING:
+    from .host import HostEmulator
+    from .http_stream import HttpStream
+
+HINT = (
+    "hint: what pauses a stream must resume it later (from a callout, a tick, another stream), or answer it with"
+    " pwasm.send_http_response; a test that means it to be held gives a time: request(…, timeout=1)"
+)
+
+
+def since(export: str, *, python: bool) -> str:
+    """What holds a stream: the callback by the name that its author knows."""
+    return f"held since {PHASES[export].method if python else export} returned PAUSE"
+
+
+def held_since(stream: HttpStream) -> str:
+    """What holds a stream of the emulator; "" when nothing does."""
+    held = stream.paused
+    if held is None:
+        return ""
+    paused = (export for export, action in reversed(stream.actions) if held in export and action != Action.CONTINUE)
+    export = next(paused, "")
+    return since(export, python=stream.host.is_python) if export else "held"
+
+
+def still_to_come(hosts: Iterable[HostEmulator]) -> list[str]:
+    """What the plugins wait for; any of it may resume a stream."""
+    found = []
+    for host in hosts:
+        found += [f"a tick every {period} ms" for period in host.tick_periods.values() if period]
+        calls = sum(not call.answered for call in host.http_calls)
+        calls += sum(not call.finished for call in (*host.grpc_calls, *host.grpc_streams))
+        found += [f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else []
+    return list(dict.fromkeys(found))
+
+
+def why_held(stream: HttpStream) -> str:
+    """What holds a stream of the emulator, and that nothing resumes it if so; "" when it is not held."""
+    held = held_since(stream)
+    return f"{held}; nothing resumes it" if held and not still_to_come([stream.host]) else held
+
+
+def why_no_response(stream: HttpStream, hosts: Iterable[HostEmulator], seconds: float) -> str:
+    """For a test that waited for a response in vain."""
+    held, coming = held_since(stream), still_to_come(hosts)
+    if not held:
+        return f"there is no response within {seconds:g} s, and the filter does not hold the stream"
+    if not coming:
+        return f"{held}; nothing resumes it: there is neither a call under way nor a tick\n{HINT}"
+    return f"{held}; nothing resumed it within {seconds:g} s ({', '.join(coming)})\n{HINT}"

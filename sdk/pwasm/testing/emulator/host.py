@@ -1,0 +1,308 @@
+"""`HostEmulator`: a proxy in plain Python, for unit tests of filters.
+
+    host = HostEmulator(AddHeader, plugin_configuration=b"…")
+    response = host.request("GET", "/one")
+    assert response.headers["x-wasm-custom"] == "FOO"
+
+It drives a plugin through the ABI's callbacks only, so the plugin may be the filter's classes in this process (the
+default) or anything else that implements `pwasm._protocols.Plugin`, such as a main.wasm.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
+from pwasm import _abi
+from pwasm._dispatch.callbacks import Dispatcher
+from pwasm._protocols import Host, Plugin
+from pwasm.entrypoint import registration, registration_of
+
+from .. import deadline
+from .headers import Headers, Pairs
+from .hostcalls import EmulatedHost
+from .http_stream import HttpStream, Upstream, UpstreamResponse, chunks_of
+from .shared import Process
+from .steps import plugin_of
+from .stream import Stream
+from .tcp_stream import TcpStream
+
+_OK = UpstreamResponse()
+
+
+class EnvoyCrash(AssertionError):  # noqa: N818, it is not the emulator's error
+    """The plugin did what kills a real Envoy; the SDK must have refused it."""
+
+
+class HostEmulator(EmulatedHost):
+    """A host with one VM and one plugin, started at construction.
+
+    Args:
+        filters: classes derived from VMContext, PluginContext, HttpContext or TcpContext; none of them for what is
+            registered with `set_http_context` and its siblings.
+        vm_configuration, plugin_configuration: what Envoy's configuration would say.
+        upstream: what upstream answers to every request that has no answer of its own.
+        root_id, vm_id, plugin_name: what Envoy's configuration would call the plugin.
+        process: shared data, queues and metrics; give the same one to several emulators to share them.
+        plugin: makes the plugin side from the host side; the default runs the filter's classes.
+        buffer_limit: `per_connection_buffer_limit_bytes` of the listener.
+        allow_on_headers_stop_iteration: the plugin's setting of that name.
+    """
+
+    def __init__(
+        self,
+        *filters: type,
+        vm_configuration: bytes | str = b"",
+        plugin_configuration: bytes | str = b"",
+        upstream: Upstream = _OK,
+        log_level: _abi.LogLevel = _abi.LogLevel.TRACE,
+        root_id: str = "",
+        vm_id: str = "",
+        plugin_name: str = "",
+        process: Process | None = None,
+        plugin: Callable[[Host], Plugin] | None = None,
+        buffer_limit: int = 1 << 20,
+        allow_on_headers_stop_iteration: bool = False,
+    ) -> None:
+        shared = process or Process()
+        self._again = partial(
+            HostEmulator,
+            *filters,
+            vm_configuration=vm_configuration,
+            plugin_configuration=plugin_configuration,
+            upstream=upstream,
+            log_level=log_level,
+            root_id=root_id,
+            vm_id=vm_id,
+            plugin_name=plugin_name,
+            process=shared,
+            plugin=plugin,
+            buffer_limit=buffer_limit,
+            allow_on_headers_stop_iteration=allow_on_headers_stop_iteration,
+        )
+        super().__init__(_bytes(vm_configuration), _bytes(plugin_configuration), shared, vm_id)
+        self.plugin_name = plugin_name
+        self.upstream = upstream
+        self.log_level = log_level
+        if plugin is None:
+            registered = registration_of(*filters) if filters else registration()
+            self.plugin = plugin_of(registered, self)
+        else:
+            self.plugin = plugin(self)
+        self.is_python = isinstance(self.plugin, Dispatcher)
+        """Whether the author of the plugin knows its callbacks by their names in Python."""
+        self._next_id = 1
+        self.buffer_limit = buffer_limit
+        self.allow_on_headers_stop_iteration = allow_on_headers_stop_iteration
+        self._after: deque[Callable[[], object]] = deque()
+        self._soon: deque[Callable[[], object]] = deque()
+        self._inside = False
+        self._turn: list[int] | None = None
+        self.started = self.start_plugin(root_id)
+        """False when on_vm_start or on_plugin_start refused: Envoy would reject the configuration."""
+
+    # --- driving --------------------------------------------------------------------------------------------------
+
+    def start_plugin(self, root_id: str = "") -> bool:
+        """Start one more plugin in this VM, as Envoy does for each use of the module; returns whether it accepted."""
+        context_id = self._new_id()
+        self.roots.append(context_id)
+        self.plugin_names[context_id] = (self.plugin_name, root_id, self.vm_id)
+        self.call("proxy_on_context_create", context_id, 0)
+        started = bool(
+            self.call("proxy_on_vm_start", context_id, len(self.vm_configuration))
+            and self.call("proxy_on_configure", context_id, len(self.plugin_configuration))
+        )
+        self.run_pending()
+        return started
+
+    def worker(self) -> HostEmulator:
+        """One more worker of the same plugin: a VM of its own, with the shared data, queues and metrics of this one.
+
+        A queue's items are told to the VM that registered it last, as in Envoy (abi.md §1.9).
+        """
+        return self._again()
+
+    def request(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        headers: Pairs | Mapping[str, str] = (),
+        body: bytes | Iterable[bytes] = b"",
+        *,
+        trailers: Pairs | None = None,
+        response: Upstream | None = None,
+        root_id: int | None = None,
+    ) -> HttpStream:
+        """Send a request through the plugin.
+
+        Args:
+            method, path: pseudo headers; `headers` may override the others (`:authority`, `:scheme`).
+            body: one chunk, or several.
+            response: what upstream answers, if it is asked; or a function that makes it from the stream, then.
+            root_id: the plugin to use, when there are several.
+
+        Returns:
+            The stream; it is over unless the plugin paused it.
+        """
+        given = list(headers.items() if isinstance(headers, Mapping) else headers)
+        names = {name.lower() for name, _ in given}
+        defaults = [(":method", method), (":path", path), (":authority", "example.com"), (":scheme", "http")]
+        defaults.append(("x-forwarded-proto", "http"))
+        sent = Headers([pair for pair in defaults if pair[0] not in names] + given)
+        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), response or self.upstream)
+        self._create(stream)
+        stream.feed(sent, chunks_of(body), None if trailers is None else Headers(trailers))
+        self.run_pending()
+        return stream
+
+    def open_http_stream(self, *, root_id: int | None = None) -> HttpStream:
+        """Begin a stream whose parts the test sends itself: `send_request_headers`, `send_response_body` and so on."""
+        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), None)
+        self._create(stream)
+        return stream
+
+    def rejected(self, status: int = 403, *, request: Pairs = (), root_id: int | None = None) -> HttpStream:
+        """A request that Envoy or a filter before this plugin answered: the plugin sees only its end.
+
+        `request` are its headers, as far as they were understood.
+        """
+        headers = Headers([(":status", str(status))])
+        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), None)
+        stream.response.headers = stream.headers = headers
+        stream.status = status
+        if request:
+            stream.request.headers = stream.request_headers = Headers(request)
+        self._create(stream)
+        stream.end("proxy_on_log", "proxy_on_done", "proxy_on_delete")
+        return stream
+
+    def connect(self, *, root_id: int | None = None) -> TcpStream:
+        """Open a TCP connection through the plugin."""
+        stream = TcpStream(self, self._new_id(), self._usable_root(root_id))
+        self._create(stream)
+        stream.open()
+        self.run_pending()
+        return stream
+
+    def tick(self) -> None:
+        """Let one tick period pass for every plugin that has set one."""
+        ticking = [(root_id, period) for root_id, period in self.tick_periods.items() if period]
+        if not ticking:
+            raise RuntimeError("no tick period is set, so Envoy would not tick")
+        for root_id, period in ticking:
+            self.now_nanoseconds += period * 1_000_000
+            self.call("proxy_on_tick", root_id)
+            self.run_pending()
+
+    def stop(self) -> None:
+        """Shut the plugins down; those whose `on_plugin_done` returned False stay until they call `plugin_done`."""
+        for root_id in reversed(self.roots[:]):
+            self.roots_waiting.add(root_id)
+            if self.call("proxy_on_done", root_id):
+                self.roots_waiting.discard(root_id)
+        for root_id in [root_id for root_id in reversed(self.roots) if root_id not in self.roots_waiting]:
+            self.roots.remove(root_id)
+            self.call("proxy_on_delete", root_id)
+
+    def logs_at(self, level: _abi.LogLevel) -> list[str]:
+        """Messages of one level."""
+        return [message for at, message in self.logs if at == level]
+
+    # --- for streams ----------------------------------------------------------------------------------------------
+
+    def call(self, export: str, context_id: int, *args: int) -> object:
+        """Enter the plugin, and do what it asked for afterwards."""
+        self.callback = export
+        self.context_id = self.effective_id = context_id
+        outer, self._inside = self._inside, True
+        try:
+            with self._logging(), self._clocks():
+                result: object = getattr(self.plugin, export)(context_id, *args)
+        finally:
+            self._inside = outer
+        deadline.check()
+        self.effective_id = context_id
+        while self._after and not self.crash:
+            self._after.popleft()()
+        self._check_crash()
+        return result
+
+    def _check_crash(self) -> None:
+        if self.crash:
+            raise EnvoyCrash(self.crash)
+
+    def after(self, action: Callable[[], object]) -> None:
+        """Do something when the running callback has returned; at once when none runs."""
+        if self._inside:
+            self._after.append(action)
+        else:
+            action()
+
+    def soon(self, action: Callable[[], object]) -> None:
+        """Do something in a later turn of the event loop, see `run_pending`."""
+        self._soon.append(action)
+
+    def run_pending(self) -> None:
+        """Let happen what waits: answers of upstream, notifications of queues."""
+        self._check_crash()
+        while self._soon or self.process.notifications:
+            if self.process.notifications:
+                self._notify()
+            else:
+                self._soon.popleft()()
+            self._check_crash()
+
+    def _logging(self) -> AbstractContextManager[None]:
+        """The standard logging module writes to this host while the filter runs."""
+        if "logging" in sys.modules and isinstance(self.plugin, Dispatcher):
+            from pwasm._hostcalls.logging import installed
+
+            return installed()
+        return nullcontext()
+
+    def _clocks(self) -> AbstractContextManager[None]:
+        """Python's clocks show this host's time while the filter's classes run."""
+        if isinstance(self.plugin, Dispatcher):
+            from .python_clocks import Shown
+
+            return Shown(self.clock)
+        return nullcontext()
+
+    @contextmanager
+    def one_turn(self) -> Iterator[None]:
+        """What happens inside happens in one turn of Envoy's event loop: a stream that ends stays selectable (K6)."""
+        self._turn = []
+        try:
+            yield
+        finally:
+            over, self._turn = self._turn, None
+            for context_id in over:
+                self.forget(context_id)
+
+    def forget(self, context_id: int) -> None:
+        """A stream is over."""
+        if self._turn is None:
+            self.streams.pop(context_id, None)
+        else:
+            self._turn.append(context_id)
+
+    def _new_id(self) -> int:
+        self._next_id += 1
+        return self._next_id - 1
+
+    def _usable_root(self, root_id: int | None) -> int:
+        if not self.started:
+            raise RuntimeError(f"the plugin did not start: {self.logs[-1][1] if self.logs else 'it refused'}")
+        return self.roots[0] if root_id is None else root_id
+
+    def _create(self, stream: Stream) -> None:
+        self.streams[stream.context_id] = stream
+        self.call("proxy_on_context_create", stream.context_id, stream.root_id)
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text

@@ -1,0 +1,138 @@
+"""Properties of the emulated host, and Envoy's foreign functions (design notes, abi.md §1.2, §1.11, §1.12)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+from pwasm._abi import Status
+from pwasm._hostcalls.properties import RESERVED
+from pwasm._serde import to_bytes, to_text
+from pwasm.foreign import decode_fields
+
+from .base import NOT_FOUND, OK, Part
+from .property_table import EVERYWHERE, NOT_SERIALISABLE, of_stream
+from .rules import holds, status_of
+
+ForeignFunction = Callable[[bytes], bytes | Status]
+
+_PATH_END = b"\0"
+_FACTORIES = frozenset({b"envoy.tcp_proxy.cluster", b"envoy.network.upstream_server_name"})
+
+
+class Properties(Part):
+    """What the plugin can ask about the stream and the proxy, and the host's functions beyond the ABI."""
+
+    def __init__(self) -> None:
+        Part.__init__(self)
+        self.properties: dict[tuple[str, ...], bytes] = {}
+        """Properties of every stream and plugin, encoded as Envoy does; they win over those made from the stream."""
+        self.plugin_names: dict[int, tuple[str, str, str]] = {}  # root context → name, root_id, vm_id
+        self.foreign_functions: dict[str, ForeignFunction] = {
+            "compress": zlib.compress,
+            "uncompress": _uncompress,
+            "clear_route_cache": lambda _: b"",
+            "expr_create": self._expr_create,
+            "expr_evaluate": self._expr_evaluate,
+            "expr_delete": self._expr_delete,
+            "declare_property": self._declare_property,
+            "set_envoy_filter_state": self._set_envoy_filter_state,
+        }
+        self.expressions: dict[str, bytes | None] = {}
+        """CEL expressions by text with their results, encoded; None for null. Any other text is no expression."""
+        self.expression_tokens: dict[int, str] = {}
+        self.declared: set[bytes] = set()
+        self.filter_state: dict[bytes, bytes] = {}
+        """What `set_envoy_filter_state` set."""
+        self._next_expression = 0
+
+    # --- properties -----------------------------------------------------------------------------------------------
+
+    def proxy_get_property(self, path: bytes, /) -> tuple[int, bytes]:
+        stream = self._stream()
+        own = path.removesuffix(_PATH_END)
+        if stream is not None and own in stream.properties:
+            return OK, stream.properties[own]
+        segments = tuple(to_text(segment) for segment in path.removesuffix(_PATH_END).split(_PATH_END))
+        if segments in self.properties:
+            return OK, self.properties[segments]
+        name = ".".join(segments)
+        if name in NOT_SERIALISABLE and holds("what is no value cannot be read"):
+            return status_of("no value"), b""
+        found = EVERYWHERE.get(name)
+        if len(segments) == 1 and name.startswith("plugin_"):
+            names = dict(zip(("name", "root_id", "vm_id"), self.plugin_names.get(self._root_id(), ()), strict=False))
+            text = names.get(name.removeprefix("plugin_"))
+            found = None if text is None else text.encode()
+        elif found is None:
+            found = of_stream(stream, name)
+        return (status_of("property missing"), b"") if found is None else (OK, found)
+
+    def proxy_set_property(self, path: bytes, value: bytes, /) -> int:
+        stream = self._stream()
+        if stream is None:
+            return status_of("property missing")
+        # One of Envoy's own is "set" and keeps its value; with a NUL inside it is stored, but reading splits there.
+        if _PATH_END not in path and to_text(path) not in RESERVED:
+            stream.properties[path] = value
+        return OK
+
+    # --- foreign functions ----------------------------------------------------------------------------------------
+
+    def register_foreign_function(self, name: str, function: ForeignFunction) -> None:
+        """Offer a foreign function: it returns its result, or a `Status` when it fails."""
+        self.foreign_functions[name] = function
+
+    def proxy_call_foreign_function(self, name: str | bytes, arguments: bytes, /) -> tuple[int, bytes]:
+        function = self.foreign_functions.get(to_text(to_bytes(name)))
+        if function is None:
+            return NOT_FOUND, b""
+        result = function(arguments)
+        return (int(result), b"") if isinstance(result, Status) else (OK, result)
+
+    def _expr_create(self, text: bytes) -> bytes | Status:
+        if to_text(text) not in self.expressions:
+            return Status.BAD_ARGUMENT
+        token = self._next_expression
+        self._next_expression += 1
+        self.expression_tokens[token] = to_text(text)
+        return token.to_bytes(4, "little")
+
+    def _expr_evaluate(self, token: bytes) -> bytes | Status:
+        if len(token) != 4:
+            return Status.BAD_ARGUMENT
+        text = self.expression_tokens.get(int.from_bytes(token, "little"))
+        if text is None:
+            return Status.NOT_FOUND
+        result = self.expressions.get(text)
+        return Status.INTERNAL_FAILURE if result is None else result
+
+    def _expr_delete(self, token: bytes) -> bytes | Status:
+        if len(token) != 4:
+            return Status.BAD_ARGUMENT
+        self.expression_tokens.pop(int.from_bytes(token, "little"), None)
+        return b""
+
+    def _declare_property(self, message: bytes) -> bytes | Status:
+        name = decode_fields(message).get(1)
+        if not isinstance(name, bytes) or name in self.declared:
+            return Status.BAD_ARGUMENT
+        self.declared.add(name)
+        return b""
+
+    def _set_envoy_filter_state(self, message: bytes) -> bytes | Status:
+        fields = decode_fields(message)
+        name, value = fields.get(1), fields.get(2, b"")
+        if not isinstance(name, bytes) or not isinstance(value, bytes):
+            return Status.BAD_ARGUMENT
+        if name not in _FACTORIES:
+            return Status.NOT_FOUND
+        self.filter_state[name] = value
+        return b""
+
+
+def _uncompress(data: bytes) -> bytes | Status:
+    try:
+        return zlib.decompress(data)
+    except zlib.error:
+        return Status.SERIALIZATION_FAILURE

@@ -1,0 +1,101 @@
+"""The plugin side in plain Python: the dispatcher, with what a build does before it and a VM around it.
+
+The classes of contexts that factories make are looked at when they are first seen; a build looks at all that there are.
+
+The step budget gives the same exception at about the same number of steps as in Wasm.
+
+`sys.settrace` counts, for the Python of a test may be too old for `sys.monitoring`. It differs in two ways: the SDK's
+own calls take no steps, and Python ends the tracing when the exception is raised, so a filter that goes on looping
+afterwards is not interrupted again here; the time limit of the test does that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from pwasm import _abi
+from pwasm._dispatch.callbacks import Dispatcher
+from pwasm._names import spelling
+from pwasm._protocols import Host
+from pwasm._stream import budget
+from pwasm._stream.records import Registration, Root, Stream
+from pwasm.errors import StepBudgetExceeded
+
+
+def plugin_of(registration: Registration, host: Host) -> Dispatcher:
+    """The plugin side for what is registered, with its step budget."""
+    plugin = _Checking(registration, host)
+    if registration.step_budget:
+        for callback in _abi.CALLBACKS:
+            setattr(plugin, callback.name, _limited(getattr(plugin, callback.name), registration.step_budget))
+    return plugin
+
+
+class _Checking(Dispatcher):
+    """Lets no test pass whose contexts have mistakes in their names."""
+
+    def _open_for(self, root: Root, context_id: int) -> Stream:
+        stream = super()._open_for(root, context_id)
+        _check(stream.context)
+        return stream
+
+    def _create_root(self, context_id: int) -> None:
+        super()._create_root(context_id)
+        plugin = self._roots[context_id].context
+        _check(plugin)
+        _check(getattr(plugin, "vm", None))
+
+
+def _check(context: object) -> None:
+    if isinstance(context, spelling.BASES):
+        spelling.check(type(context))
+
+
+def _limited(callback: Callable[..., Any], steps: int) -> Callable[..., Any]:
+    def limited(*args: Any) -> Any:
+        before, renew = sys.gettrace(), budget.renew
+        counter = _Counter(steps)
+        budget.renew = counter.renew
+        sys.settrace(counter.called)
+        try:
+            return callback(*args)
+        finally:
+            sys.settrace(before)
+            budget.renew = renew
+
+    return limited
+
+
+class _Counter:
+    """Counts in one callback."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = self._left = steps
+
+    def renew(self) -> None:
+        self._left = self._steps
+
+    def called(self, frame: FrameType, _event: str, _arg: object) -> Callable[..., Any] | None:
+        """A function begins (or a generator goes on)."""
+        if not budget.may_interrupt(frame.f_code):
+            return None
+        self._step()
+        last = frame.f_lineno
+
+        def reached(frame: FrameType, event: str, _arg: object) -> Callable[..., Any]:
+            nonlocal last
+            if event == "line":
+                if frame.f_lineno <= last:  # a jump back; also to the same line
+                    self._step()
+                last = frame.f_lineno
+            return reached
+
+        return reached
+
+    def _step(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise StepBudgetExceeded(f"more than {self._steps} steps in one callback")

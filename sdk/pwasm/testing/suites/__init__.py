@@ -1,0 +1,1 @@
+"""Tests as data: the YAML suites of Google's Service Extensions plugin tester."""

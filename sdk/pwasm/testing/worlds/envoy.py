@@ -1,0 +1,362 @@
+"""The world "envoy": a real proxy, real connections, real servers around it.
+
+Envoys are dear, so tests of a module that ask for the same set-up share one, one after another: an `EnvoyStage` lives
+for the module, and an `EnvoyWorld` for a test.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pwasm._abi import LogLevel
+
+from ..emulator import held
+from ..envoy import Envoy, EnvoyExitedError
+from ..envoy_config import HttpListener, Kind, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from ..envoy_log import LogRecord
+from . import envoy_report
+from .filters import built_module, is_python, kind_of_module
+from .messages import Body, Double, Pairs, Response, chunks_of, framed, pairs_of
+from .servers import HttpServer, Server, TcpServer, at_once, refusing_port
+from .wire import read_response, request_bytes
+from .world import SECONDS, Connection, Pending, Setup, World, payload
+
+_T = TypeVar("_T")
+_POLL_SECONDS = 0.01
+_UPSTREAM, _TCP_UPSTREAM = "upstream", "tcp_upstream"
+_LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critical": 5}
+_MARK = re.compile(r'admin path "/reset_counters" mutates state')
+_ARGUMENTS = ("--file-flush-interval-msec", "10", "--drain-time-s", "0")
+_START = ("proxy_on_vm_start", "proxy_on_configure")
+_METRICS = "wasmcustom."
+
+
+class EnvoyStage:
+    """An Envoy with its servers, for one set-up after another that differ in what the servers answer only."""
+
+    def __init__(self, setup: Setup, path: Path, executable: str | None = None) -> None:
+        module = built_module(path)
+        self.kind = kind_of_module(module)
+        self.is_python = is_python(path)
+        self.plugins = setup.all_plugins(self.kind)
+        nobody = Double(500)
+        self.servers: dict[str, Server] = {name: HttpServer(nobody) for name in (_UPSTREAM, *setup.clusters)}
+        self.servers[_TCP_UPSTREAM] = TcpServer(nobody)
+        self.refused: EnvoyExitedError | None = None
+        self.envoy = Envoy(
+            self._config(setup, module),
+            executable=executable,
+            concurrency=setup.workers,
+            wasm_log_level="trace",
+            arguments=_ARGUMENTS,
+        )
+        self.used = False
+        """Whether a test was here before."""
+        self._marks = 0
+        try:
+            self.envoy.start()
+        except EnvoyExitedError as error:
+            self.refused = error
+            if setup.starts:
+                self.close()
+                raise
+        except BaseException:
+            self.close()
+            raise
+        self.listeners = {} if self.refused else self.envoy.listeners()
+
+    def _config(self, setup: Setup, module: Path) -> dict[str, Any]:
+        metadata = dict.fromkeys((_UPSTREAM, _TCP_UPSTREAM), setup.cluster_metadata)
+        route = Route(upstream=_UPSTREAM, metadata=setup.route_metadata)
+        upstreams = [
+            Upstream(
+                "127.0.0.1",
+                refusing_port() if self._refused(setup, name) else server.port,
+                name=name,
+                metadata=metadata.get(name, {}),
+            )
+            for name, server in self.servers.items()
+        ]
+        listeners: list[HttpListener | TcpListener] = []
+        services = []
+        for number, plugin in enumerate(self.plugins):
+            kind: Kind = "tcp" if plugin.kind == "tcp" else "http" if plugin.kind == "http" else "plugin"
+            used = WasmFilter(
+                module,
+                kind=kind,
+                name=plugin.name,
+                root_id=plugin.root_id,
+                vm_id=setup.vm_id,
+                configuration=payload(plugin.configuration) or None,
+                vm_configuration=payload(setup.vm_configuration) or None,
+                environment=setup.environment,
+            )
+            if kind == "http":
+                listeners.append(HttpListener([used], name=f"plugin{number}", routes=[route]))
+            elif kind == "tcp":
+                listeners.append(TcpListener([used], name=f"plugin{number}", upstream=_TCP_UPSTREAM))
+            else:
+                services.append(used)
+        config = bootstrap(listeners, plugins=services, upstreams=upstreams)
+        _enable_trailers(config)
+        return config
+
+    def _refused(self, setup: Setup, name: str) -> bool:
+        return Double(setup.upstream if name == _UPSTREAM else setup.clusters.get(name, 200)).refuses
+
+    def close(self) -> None:
+        """End Envoy and the servers."""
+        self.envoy.stop()
+        for server in self.servers.values():
+            server.close()
+
+    @property
+    def dead(self) -> bool:
+        """Whether Envoy has ended."""
+        return self.refused is not None or self.envoy.wait(0) is not None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether Envoy's own watchdog has seen a worker that did not come back for a second."""
+        return self.dead or any(
+            value for name, value in self.envoy.stats().items() if name.endswith("watchdog_mega_miss")
+        )
+
+    def log(self) -> list[LogRecord]:
+        """Envoy's log including all that was logged before this call.
+
+        Envoy's answer to a request that is none of its business comes with a log line, and the log is in order. The
+        second makes the parser give the first away.
+        """
+        if not self.dead:
+            for _ in range(2):
+                self.envoy._get("/reset_counters")  # a GET, so it is refused
+            self._marks += 2
+            self.envoy.wait_for_log('"/reset_counters" mutates state', count=self._marks - 1)
+        return [record for record in self.envoy.log if not _MARK.search(record.raw)]
+
+    def metrics(self) -> dict[str, int]:
+        """Counters and gauges of the filters."""
+        return {} if self.refused else self.envoy.stats(_METRICS)
+
+    def counters(self) -> dict[str, int]:
+        """The counters among them."""
+        if self.refused:
+            return {}
+        stats = json.loads(self.envoy.admin(f"/stats?format=json&type=Counters&filter=^{_METRICS}"))["stats"]
+        return {stat["name"]: stat["value"] for stat in stats if "name" in stat}
+
+
+class EnvoyWorld(World):
+    """A test's turn on a stage."""
+
+    tier = "envoy"
+
+    def __init__(self, setup: Setup, stage: EnvoyStage) -> None:
+        super().__init__(setup)
+        self._stage = stage
+        self.envoy = stage.envoy
+        doubles = {_UPSTREAM: self.upstream, _TCP_UPSTREAM: self.upstream, **self.clusters}
+        for name, server in stage.servers.items():
+            server.give(doubles[name])
+        self._told = False
+        """Whether the test knows that Envoy has died."""
+        self._clients: list[socket.socket] = []
+        self._names = {plugin.name: f"plugin{number}" for number, plugin in enumerate(stage.plugins)}
+        self.started = stage.refused is None
+        # The first test on a stage sees what was logged and counted while the plugins started.
+        self._log_before = len(stage.log()) if stage.used else 0
+        self._counters_before = stage.counters() if stage.used else {}
+        stage.used = True
+
+    # --- traffic ----------------------------------------------------------------------------------------------------
+
+    def address(self, plugin: str = "") -> tuple[str, int]:
+        """Where Envoy listens for this plugin."""
+        if not self.started:
+            raise AssertionError("the plugin refused to start:\n" + "\n".join(self.logs()))
+        if plugin and plugin not in self._names:
+            raise AssertionError(f"there is no plugin {plugin!r}; there are {', '.join(self._names)}")
+        name = self._names.get(plugin, next(iter(self._stage.listeners), ""))
+        if name not in self._stage.listeners:
+            raise AssertionError("this plugin has no traffic; its kind is 'plugin'")
+        return self._stage.listeners[name]
+
+    def send(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        headers: Pairs = (),
+        body: Body = b"",
+        *,
+        trailers: Pairs = (),
+        plugin: str = "",
+    ) -> Pending:
+        sent = framed(pairs_of(headers), body, trailers=bool(trailers))
+        pieces = request_bytes(method, path, sent, chunks_of(body), pairs_of(trailers))
+        return _EnvoyPending(self, self._connected(plugin), pieces, bodyless=method == "HEAD")
+
+    def why_no_response(self, seconds: float) -> str:
+        """For a test that waited for a response in vain; as far as Envoy's log says it."""
+        export = envoy_report.holding(self._stage.log()[self._log_before :])
+        if not export:
+            return f"there is no response within {seconds:g} s"
+        since = held.since(export, python=self._stage.is_python)
+        return f"{since}; nothing resumed it within {seconds:g} s\n{held.HINT}"
+
+    def connect(self, *, plugin: str = "") -> Connection:
+        return _EnvoyConnection(self._connected(plugin))
+
+    def _connected(self, plugin: str) -> socket.socket:
+        address = self.address(plugin)
+        try:
+            client = socket.create_connection(address, timeout=SECONDS)
+        except OSError:
+            self.check()
+            raise
+        at_once(client)
+        self._clients.append(client)
+        return client
+
+    def check(self) -> None:
+        """Raise what a handler raised, or say that Envoy has died."""
+        for server in self._stage.servers.values():
+            if server.errors:
+                raise server.errors.pop(0)
+        if self.started and self._stage.dead and not self._told:
+            self._told = True
+            raise EnvoyExitedError(self.envoy.wait(0) or 0, self._stage.log())
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        self.check()
+
+    def _pass_time(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def eventually(self, predicate: Callable[[], _T], what: str = "", *, seconds: float = SECONDS) -> _T:
+        deadline = time.monotonic() + seconds
+        while not (result := predicate()):
+            self.check()
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{what or 'it'} did not happen within {seconds:g} s: {result!r}")
+            time.sleep(_POLL_SECONDS)
+        return result
+
+    # --- what is seen -----------------------------------------------------------------------------------------------
+
+    def records(self) -> list[tuple[LogLevel, str]]:
+        log = self._stage.log()[self._log_before :]
+        return [(LogLevel(_LEVELS[record.level]), record.text) for record in log if record.from_filter]
+
+    def records_by_callback(self) -> list[tuple[str, LogLevel, str]]:
+        log = self._stage.log()
+        start = [found for found in envoy_report.logged(log) if found[0] in _START]
+        own = [found for found in envoy_report.logged(log[self._log_before :]) if found[0] not in _START]
+        return [(callback, LogLevel(_LEVELS[record.level]), record.text) for callback, record in (*start, *own)]
+
+    def metric(self, name: str) -> int:
+        return self._stage.metrics().get(_METRICS + name, 0) - self._counters_before.get(_METRICS + name, 0)
+
+    def account(self) -> list[tuple[str, str]]:
+        log = self._stage.log()
+        sections = [
+            ("what the filter saw", envoy_report.crossings(log[self._log_before :])),
+            ("last lines of Envoy's log", envoy_report.last_lines(log)),
+        ]
+        if not self._stage.dead:
+            sections.append(("statistics", envoy_report.statistics(self.envoy.stats())))
+            sections.append(("configuration", envoy_report.configuration(self.envoy.config_dump())))
+        return sections
+
+    def close(self) -> None:
+        for client in self._clients:
+            client.close()
+        self.check()
+
+
+class _EnvoyPending(Pending):
+    """The request is sent from a thread of its own: Envoy may want to answer before it has read everything."""
+
+    def __init__(self, world: EnvoyWorld, client: socket.socket, pieces: list[bytes], *, bodyless: bool) -> None:
+        self._world = world
+        self._client = client
+        self._bodyless = bodyless
+        self._sender = threading.Thread(target=_send_all, args=(client, pieces), daemon=True)
+        self._sender.start()
+        self._response: Response | None = None
+
+    def response(self, timeout: float | None = None) -> Response:
+        __tracebackhide__ = True
+        if self._response is None:
+            seconds, start = SECONDS if timeout is None else timeout, time.monotonic()
+            with self._client, self._client.makefile("rb") as stream:
+                self._client.settimeout(seconds)
+                self._response = read_response(stream, bodyless=self._bodyless)
+                waited = time.monotonic() - start >= seconds
+            self._sender.join()
+            self._world.check()
+            if timeout is None and waited and not self._response.complete:
+                raise AssertionError(self._world.why_no_response(seconds))
+        return self._response
+
+
+def _send_all(client: socket.socket, pieces: list[bytes]) -> None:
+    try:
+        for piece in pieces:
+            client.sendall(piece)
+    except OSError:
+        return  # it was answered before it was complete
+
+
+class _EnvoyConnection(Connection):
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+
+    def send(self, data: bytes, *, end: bool = False) -> None:
+        try:
+            self._client.sendall(data)
+            if end:
+                self._client.shutdown(socket.SHUT_WR)
+        except ConnectionError:
+            return  # the filter closed it; `receive` shows that
+
+    def receive(self, size: int = 0, *, timeout: float = SECONDS) -> bytes:
+        return self._read(size or 1, timeout, at_most=size or 65536)
+
+    def receive_all(self, *, timeout: float = SECONDS) -> bytes:
+        return self._read(None, timeout, at_most=65536)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _read(self, size: int | None, timeout: float, *, at_most: int) -> bytes:
+        data, deadline = b"", time.monotonic() + timeout
+        try:
+            while size is None or len(data) < size:
+                self._client.settimeout(max(deadline - time.monotonic(), _POLL_SECONDS))
+                piece = self._client.recv(at_most if size is None or at_most > size else size - len(data))
+                if not piece:
+                    break
+                data += piece
+        except (ConnectionError, TimeoutError):
+            pass
+        return data
+
+
+def _enable_trailers(config: dict[str, Any]) -> None:
+    """Envoy drops HTTP/1 trailers unless told otherwise, on both sides."""
+    for listener in config["static_resources"]["listeners"]:
+        for entry in listener["filter_chains"][0]["filters"]:
+            if entry["name"] == "envoy.filters.network.http_connection_manager":
+                entry["typed_config"]["http_protocol_options"] = {"enable_trailers": True}
+    for cluster in config["static_resources"]["clusters"]:
+        cluster["http_protocol_options"] = {"enable_trailers": True}

@@ -1,0 +1,261 @@
+"""From a filter's folder to what a world runs: its classes, imported anew for each VM, or its built module."""
+
+from __future__ import annotations
+
+import atexit
+import datetime
+import functools
+import hashlib
+import importlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pwasm._stream.records import Registration, current
+
+if TYPE_CHECKING:
+    from pwasm_compiler.project import Project
+
+ENTRY = "filter.py"
+GO_MODULE = "go.mod"
+"""A folder with this and no filter.py is built by the Go backend, and has no python tier."""
+KEPT_MODULES = 60
+"""How many built modules the cache holds, about 16 MB each; more than one run of all filters of a project needs."""
+
+
+class SetupError(Exception):
+    """What a test says about its filter cannot be."""
+
+
+def find_filter(named: str | Path, test: Path, top: Path) -> Path:
+    """The folder, .py or .wasm file that a test means.
+
+    Args:
+        named: what the marker says, relative to the test's folder; "" for the nearest filter.py or go.mod.
+        test: the test's file.
+        top: where to stop looking upwards.
+
+    Raises:
+        SetupError: there is none.
+    """
+    if named:
+        found = (test.parent / named).resolve()
+        if not found.exists():
+            raise SetupError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
+        return found.parent if found.name == ENTRY else found
+    for folder in (test.parent, *test.parent.parents):
+        if is_filter(folder):
+            return folder
+        if folder == top:
+            break
+    raise SetupError(f"no {ENTRY} or {GO_MODULE} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)")
+
+
+def is_filter(folder: Path) -> bool:
+    """Whether a folder is a filter, in Python or in Go."""
+    return any((folder / name).is_file() for name in (ENTRY, GO_MODULE))
+
+
+def is_python(path: Path) -> bool:
+    """Whether a filter (a folder, .py or .wasm file) can be imported."""
+    return path.suffix == ".py" or (path / ENTRY).is_file()
+
+
+def import_filter(path: Path) -> Registration:
+    """Import the filter at `path` (a folder, or a .py file) and return what it registers.
+
+    Each call imports the filter's own modules anew, as each VM has its own; what is installed is shared.
+
+    Raises:
+        RegistrationError: it registers two of a kind.
+    """
+    folder, name = (path, Path(ENTRY).stem) if path.is_dir() else (path.parent, path.stem)
+    before, current.registration = current.registration, Registration()
+    try:
+        with _own_modules(folder):
+            importlib.import_module(name)
+        return current.registration
+    finally:
+        current.registration = before
+
+
+@contextmanager
+def _own_modules(folder: Path) -> Iterator[None]:
+    """Import from `folder` first; modules from there that others have imported are out of sight meanwhile."""
+    hidden = {name: sys.modules.pop(name) for name in {*_modules_of(folder, sys.modules), *_namesakes(folder)}}
+    others = set(sys.modules)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in _modules_of(folder, sys.modules.keys() - others):
+            del sys.modules[name]
+        sys.modules.update(hidden)
+
+
+def _namesakes(folder: Path) -> list[str]:
+    """Modules from elsewhere that have the names of the filter's own: every filter is called `filter`."""
+    own = {path.stem for path in folder.glob("*.py") if not path.name.startswith(("test_", "conftest"))}
+    return [name for name in sys.modules if name.partition(".")[0] in own]
+
+
+def _modules_of(folder: Path, among: Iterable[str]) -> list[str]:
+    """Modules of a filter. A test module there is none of them, nor is what is installed below it."""
+    found, beginning = [], str(folder)
+    for name in list(among):
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is None or not file.startswith(beginning) or name.startswith("test"):
+            continue
+        inside = Path(file).relative_to(folder) if Path(file).is_relative_to(folder) else Path("site-packages")
+        if "site-packages" not in inside.parts and not inside.name.startswith(("test_", "conftest")):
+            found.append(name)
+    return found
+
+
+def kind_of(registration: Registration) -> str:
+    """Where Envoy is to use a filter that registers this: "http", "tcp" or "plugin"."""
+    every = (registration, *(named for _, named in registration.named))
+    if any(one.http for one in every):
+        return "http"
+    return "tcp" if any(one.tcp for one in every) else "plugin"
+
+
+def kind_of_module(module: Path) -> str:
+    """The same for a built module, by the callbacks it exports."""
+    state = module.stat()
+    return _kind_of_module(module, state.st_mtime_ns, state.st_size)
+
+
+@functools.cache
+def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
+    from pwasm_compiler import inspect, serve
+
+    return serve.kind_of(inspect.callbacks(module))
+
+
+def built_module(path: Path, progress: Callable[[str], None] = lambda _text: None) -> Path:
+    """The module of the filter at `path`, built if the cache has none of the same contents; a .wasm is itself.
+
+    Args:
+        path: a folder, a .py or a .wasm file.
+        progress: told what is being done, if it has to be built, and "" when that is over.
+
+    Raises:
+        PwasmError: it cannot be built.
+    """
+    if path.suffix == ".wasm":
+        return path
+    module = _kept_modules() / f"{_digest_of(path)}.wasm"
+    if module not in _built or not module.exists():  # another process may have pruned it meanwhile
+        if not _is_whole(module):
+            _build(path, module, progress)
+        with suppress(OSError):  # another user's
+            module.touch()
+        _built.add(module)
+    return module
+
+
+_built: set[Path] = set()
+"""What this process has found or made."""
+
+
+def compiled_module(module: Path) -> None:
+    """Let wasmtime compile a module now, so that a test finds it done.
+
+    Raises:
+        WasmLoadError: it is none.
+    """
+    from ..wasm import _compiled
+
+    _compiled(module)
+
+
+def _build(path: Path, module: Path, progress: Callable[[str], None]) -> None:
+    from filelock import FileLock
+
+    from pwasm_compiler.backends import build
+    from pwasm_compiler.files import write_atomically
+    from pwasm_compiler.project import load_project
+
+    # The others (of pytest-xdist) wait and find what the first has made.
+    with FileLock(module.with_suffix(".lock")):
+        if not _is_whole(module):
+            project = load_project(path)
+            progress(f"building {project.name}")
+            try:
+                build(project, module, progress=lambda stage: progress(f"building {project.name}: {stage}"))
+            finally:
+                progress("")
+            write_atomically(_seal(module), hashlib.sha256(module.read_bytes()).hexdigest().encode())
+            _prune(module.parent)
+
+
+@functools.cache
+def _kept_modules() -> Path:
+    """The folder of built modules, in the cache; for this process alone where that cannot be written."""
+    from pwasm_compiler.cache import cache_dir
+
+    folder = cache_dir() / "tested"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    scratch = tempfile.TemporaryDirectory(prefix="pwasm-")
+    atexit.register(scratch.cleanup)
+    return Path(scratch.name)
+
+
+def _seal(module: Path) -> Path:
+    """The file with the digest of a module, written after it."""
+    return module.with_suffix(".sha256")
+
+
+def _is_whole(module: Path) -> bool:
+    """Whether a module is there, and as it was built."""
+    try:
+        return hashlib.sha256(module.read_bytes()).hexdigest() == _seal(module).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _prune(folder: Path) -> None:
+    """Keep the modules that were used last."""
+    modules = sorted(folder.glob("*.wasm"), key=lambda module: module.stat().st_mtime, reverse=True)
+    for old in modules[KEPT_MODULES:]:
+        for file in (old, old.with_name(f"{old.name}.names"), _seal(old), old.with_suffix(".lock")):
+            file.unlink(missing_ok=True)
+
+
+def _digest_of(path: Path) -> str:
+    """Of all that a module is made of."""
+    from pwasm_compiler.project import load_project, source_files
+
+    project: Project = load_project(path)
+    digest = hashlib.sha256(_toolchain())
+    for file in (*source_files(project), *filter(None, [project.configuration])):
+        digest.update(f"{file.relative_to(project.root)} {file.stat().st_size}\n".encode() + file.read_bytes())
+    if project.dependencies:  # pip may resolve them differently tomorrow
+        digest.update(datetime.datetime.now(datetime.UTC).date().isoformat().encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _toolchain() -> bytes:
+    """Digest of the SDK, the linker and the runtime."""
+    import pwasm_compiler
+    import pwasm_shim
+    from pwasm_compiler.stage import sdk_files
+
+    digest = hashlib.sha256(pwasm_shim.origin().read_bytes())
+    compiler = sorted(Path(str(pwasm_compiler.__file__)).parent.rglob("*.py"))
+    for file in (*sdk_files().values(), *compiler):
+        digest.update(file.read_bytes())
+    return digest.digest()

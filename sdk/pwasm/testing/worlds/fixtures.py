@@ -1,0 +1,225 @@
+"""What the fixtures of `pwasm.pytest_plugin` do once a test uses them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pwasm.errors import RegistrationError
+
+from ..deadline import FilterHangs, limit
+from ..emulator.host import HostEmulator
+from ..emulator.trace import TracedHost
+from .filters import SetupError, built_module, compiled_module, find_filter
+from .host import HostWorld
+from .messages import REFUSED
+from .world import Plugin, Setup, World, payload
+
+if TYPE_CHECKING:
+    import pytest
+
+    from .envoy import EnvoyStage, EnvoyWorld
+
+ENVOYS_ALIVE = 2
+"""How many Envoys a test module keeps running at most; each may need some hundred MB."""
+
+_FIELDS = {field.name for field in fields(Setup)}
+
+
+def setup_of(item: pytest.Item, changes: Mapping[str, Any]) -> Setup:
+    """The set-up that the markers of a test say, the nearest last, with these changes.
+
+    Raises:
+        SetupError: a marker says something that `Setup` does not know.
+    """
+    said: dict[str, Any] = {}
+    for marker in (*reversed(list(item.iter_markers("pwasm"))),):
+        if marker.args:
+            raise SetupError("pytest.mark.pwasm takes keyword arguments only: " + ", ".join(sorted(_FIELDS)))
+        said.update(marker.kwargs)
+    said.update(changes)
+    unknown = sorted(said.keys() - _FIELDS)
+    if unknown:
+        known = ", ".join(sorted(_FIELDS))
+        raise SetupError(f"pytest.mark.pwasm does not know {', '.join(unknown)}; it knows {known}")
+    said["plugins"] = tuple(said.get("plugins", ()))
+    return Setup(**said)
+
+
+class Stages:
+    """The Envoys of a test module, by set-up; the one that was used longest ago goes first."""
+
+    def __init__(self, executable: str | None = None) -> None:
+        self.executable = executable
+        self._stages: dict[object, EnvoyStage] = {}
+
+    def world(self, setup: Setup, path: Path) -> EnvoyWorld:
+        """A world on an Envoy that runs with this set-up."""
+        from .envoy import EnvoyStage, EnvoyWorld
+
+        key = _key(setup, path)
+        stage = self._stages.pop(key, None)
+        if stage is not None and (setup.fresh or (stage.refused is None and stage.stuck)):
+            stage.close()
+            stage = None
+        while stage is None and len(self._stages) >= ENVOYS_ALIVE:
+            self._stages.pop(next(iter(self._stages))).close()
+        self._stages[key] = stage = stage or EnvoyStage(setup, path, self.executable)
+        return EnvoyWorld(setup, stage)
+
+    def close(self) -> None:
+        """End them all."""
+        for stage in self._stages.values():
+            stage.close()
+        self._stages.clear()
+
+
+def _key(setup: Setup, path: Path) -> object:
+    """Equal for set-ups that one Envoy can serve: all but what the servers answer."""
+
+    def of(plugin: Plugin) -> object:
+        return (plugin.name, plugin.root_id, plugin.kind, payload(plugin.configuration))
+
+    return (
+        path,
+        tuple(map(of, setup.all_plugins(""))),
+        payload(setup.vm_configuration),
+        setup.vm_id,
+        setup.workers,
+        setup.upstream is REFUSED,
+        tuple(sorted((name, handler is REFUSED) for name, handler in setup.clusters.items())),
+        tuple(sorted(setup.environment.items())),
+        repr((setup.route_metadata, setup.cluster_metadata)),
+        setup.starts,
+    )
+
+
+class Bench:
+    """Makes the worlds of one test, remembers them for its report, and closes them."""
+
+    def __init__(
+        self,
+        item: pytest.Item,
+        tier: str,
+        stages: Stages | None,
+        *,
+        require: bool,
+        seconds: float,
+        progress: Callable[[str], None],
+        module: str = "",
+    ) -> None:
+        """`module` takes the place of the filter beside the test, where the test names none.
+
+        `progress` is told what somebody waits for; see `built_module`.
+        """
+        self._item = item
+        self._module = module
+        self._tier = tier
+        self._stages = stages
+        self._require = require
+        self._seconds = seconds
+        self._progress = progress
+        self._worlds: list[World] = []
+        self._hosts: list[TracedHost] = []
+
+    def world(self, **changes: Any) -> World:
+        """The filter under test with the marker's set-up and these changes."""
+        with _readable_errors():
+            setup = setup_of(self._item, changes)
+            path = find_filter(setup.filter or self._module, self._item.path, self._item.config.rootpath)
+            self.need(self._tier)
+            world = self._make(setup, path)
+        self._worlds.append(world)
+        if world.started != setup.starts:
+            import pytest
+
+            logged = "\n".join(world.logs())
+            pytest.fail(f"the plugin {'started' if world.started else 'refused to start'}:\n{logged}", pytrace=False)
+        return world
+
+    def _make(self, setup: Setup, path: Path) -> World:
+        if self._tier != "python":
+            module = built_module(path, self._progress)
+        if self._tier == "envoy":
+            assert self._stages is not None
+            return self._stages.world(setup, path)
+        if self._tier == "wasm":
+            compiled_module(module)  # takes its time, and is not the filter's
+        with limit(self._seconds) if self._seconds else nullcontext():
+            return HostWorld(setup, path, self._tier)
+
+    def classes(self, *filters: type, **options: Any) -> HostEmulator:
+        """An emulator around classes."""
+        return self._keep(TracedHost(*filters, **options))
+
+    def module(self, named: str | Path = "", **options: Any) -> HostEmulator:
+        """An emulator around a built module."""
+        with _readable_errors():
+            self.need("wasm")
+            from ..wasm import WasmPlugin
+
+            environment = options.pop("environment", None)
+            path = find_filter(named or self._module, self._item.path, self._item.config.rootpath)
+            module = built_module(path, self._progress)
+            return self._keep(
+                TracedHost(plugin=lambda host: WasmPlugin(module, host, environment=environment), **options)
+            )
+
+    def _keep(self, host: TracedHost) -> TracedHost:
+        self._hosts.append(host)
+        return host
+
+    def need(self, tier: str) -> None:
+        """Skip the test when something that its tier needs is not installed; fail with --pwasm-require."""
+        import pytest
+
+        missing = _missing(tier, self._stages)
+        if missing and self._require:
+            pytest.fail(f"{missing} (--pwasm-require)", pytrace=False)
+        if missing:
+            pytest.skip(missing)
+
+    def account(self) -> list[tuple[str, str]]:
+        """What happened in every world, for the report of a failure."""
+        sections = [(f"{world.tier}: {title}", text) for world in self._worlds for title, text in world.account()]
+        return sections + [(f"{self._tier}: what the host saw", host.trace.text()) for host in self._hosts]
+
+    def close(self) -> None:
+        """The test is over; errors as in `World.close`."""
+        for world in self._worlds:
+            world.close()
+
+
+def _missing(tier: str, stages: Stages | None) -> str:
+    """What a tier lacks, and how to install it."""
+    if tier == "wasm" and importlib.util.find_spec("wasmtime") is None:
+        return "the wasm tier needs wasmtime: pip install wasmtime"
+    if tier == "envoy":
+        from ..envoy import EnvoyNotFoundError, find_envoy
+
+        try:
+            find_envoy(None if stages is None else stages.executable)
+        except EnvoyNotFoundError as error:
+            return f"the envoy tier needs an Envoy: {error}"
+    return ""
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Errors that are about the filter or its set-up, not about this code, are shown without a traceback."""
+    import pytest
+
+    from pwasm_compiler.errors import PwasmError
+
+    from ..envoy_errors import EnvoyError
+    from ..wasm import WasmLoadError
+
+    try:
+        yield
+    except (PwasmError, RegistrationError, WasmLoadError, EnvoyError, SetupError, FilterHangs) as error:
+        # From None, or the error would be shown once more: the block that it ended is in our caller.
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -1,0 +1,365 @@
+"""The worlds without a proxy: the emulator around the filter's classes, or around the built module.
+
+Time is the emulator's: what waits for something (a paused request, `eventually`) makes the next thing happen, be it a
+tick or an answer, and the clock jumps to it. Nothing ever sleeps.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pwasm._abi import LogLevel
+from pwasm._protocols import Host, Plugin
+from pwasm._serde import encode_pairs
+
+from ..emulator.callouts import HttpCall
+from ..emulator.headers import Headers
+from ..emulator.held import why_no_response
+from ..emulator.host import HostEmulator
+from ..emulator.http_stream import HttpStream, UpstreamResponse
+from ..emulator.shared import Process
+from ..emulator.steps import plugin_of
+from ..emulator.tcp_stream import TcpStream
+from ..emulator.trace import TracedHost
+from .filters import built_module, import_filter, is_python, kind_of, kind_of_module
+from .messages import Answer, Body, Pairs, Request, Response, chunks_of, framed, pairs_of
+from .world import SECONDS, Connection, Metadata, Pending, Setup, World, payload
+
+_T = TypeVar("_T")
+_NANOSECONDS = 10**9
+_UPSTREAM = "upstream"
+_NEVER_ANSWERED = Answer(504, {"content-type": "text/plain"}, "upstream request timeout", delay=15.0)
+_CONNECTION_ENDED = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
+_NOT_CONNECTED = (
+    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, "
+    "transport failure reason: delayed connect error: Connection refused"
+)
+_FAULTS = {
+    "silence": _NEVER_ANSWERED,
+    "reset": Answer(503, {"content-type": "text/plain"}, _CONNECTION_ENDED),
+    "refused": Answer(503, {"content-type": "text/plain"}, _NOT_CONNECTED),
+}
+"""What Envoy answers when a server does not."""
+
+
+class HostWorld(World):
+    """The worlds "python" and "wasm": one emulator for each worker, with a process in common."""
+
+    def __init__(self, setup: Setup, path: Path, tier: str) -> None:
+        super().__init__(setup)
+        self.tier = tier
+        self._path = path
+        self._doubles = {_UPSTREAM: self.upstream, **self.clusters}
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._calls_seen: dict[int, int] = {}
+        self._ticks: dict[tuple[int, int], tuple[int, int]] = {}  # (worker, root) → (period in ms, due)
+        self._next_worker = itertools.cycle(range(setup.workers))
+        make, kind = _plugin_maker(path, tier, setup)
+        self._names = {plugin.name: index for index, plugin in enumerate(setup.all_plugins(kind))}
+        process = Process(setup.time)
+        self.clock = process.clock
+        self.hosts = [self._start(make, kind, process) for _ in range(setup.workers)]
+        self.host: HostEmulator = self.hosts[0]
+        self._settle()
+
+    def _start(self, make: Callable[[Host], Plugin], kind: str, process: Process) -> TracedHost:
+        """One worker: a VM with all plugins."""
+        setup, (first, *others) = self.setup, self.setup.all_plugins(kind)
+        host = TracedHost(
+            known=set(self._doubles),
+            vm_configuration=payload(setup.vm_configuration),
+            plugin_configuration=payload(first.configuration),
+            root_id=first.root_id,
+            vm_id=setup.vm_id,
+            plugin_name=first.name,
+            process=process,
+            plugin=make,
+        )
+        host.is_python = is_python(self._path)
+        host.properties |= _metadata("route_metadata", setup.route_metadata)
+        host.properties |= _metadata("cluster_metadata", setup.cluster_metadata)
+        started = host.started
+        for plugin in others:
+            host.plugin_configuration, host.plugin_name = payload(plugin.configuration), plugin.name
+            started = host.start_plugin(plugin.root_id) and started
+        self.started = self.started and started
+        return host
+
+    # --- traffic ----------------------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        headers: Pairs = (),
+        body: Body = b"",
+        *,
+        trailers: Pairs = (),
+        plugin: str = "",
+    ) -> Pending:
+        host = self._worker()
+        stream = host.request(
+            method,
+            path,
+            framed(pairs_of(headers), body, trailers=bool(trailers)),
+            chunks_of(body),
+            trailers=pairs_of(trailers) or None,
+            response=self._answered,
+            root_id=self._root(host, plugin),
+        )
+        self._settle()
+        return _HostPending(self, stream)
+
+    def _answered(self, stream: HttpStream) -> UpstreamResponse:
+        """What the double answers, when the emulator comes to it."""
+        sent = _request(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
+        answer = _FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
+        answer = _FAULTS.get(answer.fault, answer)
+        self.clock.now_nanoseconds += int(answer.delay * _NANOSECONDS)
+        trailers = pairs_of(answer.trailers) or None
+        return UpstreamResponse(answer.status, answer.all_headers(), answer.chunks(), trailers)
+
+    def connect(self, *, plugin: str = "") -> Connection:
+        host = self._worker()
+        connection = _HostConnection(self, host.connect(root_id=self._root(host, plugin)))
+        self._settle()
+        return connection
+
+    def _worker(self) -> TracedHost:
+        return self.hosts[next(self._next_worker)]
+
+    def _root(self, host: HostEmulator, plugin: str) -> int:
+        if not self.started:
+            raise AssertionError("the plugin refused to start:\n" + "\n".join(self.logs()))
+        if plugin not in self._names:
+            if plugin:
+                raise AssertionError(f"there is no plugin {plugin!r}; there are {', '.join(self._names)}")
+            return host.roots[0]
+        return host.roots[self._names[plugin]]
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        """The emulator's clock in nanoseconds."""
+        return self.clock.now_nanoseconds
+
+    def tick(self) -> None:
+        self._collect()
+        if not self._ticks:
+            raise AssertionError("no tick period is set, so nothing ever ticks")
+        for due in sorted({due for _, due in self._ticks.values()}):
+            self.run_until(due)
+
+    def _pass_time(self, seconds: float) -> None:
+        until = self.now + int(seconds * _NANOSECONDS)
+        self.run_until(until)
+        self._set_clock(until)
+
+    def eventually(self, predicate: Callable[[], _T], what: str = "", *, seconds: float = SECONDS) -> _T:
+        deadline = self.now + int(seconds * _NANOSECONDS)
+        while not (result := predicate()):
+            if not self.step(deadline):
+                raise AssertionError(f"{what or 'it'} did not happen within {seconds:g} s: {result!r}")
+        return result
+
+    def run_until(self, deadline: int) -> None:
+        """Let everything happen that is due up to this time."""
+        while self.step(deadline):
+            pass
+
+    def step(self, deadline: int) -> bool:
+        """Let the next thing happen; False when nothing is due up to the deadline."""
+        self._collect()
+        due, tick = min(((due, key) for key, (_, due) in self._ticks.items()), default=(None, (0, 0)))
+        if self._events and (due is None or self._events[0][0] <= due):
+            if self._events[0][0] > deadline:
+                return False
+            due, _, event = heapq.heappop(self._events)
+            self._set_clock(due)
+            event()
+        elif due is None or due > deadline:
+            return False
+        else:
+            self._set_clock(due)
+            self._ticks[tick] = (self._ticks[tick][0], due + self._ticks[tick][0] * 1_000_000)
+            host = self.hosts[tick[0]]
+            host.call("proxy_on_tick", tick[1])
+            host.run_pending()
+        self._collect()
+        return True
+
+    def _settle(self) -> None:
+        """Let happen what is due now."""
+        self.run_until(self.now)
+
+    def _set_clock(self, now: int) -> None:
+        self.clock.now_nanoseconds = max(self.now, now)
+
+    def _collect(self) -> None:
+        """Take up what the plugins have asked for since the last time: calls and tick periods."""
+        for worker, host in enumerate(self.hosts):
+            calls = host.http_calls[self._calls_seen.get(worker, 0) :]
+            self._calls_seen[worker] = len(host.http_calls)
+            for call in calls:
+                self._called(host, call)
+            for root_id in host.roots:
+                period = host.tick_periods.get(root_id, 0)
+                key = (worker, root_id)
+                if not period:
+                    self._ticks.pop(key, None)
+                elif self._ticks.get(key, (0, 0))[0] != period:
+                    self._ticks[key] = (period, self.now + period * 1_000_000)
+
+    def _called(self, host: HostEmulator, call: HttpCall) -> None:
+        """Ask the cluster's double, and let the answer arrive in its time, or the call's time run out."""
+        double = self._doubles.get(call.cluster)
+        if double is None:
+            return
+        if double.refuses:
+            self._at(0, call, lambda: host.refuse(call))
+            return
+        answer = double.answer(_request(call.headers, call.body, call.trailers))
+        limit = call.timeout_ms / 1000
+        if answer.fault == "silence" or (limit and answer.delay >= limit):
+            if limit:
+                self._at(limit, call, lambda: host.time_out(call))
+            return
+        answer = _FAULTS.get(answer.fault, answer)
+        trailers = pairs_of(answer.trailers)
+        body, headers = b"".join(answer.chunks()), answer.all_headers()
+        self._at(answer.delay, call, lambda: host.answer(call, headers, body, trailers, status=answer.status))
+
+    def _at(self, delay: float, call: HttpCall, event: Callable[[], None]) -> None:
+        due = self.now + int(delay * _NANOSECONDS)
+        heapq.heappush(self._events, (due, next(self._numbers), lambda: None if call.answered else event()))
+
+    # --- what is seen -----------------------------------------------------------------------------------------------
+
+    def records(self) -> list[tuple[LogLevel, str]]:
+        return [record for host in self.hosts for record in host.logs]
+
+    def records_by_callback(self) -> list[tuple[str, LogLevel, str]]:
+        return [record for host in self.hosts for record in host.logged]
+
+    def metric(self, name: str) -> int:
+        numbers = self.host.process.numbers
+        return next((value for (_, defined), value in numbers.items() if defined == name), 0)
+
+    def account(self) -> list[tuple[str, str]]:
+        which = [""] if len(self.hosts) == 1 else [f" (worker {number})" for number in range(len(self.hosts))]
+        return [(f"what the host saw{of}", host.trace.text()) for of, host in zip(which, self.hosts, strict=True)]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _HostPending(Pending):
+    def __init__(self, world: HostWorld, stream: HttpStream) -> None:
+        self._world = world
+        self._stream = stream
+
+    def response(self, timeout: float | None = None) -> Response:
+        __tracebackhide__ = True
+        stream, seconds = self._stream, SECONDS if timeout is None else timeout
+        deadline = self._world.now + int(seconds * _NANOSECONDS)
+        while not stream.ended and self._world.step(deadline):
+            pass
+        if timeout is None and not stream.ended:
+            raise AssertionError(why_no_response(stream, self._world.hosts, seconds))
+        headers = Headers([pair for pair in stream.headers.raw if not pair[0].startswith(b":")])
+        complete = stream.ended and not stream.closed
+        details = stream.local_response.details if stream.local_response else ""
+        return Response(headers, stream.body, stream.trailers or Headers(), stream.status, complete, details)
+
+
+class _HostConnection(Connection):
+    """The wire on both sides of the filter."""
+
+    def __init__(self, world: HostWorld, stream: TcpStream) -> None:
+        self._world = world
+        self._stream = stream
+        self._read = self._answered = 0
+        self._ended = False
+        if world.upstream.greeting:
+            stream.upstream(world.upstream.greeting)
+
+    def send(self, data: bytes, *, end: bool = False) -> None:
+        if not self._stream.closed:
+            self._stream.downstream(data, end_of_stream=end)
+            self._pass_on()
+
+    def receive(self, size: int = 0, *, timeout: float = SECONDS) -> bytes:
+        self._wait(lambda: len(self._stream.to_downstream) - self._read >= max(size, 1), timeout)
+        return self._take(size or None)
+
+    def receive_all(self, *, timeout: float = SECONDS) -> bytes:
+        self._wait(lambda: False, timeout)
+        return self._take(None)
+
+    def close(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._stream.close()
+            self._world.step(self._world.now)
+
+    def _take(self, size: int | None) -> bytes:
+        data = self._stream.to_downstream[self._read :][:size]
+        self._read += len(data)
+        return data
+
+    def _wait(self, enough: Callable[[], bool], timeout: float) -> None:
+        deadline = self._world.now + int(timeout * _NANOSECONDS)
+        while not enough() and not self._stream.closed and not self._ended and self._world.step(deadline):
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give upstream what the filter let through, and the filter what upstream says to it."""
+        stream = self._stream
+        while not stream.closed and len(stream.to_upstream) > self._answered:
+            data = stream.to_upstream[self._answered :]
+            self._answered += len(data)
+            answer = self._world.upstream.answer_tcp(data)
+            if answer is None:
+                self.close()
+                return
+            if answer:
+                stream.upstream(answer)
+        self._world.run_until(self._world.now)
+
+
+def _request(headers: Headers, body: bytes, trailers: Headers) -> Request:
+    own = Headers([pair for pair in headers.raw if not pair[0].startswith(b":")])
+    method, path, authority = (headers.get(name) or "" for name in (":method", ":path", ":authority"))
+    return Request(own, body, trailers, method, path, authority)
+
+
+def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
+    """The properties that Envoy has for metadata: of each namespace as a map, and of each entry."""
+    above = ("xds", name, "filter_metadata")
+    properties: dict[tuple[str, ...], bytes] = {}
+    for namespace, entries in metadata.items():
+        properties[(*above, namespace)] = encode_pairs(list(entries.items()))
+        properties |= {(*above, namespace, key): value.encode() for key, value in entries.items()}
+    return properties
+
+
+def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[Host], Plugin], str]:
+    """What makes the plugin side of a host, and what kind of filter it is."""
+    if tier == "python":
+        imported = [import_filter(path)]
+        kind = kind_of(imported[0])
+        return lambda host: plugin_of(imported.pop() if imported else import_filter(path), host), kind
+    from ..wasm import WasmPlugin
+
+    module = built_module(path)
+
+    def make(host: Host) -> Any:
+        return WasmPlugin(module, host, environment=setup.environment)
+
+    return make, kind_of_module(module)

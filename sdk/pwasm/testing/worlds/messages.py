@@ -1,0 +1,174 @@
+"""What a test exchanges with a filter's surroundings: requests, responses, and the answers of servers it stands in for.
+
+Answer(200, {"x-a": "1"}, "body", delay=0.5)      what a handler may return; so are
+403                                               a status
+"text" or b"bytes"                                a body
+{"ok": True}                                      a JSON document
+RESET, SILENCE                                    no answer: the connection ends, or nothing ever comes
+REFUSED                                           instead of a handler: nobody listens
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..emulator.headers import Headers
+
+Pairs = Iterable[tuple[str, str]] | Mapping[str, str]
+Body = bytes | str | Sequence[bytes]
+
+
+def pairs_of(given: Pairs) -> list[tuple[str, str]]:
+    """Headers in any of the forms a test may write them in."""
+    return list(given.items() if isinstance(given, Mapping) else given)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What requests and responses have in common. `headers` has no pseudo headers."""
+
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+    trailers: Headers = field(default_factory=Headers)
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8."""
+        return self.body.decode()
+
+    def json(self) -> Any:
+        """The body as a JSON document."""
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Request(Message):
+    """A request as a server received it."""
+
+    method: str = "GET"
+    path: str = "/"
+    authority: str = ""
+
+
+@dataclass(frozen=True)
+class Response(Message):
+    """A response as the client received it."""
+
+    status: int | None = None
+    """None when there was none: the stream was closed, or the plugin held it longer than the test would wait."""
+    complete: bool = True
+    """False when the stream was closed before the response's end."""
+    details: str = ""
+    """What the filter gave as details of a local response; only the emulator knows."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answers. A body of several chunks is sent with an unknown size; `delay` is in seconds."""
+
+    status: int = 200
+    headers: Pairs = ()
+    body: Body = b""
+    trailers: Pairs = ()
+    delay: float = 0.0
+    fault: str = ""
+    """"reset", "silence" or "refused": there is no answer."""
+
+    def chunks(self) -> list[bytes]:
+        """The body in pieces; none when it is empty."""
+        return chunks_of(self.body)
+
+    def all_headers(self) -> list[tuple[str, str]]:
+        """The headers with those that a server on HTTP/1.1 adds for the body."""
+        return framed(pairs_of(self.headers), self.body, trailers=bool(self.trailers), status=self.status)
+
+
+RESET = Answer(fault="reset")
+"""The connection ends instead of an answer."""
+SILENCE = Answer(fault="silence")
+"""An answer never comes."""
+REFUSED = Answer(fault="refused")
+"""Instead of a handler: nobody listens there."""
+
+Handler = Callable[[Request], Any] | Answer | bytes | str | int | Mapping[str, Any]
+TcpHandler = Callable[[bytes], bytes | None]
+
+_BODYLESS = frozenset({204, 304})
+
+
+def chunks_of(body: Body) -> list[bytes]:
+    """A body in any of its forms as non-empty pieces."""
+    if isinstance(body, str):
+        body = body.encode()
+    return [chunk for chunk in ([body] if isinstance(body, bytes) else body) if chunk]
+
+
+def framed(headers: list[tuple[str, str]], body: Body, *, trailers: bool, status: int = 0) -> list[tuple[str, str]]:
+    """The headers and `content-length`, or `transfer-encoding` for chunks, unless the test says it itself.
+
+    `status` is 0 for a request, which has no `content-length` without a body.
+    """
+    names = {name.lower() for name, _ in headers}
+    if names & {"content-length", "transfer-encoding"} or status in _BODYLESS:
+        return headers
+    if trailers or not isinstance(body, (bytes, str)):
+        return [*headers, ("transfer-encoding", "chunked")]
+    size = len(body.encode() if isinstance(body, str) else body)
+    return [*headers, ("content-length", str(size))] if size or status else headers
+
+
+def answer_of(value: Any) -> Answer:
+    """The answer that a handler's result means.
+
+    Raises:
+        TypeError: it means none.
+    """
+    if isinstance(value, Answer):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Answer(status=value)
+    if isinstance(value, (bytes, str)):
+        return Answer(body=value)
+    if isinstance(value, Mapping):
+        return Answer(headers=[("content-type", "application/json")], body=json.dumps(value))
+    raise TypeError(f"a handler answers with an Answer, a status, a body or a dict, not {value!r}")
+
+
+class Double:
+    """Stands in for a server: the upstream, or a cluster that the filter calls.
+
+    `handler` says what it answers and may be replaced during the test; `requests` is what it was asked.
+    """
+
+    def __init__(self, handler: Handler, *, greeting: bytes = b"", tcp: TcpHandler | None = None) -> None:
+        self.handler = handler
+        self.requests: list[Request] = []
+        self.greeting = greeting
+        """TCP: what it says first."""
+        self.tcp = tcp or _echo
+        """TCP: what it says to each piece it receives; None closes the connection."""
+        self.received = b""
+        """TCP: all that it received."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nobody listens there."""
+        return self.handler is REFUSED
+
+    def answer(self, request: Request) -> Answer:
+        """Keep the request and answer it."""
+        self.requests.append(request)
+        handler = self.handler
+        return answer_of(handler(request) if callable(handler) else handler)
+
+    def answer_tcp(self, data: bytes) -> bytes | None:
+        """Keep the data and answer it."""
+        self.received += data
+        return self.tcp(data)
+
+
+def _echo(data: bytes) -> bytes:
+    return data
