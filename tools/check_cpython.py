@@ -146,12 +146,14 @@ def built_in_modules(python: Python) -> Iterator[str]:
     yield from unless(
         set(found) == set(known.BUILT_IN), f"BUILT_IN differs by {sorted(set(found) ^ set(known.BUILT_IN))}"
     )
+    used, memory = set(), python.guest.memory
     for name, definition in found.items():
-        raw = read_memory(python.layout, definition, known.MODULE_DEFINITION.size)
-        index, text = known.MODULE_DEFINITION.unpack(raw)
+        index, text = known.MODULE_DEFINITION.unpack(memory.read(definition, known.MODULE_DEFINITION.size))
+        used |= {name} if index else set()
         said = text_at(python.layout, text)
-        if index != 0 or said not in (name, name.removeprefix("_")):  # that of `_io` says `io`
-            yield f"the definition of {name} has index {index} and name {said!r}"
+        yield from unless(said in (name, name.removeprefix("_")), f"the definition of {name} has the name {said!r}")
+    imported_now = set(found) & set(python.facts["imported"])
+    yield from unless(used == imported_now, f"indices say otherwise of the use of {sorted(used ^ imported_now)}")
 
 
 def text_at(layout: Layout, address: int) -> str:
@@ -205,6 +207,7 @@ def recursion(python: Python) -> Iterator[str]:
     layout, shim = python.layout, python.layout.plan.shim
     ways_in = [layout.target(shim.number, item.index) for item in shim.exports.values() if item.kind is Kind.FUNC]
     frames = find_frames(layout, reachable(layout, ways_in))
+    yield from unless(bool(frames), "no function gets a frame")
     guarded = {python.cpython.names[item.index] for item, frame in frames.items() if frame.raises is not None}
     yield from unless(guarded <= set(known.UNCHECKED), f"unexpected: {sorted(guarded - set(known.UNCHECKED))}")
     names = set(python.cpython.names.values())

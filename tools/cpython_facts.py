@@ -17,9 +17,9 @@ class Plain:
 
 
 class Slotted:
-    """Those of this class have not."""
+    """Those of this class have not, though weak references may refer to them."""
 
-    __slots__ = ("value",)
+    __slots__ = ("__weakref__", "value")
 
 
 FIRST, SECOND = object(), object()
@@ -43,6 +43,7 @@ facts = {
     "cache_tag": sys.implementation.cache_tag,
     "extension_suffixes": _imp.extension_suffixes(),
     "built_in": sys.builtin_module_names,
+    "imported": [*sys.modules],
     "only_ast": _ast.PyCF_ONLY_AST,
     "code_flags": (module_code.co_flags, function_code.co_flags),
     "types": {kind.__name__: (id(kind), kind.__flags__) for kind in (int, Plain, Slotted)},
