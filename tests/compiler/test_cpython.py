@@ -20,6 +20,7 @@ from pwasm_compiler.link.passes import cuts, docs, mentions, stack
 ROOT = Path(__file__).parents[2]
 TOOL: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "check_cpython.py"))
 CHECKS: dict[str, Callable[..., Any]] = {check.__name__: check for check in TOOL["CHECKS"]}
+pytestmark = pytest.mark.wasm
 SHIM_NUMBERS = TOOL["numbers"](TOOL["HEADER"])
 
 
