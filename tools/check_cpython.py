@@ -38,8 +38,8 @@ from pwasm_compiler.link.layout import Layout, lay_out
 from pwasm_compiler.link.memory import global_address, read_memory, symbol_value
 from pwasm_compiler.link.passes import cuts
 from pwasm_compiler.link.passes.docs import find_docs
-from pwasm_compiler.link.passes.mentions import find_mentions, libraries
 from pwasm_compiler.link.passes.reachable import reachable
+from pwasm_compiler.link.passes.references import find_mentions, libraries
 from pwasm_compiler.link.passes.stack import find_frames
 from pwasm_compiler.link.resolve import ABI_MARKER, resolve
 from pwasm_compiler.wasm.module import Kind

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .build.verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callbacks_of, oldest_envoy, problems
 from .errors import BinaryError, DecodeError
 from .files import read_bytes, shown
-from .verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callbacks_of, oldest_envoy, problems
 from .wasm.decode import decode_module
 from .wasm.module import PAGE, Kind, Module
 from .wasm.reader import Reader

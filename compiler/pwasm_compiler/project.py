@@ -32,7 +32,7 @@ from pwasm_compiler.cpython314 import BUILT_IN, NEW_IN_STANDARD_LIBRARY
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import check_readable, printable, read_text, shown
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
-from pwasm_compiler.keep import COMPILER, kept_name
+from pwasm_compiler.trim_options import COMPILER, kept_name
 
 ENTRY = "filter.py"
 GO_SOURCE = "main.go"

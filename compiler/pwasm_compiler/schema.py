@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from pwasm_compiler.build.dependencies import resolve
 from pwasm_compiler.cache import Cache
-from pwasm_compiler.dependencies import resolve
 from pwasm_compiler.errors import BuildError, ProjectError
 from pwasm_compiler.files import scratch_folder, shown
 from pwasm_compiler.project import Project

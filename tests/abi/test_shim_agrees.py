@@ -6,7 +6,7 @@ import pytest
 
 import pwasm_shim
 from pwasm import _abi
-from pwasm_compiler.verify import callback_types, exported_type, host_functions
+from pwasm_compiler.build.verify import callback_types, exported_type, host_functions
 from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.module import I32, I64, FuncType, Kind, Module
 

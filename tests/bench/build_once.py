@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from pwasm_compiler.pipeline import build
+from pwasm_compiler.build.pipeline import build
 from pwasm_compiler.project import load_project
 
 artifact = build(load_project(Path(sys.argv[1])), Path(sys.argv[2]))

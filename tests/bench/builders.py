@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pwasm_compiler.backends.go import GO
-from pwasm_compiler.backends.toolchain import Compiler, Unusable, find
+from pwasm_compiler.build.backends.go import GO
+from pwasm_compiler.build.backends.toolchain import Compiler, Unusable, find
 
 from .problems import BenchError, NotMeasuredError
 from .scenarios import Scenario

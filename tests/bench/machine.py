@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pwasm.testing.envoy import EnvoyNotFoundError, find_envoy
+from pwasm_compiler.envoy.process import EnvoyNotFoundError, find_envoy
 
 from .builders import run
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pwasm.testing.envoy import Envoy, EnvoyError, EnvoyNotFoundError
 from pwasm_compiler.bench.load import find_wrk, run_wrk
 from pwasm_compiler.bench.report import Callback as CallbackTime
+from pwasm_compiler.envoy.process import Envoy, EnvoyError, EnvoyNotFoundError
 from pwasm_compiler.errors import PwasmError
 
 from .peers import BASELINE, Peer, Prepared, Workplace

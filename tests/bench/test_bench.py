@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from pwasm.testing.envoy_config import Upstream
-from pwasm_compiler.backends.tinygo import TINYGO
 from pwasm_compiler.bench.figures import Spread, added_microseconds, best_added, best_added_microseconds, ratios, spread
 from pwasm_compiler.bench.load import LoadResult, Request, parse_wrk, run_wrk, wrk_script
 from pwasm_compiler.bench.process import cpu_seconds, rss_bytes
 from pwasm_compiler.bench.report import Callback
+from pwasm_compiler.build.backends.tinygo import TINYGO
+from pwasm_compiler.envoy.test_config import Upstream
 from pwasm_compiler.errors import ToolError
 
 from . import cli, measure

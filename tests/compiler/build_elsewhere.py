@@ -17,7 +17,7 @@ time.time_ns = lambda: _real["time_ns"]() + _off * 10**9
 time.localtime = lambda seconds=None: _real["localtime"](time.time() if seconds is None else seconds)
 time.gmtime = lambda seconds=None: _real["gmtime"](time.time() if seconds is None else seconds)
 
-from pwasm_compiler.pipeline import build  # noqa: E402  after the clock was set
+from pwasm_compiler.build.pipeline import build  # noqa: E402  after the clock was set
 from pwasm_compiler.project import load_project  # noqa: E402
 
 project = dataclasses.replace(load_project(Path(folder)), hash_seed=int(seed[0]) if seed else None)

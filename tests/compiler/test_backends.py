@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import wasmtime
 
-from pwasm_compiler.backends import build, toolchain
-from pwasm_compiler.backends import compile as compiling
-from pwasm_compiler.backends.choose import choose
-from pwasm_compiler.backends.go import GO
-from pwasm_compiler.backends.toolchain import Toolchain, Unusable, find
+from pwasm_compiler.build.backends import build, toolchain
+from pwasm_compiler.build.backends import compile as compiling
+from pwasm_compiler.build.backends.choose import choose
+from pwasm_compiler.build.backends.go import GO
+from pwasm_compiler.build.backends.toolchain import Toolchain, Unusable, find
 from pwasm_compiler.errors import BuildError, DecodeError, ProjectError, PwasmError, ToolError, VerifyError
 from pwasm_compiler.gomod import OFFICIAL_PATH, TETRATELABS_PATH
 from pwasm_compiler.project import load_project

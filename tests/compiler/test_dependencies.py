@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pwasm_compiler import dependencies
+from pwasm_compiler.build import dependencies
+from pwasm_compiler.build.dependencies import resolve
 from pwasm_compiler.cache import Cache
-from pwasm_compiler.dependencies import resolve
 from pwasm_compiler.errors import ProjectError, ToolError
 from pwasm_compiler.project import Project
 

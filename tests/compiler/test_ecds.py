@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pwasm_compiler.ecds import discover, publish
+from pwasm_compiler.envoy.ecds import discover, publish
 from pwasm_compiler.errors import ProjectError
 
 WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"

@@ -12,15 +12,15 @@ import pytest
 
 from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmPlugin
-from pwasm_compiler.backends import build
-from pwasm_compiler.backends.choose import MIGRATION
-from pwasm_compiler.backends.go import GO
-from pwasm_compiler.backends.toolchain import Toolchain, find
+from pwasm_compiler.build.backends import build
+from pwasm_compiler.build.backends.choose import MIGRATION
+from pwasm_compiler.build.backends.go import GO
+from pwasm_compiler.build.backends.toolchain import Toolchain, find
+from pwasm_compiler.envoy.run import is_stale
 from pwasm_compiler.errors import BuildError, PwasmError, ToolError, VerifyError
 from pwasm_compiler.gomod import OFFICIAL_PATH, TETRATELABS_PATH
 from pwasm_compiler.inspect import report
 from pwasm_compiler.project import load_project
-from pwasm_compiler.serve import is_stale
 
 pytestmark = pytest.mark.wasm
 

@@ -48,7 +48,7 @@ def test_says_since_when_envoy_would_load_it(tmp_path: Path) -> None:
 
 
 def test_describes_a_module_of_ours(component: bytes, tmp_path: Path) -> None:
-    from pwasm_compiler.pipeline import build
+    from pwasm_compiler.build.pipeline import build
     from pwasm_compiler.project import load_project
 
     (tmp_path / "filter.py").write_text(
@@ -77,7 +77,7 @@ def test_describes_a_module_of_ours(component: bytes, tmp_path: Path) -> None:
 
 
 def test_says_what_was_left_out_and_keep_brings_it_back(component: bytes, tmp_path: Path) -> None:
-    from pwasm_compiler.pipeline import build
+    from pwasm_compiler.build.pipeline import build
     from pwasm_compiler.project import load_project
 
     source = "import json\nimport pwasm\npwasm.set_http_context(pwasm.HttpContext)\n"

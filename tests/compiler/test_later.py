@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pwasm_compiler.build.lazy_imports import find_later
 from pwasm_compiler.cpython314 import ALWAYS_WANTED
-from pwasm_compiler.later import find_later
 
 
 def scan(

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from pwasm_compiler import code_cache
+from pwasm_compiler.build.verify import verify_build
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import instance_graph
 from pwasm_compiler.errors import LinkError, UnsupportedError
+from pwasm_compiler.guest import code_cache
 from pwasm_compiler.link.layout import Layout, lay_out
 from pwasm_compiler.link.memory import global_address
 from pwasm_compiler.link.merge import merge
@@ -22,7 +23,6 @@ from pwasm_compiler.link.passes import trim
 from pwasm_compiler.link.passes.reachable import Reachable, reachable
 from pwasm_compiler.link.passes.stack import USABLE, stack_limit
 from pwasm_compiler.link.resolve import HostFunction, Unbound, resolve, weak_undefined
-from pwasm_compiler.verify import verify_build
 from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.module import Kind
 

@@ -9,9 +9,9 @@ import pytest
 
 from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmPlugin
-from pwasm_compiler.backends import build
-from pwasm_compiler.backends.tinygo import TINYGO
-from pwasm_compiler.backends.toolchain import Unusable, find
+from pwasm_compiler.build.backends import build
+from pwasm_compiler.build.backends.tinygo import TINYGO
+from pwasm_compiler.build.backends.toolchain import Unusable, find
 from pwasm_compiler.inspect import report
 from pwasm_compiler.project import load_project
 

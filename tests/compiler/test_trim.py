@@ -6,20 +6,20 @@ import dataclasses
 
 import pytest
 
-from pwasm_compiler import keep
-from pwasm_compiler.code_cache import cached_merge
+from pwasm_compiler import trim_options as keep
+from pwasm_compiler.build.needs_compiler import evaluates
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import Item, instance_graph
-from pwasm_compiler.evaluates import evaluates
+from pwasm_compiler.guest.code_cache import cached_merge
+from pwasm_compiler.link.dead_data import without_unread
 from pwasm_compiler.link.layout import Layout, Placed, lay_out
 from pwasm_compiler.link.memory import read_memory
 from pwasm_compiler.link.passes.cuts import CPython, built_in_modules, compiler, find_cpython, unused_modules
 from pwasm_compiler.link.passes.docs import find_docs
-from pwasm_compiler.link.passes.mentions import Mentioned, find_mentions, libraries
 from pwasm_compiler.link.passes.reachable import Reachable
+from pwasm_compiler.link.passes.references import Mentioned, find_mentions, libraries
 from pwasm_compiler.link.passes.trim import trim
 from pwasm_compiler.link.resolve import ABI_MARKER, resolve
-from pwasm_compiler.link.unread import without_unread
 from pwasm_compiler.wasm.module import Kind, function_names
 
 

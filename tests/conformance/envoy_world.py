@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pwasm.testing.envoy import Envoy
-from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from pwasm.testing.worlds.servers import refusing_port
+from pwasm_compiler.envoy.process import Envoy
+from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 
 from .case import LIMIT, VM_CONFIGURATION, Answer, Case
 from .observe import Observation, log_entry, observation

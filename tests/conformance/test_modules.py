@@ -19,9 +19,9 @@ import pytest
 import wasmtime
 
 from pwasm.testing import HostEmulator
-from pwasm.testing.envoy import Envoy, EnvoyExitedError
-from pwasm.testing.envoy_config import HttpListener, WasmFilter, bootstrap
 from pwasm.testing.wasm import WasmLoadError, WasmPlugin, WasmTrap
+from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
+from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 
 MODULE = """(module
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))

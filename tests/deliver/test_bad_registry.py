@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.deliver import transport
-from pwasm_compiler.deliver.credentials import Credentials
-from pwasm_compiler.deliver.oci import make_image
-from pwasm_compiler.deliver.reference import parse_reference
-from pwasm_compiler.deliver.registry import Registry
-from pwasm_compiler.deliver.transport import ATTEMPTS, Transport
 from pwasm_compiler.errors import ImageError, PwasmError, RegistryError
+from pwasm_compiler.oci import transport
+from pwasm_compiler.oci.credentials import Credentials
+from pwasm_compiler.oci.image import make_image
+from pwasm_compiler.oci.reference import parse_reference
+from pwasm_compiler.oci.registry import Registry
+from pwasm_compiler.oci.transport import ATTEMPTS, Transport
 
 Pwasm = Callable[..., Any]
 Start = Callable[[Callable[[Any], Any]], Any]

@@ -22,8 +22,8 @@ import yaml
 from command_line import Pwasm
 from small_modules import HTTP_NEEDS, http_module, plugin_module, tcp_module
 
-from pwasm.testing.envoy import Envoy, find_envoy
-from pwasm_compiler.deliver.yaml_text import load_all
+from pwasm_compiler.envoy.process import Envoy, find_envoy
+from pwasm_compiler.yaml_text import load_all
 
 ROOT = Path(__file__).parents[2]
 HELLO_WORLD = ROOT / "filters" / "hello_world"

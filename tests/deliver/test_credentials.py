@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.deliver.credentials import Credentials, find_credentials
-from pwasm_compiler.deliver.reference import parse_reference
 from pwasm_compiler.errors import PwasmError, RegistryError, ToolError
+from pwasm_compiler.oci.credentials import Credentials, find_credentials
+from pwasm_compiler.oci.reference import parse_reference
 
 REFERENCE = parse_reference("registry.example.com/team/filter:1")
 

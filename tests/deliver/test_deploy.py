@@ -15,8 +15,8 @@ import pytest
 from command_line import Pwasm
 from kubernetes_double import ApiServer, api_server
 
-from pwasm_compiler.deliver import deploy as deployment
-from pwasm_compiler.deliver.yaml_text import load_all
+from pwasm_compiler.kube import deploy as deployment
+from pwasm_compiler.yaml_text import load_all
 
 DIGEST = "0123456789abcdef" * 4
 WASM_PLUGINS = "wasmplugins.extensions.istio.io"
@@ -347,6 +347,6 @@ def test_a_kubectl_that_hangs(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, tmp
     program = tmp_path / "kubectl"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr("pwasm_compiler.deliver.kubectl.SECONDS", 0.2)
+    monkeypatch.setattr("pwasm_compiler.kube.kubectl.SECONDS", 0.2)
     result = pwasm("deploy", "plugin.yaml", "--kubectl", program)
     assert (result.code, "did not finish" in result.err) == (1, True)

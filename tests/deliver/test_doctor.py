@@ -22,9 +22,9 @@ from command_line import Pwasm
 from kubernetes_double import api_server
 
 import pwasm_shim
-from pwasm_compiler.deliver import doctor
-from pwasm_compiler.deliver.doctor import Check
-from pwasm_compiler.deliver.schemas import KINDS
+from pwasm_compiler import doctor
+from pwasm_compiler.doctor import Check
+from pwasm_compiler.kube.schemas import KINDS
 from pwasm_compiler.wasm import instructions
 
 

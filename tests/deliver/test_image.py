@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.deliver import accept, layout
-from pwasm_compiler.deliver.challenge import Challenge, parse_challenges
-from pwasm_compiler.deliver.examine import examine
-from pwasm_compiler.deliver.manifest import Descriptor, Image, Manifest, digest_of, parse_manifest
-from pwasm_compiler.deliver.oci import make_image
-from pwasm_compiler.deliver.reference import is_loopback, names_a_registry, parse_reference
-from pwasm_compiler.deliver.unpack import extract, module_layer
 from pwasm_compiler.errors import ImageError, UsageError
+from pwasm_compiler.oci import layout
+from pwasm_compiler.oci import mesh_rules as accept
+from pwasm_compiler.oci.challenge import Challenge, parse_challenges
+from pwasm_compiler.oci.image import make_image
+from pwasm_compiler.oci.image_report import examine
+from pwasm_compiler.oci.manifest import Descriptor, Image, Manifest, digest_of, parse_manifest
+from pwasm_compiler.oci.reference import is_loopback, names_a_registry, parse_reference
+from pwasm_compiler.oci.unpack import extract, module_layer
 
 Pwasm = Callable[..., Any]
 OCI = "application/vnd.oci.image.manifest.v1+json"

@@ -15,10 +15,11 @@ import yaml
 from command_line import Pwasm
 from small_modules import http_module
 
-from pwasm_compiler.deliver import manifests, plugin_config
-from pwasm_compiler.deliver.manifests import ManifestError
-from pwasm_compiler.deliver.yaml_text import YamlError, dump, load_all
+from pwasm_compiler import config_check as plugin_config
 from pwasm_compiler.errors import PwasmError, UsageError
+from pwasm_compiler.kube import resources as manifests
+from pwasm_compiler.kube.resources import ManifestError
+from pwasm_compiler.yaml_text import YamlError, dump, load_all
 
 HELLO_WORLD = Path(__file__).parents[2] / "filters" / "hello_world"
 DIGEST = "0123456789abcdef" * 4

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.deliver.manifest import digest_of
-from pwasm_compiler.deliver.oci import make_image
-from pwasm_compiler.deliver.reference import parse_reference
-from pwasm_compiler.deliver.registry import Registry
-from pwasm_compiler.deliver.transport import Transport
+from pwasm_compiler.oci.image import make_image
+from pwasm_compiler.oci.manifest import digest_of
+from pwasm_compiler.oci.reference import parse_reference
+from pwasm_compiler.oci.registry import Registry
+from pwasm_compiler.oci.transport import Transport
 
 ROOT = Path(__file__).parents[2]
 Pwasm = Callable[..., Any]

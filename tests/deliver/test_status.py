@@ -23,10 +23,10 @@ import wasmtime
 from command_line import Pwasm
 from small_modules import http_module
 
-from pwasm.testing.envoy import Envoy, find_envoy
-from pwasm_compiler.deliver.envoy_dump import BUILT_IN, wasm_filters
-from pwasm_compiler.deliver.explain import EXPLANATIONS, explain, explanation_of
-from pwasm_compiler.deliver.status import render, status, to_json
+from pwasm_compiler.envoy.dump import BUILT_IN, wasm_filters
+from pwasm_compiler.envoy.log_hints import EXPLANATIONS, explain, explanation_of
+from pwasm_compiler.envoy.process import Envoy, find_envoy
+from pwasm_compiler.envoy.status import render, status, to_json
 
 DUMPS = Path(__file__).parent / "dumps"
 RECORDED = DUMPS / "recorded_envoy_1_40.json"

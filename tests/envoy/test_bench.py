@@ -16,7 +16,7 @@ import pytest
 import wasmtime
 from command_line import without_progress
 
-from pwasm_compiler.bench.edit import with_trap
+from pwasm_compiler.bench.instrument import with_trap
 from pwasm_compiler.wasm.module import I32, FuncType
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]

@@ -18,8 +18,8 @@ from typing import Any
 import grpc
 import pytest
 
-from pwasm.testing.envoy_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm.testing.worlds.servers import own_port, refusing_port
+from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 

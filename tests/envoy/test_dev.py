@@ -20,7 +20,7 @@ from typing import IO
 import pytest
 import wasmtime
 
-from pwasm_compiler import reload
+from pwasm_compiler.envoy import dev as reload
 
 pytestmark = pytest.mark.envoy
 

@@ -17,9 +17,16 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from pwasm.testing import envoy as envoy_driver
-from pwasm.testing.envoy import Envoy, EnvoyError, EnvoyExitedError, EnvoyNotFoundError, EnvoyTimeoutError, find_envoy
-from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy import process as envoy_driver
+from pwasm_compiler.envoy.process import (
+    Envoy,
+    EnvoyError,
+    EnvoyExitedError,
+    EnvoyNotFoundError,
+    EnvoyTimeoutError,
+    find_envoy,
+)
+from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 
 pytestmark = pytest.mark.envoy
 

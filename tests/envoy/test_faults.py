@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from pwasm.testing.envoy import Envoy
-from pwasm.testing.envoy_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
-from pwasm_compiler.deliver import envoy_config
+from pwasm_compiler.envoy import config as envoy_config
+from pwasm_compiler.envoy.process import Envoy
+from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 

@@ -16,8 +16,8 @@ import pytest
 import wasmtime
 import yaml
 
-from pwasm.testing.envoy import Envoy
-from pwasm.testing.envoy_config import HttpListener, WasmFilter, bootstrap
+from pwasm_compiler.envoy.process import Envoy
+from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 
 DOCUMENT = Path(__file__).parents[2] / "RELIABILITY.md"
 HEADERS = 98
@@ -55,7 +55,7 @@ def watchdog() -> dict[str, Any]:
 @pytest.mark.envoy
 @pytest.mark.wasm
 def test_the_watchdog_ends_an_envoy_with_an_endless_loop(tmp_path: Path) -> None:
-    from pwasm_compiler.backends import build
+    from pwasm_compiler.build.backends import build
     from pwasm_compiler.project import load_project
 
     (tmp_path / "filter.py").write_text(LOOPS, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pwasm.testing.envoy_log import LogParser, parse_log
+from pwasm_compiler.envoy.log import LogParser, parse_log
 
 LOG = """\
 before the first record

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pwasm.testing.envoy_config import TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.test_config import TcpListener, Upstream, WasmFilter, bootstrap
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 

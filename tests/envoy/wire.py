@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pwasm.testing.envoy import Envoy
-from pwasm_compiler.deliver import envoy_config, programs
+from pwasm_compiler.envoy import config as envoy_config
+from pwasm_compiler.envoy import programs
+from pwasm_compiler.envoy.process import Envoy
 
 _T = TypeVar("_T")
 Pairs = Sequence[tuple[str, str | bytes]]

@@ -17,15 +17,16 @@ import wasmtime
 import wasmtime.component
 
 from pwasm import config
-from pwasm_compiler import config_file, gomod, inspect, plugin_config, project
+from pwasm_compiler import gomod, inspect, plugin_config, project, yaml_text
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import instance_graph
-from pwasm_compiler.deliver import manifest, unpack, yaml_text
+from pwasm_compiler.envoy import nodes as config_file
 from pwasm_compiler.errors import PwasmError
 from pwasm_compiler.link.layout import lay_out
 from pwasm_compiler.link.merge import merge
 from pwasm_compiler.link.passes.reachable import reachable
 from pwasm_compiler.link.resolve import resolve
+from pwasm_compiler.oci import manifest, unpack
 from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.instructions import returns, sites
 

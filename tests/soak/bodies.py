@@ -6,7 +6,7 @@ import contextlib
 import socket
 import time
 
-from pwasm.testing.envoy import Envoy
+from pwasm_compiler.envoy.process import Envoy
 
 from .outcome import Outcome
 from .servers import sink

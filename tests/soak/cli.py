@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pwasm_compiler.deliver import programs
+from pwasm_compiler.envoy import programs
 
 from . import bodies, callouts, headers, host, traps, updates
 from .outcome import Outcome

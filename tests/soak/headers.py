@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from pwasm.testing.envoy import Envoy
+from pwasm_compiler.envoy.process import Envoy
 
 from .outcome import Outcome, slope
 from .watch import MIB, Watch, active_vms, guest_state, reloads

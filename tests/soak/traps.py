@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import time
 
-from pwasm_compiler.verify import TRAP
+from pwasm_compiler.build.verify import TRAP
 from pwasm_compiler.wasm import encode
 from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.leb128 import encode_unsigned

@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 import wasmtime
 
-from pwasm.testing.envoy import Envoy
-from pwasm_compiler.deliver import envoy_config
-from pwasm_compiler.deliver.envoy_config import Filter
+from pwasm_compiler.envoy import config as envoy_config
+from pwasm_compiler.envoy.config import Filter
+from pwasm_compiler.envoy.process import Envoy
 
 from .outcome import Outcome, slope
 from .watch import active_vms, guest_state, memory_pages, reloads, rss_bytes

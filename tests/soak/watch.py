@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pwasm.testing.envoy import Envoy
+from pwasm_compiler.envoy.process import Envoy
 
 PAGE = 65536
 _RESERVED = 8 << 30

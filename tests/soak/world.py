@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pwasm.testing.envoy import Envoy
-from pwasm.testing.envoy_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.process import Envoy
+from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "soak"
 BACKOFF_SECONDS = 0.02
@@ -20,7 +20,7 @@ READY_SECONDS = 600.0
 @functools.cache
 def built_module() -> Path:
     """The filter's module, built once a process."""
-    from pwasm_compiler.backends import build
+    from pwasm_compiler.build.backends import build
     from pwasm_compiler.project import load_project
 
     module = _folder() / "soak.wasm"

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from pwasm_compiler.build.pipeline import build
 from pwasm_compiler.guest.base import load_base
-from pwasm_compiler.pipeline import build
 from pwasm_compiler.project import load_project
 
 pytestmark = pytest.mark.wasm

@@ -12,8 +12,8 @@ import wasmtime
 
 from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmPlugin
+from pwasm_compiler.build.pipeline import build
 from pwasm_compiler.errors import BuildError
-from pwasm_compiler.pipeline import build
 from pwasm_compiler.project import load_project
 
 pytestmark = pytest.mark.wasm

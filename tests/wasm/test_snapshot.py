@@ -10,7 +10,7 @@ import pytest
 
 from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmPlugin
-from pwasm_compiler.backends import build
+from pwasm_compiler.build.backends import build
 from pwasm_compiler.inspect import report
 from pwasm_compiler.project import load_project
 

@@ -22,7 +22,7 @@ def build(project, output, *, progress):
     progress("freeze")
     raise BuildError("a double builds nothing")
 
-pwasm_compiler.backends.build = build
+pwasm_compiler.build.backends.build = build
 """
 TEST = """\
 def test_quick(): pass

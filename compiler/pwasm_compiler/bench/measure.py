@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
+from pwasm_compiler.envoy.run import parse_upstream, refusal, way_to_configure
 from pwasm_compiler.errors import BinaryError, ToolError
 from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.project import Project
-from pwasm_compiler.serve import parse_upstream, refusal, way_to_configure
 
 from . import timers
 from .figures import added, added_microseconds, spread
@@ -30,7 +30,7 @@ from .report import Callback, Pair, Report
 from .target import Options, Run, Target, choose_client, find_target
 
 if TYPE_CHECKING:
-    from pwasm.testing.envoy import Envoy, EnvoyError
+    from pwasm_compiler.envoy.process import Envoy, EnvoyError
 
 MORE_WORKERS = 2
 _STARTS = 2
@@ -66,7 +66,7 @@ def measure(options: Options, build: Callable[[Project], object], say: Callable[
         ProjectError: it is no HTTP filter.
         ToolError: there is no Envoy or client, or one of them failed.
     """
-    from pwasm.testing.envoy import EnvoyError, EnvoyNotFoundError, find_envoy
+    from pwasm_compiler.envoy.process import EnvoyError, EnvoyNotFoundError, find_envoy
 
     run, client = choose_client(options)
     try:
@@ -82,7 +82,7 @@ def measure(options: Options, build: Callable[[Project], object], say: Callable[
 
 
 def _hint(error: EnvoyError, options: Options) -> str:
-    from pwasm.testing.envoy import EnvoyExitedError
+    from pwasm_compiler.envoy.process import EnvoyExitedError
 
     if options.plugin_config is not None or not (isinstance(error, EnvoyExitedError) and error.returncode > 0):
         return ""  # a signal is no refusal
@@ -140,7 +140,7 @@ class _Bench:
             yield envoy
 
     def _start(self, module: Path | None, workers: int | None = None) -> Envoy:
-        from pwasm.testing.envoy import Envoy
+        from pwasm_compiler.envoy.process import Envoy
 
         config = self._configuration(module)
         concurrency = self.options.concurrency if workers is None else workers
@@ -154,7 +154,7 @@ class _Bench:
         )
 
     def _configuration(self, module: Path | None) -> dict[str, Any]:
-        from pwasm.testing.envoy_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+        from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 
         options = self.options
         own = None if options.plugin_config is None else plugin_config.read(options.plugin_config)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pwasm_compiler import inspect
+from pwasm_compiler.envoy.run import is_stale, kind_of
 from pwasm_compiler.errors import ProjectError, ToolError, UsageError
 from pwasm_compiler.project import Project, load_project
-from pwasm_compiler.serve import is_stale, kind_of
 
 from .load import CONNECTIONS, LoadResult, Request, find_wrk, run_client, run_wrk
 

@@ -18,7 +18,7 @@ from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.leb128 import encode_signed, encode_unsigned
 from pwasm_compiler.wasm.module import I32, I64, ConstExpr, FuncType, Global, GlobalType, Kind
 
-from .edit import Edit, Function
+from .instrument import Edit, Function
 from .report import Callback
 
 _CLOCK = ("wasi_snapshot_preview1", "clock_time_get", FuncType(bytes([I32, I64, I32]), bytes([I32])))

@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
-from pwasm_compiler import backends
+from pwasm_compiler.build import backends
+from pwasm_compiler.build.pipeline import Artifact
 from pwasm_compiler.commands.several import for_each
 from pwasm_compiler.console import error_as_json, note, say, warn
 from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.files import shown
 from pwasm_compiler.inspect import filter_words
-from pwasm_compiler.pipeline import Artifact
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import BACKENDS, Project, load_project
 

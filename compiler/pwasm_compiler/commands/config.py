@@ -7,17 +7,19 @@ from typing import Any
 
 import click
 
+from pwasm_compiler import config_check as plugin_config
 from pwasm_compiler.commands.manifest import variable
 from pwasm_compiler.console import complete_files
-from pwasm_compiler.deliver import envoy_config, plugin_config, programs
-from pwasm_compiler.deliver.envoy_config import Filter, Module, Remote
-from pwasm_compiler.deliver.envoy_patch import patch
-from pwasm_compiler.deliver.yaml_text import YamlError, dump
+from pwasm_compiler.envoy import config as envoy_config
+from pwasm_compiler.envoy import programs
+from pwasm_compiler.envoy.config import Filter, Module, Remote
+from pwasm_compiler.envoy.patch import patch
+from pwasm_compiler.envoy.run import DEFAULT_ADMIN_PORT, DEFAULT_PORT, parse_upstream
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import check_writable, is_utf8, printable, read_text, shown, write_atomically
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project, load_project
-from pwasm_compiler.serve import DEFAULT_ADMIN_PORT, DEFAULT_PORT, parse_upstream
+from pwasm_compiler.yaml_text import YamlError, dump
 
 _FILE = click.Path(path_type=Path)
 _PORT = click.IntRange(0, 65535)
@@ -164,7 +166,7 @@ def _code(options: dict[str, Any], module: Module) -> str | Remote:
     if options["remote"] is not None:
         if options["filename"] is not None:
             raise UsageError("--filename and --remote exclude each other")
-        from pwasm_compiler.deliver.manifests import sha256_of
+        from pwasm_compiler.kube.resources import sha256_of
 
         digest = module.sha256 if options["sha256"] is None else sha256_of(options["sha256"])
         return envoy_config.remote(options["remote"], digest, options["cluster"])

@@ -11,12 +11,12 @@ import click
 
 from pwasm_compiler.commands.manifest import read_manifests
 from pwasm_compiler.console import colour, complete_files, warn
-from pwasm_compiler.deliver import deploy as deployment
-from pwasm_compiler.deliver import kubectl as kubectl_module
-from pwasm_compiler.deliver import manifests
-from pwasm_compiler.deliver.kubectl import Kubectl
-from pwasm_compiler.deliver.yaml_text import dump_all
+from pwasm_compiler.kube import deploy as deployment
+from pwasm_compiler.kube import kubectl as kubectl_module
+from pwasm_compiler.kube import resources as manifests
+from pwasm_compiler.kube.kubectl import Kubectl
 from pwasm_compiler.progress import Progress
+from pwasm_compiler.yaml_text import dump_all
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 

@@ -9,14 +9,15 @@ from typing import Any
 
 import click
 
-from pwasm.testing.envoy import Envoy
-from pwasm_compiler import reload, serve
 from pwasm_compiler.commands.run import announce, build_for_run, envoy_options, show
 from pwasm_compiler.console import print_error, say
+from pwasm_compiler.envoy import dev as reload
+from pwasm_compiler.envoy import run as serve
+from pwasm_compiler.envoy.dev import Live
+from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.errors import PwasmError
 from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.progress import Progress
-from pwasm_compiler.reload import Live
 
 
 @click.command(short_help="Run a filter, and change over to each edit of it.")

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
+from pwasm_compiler import doctor as examination
 from pwasm_compiler.console import colour, complete_files
-from pwasm_compiler.deliver import doctor as examination
-from pwasm_compiler.deliver.doctor import Check, Wish
+from pwasm_compiler.doctor import Check, Wish
 
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
 

@@ -12,15 +12,16 @@ import click
 from pwasm_compiler import inspect as inspection
 from pwasm_compiler.commands.push import connect, registry_options
 from pwasm_compiler.console import complete_files
-from pwasm_compiler.deliver import accept, layout
-from pwasm_compiler.deliver.accept import MESHES, Verdict
-from pwasm_compiler.deliver.examine import Examined, examine, image_report, render_image
-from pwasm_compiler.deliver.manifest import BLOB_LIMIT, Image
-from pwasm_compiler.deliver.reference import names_a_registry, parse_reference
-from pwasm_compiler.deliver.registry import Registry
-from pwasm_compiler.deliver.unpack import module_layer
 from pwasm_compiler.errors import ImageError, UsageError
 from pwasm_compiler.files import check_readable, shown
+from pwasm_compiler.oci import layout
+from pwasm_compiler.oci import mesh_rules as accept
+from pwasm_compiler.oci.image_report import Examined, examine, image_report, render_image
+from pwasm_compiler.oci.manifest import BLOB_LIMIT, Image
+from pwasm_compiler.oci.mesh_rules import MESHES, Verdict
+from pwasm_compiler.oci.reference import names_a_registry, parse_reference
+from pwasm_compiler.oci.registry import Registry
+from pwasm_compiler.oci.unpack import module_layer
 
 
 @click.command(short_help="Show what is in a Wasm module or an image.")

@@ -9,15 +9,17 @@ from typing import Any
 
 import click
 
+from pwasm_compiler import config_check as plugin_config
 from pwasm_compiler.console import complete_files, warn
-from pwasm_compiler.deliver import manifests, plugin_config, schemas
-from pwasm_compiler.deliver.manifests import Plugin
-from pwasm_compiler.deliver.reference import parse_reference
-from pwasm_compiler.deliver.yaml_text import dump_all, load_all
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import read_text
+from pwasm_compiler.kube import resources as manifests
+from pwasm_compiler.kube import schemas
+from pwasm_compiler.kube.resources import Plugin
+from pwasm_compiler.oci.reference import parse_reference
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project, load_project
+from pwasm_compiler.yaml_text import dump_all, load_all
 
 _FILE = click.Path(path_type=Path)
 

@@ -11,14 +11,10 @@ from typing import Any
 import click
 
 from pwasm_compiler import inspect as inspection
-from pwasm_compiler import serve
 from pwasm_compiler.cache import new_folder
 from pwasm_compiler.commands.build import build_project, summary
 from pwasm_compiler.console import warn
-from pwasm_compiler.deliver import layout, oci
-from pwasm_compiler.deliver.manifest import Image
-from pwasm_compiler.deliver.oci import Format
-from pwasm_compiler.deliver.reference import Reference, parse_reference
+from pwasm_compiler.envoy import run as serve
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import (
     check_readable,
@@ -29,6 +25,11 @@ from pwasm_compiler.files import (
     shown,
     write_atomically,
 )
+from pwasm_compiler.oci import image as oci
+from pwasm_compiler.oci import layout
+from pwasm_compiler.oci.image import Format
+from pwasm_compiler.oci.manifest import Image
+from pwasm_compiler.oci.reference import Reference, parse_reference
 from pwasm_compiler.project import load_project
 
 _DEFAULT_OUTPUT = "image"

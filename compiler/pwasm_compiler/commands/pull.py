@@ -10,11 +10,11 @@ import click
 from pwasm_compiler.commands.package import write_image
 from pwasm_compiler.commands.push import connect, registry_options
 from pwasm_compiler.console import transfer
-from pwasm_compiler.deliver.manifest import checked
-from pwasm_compiler.deliver.reference import Reference, parse_reference
-from pwasm_compiler.deliver.unpack import extract, module_layer
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import check_writable, shown, write_atomically
+from pwasm_compiler.oci.manifest import checked
+from pwasm_compiler.oci.reference import Reference, parse_reference
+from pwasm_compiler.oci.unpack import extract, module_layer
 
 
 @click.command(short_help="Fetch a module from a registry.")

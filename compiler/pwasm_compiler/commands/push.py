@@ -11,13 +11,13 @@ import click
 
 from pwasm_compiler.commands.package import find_module, format_option, image_of
 from pwasm_compiler.console import transfer
-from pwasm_compiler.deliver import layout
-from pwasm_compiler.deliver.manifest import Image
-from pwasm_compiler.deliver.oci import Format
-from pwasm_compiler.deliver.reference import Reference, parse_reference
-from pwasm_compiler.deliver.registry import Registry
-from pwasm_compiler.deliver.transport import Transport
 from pwasm_compiler.errors import UsageError
+from pwasm_compiler.oci import layout
+from pwasm_compiler.oci.image import Format
+from pwasm_compiler.oci.manifest import Image
+from pwasm_compiler.oci.reference import Reference, parse_reference
+from pwasm_compiler.oci.registry import Registry
+from pwasm_compiler.oci.transport import Transport
 
 
 def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:

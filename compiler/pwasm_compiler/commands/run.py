@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from pwasm.testing.envoy import Envoy
-from pwasm.testing.envoy_log import LogRecord
-from pwasm_compiler import serve
 from pwasm_compiler.commands.build import backend_option, build_project, summary
 from pwasm_compiler.console import complete_files, say
+from pwasm_compiler.envoy import run as serve
+from pwasm_compiler.envoy.log import LogRecord
+from pwasm_compiler.envoy.process import Envoy
+from pwasm_compiler.envoy.run import DEFAULT_ADMIN_PORT, DEFAULT_PORT
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project
-from pwasm_compiler.serve import DEFAULT_ADMIN_PORT, DEFAULT_PORT
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "critical")
 _COLOURS = {"warning": "yellow", "error": "red", "critical": "red", "debug": "bright_black", "trace": "bright_black"}

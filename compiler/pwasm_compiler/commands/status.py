@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from pwasm_compiler.console import complete_files
-from pwasm_compiler.deliver import admin
-from pwasm_compiler.deliver import status as report
-from pwasm_compiler.deliver.explain import Found, explain
+from pwasm_compiler.envoy import admin
+from pwasm_compiler.envoy import status as report
+from pwasm_compiler.envoy.log_hints import Found, explain
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import MODULE_LIMIT, read_text
 

@@ -13,11 +13,11 @@ from ..errors import BuildError, report_a_bug
 from ..link.heap import without_free_memory
 from ..link.layout import Layout
 from ..link.snapshot import with_memory, without_dead_stack, without_frozen_modules
-from ..stage import GUEST_ROOT, Staged
 from .bytecode import Bytecode, Options, cached_path, open_bytecode
 from .files import FileTree, Read
 from .interpreter import Interpreter, start
 from .machine import EXIT, FULL_STACK, TIMEOUT, Image, Stopped
+from .staged import GUEST_ROOT, Staged
 from .wasi import Wasi
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import wasmtime
 
 from ..cache import Cache
-from ..code_cache import linker_version
 from ..component.decode import decode_component
 from ..component.graph import InstanceGraph, instance_graph
 from ..cpython314 import CONSTRUCT, RELOCATORS
@@ -30,6 +29,7 @@ from ..wasm.instructions import Space, sites
 from ..wasm.module import Kind
 from . import machine
 from .base import Base, load_base
+from .code_cache import linker_version
 from .files import FileTree
 from .machine import Machine
 from .wasi import Wasi

@@ -28,11 +28,11 @@ from ..wasm.module import (
     TableType,
     function_names,
 )
+from .dead_data import Range, without_unread
 from .layout import Layout, global_item
 from .passes.reachable import Reachable, Stub
 from .passes.stack import Frame, with_frame
 from .resolve import Target
-from .unread import Range, without_unread
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,6 @@
 
     leb128 ← reader ← module ← decode, encode;  instructions walks function bodies
 
-Out of scope: text format, validation (the gate in `pwasm_compiler.verify` and the engines do that), SIMD,
+Out of scope: text format, validation (the gate in `pwasm_compiler.build.verify` and the engines do that), SIMD,
 exceptions, GC, more than one memory. Anything outside the subset is an `UnsupportedError` with its offset.
 """

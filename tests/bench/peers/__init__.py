@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pwasm.testing.envoy_config import LOOPBACK, Upstream, WasmFilter
-from pwasm_compiler.backends.go import GO
-from pwasm_compiler.backends.tinygo import TINYGO
-from pwasm_compiler.backends.toolchain import Compiler
+from pwasm_compiler.build.backends.go import GO
+from pwasm_compiler.build.backends.tinygo import TINYGO
+from pwasm_compiler.build.backends.toolchain import Compiler
+from pwasm_compiler.envoy.test_config import LOOPBACK, Upstream, WasmFilter
 
 from ..builders import BuildTimes, build_at, build_go, build_pwasm
 from ..problems import BenchError, NotMeasuredError

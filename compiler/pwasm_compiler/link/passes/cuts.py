@@ -18,7 +18,7 @@ from ...wasm.instructions import Space, long_constants
 from ...wasm.module import Kind, function_names
 from ..layout import Layout
 from ..memory import read_memory
-from .mentions import Library, libraries
+from .references import Library, libraries
 from .trim import Cut
 
 _CALLBACK = re.compile("|".join(COMPILER_CALLBACKS))

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 
 from ...cpython314 import DOCSTRING
 from ...wasm.module import Kind
+from ..dead_data import Range
 from ..layout import Layout
 from ..memory import read_memory
-from ..unread import Range
-from .mentions import Mentioned
+from .references import Mentioned
 
 
 def find_docs(layout: Layout, mentioned: Mentioned) -> Iterator[Range]:

@@ -13,9 +13,9 @@ from ...component.graph import Item
 from ...errors import DecodeError, LinkError
 from ...wasm.instructions import Site, Space
 from ...wasm.module import FuncType
+from ..dead_data import Range
 from ..layout import Layout, global_item, table_of
 from ..resolve import HostFunction, Target, Unbound
-from ..unread import Range
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,13 @@ from ...component.graph import Item
 from ...cpython314 import STARTS
 from ...errors import LinkError
 from ...wasm.module import Kind
+from ..dead_data import Range
 from ..layout import Layout
 from ..memory import STALE_SHIM
 from ..resolve import Target, func_type
-from ..unread import Range
 from .docs import find_docs
-from .mentions import Mentioned, Pointer, find_mentions
 from .reachable import Reachable, Stub, reachable
+from .references import Mentioned, Pointer, find_mentions
 from .stack import called_by_frames
 
 RAISER = "pwasm_removed_function"

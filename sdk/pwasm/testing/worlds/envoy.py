@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pwasm._abi import LogLevel
+from pwasm_compiler.envoy.log import LogRecord
+from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
+from pwasm_compiler.envoy.test_config import HttpListener, Kind, Route, TcpListener, Upstream, WasmFilter, bootstrap
 
 from ..emulator import held
-from ..envoy import Envoy, EnvoyExitedError
-from ..envoy_config import HttpListener, Kind, Route, TcpListener, Upstream, WasmFilter, bootstrap
-from ..envoy_log import LogRecord
 from . import envoy_report
 from .filters import built_module, is_python, kind_of_module
 from .messages import Body, Double, Pairs, Response, chunks_of, framed, pairs_of

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pwasm_compiler.envoy.log import LogRecord
+
 from ..emulator.trace import ACTIONS, STATUSES, short
-from ..envoy_log import LogRecord
 
 _SHOWN_CALLS = 400
 _SHOWN_LINES = 40

@@ -134,7 +134,8 @@ def kind_of_module(module: Path) -> str:
 
 @functools.cache
 def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
-    from pwasm_compiler import inspect, serve
+    from pwasm_compiler import inspect
+    from pwasm_compiler.envoy import run as serve
 
     return serve.kind_of(inspect.callbacks(module))
 
@@ -179,7 +180,7 @@ def compiled_module(module: Path) -> None:
 def _build(path: Path, module: Path, progress: Callable[[str], None]) -> None:
     from filelock import FileLock
 
-    from pwasm_compiler.backends import build
+    from pwasm_compiler.build.backends import build
     from pwasm_compiler.files import write_atomically
     from pwasm_compiler.project import load_project
 
@@ -252,7 +253,7 @@ def _toolchain() -> bytes:
     """Digest of the SDK, the linker and the runtime."""
     import pwasm_compiler
     import pwasm_shim
-    from pwasm_compiler.stage import sdk_files
+    from pwasm_compiler.build.stage import sdk_files
 
     digest = hashlib.sha256(pwasm_shim.origin().read_bytes())
     compiler = sorted(Path(str(pwasm_compiler.__file__)).parent.rglob("*.py"))

@@ -199,7 +199,7 @@ def _missing(tier: str, stages: Stages | None) -> str:
     if tier == "wasm" and importlib.util.find_spec("wasmtime") is None:
         return "the wasm tier needs wasmtime: pip install wasmtime"
     if tier == "envoy":
-        from ..envoy import EnvoyNotFoundError, find_envoy
+        from pwasm_compiler.envoy.process import EnvoyNotFoundError, find_envoy
 
         try:
             find_envoy(None if stages is None else stages.executable)
@@ -213,9 +213,9 @@ def _readable_errors() -> Iterator[None]:
     """Errors that are about the filter or its set-up, not about this code, are shown without a traceback."""
     import pytest
 
+    from pwasm_compiler.envoy.errors import EnvoyError
     from pwasm_compiler.errors import PwasmError
 
-    from ..envoy_errors import EnvoyError
     from ..wasm import WasmLoadError
 
     try:

@@ -35,7 +35,7 @@ def existing_envoy(explicit: str | None = None) -> Program:
     Raises:
         ToolError: there is none.
     """
-    from pwasm.testing.envoy import EnvoyNotFoundError, find_envoy
+    from pwasm_compiler.envoy.process import EnvoyNotFoundError, find_envoy
 
     try:
         path = find_envoy(explicit)

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from pwasm_compiler.errors import ImageError
 
+from .image import PLUGIN
 from .manifest import (
     ARTIFACT_MODULE,
     BLOB_LIMIT,
@@ -22,7 +23,6 @@ from .manifest import (
     Descriptor,
     Manifest,
 )
-from .oci import PLUGIN
 
 _MAGIC = b"\0asm"
 _SHORTEST_MODULE = 8

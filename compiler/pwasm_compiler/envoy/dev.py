@@ -20,13 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pwasm_compiler import ecds, serve
+from pwasm_compiler.envoy import ecds
+from pwasm_compiler.envoy import run as serve
 from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, report_a_bug
 from pwasm_compiler.files import shown
 from pwasm_compiler.project import Project, load_project, source_files
 
 if TYPE_CHECKING:
-    from pwasm.testing.envoy import Envoy
+    from pwasm_compiler.envoy.process import Envoy
 
 _POLL_SECONDS = 0.1
 _SETTLED_SECONDS = 0.05
@@ -133,7 +134,7 @@ class Session:
 
     def _updates(self, envoy: Envoy) -> tuple[int, int]:
         """How often Envoy took a version and how often it refused one; asked until it answers."""
-        from pwasm.testing.envoy import EnvoyError
+        from pwasm_compiler.envoy.process import EnvoyError
 
         while not self.stop.is_set():
             try:

@@ -11,7 +11,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-from .cpython314 import COMPILES_TEXT, MODULES_THAT_COMPILE
+from ..cpython314 import COMPILES_TEXT, MODULES_THAT_COMPILE
 
 _BUILT_IN = frozenset({"compile", "eval", "exec"})
 """As a name; an attribute, as in `re.compile`, only of the module `builtins`."""

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pwasm_compiler.deliver.kubectl import ClusterError, Kubectl
-from pwasm_compiler.deliver.manifests import Document, kind_of
-from pwasm_compiler.deliver.schemas import GATEWAY_API, Kind
+from pwasm_compiler.kube.kubectl import ClusterError, Kubectl
+from pwasm_compiler.kube.resources import Document, kind_of
+from pwasm_compiler.kube.schemas import GATEWAY_API, Kind
 
 POLL_SECONDS = 0.5
 SILENCE_SECONDS = 10.0

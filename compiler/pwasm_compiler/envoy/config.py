@@ -186,7 +186,7 @@ def version_of(text: str) -> tuple[int, int]:
 
 def kind_of(callbacks: Sequence[str]) -> Kind:
     """Where a module belongs, by the callbacks it exports."""
-    from pwasm_compiler.serve import kind_of
+    from pwasm_compiler.envoy.run import kind_of
 
     return kind_of(tuple(callbacks))
 
@@ -224,7 +224,7 @@ def ecds_document(plugin: Filter) -> Json:
 
 def bootstrap(plugin: Filter, entry: Json, *, port: int, admin_port: int, upstream: tuple[str, int] | None) -> Json:
     """A whole configuration around `entry`, on 127.0.0.1: traffic goes to `upstream`, or Envoy answers itself."""
-    from pwasm.testing import envoy_config as made
+    from pwasm_compiler.envoy import test_config as made
 
     upstreams = [made.Upstream(*upstream)] if upstream else []
     cluster = upstreams[0].name if upstreams else None

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from pwasm_compiler.cpython314 import VERSION
-from pwasm_compiler.deliver import kubectl, programs
-from pwasm_compiler.deliver.schemas import GATEWAY_API, KINDS
+from pwasm_compiler.envoy import programs
 from pwasm_compiler.errors import PwasmError, ToolError
 from pwasm_compiler.guest.base import load_base
+from pwasm_compiler.kube import kubectl
+from pwasm_compiler.kube.schemas import GATEWAY_API, KINDS
 from pwasm_compiler.wasm.instructions import self_check
 
 State = Literal["ok", "warning", "broken", "not checked"]

@@ -14,9 +14,9 @@ from typing import Any
 import jsonschema
 
 from pwasm_compiler import plugin_config, schema
-from pwasm_compiler.deliver.validation import listed, problems
 from pwasm_compiler.errors import ProjectError, PwasmError, UsageError
 from pwasm_compiler.project import Project
+from pwasm_compiler.validation import listed, problems
 
 Schema = dict[str, Any]
 _HINT = "the filter would refuse it at start, and the proxy with it"

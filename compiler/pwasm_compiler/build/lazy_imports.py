@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .cpython314 import ALWAYS_WANTED, LAZY, WANTED_BY_TEXT
+from ..cpython314 import ALWAYS_WANTED, LAZY, WANTED_BY_TEXT
 
 _CODEC_CALLS = {"encode": 0, "decode": 0, "bytes": 1, "str": 1, "bytearray": 1, "lookup": 0, "TextIOWrapper": 1}
 

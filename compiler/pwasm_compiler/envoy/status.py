@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pwasm_compiler.deliver.envoy_dump import BUILT_IN, Code, WasmFilter, version, wasm_filters
+from pwasm_compiler.envoy.dump import BUILT_IN, Code, WasmFilter, version, wasm_filters
 
 _VMS = re.compile(r"wasm\.(envoy\.wasm\.runtime\.\w+)\.(active|created)")
 _RELOADS = {

@@ -15,15 +15,16 @@ import marshal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .cache import Cache
-from .component.graph import Item
-from .link.layout import Layout
-from .link.merge import Code, merge
-from .link.passes.reachable import reachable
-from .link.passes.stack import find_frames
-from .link.passes.trim import Cut, trim
-from .link.resolve import Target
-from .wasm.module import Kind, SectionSpan
+from .. import component, cpython314, link, wasm
+from ..cache import Cache
+from ..component.graph import Item
+from ..link.layout import Layout
+from ..link.merge import Code, merge
+from ..link.passes.reachable import reachable
+from ..link.passes.stack import find_frames
+from ..link.passes.trim import Cut, trim
+from ..link.resolve import Target
+from ..wasm.module import Kind, SectionSpan
 
 _KIND = "code"
 
@@ -74,12 +75,11 @@ def _spans(layout: Layout) -> Iterator[SectionSpan]:
 @functools.cache
 def linker_version() -> bytes:
     """Digest of the sources that decide what the merged code looks like."""
-    package = Path(__file__).parent
     digest = hashlib.sha256()
-    for folder in ("wasm", "component", "link"):
-        for source in sorted((package / folder).rglob("*.py")):
+    for room in (wasm, component, link):
+        for source in sorted(Path(str(room.__file__)).parent.rglob("*.py")):
             digest.update(source.read_bytes())
-    digest.update((package / "cpython314.py").read_bytes())
+    digest.update(Path(cpython314.__file__).read_bytes())
     return digest.digest()
 
 

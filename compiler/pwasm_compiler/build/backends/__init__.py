@@ -5,7 +5,7 @@
     go, tinygo  the compilers: command lines, oldest versions, how to get them
     compile     run one, verify what it made, put it in place
 
-A Python filter goes to `pwasm_compiler.pipeline`.
+A Python filter goes to `pwasm_compiler.build.pipeline`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ...project import Project, refuse_to_overwrite
 from .. import pipeline
 from ..pipeline import Artifact, ignore
-from ..project import Project, refuse_to_overwrite
 from .choose import choose
 from .compile import compile_go
 

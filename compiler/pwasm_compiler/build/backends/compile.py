@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import BuildError, ProjectError, ToolError
-from ..files import check_writable, scratch_folder, write_atomically
-from ..gomod import GO_MODULE
+from ...errors import BuildError, ProjectError, ToolError
+from ...files import check_writable, scratch_folder, write_atomically
+from ...gomod import GO_MODULE
+from ...project import Project
+from ...wasm.decode import decode_module
+from ...wasm.module import Module
 from ..pipeline import Artifact, ignore
-from ..project import Project
 from ..verify import callbacks_of, verify_foreign
-from ..wasm.decode import decode_module
-from ..wasm.module import Module
 from .toolchain import Toolchain
 
 TIMEOUT_SECONDS = 900

@@ -1,0 +1,1 @@
+"""Kubernetes resources for a filter: made, checked, applied."""

@@ -1,0 +1,1 @@
+"""Images: made, pushed, pulled, and looked at as a mesh would."""
