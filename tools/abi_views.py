@@ -1,7 +1,7 @@
 """Write what follows from the ABI table, `sdk/pwasm/_abi.py`, and from nothing else.
 
-    python tools/abi_views.py            write the files
-    python tools/abi_views.py --check    say which are stale; exit 1 if any is
+    python tools/abi_views.py            write the files, and print what the host emulator still lacks
+    python tools/abi_views.py --check    say which files are stale; exit 1 if any is
 
     runtime-shim/pwasm_shim/src/abi.h            numbers, the hostcalls' declarations, a list of them
     runtime-shim/pwasm_shim/src/hostcalls.inc    each hostcall as a Python function
@@ -238,7 +238,18 @@ def main(arguments: Sequence[str]) -> int:
         print(("stale: " if arguments else "written: ") + path.relative_to(ROOT).as_posix())
         if not arguments:
             path.write_text(views()[path], encoding="utf-8")
+    lacking = [] if arguments else not_emulated()
+    if lacking:
+        print("to be written by hand, in sdk/pwasm/testing/emulator:", *lacking, sep="\n")
     return int(bool(found and arguments))
+
+
+def not_emulated() -> list[str]:
+    """The hostcalls that the emulator lacks, as methods without a body."""
+    from pwasm.testing import HostEmulator
+
+    lacking = [row for row in _abi.HOSTCALLS if not hasattr(HostEmulator, row.name)]
+    return [method(row.name, row.params, hostcall_returns(row)) for row in lacking]
 
 
 if __name__ == "__main__":

@@ -38,3 +38,9 @@ def test_a_callback_is_generated_or_written_by_hand() -> None:
 def test_a_hostcall_with_more_results_than_c_can_take_is_refused() -> None:
     with pytest.raises(ValueError, match="proxy_new has more results"):
         TOOL["hostcall"](_abi.Hostcall("proxy_new", "", "a:u32 b:u32 c:u32"))
+
+
+def test_what_the_emulator_lacks_is_printed_as_it_is_to_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert TOOL["not_emulated"]() == []
+    monkeypatch.setattr(_abi, "HOSTCALLS", (*_abi.HOSTCALLS, _abi.Hostcall("proxy_new", "name:text", "value:bytes")))
+    assert TOOL["not_emulated"]() == ["    def proxy_new(self, name: str | bytes, /) -> tuple[int, bytes]: ..."]
