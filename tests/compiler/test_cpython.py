@@ -117,3 +117,19 @@ def test_a_wrong_number_in_the_guest_is_found(constant: str, python: Any, monkey
     numbers = check.__globals__["numbers"]
     monkeypatch.setitem(check.__globals__, "numbers", lambda path: numbers(path) | {constant: 1 << 20})
     assert problems("numbers_in_the_guest", python) != []
+
+
+def test_no_other_file_says_which_python_it_is() -> None:
+    """What is in a module; not what pwasm itself runs on."""
+    says_it = re.compile(r"\b3\.14\b|cpython-3\d\d|python3\.\d\d")
+    texts = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for folder in ("compiler", "runtime-shim")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.suffix in (".py", ".c", ".h", ".inc") and path.stem != "cpython314" and "templates" not in path.parts
+    }
+    assert len(texts) > 100
+    assert {path: found for path, text in texts.items() if (found := says_it.findall(text))} == {
+        "compiler/pwasm_compiler/build/dependencies.py": ["3.14"],  # a comment's example
+        "compiler/pwasm_compiler/commands/build.py": ["3.14"],  # the manual of `pwasm build`
+    }
