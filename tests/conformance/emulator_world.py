@@ -209,7 +209,7 @@ def upstream_saw(stream: HttpStream) -> list[dict[str, Any]]:
     path, method = headers.get(":path"), headers.get(":method")
     host = headers.get(":authority")
     pairs = ([["host", host]] if host else []) + on_the_wire(headers)
-    # What is longer than announced comes as the beginning of a next request (§0.5).
+    # What is longer than announced comes as the beginning of a next request (docs/abi.md §0.5).
     length = int(headers.get("content-length") or len(stream.request_body))
     return [
         {
