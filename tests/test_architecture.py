@@ -224,7 +224,7 @@ def all_imports() -> dict[str, frozenset[str]]:
     return {name: imports_of(name, path) for name, path in modules().items()}
 
 
-KNOWN = ("pwasm.testing.emulator", "pwasm_compiler.envoy.config")
+KNOWN = ("pwasm_compiler.envoy.config",)
 """Where arrows against the rules and circles are left, until they are gone."""
 
 

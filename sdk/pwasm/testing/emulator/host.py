@@ -22,12 +22,12 @@ from pwasm._dispatch.callbacks import Dispatcher
 from pwasm.entrypoint import registration, registration_of
 
 from .. import deadline
+from .base import Stream
 from .headers import Headers, Pairs
 from .hostcalls import EmulatedHost
 from .http_stream import HttpStream, Upstream, UpstreamResponse, chunks_of
 from .shared import Process
 from .steps import plugin_of
-from .stream import Stream
 from .tcp_stream import TcpStream
 
 _OK = UpstreamResponse()
@@ -286,6 +286,13 @@ class HostEmulator(EmulatedHost):
             over, self._turn = self._turn, None
             for context_id in over:
                 self.forget(context_id)
+
+    def still_to_come(self) -> list[str]:
+        """What the plugin waits for, in words."""
+        found = [f"a tick every {period} ms" for period in self.tick_periods.values() if period]
+        calls = sum(not call.answered for call in self.http_calls)
+        calls += sum(not call.finished for call in (*self.grpc_calls, *self.grpc_streams))
+        return [*found, *([f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else [])]
 
     def forget(self, context_id: int) -> None:
         """A stream is over."""
