@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from test_architecture import modules
+from tests.test_architecture import modules
 
 STATE = {
     # --- in every VM ----------------------------------------------------------------------------------------------
@@ -90,12 +90,12 @@ def state_in(name: str, path: Path) -> Iterator[str]:
             yield from (f"{name}: {item}" for item in containers & {_name(_container_of(node.func.value))})
         elif isinstance(node, ast.FunctionDef) and any("cache" in ast.unparse(item) for item in node.decorator_list):
             yield f"{name}: {node.name}()"
-        for target in _targets(node):
-            if isinstance(target, ast.Subscript):
-                yield from (f"{name}: {item}" for item in containers & {_name(_container_of(target.value))})
-            elif isinstance(target, ast.Attribute) and _name(target.value) in imported:
-                origin = imported[_name(target.value)]
-                yield origin if ":" in origin else f"{origin}: {target.attr}"
+        for changed in _targets(node):
+            if isinstance(changed, ast.Subscript):
+                yield from (f"{name}: {item}" for item in containers & {_name(_container_of(changed.value))})
+            elif isinstance(changed, ast.Attribute) and _name(changed.value) in imported:
+                origin = imported[_name(changed.value)]
+                yield origin if ":" in origin else f"{origin}: {changed.attr}"
 
 
 def _imported(name: str, path: Path, tree: ast.Module) -> Iterator[tuple[str, str]]:
