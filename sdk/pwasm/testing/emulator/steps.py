@@ -21,7 +21,8 @@ from pwasm._dispatch.callbacks import Dispatcher
 from pwasm._names import spelling
 from pwasm._protocols import Host
 from pwasm._stream import budget
-from pwasm._stream.records import Registration, Root, Stream
+from pwasm._stream.records import Root, Stream
+from pwasm._stream.registration import Registration
 from pwasm.errors import StepBudgetExceeded
 
 
