@@ -232,7 +232,7 @@ HOSTCALLS: tuple[Hostcall, ...] = (
     Hostcall("proxy_done", ""),
     Hostcall("proxy_call_foreign_function", "name:text arguments:bytes", "result:bytes"),
 )
-"""Every hostcall of ABI 0.2.1, in the order of `abi.md` §1.2 of the design notes and of the host's own list."""
+"""Every hostcall of ABI 0.2.1, in the order of docs/abi.md §1.2 and of the host's own list."""
 
 CALLBACKS: tuple[Callback, ...] = (
     Callback("proxy_on_context_create", "context_id:u32 parent_id:u32"),
@@ -261,4 +261,4 @@ CALLBACKS: tuple[Callback, ...] = (
     Callback("proxy_on_log", "context_id:u32"),
     Callback("proxy_on_delete", "context_id:u32"),
 )
-"""Every callback of ABI 0.2.1, in the order of `abi.md` §1.3 of the design notes."""
+"""Every callback of ABI 0.2.1, in the order of docs/abi.md §1.3."""

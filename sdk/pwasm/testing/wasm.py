@@ -162,7 +162,7 @@ class WasmPlugin:
         return linker
 
     def _unless_restricted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """While the module starts, and in malloc, Envoy lets it call next to nothing (abi.md §1.8, case 4).
+        """While the module starts, and in malloc, Envoy lets it call next to nothing (docs/abi.md §1.8, case 4).
 
         wasmtime keeps what is returned for as long as the store lives, so it must not keep the plugin, which has the
         store: no VM would ever be freed.

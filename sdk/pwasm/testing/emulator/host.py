@@ -123,7 +123,7 @@ class HostEmulator(EmulatedHost):
     def worker(self) -> HostEmulator:
         """One more worker of the same plugin: a VM of its own, with the shared data, queues and metrics of this one.
 
-        A queue's items are told to the VM that registered it last, as in Envoy (abi.md §1.9).
+        A queue's items are told to the VM that registered it last, as in Envoy (docs/abi.md §1.9).
         """
         return self._again()
 

@@ -1,6 +1,6 @@
 """The host side of the seam, as Envoy behaves: `_protocols.Host` over the emulator's state.
 
-Each rule is the design notes' abi.md §1.2 and §1.5, measured on Envoy 1.40. Kinder than Envoy would be wrong: what
+Each rule is one of docs/abi.md §1.2 and §1.5, measured on Envoy 1.40. Kinder than Envoy would be wrong: what
 works here and not there is found in production. Callouts, shared state, properties and
 foreign functions are in files of their own.
 """
