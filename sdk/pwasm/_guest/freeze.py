@@ -137,10 +137,10 @@ def _import_all(
     encodings: dict[str, str],
 ) -> None:
     sys.dont_write_bytecode = True
-    from .._names import spelling  # forgotten before the snapshot
+    from .._names import functions, spelling  # forgotten before the snapshot
 
-    spelling.root = f"{root.rstrip('/')}/"
-    spelling.sources = frozenset(sources)
+    functions.root = f"{root.rstrip('/')}/"
+    functions.sources = frozenset(sources)
     randomness.watch()
     bundle.install(root, frozenset(sources))
     bundle.keep_data_files(data_files)
