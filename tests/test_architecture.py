@@ -229,7 +229,6 @@ KNOWN = (
     "pwasm.hostcalls",
     "pwasm.config",
     "pwasm.testing.emulator",
-    "pwasm_compiler.envoy.config",
 )
 """Where arrows against the rules and circles are left, until they are gone."""
 

@@ -20,6 +20,7 @@ from pwasm_compiler import cli, errors, scaffold, usage
 from pwasm_compiler.build import pipeline
 from pwasm_compiler.build.pipeline import Artifact
 from pwasm_compiler.envoy import run as serve
+from pwasm_compiler.envoy.kinds import kind_of
 from pwasm_compiler.errors import BuildError, UsageError
 from pwasm_compiler.project import Project
 
@@ -578,7 +579,7 @@ def test_the_address_for_bugs_is_that_of_the_metadata(monkeypatch: pytest.Monkey
     ],
 )
 def test_kind_of_a_module(callbacks: tuple[str, ...], kind: str) -> None:
-    assert serve.kind_of(callbacks) == kind
+    assert kind_of(callbacks) == kind
 
 
 def test_a_module_is_stale_when_a_source_is_newer(tmp_path: Path) -> None:

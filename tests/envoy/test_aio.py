@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pwasm.testing.worlds.servers import refusing_port
-from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 TESTS = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ import grpc
 import pytest
 
 from pwasm.testing.worlds.servers import own_port, refusing_port
-from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.envoy.test_config import HttpListener, Route, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import HttpListener, Route, WasmFilter, bootstrap
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
-from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 
 pytestmark = pytest.mark.envoy
 Built = Callable[[str], Path]

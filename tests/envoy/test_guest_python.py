@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.envoy.test_config import WasmFilter
+from pwasm_compiler.envoy.config import WasmFilter
 
 pytestmark = pytest.mark.envoy
 CASES = runpy.run_path(str(Path(__file__).parents[1] / "guest_python_cases.py"))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 CASES = runpy.run_path(str(Path(__file__).parents[1] / "recursion_cases.py"))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.envoy.test_config import TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import TcpListener, Upstream, WasmFilter, bootstrap
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
+from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.run import parse_upstream, refusal, way_to_configure
 from pwasm_compiler.errors import BinaryError, ToolError
 from pwasm_compiler.files import scratch_folder
@@ -154,8 +155,6 @@ class _Bench:
         )
 
     def _configuration(self, module: Path | None) -> dict[str, Any]:
-        from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
-
         options = self.options
         own = None if options.plugin_config is None else plugin_config.read(options.plugin_config)
         upstreams = [Upstream(*parse_upstream(options.upstream))] if options.upstream else []

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pwasm_compiler import inspect
-from pwasm_compiler.envoy.run import is_stale, kind_of
+from pwasm_compiler.envoy.module import read_module
+from pwasm_compiler.envoy.run import is_stale
 from pwasm_compiler.errors import ProjectError, ToolError, UsageError
 from pwasm_compiler.project import Project, load_project
 
@@ -83,7 +83,7 @@ def find_target(options: Options, build: Callable[[Project], object]) -> Target:
         if is_stale(project):
             build(project)
         root, module, name = project.root, project.output, project.name
-    kind = kind_of(inspect.callbacks(module))
+    kind = read_module(module).kind
     if kind != "http":
         raise ProjectError(
             f"{name} is no HTTP filter",

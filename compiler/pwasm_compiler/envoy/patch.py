@@ -15,14 +15,15 @@ from typing import Any
 
 import yaml
 
-from pwasm_compiler.envoy.config import MESSAGES, NODE, Filter, Json, Remote, ecds_entry
+from pwasm_compiler.envoy.config import CONNECTION_MANAGER, NODE, WasmFilter, ecds_entry, remote_cluster
+from pwasm_compiler.envoy.kinds import WASM, Json
+from pwasm_compiler.envoy.module import Remote
 from pwasm_compiler.envoy.nodes import child, items
 from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.yaml_text import YamlError, construct, dump, load_all, nodes
 
-_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 # The tutorial's text has the network filter's type where the HTTP filter's belongs; it is replaced all the same.
-_WASM_TYPES = {message.rpartition("/")[2] for message in MESSAGES.values()}
+_WASM_TYPES = set(WASM.values())
 _KEPT = ("name", "disabled", "is_optional", "isOptional")
 
 
@@ -47,11 +48,15 @@ class Listener:
     chains: tuple[yaml.SequenceNode, ...]
 
 
-def patch(text: str, plugin: Filter, ecds_file: Path | None, listeners: Sequence[str] = ()) -> tuple[str, Filter]:
+def patch(
+    text: str, plugin: WasmFilter, module: str, ecds_file: Path | None, listeners: Sequence[str] = ()
+) -> tuple[str, WasmFilter]:
     """`text` with the filter in it: in the place of the one it replaces, else before the router (or TCP proxy).
 
-    Running it again changes nothing more. `listeners` names where, if there is more than one listener to choose from.
-    With `ecds_file` the filter itself is to be in that file; it is returned with what it keeps of the one it replaces.
+    Running it again changes nothing more. `module` is the name of the module's file: an entry without a name of its own
+    is the same if it loads a file of that name. `listeners` names where, if there is more than one listener to choose
+    from. With `ecds_file` the filter itself is to be in that file; it is returned with what it keeps of the one it
+    replaces.
 
     Raises:
         PatchError: there is no place, or more than one.
@@ -59,19 +64,19 @@ def patch(text: str, plugin: Filter, ecds_file: Path | None, listeners: Sequence
     """
     root, before = _compose(text)
     chains: dict[int, yaml.SequenceNode] = {}  # by place: an alias is one list in several places
-    for listener in _choose(_listeners(root, plugin.module.kind), listeners):
+    for listener in _choose(_listeners(root, plugin.kind), listeners):
         chains |= {chain.start_mark.index: chain for chain in listener.chains}
-    kept = [_plugin_config(same) for chain in chains.values() if (same := _same(chain, plugin)) is not None]
+    kept = [_plugin_config(same) for chain in chains.values() if (same := _same(chain, plugin, module)) is not None]
     if ecds_file is not None and kept:
         if any(config != kept[0] for config in kept):
             raise UsageError(
                 "the filter is configured differently in several places", hint="choose with --listener NAME"
             )
         plugin = replace(plugin, kept=kept[0])
-    made = [_edit(text, chain, plugin, ecds_file) for chain in chains.values()]
+    made = [_edit(text, chain, plugin, module, ecds_file) for chain in chains.values()]
     edits = [edit for edit, _ in made]
-    if isinstance(plugin.code, Remote) and plugin.code.own_cluster:
-        edits += _cluster_edit(text, root, plugin.code)
+    if isinstance(plugin.path, Remote) and plugin.path.own_cluster:
+        edits += _cluster_edit(text, root, plugin.path)
     if ecds_file is not None:
         edits += _node_edit(root)
     for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
@@ -105,7 +110,7 @@ def _listeners(root: yaml.Node, kind: str) -> list[Listener]:
 
 def _chains(filters: yaml.Node | None, kind: str) -> Iterator[yaml.SequenceNode]:
     """The lists in a filter chain into which a filter of this kind can go."""
-    managers = [node for node in _sequence(filters) if _type(node) == _MANAGER]
+    managers = [node for node in _sequence(filters) if _type(node) == CONNECTION_MANAGER]
     if kind == "tcp" and not managers and isinstance(filters, yaml.SequenceNode) and filters.value:
         yield filters
     for manager in managers if kind == "http" else ():
@@ -132,12 +137,14 @@ def _choose(found: list[Listener], wanted: Sequence[str]) -> list[Listener]:
     return [listener for listener in found if not wanted or listener.name in wanted]
 
 
-def _edit(text: str, chain: yaml.SequenceNode, plugin: Filter, ecds_file: Path | None) -> tuple[_Edit, Json]:
+def _edit(
+    text: str, chain: yaml.SequenceNode, plugin: WasmFilter, module: str, ecds_file: Path | None
+) -> tuple[_Edit, Json]:
     """The edit of one list, and the entry that it then has."""
-    same = _same(chain, plugin)
+    same = _same(chain, plugin, module)
     if same is not None and ecds_file is None:
         plugin = replace(plugin, kept=_plugin_config(same))
-    entry = plugin.entry() if ecds_file is None else ecds_entry(plugin, ecds_file)
+    entry = plugin.to_json() if ecds_file is None else ecds_entry(plugin, ecds_file)
     if same is not None:
         old = {key.value: construct(value) for key, value in same.value if key.value in _KEPT}
         # By ECDS, Envoy asks for the entry's name; without, the name is the file's.
@@ -164,9 +171,10 @@ def _entry_text(entry: Json, chain: yaml.SequenceNode, column: int) -> str:
     return textwrap.indent(dump(entry), " " * column).strip()
 
 
-def _same(chain: yaml.SequenceNode, plugin: Filter) -> yaml.MappingNode | None:
+def _same(chain: yaml.SequenceNode, plugin: WasmFilter, module: str) -> yaml.MappingNode | None:
     """The entry that is an earlier form of `plugin`."""
-    return next((n for n in chain.value if isinstance(n, yaml.MappingNode) and _is_the_same(n, plugin)), None)
+    mappings = (node for node in chain.value if isinstance(node, yaml.MappingNode))
+    return next((node for node in mappings if _is_the_same(node, plugin, module)), None)
 
 
 def _plugin_config(entry: yaml.Node) -> Json:
@@ -177,7 +185,7 @@ def _plugin_config(entry: yaml.Node) -> Json:
     return {**found, **({"vm_config": {key: construct(value) for key, value in items(vm)}} if vm else {})}
 
 
-def _is_the_same(node: yaml.Node, plugin: Filter) -> bool:
+def _is_the_same(node: yaml.Node, plugin: WasmFilter, module: str) -> bool:
     """Whether an entry of the file is an earlier form of `plugin`: by its name, or by the file that it loads."""
     if child(node, "config_discovery") is not None:
         return _text(child(node, "name")) == plugin.name
@@ -186,7 +194,7 @@ def _is_the_same(node: yaml.Node, plugin: Filter) -> bool:
     config = child(node, "typed_config", "config")
     name = _text(child(config, "name"))
     file = _text(child(config, "vm_config", "code", "local", "filename")) or ""
-    return name == plugin.name if name else file.rpartition("/")[2] == plugin.module.path.name
+    return name == plugin.name if name else file.rpartition("/")[2] == module
 
 
 def _is_router(node: yaml.Node) -> bool:
@@ -195,7 +203,7 @@ def _is_router(node: yaml.Node) -> bool:
 
 def _cluster_edit(text: str, root: yaml.Node, remote: Remote) -> list[_Edit]:
     resources, clusters = child(root, "static_resources"), child(root, "static_resources", "clusters")
-    cluster = remote.cluster_config()
+    cluster = remote_cluster(remote)
     if any(_text(child(node, "name")) == remote.cluster for node in _sequence(clusters)):
         return []
     if isinstance(clusters, yaml.SequenceNode) and clusters.value:
