@@ -56,7 +56,6 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
             "pwasm_compiler.trim_options",
             "pwasm_compiler.validation",
             "pwasm_compiler.yaml_text",
-            "pwasm_compiler.yaml_values",
         )
     },
     {"project": ("pwasm_compiler.project",), "wasm": ("pwasm_compiler.wasm",)},
@@ -114,9 +113,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "yaml": (
         "pwasm.testing.suites",
         "pwasm_compiler.envoy",
-        "pwasm_compiler.plugin_config",
         "pwasm_compiler.yaml_text",
-        "pwasm_compiler.yaml_values",
     ),
 }
 STANDARD_LIBRARY = sys.stdlib_module_names | {"annotationlib"}  # new in the 3.14 of a VM

@@ -252,7 +252,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\na: 2\n", "line 2: the key 'a' is there twice"),
+        ("a: 1\na: 2\n", "line 2: duplicate key 'a'"),
         ("on: 1\n", "is not a string"),
         ("1: 1\n", "is not a string"),
         ("a: &a {x: 1}\nb: {<<: *a}\n", "merge keys"),

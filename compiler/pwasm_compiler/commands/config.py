@@ -19,7 +19,7 @@ from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import check_writable, is_utf8, printable, read_text, shown, write_atomically
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project, load_project
-from pwasm_compiler.yaml_text import YamlError, dump
+from pwasm_compiler.yaml_text import dump, in_file
 
 _FILE = click.Path(path_type=Path)
 _PORT = click.IntRange(0, 65535)
@@ -212,10 +212,8 @@ def _patched(
     for option in ("upstream", "port", "admin_port"):
         if options[option] is not None:
             raise UsageError(f"--{option.replace('_', '-')} and -c exclude each other", hint="change it in the file")
-    try:
+    with in_file(file):
         return patch(read_text(file), plugin, module, ecds_file, options["listener"])
-    except YamlError as error:
-        raise YamlError(f"{shown(file)}: {error.what}", why=error.why, hint=error.hint) from error
 
 
 def _version(text: str | None) -> tuple[int, int]:

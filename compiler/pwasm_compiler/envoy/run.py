@@ -26,10 +26,11 @@ from pwasm_compiler import plugin_config
 from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, version_of
 from pwasm_compiler.envoy.kinds import Kind
 from pwasm_compiler.envoy.module import Module, read_module
-from pwasm_compiler.envoy.nodes import port_fields, with_ports
+from pwasm_compiler.envoy.ports import port_fields, with_ports
 from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
 from pwasm_compiler.files import check_readable, printable, read_text, scratch_folder, shown
 from pwasm_compiler.project import ENTRY, Project, load_project, source_files
+from pwasm_compiler.yaml_text import in_file
 
 if TYPE_CHECKING:
     from pwasm_compiler.envoy.log import LogRecord
@@ -104,7 +105,6 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
     else:
         root, module, name = _built_module(request, build)
     config, text = _configuration(request, root, module, name)
-    _refuse_used_ports(json.dumps(config) if isinstance(config, dict) else text or read_text(config))
     again = None
     if isinstance(config, dict):
         kind = _kind_of_module(root / module)
@@ -223,15 +223,19 @@ def _built_module(request: Request, build: Callable[[Project], object]) -> tuple
 
 
 def _configuration(request: Request, root: Path, module: Path, name: str) -> tuple[dict[str, Any] | Path, str | None]:
+    """What Envoy is started with, and the text that takes the place of what is in that file; its ports are free."""
     file = request.config or _own_configuration(request, root)
     if file is None:
-        return generate(module, root, name, request), None
-    text = read_text(file)
-    if request.port is None and request.admin_port is None:
-        return file.absolute(), None
-    changed = with_ports(text, port=request.port, admin_port=request.admin_port)
-    if changed is None:
-        raise UsageError(f"{shown(file)} has no port to replace", hint="leave --port and --admin-port out")
+        made = generate(module, root, name, request)
+        _refuse_used_ports(json.dumps(made))
+        return made, None
+    text, changed = read_text(file), None
+    with in_file(file):
+        if request.port is not None or request.admin_port is not None:
+            changed = with_ports(text, port=request.port, admin_port=request.admin_port)
+            if changed is None:
+                raise UsageError(f"{shown(file)} has no port to replace", hint="leave --port and --admin-port out")
+        _refuse_used_ports(text if changed is None else changed)
     return file.absolute(), changed
 
 
