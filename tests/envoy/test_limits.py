@@ -18,8 +18,9 @@ import yaml
 
 from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
+from tests.support.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "RELIABILITY.md"
+DOCUMENT = ROOT / "RELIABILITY.md"
 HEADERS = 98
 """With `host` and `connection` a hundred: the most that Envoy takes."""
 LOOPS = """

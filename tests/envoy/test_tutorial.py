@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TUTORIAL = README.partition("## The tutorial, step by step")[2]
 pytestmark = pytest.mark.envoy

@@ -18,7 +18,8 @@ from .. import __version__, entrypoint, log
 from .._dispatch.exports import callbacks_written
 from .._typing import Any
 from ..errors import RegistrationError
-from . import bundle, import_effects, randomness, vm
+from . import bundle, randomness, vm
+from .import_effects import Watch
 
 _HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_…
 PRINTED = 0
@@ -143,11 +144,12 @@ def _import_all(
     bundle.install(root, frozenset(sources))
     bundle.keep_data_files(data_files)
     vm.guard_python()
-    import_effects.start()
-    bundle.watch = import_effects.watch
+    watch = Watch()
+    watch.start()
+    bundle.watch = watch.add
     __import__(entry)
     bundle.watch = None
-    record["warnings"] += import_effects.stop()
+    record["warnings"] += watch.stop()
     log.install_logging_handler()
     for name in include:
         try:

@@ -15,7 +15,7 @@ import sys
 
 import pwasm
 from pwasm import Action, HttpContext, PluginContext
-from pwasm._stream.records import current
+from pwasm._stream.current import current
 
 CALL = ((":method", "GET"), (":path", "/called"), (":authority", "soak"))
 CALL_TIMEOUT_MS = 200
@@ -41,6 +41,8 @@ class Soak(HttpContext):
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
         self.kind = ""
+
+    plugin: Plugin
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         self.kind = kind = pwasm.get_http_request_header(":path") or ""

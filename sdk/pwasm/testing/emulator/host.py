@@ -17,16 +17,17 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 from pwasm import _abi
+from pwasm._async.never_awaited import installed as installed_for_coroutines
 from pwasm._dispatch.callbacks import Dispatcher
 from pwasm.entrypoint import registration, registration_of
 
 from .. import deadline
+from .base import Stream
 from .headers import Headers, Pairs
 from .hostcalls import EmulatedHost
 from .http_stream import HttpStream, Upstream, UpstreamResponse, chunks_of
 from .shared import Process
 from .steps import plugin_of
-from .stream import Stream
 from .tcp_stream import TcpStream
 
 _OK = UpstreamResponse()
@@ -219,7 +220,7 @@ class HostEmulator(EmulatedHost):
         self.context_id = self.effective_id = context_id
         outer, self._inside = self._inside, True
         try:
-            with self._logging(), self._clocks():
+            with self._logging(), self._clocks(), self._coroutines():
                 result: object = getattr(self.plugin, export)(context_id, *args)
         finally:
             self._inside = outer
@@ -263,6 +264,10 @@ class HostEmulator(EmulatedHost):
             return installed()
         return nullcontext()
 
+    def _coroutines(self) -> AbstractContextManager[None]:
+        """A coroutine that a callback forgets fails the callback, as it does in a VM."""
+        return installed_for_coroutines() if isinstance(self.plugin, Dispatcher) else nullcontext()
+
     def _clocks(self) -> AbstractContextManager[None]:
         """Python's clocks show this host's time while the filter's classes run."""
         if isinstance(self.plugin, Dispatcher):
@@ -281,6 +286,13 @@ class HostEmulator(EmulatedHost):
             over, self._turn = self._turn, None
             for context_id in over:
                 self.forget(context_id)
+
+    def still_to_come(self) -> list[str]:
+        """What the plugin waits for, in words."""
+        found = [f"a tick every {period} ms" for period in self.tick_periods.values() if period]
+        calls = sum(not call.answered for call in self.http_calls)
+        calls += sum(not call.finished for call in (*self.grpc_calls, *self.grpc_streams))
+        return [*found, *([f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else [])]
 
     def forget(self, context_id: int) -> None:
         """A stream is over."""

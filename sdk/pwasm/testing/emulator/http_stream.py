@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from .base import Part, Stream
 from .flow import Flow
 from .headers import Headers, Pairs
 from .held import why_held
 from .refusals import codec_refusal, refusal
 from .rules import holds
-from .stream import Stream
-
-if TYPE_CHECKING:
-    from .host import HostEmulator
 
 REQUEST, RESPONSE = 0, 1
 
@@ -57,8 +54,9 @@ class HttpStream(Stream):
     """
 
     http = True
+    flows: tuple[Flow, ...]
 
-    def __init__(self, host: HostEmulator, context_id: int, root_id: int, upstream: Upstream | None) -> None:
+    def __init__(self, host: Part, context_id: int, root_id: int, upstream: Upstream | None) -> None:
         super().__init__(host, context_id, root_id)
         self.upstream = upstream
         self.request = Flow(self, REQUEST)
@@ -96,9 +94,9 @@ class HttpStream(Stream):
         return None if self.ended else next((flow.name for flow in self.flows if flow.is_held), None)
 
     @property
-    def response_begun(self) -> bool:
-        """Whether the plugin can have seen response headers."""
-        return self.response.headers is not None
+    def answered_locally(self) -> bool:
+        """Whether the plugin has sent a local response."""
+        return self.local_response is not None
 
     # --- what a client and an upstream do -------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ from typing import Final
 
 from pwasm._serde import encode_pairs, to_bytes
 
+from .base import Stream
 from .headers import Headers
 from .http_stream import HttpStream
 from .rules import holds
-from .stream import Stream
 
 Make = Callable[[HttpStream], bytes]
 
