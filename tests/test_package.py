@@ -80,6 +80,7 @@ def test_the_wheel_holds_the_three_packages_and_the_builds_python(wheels: tuple[
     assert python <= names
     strangers = [name for name in names - python if name.startswith(("tests/", "filters/")) or name.endswith(".wasm")]
     assert strangers == []
+    assert [name for name in names if name.endswith(".md") and "/filters/" not in name] == []
 
 
 def test_the_wheel_says_where_to_report_a_bug(wheels: tuple[Path, Path]) -> None:

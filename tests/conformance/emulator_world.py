@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pwasm import _abi
+from pwasm._protocols import Host, Plugin
 from pwasm._serde import to_bytes, to_text
 from pwasm.entrypoint import registration_of
 from pwasm.testing import EnvoyCrash, HostEmulator, HttpStream, UpstreamResponse
@@ -18,7 +19,7 @@ from pwasm.testing.emulator.headers import Headers
 from .case import HOST, LIMIT, VM_CONFIGURATION, Answer, Case
 from .observe import Outcome, outcome
 
-MakePlugin = Callable[[_abi.Host], _abi.Plugin]
+MakePlugin = Callable[[Host], Plugin]
 PROBE = Path(__file__).parents[1] / "projects" / "probe"
 OPTIONS: dict[str, dict[str, Any]] = {
     "limited": {"buffer_limit": LIMIT},
@@ -208,7 +209,7 @@ def upstream_saw(stream: HttpStream) -> list[dict[str, Any]]:
     path, method = headers.get(":path"), headers.get(":method")
     host = headers.get(":authority")
     pairs = ([["host", host]] if host else []) + on_the_wire(headers)
-    # What is longer than announced comes as the beginning of a next request (§0.5).
+    # What is longer than announced comes as the beginning of a next request (docs/abi.md §0.5).
     length = int(headers.get("content-length") or len(stream.request_body))
     return [
         {

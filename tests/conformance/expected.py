@@ -59,8 +59,8 @@ ELSEWHERE: dict[str, tuple[int, ...]] = {
     "tests/sdk/_async/test_aio.py::test_a_client_that_leaves": (122,),
     "tests/envoy/test_aio.py::test_a_client_that_leaves": (122,),
 }
-"""Test → numbers of abi.md §5 that no exchange of the table can show: modules that do not load or trap, several VMs,
-what only Python in Wasm does, time limits, awaits. With the cases of the table they are all 122 numbers."""
+"""Test → cases of docs/abi.md §5 that no exchange of the table can show: modules that do not load or trap, several
+VMs, what only Python in Wasm does, time limits, awaits. With the cases of the table they are all 122 numbers."""
 
 
 def load() -> dict[str, Outcome]:

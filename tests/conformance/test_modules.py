@@ -1,6 +1,6 @@
 """What no filter in Python can do, in a real Envoy and in the emulator: modules as text.
 
-They are for the cases 1 to 9, 12, 13, 18 to 21, 108 and 119 of abi.md §5; `expected.ELSEWHERE` says which is where.
+They are for docs/abi.md §5, cases 1 to 9, 12, 13, 18 to 21, 108 and 119; `expected.ELSEWHERE` says which is where.
 
 The module logs lines of three letters: its name, what it is about, and a number as a character from "0" on.
 """

@@ -164,7 +164,7 @@ def test_four_cold_builds_at_once_make_it_once(installed: Machine, here: str) ->
 
 
 def test_the_environment_of_a_user_is_small(installed: Machine) -> None:
-    """README says what is in it; no compiler, no componentize-py."""
+    """docs/platforms.md says what is in it; no compiler, no componentize-py."""
     listed = json.loads(installed.run(f"{VENV}/bin/python -m pip list --format json --disable-pip-version-check"))
     names = {package["name"].lower() for package in listed}
     assert not names & {"componentize-py", "ziglang", "hatchling", "mypy", "ruff", "grpcio"}

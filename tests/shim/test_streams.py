@@ -1,4 +1,4 @@
-"""Streams that come and go leave the memory of a VM as it was (abi.md §5, case 108)."""
+"""Streams that come and go leave the memory of a VM as it was (docs/abi.md §5, case 108)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from ..errors import RegistrationError
 from . import bundle, randomness, vm
 from .import_effects import Watch
 
-_HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_…
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_…; tools/check_cpython.py compares these with the interpreter
+_IMMUTABLE = 1 << 8
 PRINTED = 0
 """The level by which the build knows a piece of what was printed; everything else is a whole record."""
 

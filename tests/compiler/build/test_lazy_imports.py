@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pwasm_compiler.build.lazy_imports import ALWAYS, find_later
+from pwasm_compiler.build.lazy_imports import find_later
+from pwasm_compiler.cpython314 import ALWAYS_WANTED
 
 
 def scan(
     text: str, path: str = "filter.py", own: frozenset[str] = frozenset({"filter.py"})
 ) -> tuple[dict[str, str], dict[str, str]]:
     later = find_later({path: text}, own)
-    return {name: place for name, place in later.modules.items() if name not in ALWAYS}, later.encodings
+    return {name: place for name, place in later.modules.items() if name not in ALWAYS_WANTED}, later.encodings
 
 
 def test_an_import_inside_a_function_is_found_with_its_place() -> None:

@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from pwasm_compiler import trim_options as keep
 from pwasm_compiler.build.needs_compiler import evaluates
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import Item, instance_graph
+from pwasm_compiler.cpython314 import BUILT_IN
 from pwasm_compiler.guest.code_cache import cached_merge
 from pwasm_compiler.link.dead_data import without_unread
 from pwasm_compiler.link.layout import Layout, Placed, lay_out
@@ -55,7 +55,7 @@ def names(layout: Layout, kept: Reachable) -> set[str]:
 
 
 def test_keep_knows_the_built_in_modules(layout: Layout, cpython: CPython) -> None:
-    assert {name for name, _, _ in built_in_modules(layout, cpython)} == set(keep.BUILT_IN)
+    assert {name for name, _, _ in built_in_modules(layout, cpython)} == set(BUILT_IN)
 
 
 @pytest.mark.slow

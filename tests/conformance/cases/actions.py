@@ -1,4 +1,4 @@
-"""Actions that Envoy knows and the SDK never returns: abi.md §1.3 and §5, cases 43 and 44, measured there.
+"""Actions that Envoy knows and the SDK never returns: docs/abi.md §1.3 and §5, cases 43 and 44, measured there.
 
 main.wasm refuses them itself, so they are not in the table; a Go or Rust module may return them in the emulator.
 """

@@ -1,4 +1,6 @@
-"""Shared data, queues, metrics, properties, foreign functions, time, logs: abi.md §5 cases 15 to 18, 89 to 109."""
+"""Shared data, queues, metrics, properties, foreign functions, time, logs: docs/abi.md §5, cases 15 to 18
+and 89 to 109.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TCP connections: abi.md §5, cases 109, 114 to 117."""
+"""TCP connections: docs/abi.md §5, cases 109, 114 to 117."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile traffic (reliability.md §4.4) and clients that go away (abi.md §5, cases 110, 113)."""
+"""Hostile traffic (docs/reliability.md §4.4) and clients that go away (docs/abi.md §5, cases 110, 113)."""
 
 from __future__ import annotations
 

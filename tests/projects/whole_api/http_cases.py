@@ -6,10 +6,11 @@ from cases import Case, report
 
 import pwasm
 from pwasm import Action, BufferType, HttpContext, MapType, _abi
+from pwasm._protocols import Host
 from pwasm._stream.current import current
 
 
-def host() -> _abi.Host:
+def host() -> Host:
     """The hostcalls themselves, for what the SDK has no function."""
     return current.host
 

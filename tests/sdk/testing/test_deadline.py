@@ -120,7 +120,7 @@ def test_a_file_that_is_no_module(tmp_path: Path) -> None:
     ],
 )
 def test_what_may_not_be_called_at_start_and_in_malloc(part: str, call: str, tmp_path: Path) -> None:
-    """abi.md §1.8, cases 4 and 6."""
+    """docs/abi.md §1.8, cases 4 and 6."""
     path = module(tmp_path, **{part: call})
 
     def use() -> None:

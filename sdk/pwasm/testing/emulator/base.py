@@ -74,7 +74,7 @@ class Part:
         raise NotImplementedError
 
     def kill(self, number: str) -> int:
-        """One of the calls after which Envoy dies (abi.md §0.1): it says OK; see HostEmulator.call."""
+        """One of the calls after which Envoy dies (docs/abi.md §0.1): it says OK; see HostEmulator.call."""
         if holds(number):
             self.crash_on(number)
         return OK

@@ -1,6 +1,6 @@
 """One direction of an HTTP stream between the plugin and its neighbours: what is held, what goes on, what is seen.
 
-This is Envoy's filter manager for a chain of one filter, in its own order of steps (abi.md §1.3, §1.5; measured by
+This is Envoy's filter manager for a chain of one filter, in its own order of steps (docs/abi.md §1.3, §1.5; measured by
 `tests/conformance`): headers, data and trailers come in with `receive_…`, pass the plugin's callback, and go on with
 `stream.forward_…`, at once or when the plugin resumes.
 """

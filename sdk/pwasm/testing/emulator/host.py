@@ -5,7 +5,7 @@
     assert response.headers["x-wasm-custom"] == "FOO"
 
 It drives a plugin through the ABI's callbacks only, so the plugin may be the filter's classes in this process (the
-default) or anything else that implements `_abi.Plugin`, such as a main.wasm.
+default) or anything else that implements `pwasm._protocols.Plugin`, such as a main.wasm.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from functools import partial
 from pwasm import _abi
 from pwasm._async.never_awaited import installed as installed_for_coroutines
 from pwasm._dispatch.callbacks import Dispatcher
+from pwasm._protocols import Host, Plugin
 from pwasm.entrypoint import registration, registration_of
 
 from .. import deadline
@@ -63,7 +64,7 @@ class HostEmulator(EmulatedHost):
         vm_id: str = "",
         plugin_name: str = "",
         process: Process | None = None,
-        plugin: Callable[[_abi.Host], _abi.Plugin] | None = None,
+        plugin: Callable[[Host], Plugin] | None = None,
         buffer_limit: int = 1 << 20,
         allow_on_headers_stop_iteration: bool = False,
     ) -> None:
@@ -122,7 +123,7 @@ class HostEmulator(EmulatedHost):
     def worker(self) -> HostEmulator:
         """One more worker of the same plugin: a VM of its own, with the shared data, queues and metrics of this one.
 
-        A queue's items are told to the VM that registered it last, as in Envoy (abi.md §1.9).
+        A queue's items are told to the VM that registered it last, as in Envoy (docs/abi.md §1.9).
         """
         return self._again()
 

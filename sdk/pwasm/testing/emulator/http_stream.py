@@ -238,7 +238,7 @@ class HttpStream(Stream):
             self._end()
 
     def _route(self, headers: Headers) -> None:
-        """What the router demands of a request (§5 nos. 30, 31, 34)."""
+        """What the router demands of a request (docs/abi.md §5, cases 30, 31, 34)."""
         refused = refusal(headers)
         if refused is not None:
             status, details, text = refused
@@ -272,7 +272,7 @@ class HttpStream(Stream):
         self.reply_locally(local)
 
     def reply_locally(self, local: LocalResponse) -> None:
-        """A response that Envoy makes itself (§1.16)."""
+        """A response that Envoy makes itself (docs/abi.md §1.16)."""
         if self.ended or self.closed:
             return
         self.local_response = local
@@ -332,7 +332,7 @@ class HttpStream(Stream):
         self._end()
 
     def over_limit(self, direction: int) -> None:
-        """More was buffered than `per_connection_buffer_limit_bytes` allows (§1.5)."""
+        """More was buffered than `per_connection_buffer_limit_bytes` allows (docs/abi.md §1.5)."""
         if direction == REQUEST:
             if holds("a request that is buffered beyond the limit is refused"):
                 self._too_large()
@@ -347,7 +347,7 @@ class HttpStream(Stream):
         self.reply_locally(LocalResponse(413, "request_payload_too_large", b"Payload Too Large", Headers(), -1))
 
     def logged_map(self, map_type: int) -> Headers | None:
-        """A map as on_log sees it: also those that Envoy added to after the plugin (§1.5)."""
+        """A map as on_log sees it: also those that Envoy added to after the plugin (docs/abi.md §1.5)."""
         found = {
             0: ("on_log can read the request headers", self.request_headers if self.request.headers else None),
             2: ("on_log can read the response headers", self._logged_response()),

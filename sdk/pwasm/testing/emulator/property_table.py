@@ -1,4 +1,4 @@
-"""Which property has a value when: abi.md §1.11, measured by `tests/conformance` (cases 99 to 101).
+"""Which property has a value when: docs/abi.md §1.11, measured by `tests/conformance` (cases 99 to 101).
 
 Values that belong to a deployment (addresses, names, metadata) are stand-ins; give the real ones in
 `HostEmulator.properties`.

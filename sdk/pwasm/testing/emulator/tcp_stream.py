@@ -1,4 +1,4 @@
-"""A TCP connection of the host emulator (abi.md §5, cases 114 to 117)."""
+"""A TCP connection of the host emulator (docs/abi.md §5, cases 114 to 117)."""
 
 from __future__ import annotations
 
