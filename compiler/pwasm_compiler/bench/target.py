@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pwasm_compiler.envoy.module import read_module
-from pwasm_compiler.envoy.run import is_stale
 from pwasm_compiler.errors import ProjectError, ToolError, UsageError
-from pwasm_compiler.project import Project, load_project
+from pwasm_compiler.project import Project, is_stale, load_project
 
 from .load import CONNECTIONS, LoadResult, Request, find_wrk, run_client, run_wrk
 

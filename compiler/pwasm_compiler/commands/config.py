@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from pwasm_compiler import config_check as plugin_config
 from pwasm_compiler.commands.manifest import variable
+from pwasm_compiler.config_check import checked
 from pwasm_compiler.console import complete_files
 from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, ecds_document, version_of
@@ -139,9 +139,7 @@ def _plugin(options: dict[str, Any], project: Project | None, module: Module) ->
     configuration = None
     if options["plugin_config"] is not None:
         with Progress() as progress:
-            configuration = plugin_config.checked(
-                options["plugin_config"], options["schema"], project, options["root_id"], progress
-            )
+            configuration = checked(options["plugin_config"], options["schema"], project, options["root_id"], progress)
     variables = dict(variable(text) for text in options["environment"])
     return WasmFilter(
         _code(options, module),

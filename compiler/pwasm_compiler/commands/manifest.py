@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pwasm_compiler import config_check as plugin_config
+from pwasm_compiler.config_check import as_object, checked
 from pwasm_compiler.console import complete_files, warn
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import read_text
@@ -190,10 +190,8 @@ def _configuration(options: dict[str, Any], project: Project | None) -> Any:
     if options["plugin_config"] is None:
         return None
     with Progress() as progress:
-        text = plugin_config.checked(
-            options["plugin_config"], options["schema"], project, options["root_id"] or "", progress
-        )
-    return plugin_config.as_object(text)
+        text = checked(options["plugin_config"], options["schema"], project, options["root_id"] or "", progress)
+    return as_object(text)
 
 
 def variable(text: str) -> tuple[str, str | None]:

@@ -29,7 +29,7 @@ from pwasm_compiler.envoy.module import Module, read_module
 from pwasm_compiler.envoy.ports import port_fields, with_ports
 from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
 from pwasm_compiler.files import check_readable, printable, read_text, scratch_folder, shown
-from pwasm_compiler.project import ENTRY, Project, load_project, source_files
+from pwasm_compiler.project import ENTRY, Project, is_stale, load_project
 from pwasm_compiler.yaml_text import in_file
 
 if TYPE_CHECKING:
@@ -147,18 +147,6 @@ def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRe
             raise refusal(error.log, plan.way_to_configure) or _explain(error, serving, plan) from error
         finally:
             envoy.stop()
-
-
-def is_stale(project: Project) -> bool:
-    """Whether the module is missing, older than a source file or the pyproject.toml, or perhaps another backend's."""
-    if project.language == "go" and project.backend is not None:
-        return True  # which compiler made it is not known
-    try:
-        built = project.output.stat().st_mtime_ns
-    except OSError:
-        return True
-    inputs = [*source_files(project), *filter(None, [project.configuration])]
-    return any(file.stat().st_mtime_ns > built for file in inputs)
 
 
 def parse_upstream(text: str) -> tuple[str, int]:

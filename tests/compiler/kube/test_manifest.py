@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pwasm_compiler import config_check as plugin_config
+from pwasm_compiler import config_check
 from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.kube import resources as manifests
 from pwasm_compiler.kube.resources import ManifestError
@@ -300,7 +300,7 @@ def test_a_configuration_that_fails_the_schema(pwasm: Pwasm, tmp_path: Path, con
 def test_a_schema_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "schema.json").write_text('{"type": "objekt"}')
     with pytest.raises(PwasmError, match="not a JSON schema"):
-        plugin_config.read_schema(tmp_path / "schema.json")
+        config_check.read_schema(tmp_path / "schema.json")
 
 
 FILTER = """
