@@ -107,7 +107,6 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "time_machine": ("pwasm.testing.emulator.python_clocks",),
     "wasmtime": ("pwasm.testing.wasm", "pwasm_compiler.guest"),
     "yaml": (
-        "pwasm.testing.suites",
         "pwasm_compiler.envoy",
         "pwasm_compiler.yaml_text",
     ),

@@ -1,12 +1,15 @@
 """A plugin's configuration from a file: YAML becomes JSON here, for the filter in the VM reads no YAML.
 
-The text is what Envoy's configuration would hold as a StringValue. A .json file, and any other, is passed on as it is.
+The text is what Envoy's configuration would hold as a StringValue. A .json file, and any other, is passed on as it is;
+`parse` reads what must be JSON.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pwasm_compiler.errors import ProjectError
 from pwasm_compiler.files import read_text, shown
@@ -25,3 +28,42 @@ def read(file: Path) -> str:
             return json.dumps(load(text), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ProjectError(f"{shown(file)} holds what JSON cannot", why=f"{error}.") from error
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is not JSON, it is nested too deeply, or an object has a key twice, of which JSON does not say
+            which one counts.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_Object)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    for path, found in _objects(value):
+        if found.twice is not None:
+            raise ValueError(f"{path}: duplicate key '{found.twice}'" if path else f"duplicate key '{found.twice}'")
+    return json.loads(text)  # without what was only for this
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that remembers a key that it was given twice: while it is read, nobody knows where it is."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__()
+        self.twice: str | None = None
+        for key, value in pairs:
+            if key in self and self.twice is None:
+                self.twice = key
+            self[key] = value
+
+
+def _objects(value: Any, path: str = "") -> Iterator[tuple[str, _Object]]:
+    if isinstance(value, _Object):
+        yield path, value
+        for key, below in value.items():
+            yield from _objects(below, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            yield from _objects(below, f"{path}[{number}]")

@@ -213,7 +213,7 @@ def test_every_problem_is_said_up_to_eight() -> None:
         (["--name", "x", "--image", "r/x:1", "--layout", "nowhere"], 2, "pwasm package"),
         (["--name", "x", *PIN, "--plugin-config", "nowhere.json"], 2, "there is no nowhere.json"),
         (["--name", "x", *PIN, "--plugin-config", "{"], 2, "not valid JSON"),
-        (["--name", "x", *PIN, "--plugin-config", '{"a": 1, "a": 2}'], 2, "'a' is there twice"),
+        (["--name", "x", *PIN, "--plugin-config", '{"a": 1, "a": 2}'], 2, "duplicate key 'a'"),
         (["--check", "nowhere.yaml"], 2, "there is no nowhere.yaml"),
         (["--check", "x.yaml", "--priority", "0"], 2, "exclude each other"),
     ],
