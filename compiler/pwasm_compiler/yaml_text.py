@@ -179,7 +179,7 @@ def dump_all(documents: list[Any]) -> str:
 
 
 @contextmanager
-def in_file(file: Path) -> Iterator[None]:
+def in_file(file: Path | str) -> Iterator[None]:
     """Let a `YamlError` of the block name the file that the text is from."""
     try:
         yield

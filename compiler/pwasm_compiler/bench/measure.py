@@ -105,6 +105,8 @@ class _Bench:
         self.executable = executable
         self.run = run
         self.client = client
+        file = options.plugin_config
+        self.configuration = None if file is None else plugin_config.read(file)
         self.say = say
         self.without = _Side(False)
         self.with_filter = _Side(True)
@@ -156,9 +158,8 @@ class _Bench:
 
     def _configuration(self, module: Path | None) -> dict[str, Any]:
         options = self.options
-        own = None if options.plugin_config is None else plugin_config.read(options.plugin_config)
         upstreams = [Upstream(*parse_upstream(options.upstream))] if options.upstream else []
-        filters = [WasmFilter(module, name=_PLUGIN, configuration=own)] if module else []
+        filters = [WasmFilter(module, name=_PLUGIN, configuration=self.configuration)] if module else []
         routes = [Route(upstream=upstreams[0].name if upstreams else None)]
         return bootstrap([HttpListener(filters, routes=routes)], upstreams=upstreams)
 

@@ -24,6 +24,7 @@ from pwasm_compiler.envoy import ecds, run
 from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, report_a_bug
 from pwasm_compiler.files import shown
 from pwasm_compiler.project import Project, load_project, source_files
+from pwasm_compiler.yaml_text import in_file
 
 if TYPE_CHECKING:
     from pwasm_compiler.envoy.process import Envoy
@@ -160,7 +161,8 @@ def prepare(request: run.Request, build: Callable[[Project], object], folder: Pa
         name, text = plan.config, plan.config_text or plan.config.read_text(encoding="utf-8")
     else:
         name, text = Path(run.OWN_CONFIGURATION), _text(plan.config)
-    text, slots = ecds.discover(text, module, plan.root, folder)
+    with in_file(name):
+        text, slots = ecds.discover(text, module, plan.root, folder)
     ecds.publish(slots, 1, module)
     plan = dataclasses.replace(plan, config=name, config_text=text, arguments=_NODE)
     return Session(request.path, plan, module, slots, build, folder, _seen=seen)

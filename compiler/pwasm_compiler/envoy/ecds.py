@@ -21,9 +21,9 @@ from typing import NamedTuple
 import yaml
 
 from pwasm_compiler.envoy.config import config_discovery, ecds_resource
-from pwasm_compiler.envoy.nodes import Edit, child, edited, end_of, items, pair, scalar, sequence, walk
+from pwasm_compiler.envoy.nodes import Edit, child, edited, end_of, in_place_of, items, pair, scalar, sequence, walk
 from pwasm_compiler.errors import ProjectError
-from pwasm_compiler.yaml_text import NotYamlError, YamlError, compose_one, dump
+from pwasm_compiler.yaml_text import YamlError, compose_one, dump
 
 _LISTS = {"http_filters": "http_filter", "filters": "network_filter"}
 """A field with a list of filters → what the statistics of its discoveries are called."""
@@ -43,7 +43,8 @@ class Slot:
     def text(self, version: int, module: Path) -> str:
         """What the file holds for `module`."""
         document = {"version_info": str(version), "resources": [ecds_resource(self.name)]}
-        return f"{dump(document)}  typed_config:\n{self.before}{json.dumps(str(module))}{self.after}\n"
+        end = "" if self.after.endswith("\n") else "\n"  # one more would belong to a block scalar
+        return f"{dump(document)}  typed_config:\n{self.before}{json.dumps(str(module))}{self.after}{end}"
 
 
 class _Filter(NamedTuple):
@@ -60,19 +61,20 @@ def discover(text: str, module: Path, root: Path, folder: Path) -> tuple[str, tu
     """`text` with every filter that loads `module` moved into a file in `folder`; names in it are relative to `root`.
 
     Raises:
-        ProjectError: the text is not YAML, or no filter of it loads the module.
-        YamlError: it is YAML that has no end.
+        YamlError: the text is not YAML, or has no end.
+        ProjectError: no filter of it loads the module, or one cannot be moved.
     """
     slots: list[Slot] = []
     edits: list[Edit] = []
-    for found in _filters(_root(text)):
+    for found in _filters(compose_one(text)):
         if (root / found.file_name.value).resolve() != module.resolve():
             continue
         file = folder / f"ecds-{len(slots)}.yaml"
         slots.append(_slot(text, found, file))
         start, end = found.key.start_mark.index, end_of(text, found.value)
         discovery = config_discovery(file, scalar(child(found.value, "@type")) or "")
-        edits.append(Edit(start, end, f'"config_discovery": {json.dumps(discovery, ensure_ascii=False)}'))
+        new = f'"config_discovery": {json.dumps(discovery, ensure_ascii=False)}'
+        edits.append(in_place_of(text, start, end, new))
     if not slots:
         raise ProjectError(
             f"no filter of the configuration loads {module.name}",
@@ -95,13 +97,6 @@ def publish(slots: tuple[Slot, ...], version: int, module: Path) -> None:
         scratch.write_text(slot.text(version, copy), encoding="utf-8")
         scratch.replace(slot.file)  # Envoy looks for files that are moved into the folder
     (folder / f"module-{version - 2}.wasm").unlink(missing_ok=True)
-
-
-def _root(text: str) -> yaml.Node | None:
-    try:
-        return compose_one(text)
-    except NotYamlError as error:
-        raise ProjectError("the configuration is not YAML", why=error.why) from error
 
 
 def _filters(root: yaml.Node | None) -> Iterator[_Filter]:

@@ -89,10 +89,18 @@ def end_of(text: str, node: yaml.Node) -> int:
         return end
     leaves = (leaf for leaf in walk(node) if not _is_block(leaf) and start <= leaf.start_mark.index < end)
     inside = max((int(leaf.end_mark.index) for leaf in leaves), default=start)
-    first, *lines = text[inside:end].split("\n")
-    while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+    line = text.rfind("\n", 0, inside) + 1
+    if not text[line:inside].strip():  # after a block scalar, which ends with its lines
+        inside = line
+    lines = text[inside:end].split("\n")
+    while len(lines) > (inside != line) and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
         lines.pop()
-    return inside + len("\n".join([first, *lines]).rstrip())
+    return inside + len("\n".join(lines).rstrip())
+
+
+def in_place_of(text: str, start: int, end: int, new: str) -> Edit:
+    """`new` in the place of `text[start:end]`, but for the ends of lines with which that may end."""
+    return Edit(start, len(text[:end].rstrip()), new)
 
 
 def _is_block(node: yaml.Node) -> bool:

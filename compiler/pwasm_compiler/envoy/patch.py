@@ -18,7 +18,7 @@ import yaml
 from pwasm_compiler.envoy.config import CONNECTION_MANAGER, NODE, WasmFilter, ecds_entry, remote_cluster
 from pwasm_compiler.envoy.kinds import WASM, Json
 from pwasm_compiler.envoy.module import Remote
-from pwasm_compiler.envoy.nodes import Edit, child, edited, end_of, items, scalar, sequence, type_of
+from pwasm_compiler.envoy.nodes import Edit, child, edited, end_of, in_place_of, items, scalar, sequence, type_of
 from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.yaml_text import YamlError, construct, dump, load_all, nodes
 
@@ -140,7 +140,7 @@ def _edit(
         # By ECDS, Envoy asks for the entry's name; without, the name is the file's.
         entry = {**old, **entry} if ecds_file is not None else {**entry, **old}
         start, end = same.start_mark.index, end_of(text, same)
-        return Edit(start, end, _entry_text(entry, chain, same.start_mark.column)), entry
+        return in_place_of(text, start, end, _entry_text(entry, chain, same.start_mark.column)), entry
     router = next((node for node in chain.value if _is_router(node)), chain.value[-1])
     if chain.flow_style:
         return Edit(router.start_mark.index, router.start_mark.index, json.dumps(entry) + ", "), entry
@@ -198,7 +198,7 @@ def _cluster_edit(text: str, root: yaml.Node, remote: Remote) -> list[Edit]:
         return []
     if isinstance(clusters, yaml.SequenceNode) and clusters.value:
         last = clusters.value[-1]
-        end = end_of(text, last)
+        end = len(text[: end_of(text, last)].rstrip())
         if clusters.flow_style:
             return [Edit(end, end, ", " + json.dumps(cluster))]
         column = _dash(text, last)[1]
