@@ -182,6 +182,8 @@ def test_a_list_that_is_there_twice_has_its_filters_once(tmp_path: Path, module:
         "filters: [{name: x, typed_config: *c}]\n",
         f"file: &f main.wasm\nfilters: [{{name: x, typed_config: {{'@type': {WASM},"
         " config: {vm_config: {code: {local: {filename: *f}}}}}}]\n",
+        f"c: &c\n  '@type': {WASM}\n  config: {{vm_config: {{code: {{local: {{filename: main.wasm}}}}}}}}\n"
+        "filters:\n- name: x\n  typed_config: *c\n",
         LAST.replace("END", "vm_id: &moved x") + "other: *moved\n",
     ],
 )
