@@ -14,7 +14,6 @@ from pwasm_compiler import inspect as inspection
 from pwasm_compiler.cache import new_folder
 from pwasm_compiler.commands.build import build_project, summary
 from pwasm_compiler.console import warn
-from pwasm_compiler.envoy import run as serve
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import (
     check_readable,
@@ -30,7 +29,7 @@ from pwasm_compiler.oci import layout
 from pwasm_compiler.oci.image import Format
 from pwasm_compiler.oci.manifest import Image
 from pwasm_compiler.oci.reference import Reference, parse_reference
-from pwasm_compiler.project import load_project
+from pwasm_compiler.project import is_stale, load_project
 
 _DEFAULT_OUTPUT = "image"
 _PLAIN_NAME = re.compile(r"[\w.+-]+", re.ASCII)
@@ -85,7 +84,7 @@ def find_module(path: Path) -> Path:
         check_readable(path, hint="make one with: pwasm build")
         return path.absolute()
     project = load_project(path)
-    if serve.is_stale(project):
+    if is_stale(project):
         click.echo(summary(build_project(project)), err=True)
     return project.output
 
