@@ -51,6 +51,7 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "tools": (  # files, texts and values, each on its own
             "pwasm_compiler.cache",
+            "pwasm_compiler.digests",
             "pwasm_compiler.files",
             "pwasm_compiler.gomod",
             "pwasm_compiler.trim_options",

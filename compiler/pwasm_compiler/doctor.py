@@ -16,8 +16,9 @@ from typing import Literal
 from pwasm_compiler.envoy import programs
 from pwasm_compiler.errors import PwasmError, ToolError
 from pwasm_compiler.guest.base import load_base
-from pwasm_compiler.kube import kubectl
-from pwasm_compiler.kube.schemas import GATEWAY_API, KINDS
+from pwasm_compiler.kube.kinds import KINDS
+from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
+from pwasm_compiler.kube.schemas import GATEWAY_API
 from pwasm_compiler.wasm.instructions import self_check
 
 State = Literal["ok", "warning", "broken", "not checked"]
@@ -169,13 +170,13 @@ def cluster_checks(wish: Wish) -> Iterator[Check]:
     """kubectl, the cluster and its kinds: broken only if a cluster was asked for."""
     bad: State = "broken" if wish.cluster or wish.context or wish.kubeconfig else "warning"
     try:
-        program = kubectl.find(wish.kubectl)
+        program = find_kubectl(wish.kubectl)
     except PwasmError as error:
         yield Check("kubectl", bad, error.what, error.hint or "pwasm deploy needs it")
         return
     version = programs.version_in(programs.output([str(program), "version", "--client"]))
     yield Check("kubectl", "ok" if version else bad, f"{version or 'does not say its version'}, {program}")
-    cluster = kubectl.Kubectl(program, wish.context, wish.kubeconfig)
+    cluster = Kubectl(program, wish.context, wish.kubeconfig)
     try:
         yield Check("cluster", "ok", f"Kubernetes {cluster.server_version()}")
     except PwasmError as error:
@@ -189,7 +190,7 @@ def cluster_checks(wish: Wish) -> Iterator[Check]:
     yield from _kinds(cluster, bad)
 
 
-def _kinds(cluster: kubectl.Kubectl, bad: State) -> Iterator[Check]:
+def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
     try:
         found = cluster.get("customresourcedefinitions.apiextensions.k8s.io")
     except PwasmError as error:
@@ -198,7 +199,7 @@ def _kinds(cluster: kubectl.Kubectl, bad: State) -> Iterator[Check]:
         )
         return
     names = {item["metadata"]["name"] for item in (found or {}).get("items", ())}
-    there = [name for name, kind in KINDS.items() if kind.resource in names]
+    there = [kind for kind in KINDS.values() if kind.resource in names]
     if not there:
         yield Check(
             "kinds of resources",
@@ -207,9 +208,11 @@ def _kinds(cluster: kubectl.Kubectl, bad: State) -> Iterator[Check]:
             "install Istio, Envoy Gateway or Higress in the cluster",
         )
         return
-    yield Check("kinds of resources", "ok", ", ".join(there))
-    if "EnvoyExtensionPolicy" in there and f"gateways.{GATEWAY_API}" not in names:
-        yield Check("Gateway API", bad, "not there, and Envoy Gateway needs it", "install its resource definitions")
+    yield Check("kinds of resources", "ok", ", ".join(kind.name for kind in there))
+    for kind in there:
+        if kind.needs_gateway_api and f"gateways.{GATEWAY_API}" not in names:
+            what = f"not there, and {kind.product} needs it"
+            yield Check("Gateway API", bad, what, "install its resource definitions")
 
 
 def _ping(host: str) -> tuple[str, int, list[str]]:

@@ -24,7 +24,7 @@ from kubernetes_double import api_server
 import pwasm_shim
 from pwasm_compiler import doctor
 from pwasm_compiler.doctor import Check
-from pwasm_compiler.kube.schemas import KINDS
+from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.wasm import instructions
 
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from pwasm_compiler.digests import digest_of
 from pwasm_compiler.errors import ImageError, UsageError
 from pwasm_compiler.oci import layout
 from pwasm_compiler.oci import mesh_rules as accept
 from pwasm_compiler.oci.challenge import Challenge, parse_challenges
 from pwasm_compiler.oci.image import make_image
 from pwasm_compiler.oci.image_report import examine
-from pwasm_compiler.oci.manifest import Descriptor, Image, Manifest, digest_of, parse_manifest
+from pwasm_compiler.oci.manifest import Descriptor, Image, Manifest, parse_manifest
 from pwasm_compiler.oci.reference import is_loopback, names_a_registry, parse_reference
 from pwasm_compiler.oci.unpack import extract, module_layer
 

@@ -20,6 +20,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pwasm_compiler.digests import digest_of
+
 from .manifest import (
     ARTIFACT_CONFIG,
     ARTIFACT_MODULE,
@@ -32,7 +34,6 @@ from .manifest import (
     Descriptor,
     Image,
     Manifest,
-    digest_of,
 )
 
 PLUGIN = "plugin.wasm"

@@ -12,7 +12,8 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pwasm_compiler.errors import ImageError
+from pwasm_compiler.digests import sha256_of
+from pwasm_compiler.errors import ImageError, UsageError
 from pwasm_compiler.files import check_readable
 
 from .manifest import (
@@ -111,6 +112,22 @@ def read_layout(path: Path) -> Image:
     raw = _blob(read, entry, path)
     manifest = parse_manifest(raw, entry.media_type, f"{path}: the manifest")
     return Image(manifest, {item.digest: _blob(read, item, path) for item in _parts(manifest)})
+
+
+def digest_of_layout(folder: Path) -> str:
+    """The digest of the one manifest in a layout, without `sha256:`: what a mesh compares `sha256` with."""
+    try:
+        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        (manifest,) = index["manifests"]
+        return sha256_of(manifest["digest"])
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {folder}/{INDEX_FILE}", why=f"{error.strerror}.", hint="make an image with: pwasm package"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{folder} is not an image layout with one manifest", hint="make one with: pwasm package"
+        ) from error
 
 
 def _parts(manifest: Manifest) -> tuple[Descriptor, ...]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pwasm_compiler.digests import DIGEST, digest_of
 from pwasm_compiler.errors import ImageError
 from pwasm_compiler.files import MODULE_LIMIT
 
@@ -30,13 +29,6 @@ BLOB_LIMIT = MODULE_LIMIT
 """Bytes; what Istio and Envoy Gateway take at most, and so what is read of any blob, packed or unpacked."""
 MANIFEST_LIMIT = 4 << 20
 """Bytes; the limit the distribution specification asks of registries."""
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-def digest_of(data: bytes) -> str:
-    """`sha256:…`, as manifests write it."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -166,7 +158,7 @@ def _descriptor(entry: object, where: str) -> Descriptor:
     if not isinstance(entry, dict):
         raise ImageError(f"{where} has an entry that is not a descriptor")
     kind, digest, size = entry.get("mediaType"), entry.get("digest"), entry.get("size")
-    if not isinstance(kind, str) or not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+    if not isinstance(kind, str) or not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise ImageError(f"{where} has an entry without a media type and a sha256 digest")
     if type(size) is not int or size < 0:
         raise ImageError(f"{where} has an entry without a size")

@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
+from pwasm_compiler.digests import digest_of
 from pwasm_compiler.errors import ImageError, RegistryError
 
 from .challenge import Challenge, parse_challenges
@@ -27,7 +28,6 @@ from .manifest import (
     Image,
     Manifest,
     checked,
-    digest_of,
     parse_manifest,
 )
 from .reference import Reference
