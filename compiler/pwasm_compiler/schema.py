@@ -41,7 +41,8 @@ def shown(error):
 try:
     importlib.import_module(request["module"])
     from pwasm import config, entrypoint
-    declared = config.declared(entrypoint.registration())
+    from pwasm._config import binding
+    declared = binding.declared(entrypoint.registration())
 except BaseException as error:
     answer["error"] = shown(error)
     declared = {}

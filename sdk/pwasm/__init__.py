@@ -77,7 +77,6 @@ from ._hostcalls.metrics import (
     define_gauge_metric,
     define_histogram_metric,
 )
-from ._hostcalls.objects import HeaderMap, Request, Response
 from ._hostcalls.properties import get_property, get_property_map, set_property
 from ._hostcalls.shared import (
     dequeue_shared_queue,
@@ -88,6 +87,7 @@ from ._hostcalls.shared import (
     resolve_shared_queue,
     set_shared_data,
 )
+from ._objects import HeaderMap, Request, Response
 from .entrypoint import set_http_context, set_plugin_context, set_step_budget, set_tcp_context, set_vm_context
 from .errors import (
     BadArgument,

@@ -48,11 +48,12 @@ from ._async.results import (
     GrpcError,
     HttpResponse,
 )
-from ._async.tasks import AnyCoroutine, Task, Wait, close_task, refuse_to_wait, run_child, scheduler
+from ._async.tasks import close_task, over, refuse_to_wait, run_child, scheduler
 from ._async.timers import Timer, nanoseconds
 from ._hostcalls import grpc, http_call
 from ._serde import to_text
-from ._stream.records import Root, current
+from ._stream.current import current
+from ._stream.records import AnyCoroutine, Root, Task, Wait
 from ._typing import Any, TypeVar, overload
 from ._validate import Headers
 from .errors import HostcallError
@@ -121,7 +122,7 @@ class _HttpCall(_Call):
         if not num_headers:
             reason = to_text(host.proxy_get_status()[2])
             self.error = CalloutReset(self.upstream, f"the call was reset{': ' + reason if reason else ''}")
-            self.over()
+            over(self)
             return
         response = HttpResponse(
             host.proxy_get_header_map_pairs(MapType.HTTP_CALL_RESPONSE_HEADERS)[1],
@@ -134,7 +135,7 @@ class _HttpCall(_Call):
                 self.error = CalloutTimeout(self.upstream, "no answer in time")
             else:
                 self.error = CalloutReset(self.upstream, response.text, response)
-        self.over()
+        over(self)
 
 
 class _GrpcCall(_Call):
@@ -145,7 +146,7 @@ class _GrpcCall(_Call):
 
     def received(self, message_size: int) -> None:
         self.value = current.host.proxy_get_buffer_bytes(BufferType.GRPC_CALL_MESSAGE, 0, message_size)[1]
-        self.over()
+        over(self)
 
     def closed(self, status_code: int) -> None:
         message = to_text(current.host.proxy_get_status()[2])
@@ -155,7 +156,7 @@ class _GrpcCall(_Call):
             self.error = CalloutTimeout(self.upstream, message or "no answer in time")
         else:
             self.error = GrpcError(self.upstream, status_code, message)
-        self.over()
+        over(self)
 
     def cancel(self) -> None:
         known = self.token in self.root.calls
@@ -267,13 +268,13 @@ class _Deadline(Timer):
     def finished(self, child: Task, error: BaseException | None) -> None:
         super().cancel()
         self.value, self.error = child.result, error
-        self.over()
+        over(self)
 
     def fire(self) -> None:
         child = self.child
         if child is not None:
             close_task(child, "it has taken too long")
-        self.over()
+        over(self)
 
     def cancel(self) -> None:
         super().cancel()
@@ -340,10 +341,10 @@ class _Group(Wait):
         if error is None:
             self._keep(child, child.result)
         elif self._failed(child, error):
-            self.over()
+            over(self)
             return
         if self.left == 0:
-            self.over()
+            over(self)
 
     def _close(self, but: Task | None = None) -> None:
         children, self.children = self.children, []

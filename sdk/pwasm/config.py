@@ -47,16 +47,14 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from ._config import struct
 from ._config.annotations import type_of
-from ._config.binding import BASES, type_for
 from ._config.types import BAD, MAX_PROBLEMS, Object, Problems, Range, Type, UnsupportedType, report_twice
-from ._stream.records import Registration
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "ConfigError", "Range", "UnsupportedType", "dump", "load", "schema"]
 
 MAX_BYTES = 4 * 1024 * 1024
 """A larger configuration is refused: every VM, and Envoy runs workers + 2, would hold all of it."""
 MAX_DEPTH = 100
-"""Levels of arrays and objects; deeper is refused, since decoding would end the VM (see `vm.guard_json`)."""
+"""Levels of arrays and objects; deeper is refused, since decoding recurses."""
 _STRUCT_BEGINS = b"\n"  # the tag of its first field
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
@@ -322,25 +320,14 @@ def _refuse_constant(name: str) -> NoReturn:
 # --- for the dispatcher -------------------------------------------------------------------------------------------
 
 
-def declared(registration: Registration) -> dict[str, Type]:
-    """The types of the configurations that registered classes declare, by root_id ("" for the others)."""
-    found: dict[str, Type] = {}
-    for root_id, entries in (("", registration), *registration.named):
-        for entry in (entries.plugin, entries.http, entries.tcp):
-            wanted = type_for(entry.factory) if entry is not None and isinstance(entry.factory, type) else None
-            if wanted is not None:
-                found.setdefault(root_id, wanted)
-    return found
-
-
-def annotation_of(cls: type) -> Any:
-    """What `cls` annotates `config` with; None when it does not.
+def annotation_of(cls: type, but: tuple[type, ...]) -> Any:
+    """What `cls`, or a base `but` these, annotates `config` with; None when it does not.
 
     Raises:
         UnsupportedType: the annotation names something that is not there.
     """
     for klass in cls.__mro__:
-        if klass in BASES:
+        if klass in but:
             continue
         try:
             annotation = vars(klass).get("__annotations__") or klass.__annotations__

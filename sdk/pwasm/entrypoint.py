@@ -19,8 +19,9 @@ from collections.abc import Callable
 from types import CodeType
 
 from ._config.binding import type_for
-from ._stream.body_options import traits_of
-from ._stream.records import Entry, Registration, current
+from ._dispatch.declarations import traits_of
+from ._stream.current import current
+from ._stream.registration import Entry, Registration
 from ._typing import Any, NoReturn, TypeVar
 from .errors import RegistrationError
 from .types import HttpContext, PluginContext, TcpContext, VMContext
@@ -188,7 +189,7 @@ def _with_entry(
         hint = ": pass the class, not an instance" if isinstance(context, base) else ""
         _reject(argument, f"must be a class derived from pwasm.{base.__name__} or a callable, not {context!r}{hint}")
     if kind == "plugin" and not isinstance(context, type):
-        __import__("pwasm.config")  # the class is known at run time only, when nothing can be imported
+        from . import config  # noqa: F401  # the class is known at run time only, when nothing can be imported
     takes_context_id = _takes_context_id(argument, context)
     if takes_context_id and kind == "vm" and isinstance(context, type):
         _reject(argument, f"{context.__qualname__}.__init__ needs an argument, but a VM has no context id")

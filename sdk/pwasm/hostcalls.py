@@ -17,19 +17,9 @@ from ._async.timers import set_period
 from ._hostcalls import bodies, header_maps
 from ._serde import encode_pairs
 from ._stream.body_options import leave_headers
-from ._stream.guards import (
-    DOWNSTREAM,
-    REQUEST,
-    RESPONSE,
-    UPSTREAM,
-    failed,
-    guard_close,
-    guard_local_response,
-    guard_resume,
-    resumed,
-    select_stream,
-)
-from ._stream.records import current
+from ._stream.current import current
+from ._stream.guards import failed, guard_close, guard_local_response, guard_resume, resumed, select_stream
+from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from ._validate import Headers
 from .errors import BadArgument
 

@@ -33,6 +33,7 @@ Source: proxy-wasm/spec, abi-versions/v0.2.1, § Callbacks; names as in the Go S
 from __future__ import annotations
 
 from ._abi import Action, BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType
+from ._objects import OfContext, Request, Response
 from ._typing import TYPE_CHECKING, cast
 
 # `plugin` and `vm` are what a filter's class annotates with its own: `plugin: MyPlugin`. To a type checker they are
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine
     from typing import Any
 
-    from ._hostcalls.objects import Request, Response
+    from ._objects import Request, Response
 
     Outcome = Action | None | Coroutine[Any, Any, Action | None]
     Done = None | Coroutine[Any, Any, None]
@@ -255,10 +256,10 @@ class HttpContext:
     own_names: Collection[str] = ()
     """Names in this class that look like the SDK's and are its own, see above."""
 
-    request: Request
+    request: Request = cast("Request", OfContext("request", Request))
     """The request as an object: `self.request.headers["x"]`, `.trailers`, `.body`; see `pwasm.Request`."""
 
-    response: Response
+    response: Response = cast("Response", OfContext("response", Response))
     """The response as an object; see `pwasm.Response`."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Outcome:

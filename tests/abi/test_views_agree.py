@@ -9,7 +9,7 @@ import pytest
 
 from pwasm import _abi
 from pwasm._dispatch.callbacks import Dispatcher
-from pwasm._stream.guards import PHASES
+from pwasm._stream.phases import PHASES
 from pwasm.testing import HostEmulator
 from pwasm.types import HttpContext, PluginContext, TcpContext, VMContext
 

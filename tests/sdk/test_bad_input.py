@@ -12,8 +12,9 @@ import pwasm
 from pwasm import Action, foreign, properties
 from pwasm._abi import HOSTCALLS, Hostcall, MapType
 from pwasm._abi import kinds as kinds_of
-from pwasm._stream.guards import PHASES
-from pwasm._stream.records import Root, Stream, current
+from pwasm._stream.current import current
+from pwasm._stream.phases import PHASES
+from pwasm._stream.records import Root, Stream
 from pwasm.errors import BY_STATUS
 from pwasm.testing import HostEmulator
 

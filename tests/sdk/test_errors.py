@@ -77,7 +77,7 @@ def test_the_table_above_knows_the_abi() -> None:
 
 
 def test_without_a_host_the_error_says_when_to_call() -> None:
-    from pwasm._stream.records import NoHost
+    from pwasm._stream.current import NoHost
 
     with pytest.raises(pwasm.PhaseError, match=r"proxy_log is refused outside a callback: there is no proxy yet"):
         NoHost().proxy_log(2, "x")

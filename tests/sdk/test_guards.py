@@ -9,7 +9,7 @@ import pytest
 
 import pwasm
 from pwasm import Action, StreamType
-from pwasm._stream.records import current
+from pwasm._stream.current import current
 from pwasm.testing import EnvoyCrash, HostEmulator
 
 Call = Callable[[], object]

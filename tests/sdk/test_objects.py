@@ -11,7 +11,7 @@ import pytest
 
 import pwasm
 from pwasm import Action
-from pwasm._stream.body_options import traits_of
+from pwasm._dispatch.declarations import traits_of
 from pwasm.testing import HostEmulator, HttpStream, UpstreamResponse
 
 CALLBACKS = {

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 CONFTEST = """\
-import pwasm_compiler.backends
+import pwasm_compiler.build.backends
 from pwasm_compiler.errors import BuildError
 
 def build(project, output, *, progress):

@@ -18,10 +18,11 @@ from collections.abc import Callable, Mapping
 
 from .. import _validate
 from .._abi import LogLevel
+from .._stream.current import current
 from .._stream.guards import select_stream
 from .._stream.log import log_lines
 from .._stream.policy import name_of, root_failed
-from .._stream.records import Call, Phase, Root, Stream, current
+from .._stream.records import Call, Phase, Root, Stream
 from ..errors import PhaseError
 from .tasks import start_for_root
 

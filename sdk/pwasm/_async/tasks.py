@@ -16,26 +16,23 @@ Coroutines of callbacks without a stream (ticks, queues, their callouts) belong 
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Callable, Coroutine, Generator
 from types import CoroutineType
 from types import coroutine as coroutine_function
 
 from .._abi import Action, LogLevel
-from .._stream.body_options import NOTHING, call, leave_headers
-from .._stream.guards import PHASES, failed
+from .._stream.body_options import call, leave_headers
+from .._stream.current import current
+from .._stream.guards import failed
 from .._stream.log import log_lines
+from .._stream.phases import PHASES
 from .._stream.policy import CONTINUE, root_failed, stream_failed, verdict
-from .._stream.records import Phase, Root, Stream, current
+from .._stream.records import AnyCoroutine, Driver, Phase, Root, Stream, Task, Wait, Waiting
+from .._stream.registration import NOTHING
 from .._stream.report import report
-from .._stream.waiting import Waiting
 from .._typing import Any, NoReturn
 from ..errors import PhaseError
 
 TRACEBACK_STARTS_BELOW = True  # see `report`
-
-AnyCoroutine = Coroutine[Any, Any, Any]
 
 # A coroutine goes on in a later callback (an answer, a tick): the same callback with an origin, which tells the resume
 # functions that no action will be returned to the host.
@@ -44,69 +41,6 @@ _LATER = {
     for export, phase in PHASES.items()
     if phase.direction >= 0 or export.endswith("_close")
 }
-
-
-class Wait:
-    """What a coroutine waits for; derived classes say what that is.
-
-    `await` gives it to the scheduler, which calls `begin`. Whoever ends the wait sets `value` or `error` and calls
-    `over`.
-    """
-
-    __slots__ = ("done", "error", "task", "value")
-
-    def __init__(self) -> None:
-        self.done = False
-        self.error: BaseException | None = None
-        self.value: Any = None  # what it was waited for; not there before `done`
-        self.task: Task | None = None
-
-    def __await__(self) -> Generator[Wait, None, Any]:
-        yield self
-        if not self.done:
-            raise RuntimeError("a coroutine was awaited a second time while its answer was still to come")
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-    def begin(self, task: Task) -> bool:
-        """Start waiting for `task`; True when there is nothing to wait for."""
-        raise NotImplementedError
-
-    def cancel(self) -> None:
-        """Nobody waits any more."""
-
-    def over(self) -> None:
-        """The wait has ended; runs with the task's stream selected."""
-        self.done = True
-        task = self.task
-        if task is not None:
-            resume(task)
-
-
-class Task:
-    """A coroutine that waits, or one that another one waits for (`parent`)."""
-
-    __slots__ = ("coroutine", "driver", "holds", "parent", "phase", "result", "root", "strange", "stream", "wait")
-
-    def __init__(
-        self,
-        coroutine: AnyCoroutine,
-        root: Root,
-        stream: Stream | None,
-        phase: Phase,
-        parent: Callable[[Task, BaseException | None], None] | None = None,
-    ) -> None:
-        self.coroutine = coroutine
-        self.driver: Driver | None = None
-        self.root = root
-        self.stream = stream
-        self.phase = phase
-        self.parent = parent
-        self.wait: Wait | None = None
-        self.result: Any = None
-        self.holds = False
-        self.strange = False
 
 
 class _Scheduler:
@@ -124,9 +58,8 @@ class _Scheduler:
 scheduler = _Scheduler()
 
 
-# A generator that runs coroutines, one after the other. Sent a coroutine, it gives what that waits for, or IDLE when it
-# is over: its end costs no StopIteration, which is most of what an `async def` costs (125 ns and 473 ns, CPython 3.11).
-Driver = Generator[Any, Any, None]
+# A driver is sent a coroutine and gives what that waits for, or IDLE when it is over: its end costs no StopIteration,
+# which is most of what an `async def` costs (125 ns and 473 ns, CPython 3.11).
 
 IDLE: Any = object()
 
@@ -227,6 +160,13 @@ def resume(task: Task) -> None:
             _finish(task)
     except BaseException as error:
         _fail(task, error)
+
+
+def over(wait: Wait) -> None:
+    """A wait has ended; runs with its task's stream selected."""
+    wait.done = True
+    if wait.task is not None:
+        resume(wait.task)
 
 
 def _follow(task: Task, wait: object) -> bool:
@@ -513,40 +453,3 @@ def _take_never_awaited() -> BaseException:
     error, scheduler.never_awaited = scheduler.never_awaited, None
     assert error is not None
     return error
-
-
-_python_warns: Callable[[AnyCoroutine], None] = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
-
-
-def _never_awaited(coroutine: AnyCoroutine) -> None:
-    """Python's hook for a coroutine that goes without ever having run: an `await` was forgotten.
-
-    In a callback of a plugin it counts as an exception of that callback; elsewhere it is Python's own warning.
-    """
-    names = set()
-    frame = sys._getframe()
-    while frame.f_back is not None:
-        frame = frame.f_back
-        names.add((frame.f_globals.get("__name__"), frame.f_code.co_name))
-    name = getattr(coroutine, "__qualname__", repr(coroutine))
-    error = RuntimeError(f"coroutine {name!r} was never awaited\nhint: write `await` before the call")
-    if names & _STEPS:
-        scheduler.never_awaited = error
-    elif any(module == "pwasm._dispatch.callbacks" for module, _ in names) or "_pwasm_shim" in sys.modules:
-        _fail_callback(error)
-    else:
-        _python_warns(coroutine)
-
-
-_STEPS = {(__name__, function.__name__) for function in (start, run_child, resume, _follow)}
-
-
-def _fail_callback(error: BaseException) -> None:
-    stream, phase, root = current.stream, current.phase, current.root
-    if stream is not None and phase.direction >= 0:
-        stream_failed(phase, stream, error)
-    elif root is not None:
-        root_failed(phase, root, error)
-
-
-warnings._warn_unawaited_coroutine = _never_awaited  # type: ignore[attr-defined]

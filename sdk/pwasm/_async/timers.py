@@ -16,32 +16,18 @@ from __future__ import annotations
 from bisect import insort
 
 from .._abi import LogLevel
-from .._stream.guards import PHASES, failed
-from .._stream.records import Root, Stream, current
+from .._stream.current import current
+from .._stream.guards import failed
+from .._stream.phases import PHASES
+from .._stream.records import Root, Stream, Task, Timers, Wait
 from .._stream.report import report
-from .tasks import Task, Wait, close_all
+from .tasks import close_all, over
 
 TRACEBACK_STARTS_BELOW = True  # see `report`
 
 _MS = 1_000_000
 _SLACK = _MS  # Envoy's timers have milliseconds, and may be early by a part of one
 MAX_SECONDS = 2**31 / 1000
-
-
-class Timers:
-    """The timer of one plugin. Times are in nanoseconds."""
-
-    __slots__ = ("armed", "last_now", "number", "own_next", "own_period", "shared", "sleepers", "ticking")
-
-    def __init__(self) -> None:
-        self.own_period = 0  # milliseconds, the filter's own
-        self.own_next = 0  # when the filter's own tick is due
-        self.shared = False  # the host was told another period than the filter's own
-        self.armed = 0  # when the host will tick, if shared; 0 when nobody knows
-        self.last_now = 0
-        self.number = 0
-        self.sleepers: list[tuple[int, int, Timer]] = []  # by deadline
-        self.ticking = False
 
 
 class Timer(Wait):
@@ -85,7 +71,7 @@ class Timer(Wait):
 
     def fire(self) -> None:
         """The time has come."""
-        self.over()
+        over(self)
 
 
 def set_period(milliseconds: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .._abi import LogLevel
 from .._stream.log import log_lines
 from .._stream.records import Root
+from .._stream.registration import Registration
 from .._stream.report import report
 from .._typing import TYPE_CHECKING, Any
 from ..types import HttpContext, PluginContext, TcpContext
@@ -45,10 +46,21 @@ def type_for(cls: type) -> Type | None:
         if declares(cls):
             from .. import config
 
-            annotation = config.annotation_of(cls)
+            annotation = config.annotation_of(cls, BASES)
             if annotation is not None:
                 _known[cls] = config.compiled(annotation, f"{cls.__qualname__}.config")
     return _known[cls]
+
+
+def declared(registration: Registration) -> dict[str, Type]:
+    """The types of the configurations that registered classes declare, by root_id ("" for the others)."""
+    found: dict[str, Type] = {}
+    for root_id, entries in (("", registration), *registration.named):
+        for entry in (entries.plugin, entries.http, entries.tcp):
+            wanted = type_for(entry.factory) if entry is not None and isinstance(entry.factory, type) else None
+            if wanted is not None:
+                found.setdefault(root_id, wanted)
+    return found
 
 
 def fill(root: Root) -> bool:

@@ -21,9 +21,10 @@ from .._async.tasks import close_stream, start, start_for_root
 from .._async.timers import tick
 from .._config.binding import fill
 from .._stream.body_options import call as call_with_traits
-from .._stream.guards import PHASES, RESPONSE, TCP_DONE
+from .._stream.current import current
+from .._stream.phases import PHASES, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
-from .._stream.records import Phase, Stream, current
+from .._stream.records import Phase, Stream
 from .._stream.report import report
 from ..types import PluginContext, VMContext
 from .contexts import Contexts

@@ -9,14 +9,16 @@ from __future__ import annotations
 from .._abi import Host
 from .._async.callouts import debug, forget_calls
 from .._async.tasks import close_root, close_stream
-from .._stream.body_options import traits_of
-from .._stream.guards import PHASES, RESPONSE, STREAM_CREATE
+from .._stream.current import current
+from .._stream.phases import PHASES, RESPONSE, STREAM_CREATE
 from .._stream.policy import creation_failed
-from .._stream.records import Entry, Phase, Registration, Root, Stream, current
+from .._stream.records import Phase, Root, Stream
+from .._stream.registration import Entry, Registration
 from .._stream.report import report
 from .._typing import Any
 from ..errors import RegistrationError
 from ..types import HttpContext, PluginContext, TcpContext, VMContext
+from .declarations import traits_of
 
 
 class Contexts:
@@ -61,7 +63,7 @@ class Contexts:
                 http = stream.context = root.make_http()
                 stream.traits = root.traits
                 http.context_id = context_id
-                http.plugin = root.context  # type: ignore[assignment]  # a root without context has no classes
+                http.plugin = root.context  # a root without context has no classes
                 return stream
             context: HttpContext | TcpContext | None = (
                 None if root.http is None else _created(root.http, context_id, HttpContext)
@@ -74,7 +76,7 @@ class Contexts:
                 stream.refuse = root.failed
                 return stream
             context.context_id = context_id
-            context.plugin = root.context  # type: ignore[assignment]  # a root without context has no factories
+            context.plugin = root.context  # a root without context has no factories
             stream.context = context
             stream.traits = traits_of(type(context))
         except BaseException as error:

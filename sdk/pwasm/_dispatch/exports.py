@@ -15,10 +15,10 @@ response never has one to resume, so the call is refused.
 from __future__ import annotations
 
 from .._abi import CALLBACKS
-from .._stream.body_options import traits_of
-from .._stream.guards import PHASES
-from .._stream.records import Entry, Registration
+from .._stream.phases import PHASES
+from .._stream.registration import Entry, Registration
 from ..types import HttpContext, PluginContext, TcpContext, VMContext
+from .declarations import traits_of
 
 _ALWAYS = frozenset(
     {

@@ -15,13 +15,16 @@ from types import FunctionType
 import _pwasm_shim  # type: ignore[import-not-found]
 
 from .. import _abi
+from .._async import never_awaited
 from .._dispatch import callbacks
 from .._dispatch.callbacks import Dispatcher  # the SDK's own, should somebody exchange it
 from .._hostcalls import header_maps
 from .._stream import budget, log
-from .._stream.guards import PHASES, STREAM_CREATE, failed
+from .._stream.current import Current, current
+from .._stream.guards import failed
+from .._stream.phases import PHASES, STREAM_CREATE
 from .._stream.policy import creation_failed, stream_failed
-from .._stream.records import Current, Phase, Root, Stream, current
+from .._stream.records import Phase, Root, Stream
 from .._typing import Any, NoReturn, cast
 from .._validate import known_names
 from . import randomness
@@ -37,6 +40,7 @@ def guard_python() -> None:
     import os
     import time
 
+    never_awaited.install()
     _take_shortcuts()
     time.sleep = _sleep  # type: ignore[assignment]
     os._exit = _exit

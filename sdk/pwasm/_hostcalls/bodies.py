@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from .. import _validate
 from .._abi import BufferType
-from .._stream import waiting
+from .._stream.current import current
 from .._stream.guards import failed, stream_for
-from .._stream.records import current
 from .._typing import Protocol
+from . import windows
 from .published import publish
 
 MAX_U32 = 2**32 - 1
@@ -62,7 +62,7 @@ def get(buffer_type: BufferType) -> Read:
         if window is None:
             status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
         else:
-            status, data = waiting.read(current.host, buffer_type, window, start, size)
+            status, data = windows.read(current.host, buffer_type, window, start, size)
         if status:
             raise failed(status, "proxy_get_buffer_bytes", buffer_type.name)
         return data
@@ -79,7 +79,7 @@ def _writer(buffer_type: BufferType, verb: str, start: int, size: int, doc: str)
         if window is None:
             status = current.host.proxy_set_buffer_bytes(buffer_type, start, size, written)
         else:
-            status = waiting.write(current.host, buffer_type, window, start, size, written)
+            status = windows.write(current.host, buffer_type, window, start, size, written)
         if status:
             raise failed(status, "proxy_set_buffer_bytes", buffer_type.name)
 

@@ -8,8 +8,9 @@ from .. import _validate
 from .._abi import BufferType, MapType
 from .._async.callouts import check_functions, forget, remember, root_for
 from .._serde import encode_pairs
+from .._stream.current import current
 from .._stream.guards import failed
-from .._stream.records import Root, current
+from .._stream.records import Root
 from .._validate import Headers
 from . import header_maps
 from .http_call import MAX_TIMEOUT_MS, MAX_U32, buffer_reader, only_in

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from .. import _validate
 from .._abi import MapType, Status
 from .._serde import decode_pairs, encode_pairs, to_text
+from .._stream.current import current
 from .._stream.guards import failed, map_refused, pairs_unavailable
-from .._stream.records import current
 from .._typing import Protocol, TypeVar, overload
 from .._validate import Headers, known_names
 from .published import publish

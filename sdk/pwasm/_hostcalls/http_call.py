@@ -17,8 +17,9 @@ from .. import _validate
 from .._abi import BufferType, MapType, Status
 from .._async.callouts import check_functions, remember, root_for
 from .._serde import encode_pairs, to_text
+from .._stream.current import current
 from .._stream.guards import failed
-from .._stream.records import Root, current
+from .._stream.records import Root
 from .._typing import NamedTuple, TypeVar
 from .._validate import Headers
 from ..errors import PhaseError

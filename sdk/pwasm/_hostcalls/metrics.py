@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from .. import _validate
 from .._abi import MetricType
+from .._stream.current import current
 from .._stream.guards import failed
-from .._stream.records import current
 from ..errors import Unimplemented
 
 _MAX_I64 = 2**63 - 1

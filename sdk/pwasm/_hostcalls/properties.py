@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from .. import _validate
 from .._abi import Status
 from .._serde import decode_pairs, encode_path, to_text
+from .._stream.current import current
 from .._stream.guards import failed, stream_for
-from .._stream.records import current
 
 Path = str | Iterable[str]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from .. import _validate
 from .._abi import Status
+from .._stream.current import current
 from .._stream.guards import failed
-from .._stream.records import current
 from ..errors import Empty
 
 MAX_U32 = 2**32 - 1

@@ -18,108 +18,24 @@ Rules, from abi.md §0.5, §1.3 and §1.5 of the design notes:
 
 from __future__ import annotations
 
-from types import CodeType, CoroutineType
+from types import CoroutineType
 
 from .._abi import Action, BufferType, MapType, Status
-from .._typing import Any, Final, NamedTuple
-from ..types import HttpContext
-from .guards import REQUEST, RESPONSE, select_stream
-from .records import Phase, Stream, current
+from .._typing import Any, Final
+from .current import current
+from .guards import select_stream
+from .phases import REQUEST, RESPONSE
+from .records import Phase, Stream
+from .registration import MESSAGES, Traits
 
 TRACEBACK_STARTS_BELOW = True  # see `report`
 
 CONTENT_LENGTH: Final = "content-length"
-_NAMES: Final = {REQUEST: "request", RESPONSE: "response"}
 _PAYLOAD_TOO_LARGE, _INTERNAL_ERROR = 413, 500
 _GRPC_RESOURCE_EXHAUSTED = 8
 
 # Bits of Stream.marks, shifted by the direction.
 _HEADERS_LEFT, _BODY_SEEN = 1, 4
-
-
-class Traits(NamedTuple):
-    """The declarations of one class; pairs are (request, response)."""
-
-    snapshot: bool
-    buffers: tuple[bool, bool]
-    edits: tuple[bool, bool]
-    max_body_bytes: int
-
-    def callbacks(self) -> set[str]:
-        """The callbacks this needs, whether or not the class overrides their methods."""
-        needed = {"proxy_on_request_headers"} if self.snapshot else set()
-        for direction, name in _NAMES.items():
-            if self.edits[direction] or self.buffers[direction]:
-                needed.add(f"proxy_on_{name}_headers")
-            if self.buffers[direction]:
-                needed |= {f"proxy_on_{name}_body", f"proxy_on_{name}_trailers"}
-        return needed
-
-
-NOTHING: Final = Traits(snapshot=False, buffers=(False, False), edits=(False, False), max_body_bytes=0)
-"""The traits of a stream whose class has none, while a coroutine of it waits."""
-
-_known: dict[type, Traits | None] = {}
-
-
-def traits_of(cls: type) -> Traits | None:
-    """What `cls` declares; None when nothing.
-
-    Raises:
-        TypeError, ValueError: a declaration of the wrong type.
-    """
-    if cls not in _known:
-        _known[cls] = _read(cls) if issubclass(cls, HttpContext) else None
-    return _known[cls]
-
-
-def _read(cls: type) -> Traits | None:
-    buffers = (_flag(cls, "buffer_request_body"), _flag(cls, "buffer_response_body"))
-    edits = (_flag(cls, "edits_request_body"), _flag(cls, "edits_response_body"))
-    snapshot = _flag(cls, "snapshot_request_headers")
-    limit = cls.max_body_bytes  # type: ignore[attr-defined]
-    if not isinstance(limit, int) or isinstance(limit, bool):
-        raise TypeError(f"{cls.__qualname__}.max_body_bytes must be int, not {type(limit).__name__}")
-    if limit < 1:
-        raise ValueError(f"{cls.__qualname__}.max_body_bytes must be positive, not {limit}")
-    traits = Traits(
-        _mentions_request(cls) if snapshot is None else snapshot,
-        (bool(buffers[0]), bool(buffers[1])),
-        # Who takes the trouble to buffer a body mostly wants to change it, unless it says not.
-        (bool(buffers[0] if edits[0] is None else edits[0]), bool(buffers[1] if edits[1] is None else edits[1])),
-        limit,
-    )
-    return traits if traits.snapshot or any(traits.buffers) or any(traits.edits) else None
-
-
-def _flag(cls: type, name: str) -> bool | None:
-    value = getattr(cls, name)
-    if value is not None and not isinstance(value, bool):
-        raise TypeError(f"{cls.__qualname__}.{name} must be True or False, not {value!r}")
-    return value
-
-
-def _mentions_request(cls: type) -> bool:
-    """Whether a method of `cls` that runs after the request headers uses an attribute named `request`.
-
-    The snapshot costs a hostcall for each request, so it is taken for classes that can want it. What the scan
-    cannot see (a helper elsewhere that is given the context) says `snapshot_request_headers = True`.
-    """
-    for klass in cls.__mro__:
-        if klass in {HttpContext, object}:
-            continue
-        for name, function in vars(klass).items():
-            code = getattr(getattr(function, "__func__", function), "__code__", None)
-            if isinstance(code, CodeType) and name != "on_http_request_headers" and _uses(code, "request"):
-                return True
-    own = getattr(cls.on_http_request_headers, "__code__", None)  # type: ignore[attr-defined]
-    # A callout's function may stand inside it, and that runs later.
-    return own is not None and any(isinstance(inner, CodeType) and _uses(inner, "request") for inner in own.co_consts)
-
-
-def _uses(code: CodeType, name: str) -> bool:
-    inner = (const for const in code.co_consts if isinstance(const, CodeType))
-    return name in code.co_names or any(_uses(const, name) for const in inner)
 
 
 # --- while a stream runs ------------------------------------------------------------------------------------------
@@ -144,7 +60,7 @@ def call(stream: Stream, phase: Phase, *args: int) -> object:
 def _call(stream: Stream, phase: Phase, args: tuple[int, ...]) -> object:
     method = getattr(stream.context, phase.method)
     traits = stream.traits
-    if traits is None or phase.direction not in _NAMES:
+    if traits is None or phase.direction not in MESSAGES:
         return method(*args)
     export = phase.export
     if export.endswith("_headers"):
@@ -223,7 +139,7 @@ def _trailers(stream: Stream, phase: Phase, traits: Traits, method: Any, args: t
     if size > traits.max_body_bytes:
         _refuse(stream, direction, traits)
         return Action.PAUSE
-    action = _deliver(stream, f"on_http_{_NAMES[direction]}_body", direction, size)
+    action = _deliver(stream, f"on_http_{MESSAGES[direction]}_body", direction, size)
     if type(action) is CoroutineType:
         return _body_then_trailers(stream, action, method, args)
     if stream.local_response or stream.closed:
@@ -255,7 +171,7 @@ def _refuse(stream: Stream, direction: int, traits: Traits) -> None:
     """
     stream.marks |= _BODY_SEEN << direction
     stream.skip = True
-    name = _NAMES[direction]
+    name = MESSAGES[direction]
     if direction == RESPONSE and not current.phase.export.endswith("_headers"):
         status = current.host.proxy_close_stream(RESPONSE)
         stream.closed = status == Status.OK

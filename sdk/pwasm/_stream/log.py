@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from .._abi import LogLevel
 from .._typing import Protocol
-from .records import current
+from .current import current
 
 _CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_NEWLINE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")

@@ -31,8 +31,10 @@ Start-up failures are logged as critical, the others as error.
 from __future__ import annotations
 
 from .._abi import Action
-from .guards import DOWNSTREAM, LOG, REPLY, REQUEST, RESPONSE
-from .records import Entry, Phase, Root, Stream, current
+from .current import current
+from .phases import DOWNSTREAM, LOG, REPLY, REQUEST, RESPONSE
+from .records import Phase, Root, Stream
+from .registration import Entry
 from .report import report
 
 CONTINUE = int(Action.CONTINUE)

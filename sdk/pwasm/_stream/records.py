@@ -1,89 +1,16 @@
-"""The SDK's one piece of module state: `current`, and the records it points to.
+"""The records of contexts and coroutines: what the SDK knows of them on its own.
 
-Why module state at all: the public functions mirror the Go SDK's (`pwasm.log_info(…)`), so they take no host and no
-context; what they act on must lie somewhere. The rules that keep it harmless:
-
-- Only the dispatcher writes `host`, `phase`, `root` and `stream`, at the start of *every* callback, so a value
-never outlives the
-  callback it belongs to, and two dispatchers in one process (two emulators in one test) do not see each other.
-- `set_effective_context` and the resume functions replace `phase` (and `stream`) for the rest of that callback.
-- There are no threads in a Wasm VM, and the host enters a plugin again only after it has returned.
-
-The records are what the SDK knows of contexts on its own. The host's answers are not enough: it says OK to calls that
-crash it afterwards (see `guards.py`).
+The host's answers are not enough: it says OK to calls that crash it afterwards (see `guards`). The records stand below
+all the code that fills them, so what has methods of consequence elsewhere (a filter's own context, a timer) is Any.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 
-from .._typing import TYPE_CHECKING, Any, NamedTuple, cast
-from ..errors import PhaseError
-
-if TYPE_CHECKING:
-    from .._abi import Host
-    from .._async.tasks import Task
-    from .._async.timers import Timers
-    from ..types import HttpContext, PluginContext, TcpContext
-    from .body_options import Traits
-    from .waiting import Waiting
-
-
-class Entry(NamedTuple):
-    """One registered class or factory, and where it was registered."""
-
-    factory: Callable[..., Any]
-    takes_context_id: bool
-    where: str
-
-    @property
-    def name(self) -> str:
-        """What a message calls it: `AddHeader (filter.py:12)`."""
-        return f"{self.factory_name} ({self.where})" if self.where else self.factory_name
-
-    @property
-    def factory_name(self) -> str:
-        """What its author calls it: `AddHeader`."""
-        name: str = getattr(self.factory, "__qualname__", type(self.factory).__qualname__)
-        return name
-
-    def create(self, context_id: int) -> Any:
-        """Make a context object."""
-        return self.factory(context_id) if self.takes_context_id else self.factory()
-
-
-class Registration(NamedTuple):
-    """The filter's entry points; None where nothing is registered.
-
-    `named` are those registered for one `root_id`, each a Registration of its own. `step_budget` is 0 for none.
-    """
-
-    vm: Entry | None = None
-    plugin: Entry | None = None
-    http: Entry | None = None
-    tcp: Entry | None = None
-    named: tuple[tuple[str, Registration], ...] = ()
-    step_budget: int = 0
-
-    @property
-    def empty(self) -> bool:
-        """Whether no class is registered."""
-        return not any((self.vm, self.plugin, self.http, self.tcp, self.named))
-
-    def for_root(self, root_id: str) -> Registration | None:
-        """What a plugin with this `root_id` runs; None when nothing is registered for it.
-
-        A kind that is not registered for the root id falls back to the one registered without. HTTP and TCP do so
-        together, or a TCP filter would get the default HTTP contexts.
-        """
-        own = dict(self.named).get(root_id)
-        if own is None:
-            # A plugin context alone is shared by the named filters; it filters nothing by itself.
-            filters = any(registered.http or registered.tcp for _, registered in self.named)
-            usable = self.http or self.tcp or self.vm or (self.plugin and not filters)
-            return self if usable else None
-        streams = own if own.http or own.tcp else self
-        return self._replace(plugin=own.plugin or self.plugin, http=streams.http, tcp=streams.tcp)
+from .._abi import Host
+from .._typing import Any
+from .registration import Entry, Traits
 
 
 class Phase:
@@ -154,13 +81,11 @@ class Root:
     def __init__(self, context_id: int, streams: dict[int, Stream]) -> None:
         self.id = context_id
         self.calls: dict[int, Call] = {}
-        self.context: PluginContext | None = None
+        self.context: Any = None  # a PluginContext
         self.failed = False
         self.http: Entry | None = None
         self.tcp: Entry | None = None
-        self.make_http: type[HttpContext] | None = (
-            None  # of a class that wants no id: what `http` and `body_options` say
-        )
+        self.make_http: type | None = None  # of a class that wants no id: what `http` and `traits` say
         self.traits: Traits | None = None
         self.streams = streams
         self.tasks: list[Task] | None = None  # coroutines of its own callbacks that wait, see `tasks`
@@ -219,7 +144,7 @@ class Stream:
     def __init__(self, context_id: int, root: Root) -> None:
         self.id = context_id
         self.root = root
-        self.context: HttpContext | TcpContext | None = None
+        self.context: Any = None  # an HttpContext or TcpContext
         self.http = True
         self.response_seen = False  # a callback of the response has run
         self.local_response = False  # a local response was sent
@@ -236,33 +161,182 @@ class Stream:
         self.waiting: Waiting | None = None  # its coroutines that wait, see `tasks`
 
 
-class NoHost:
-    """Stands where the host will be: every hostcall before the first callback is an error that says so."""
+# --- coroutines that wait -----------------------------------------------------------------------------------------
 
-    def __getattr__(self, name: str) -> Any:
-        raise PhaseError(
-            name,
-            "",
-            "there is no proxy yet: this code runs when the filter is imported, which `pwasm build` does at build time",
-            "call it from a callback, for example PluginContext.on_plugin_start",
-        )
+AnyCoroutine = Coroutine[Any, Any, Any]
+
+Driver = Generator[Any, Any, None]
+"""A generator that runs coroutines, one after the other; see `tasks`."""
+
+Part = tuple[Phase, tuple[int, ...]]
 
 
-class Current:
-    """What the running callback acts on."""
+class Wait:
+    """What a coroutine waits for; derived classes say what that is.
 
-    __slots__ = ("host", "phase", "registration", "root", "stream")
+    `await` gives it to the scheduler, which calls `begin`. Whoever ends the wait sets `value` or `error` and calls
+    `tasks.over`.
+    """
+
+    __slots__ = ("done", "error", "task", "value")
 
     def __init__(self) -> None:
-        self.host: Host = cast("Host", NoHost())
-        self.registration = Registration()
-        self.phase = Phase("", "", "log")
-        self.root: Root | None = None
-        self.stream: Stream | None = None
+        self.done = False
+        self.error: BaseException | None = None
+        self.value: Any = None  # what it was waited for; not there before `done`
+        self.task: Task | None = None
 
-    def active_root(self) -> Root | None:
-        """The plugin context the running callback belongs to; in a stream callback that of the stream."""
-        return self.root if self.stream is None else self.stream.root
+    def __await__(self) -> Generator[Wait, None, Any]:
+        yield self
+        if not self.done:
+            raise RuntimeError("a coroutine was awaited a second time while its answer was still to come")
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def begin(self, task: Task) -> bool:
+        """Start waiting for `task`; True when there is nothing to wait for."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
 
 
-current = Current()
+class Task:
+    """A coroutine that waits, or one that another one waits for (`parent`)."""
+
+    __slots__ = ("coroutine", "driver", "holds", "parent", "phase", "result", "root", "strange", "stream", "wait")
+
+    def __init__(
+        self,
+        coroutine: AnyCoroutine,
+        root: Root,
+        stream: Stream | None,
+        phase: Phase,
+        parent: Callable[[Task, BaseException | None], None] | None = None,
+    ) -> None:
+        self.coroutine = coroutine
+        self.driver: Driver | None = None
+        self.root = root
+        self.stream = stream
+        self.phase = phase
+        self.parent = parent
+        self.wait: Wait | None = None
+        self.result: Any = None
+        self.holds = False
+        self.strange = False
+
+
+class Waiting:
+    """The coroutines of one stream that wait; `Stream.waiting` while there are any.
+
+    A callback that waits holds its direction: the host gets PAUSE, and so it does for everything that arrives in that
+    direction meanwhile. Those parts are kept here by their callbacks (Envoy keeps the bytes) and passed on, in order,
+    when the coroutine is over.
+    """
+
+    __slots__ = ("held", "parts", "tasks", "windows")
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.held = 0  # bits 1 << StreamType: a coroutine holds this direction
+        self.parts: dict[int, list[Part]] | None = None
+        self.windows: dict[int, Window] | None = None
+
+    def keep(self, phase: Phase, args: tuple[int, ...]) -> None:
+        """A part arrived in a direction that is held; parts of one body become one, as they do in Envoy."""
+        if self.parts is None:
+            self.parts = {}
+        parts = self.parts.setdefault(phase.direction, [])
+        if parts and parts[-1][0] is phase:
+            parts.pop()
+        parts.append((phase, args))
+
+    def take(self, direction: int) -> Part | None:
+        """The first part that is kept."""
+        parts = self.parts.get(direction) if self.parts else None
+        return parts.pop(0) if parts else None
+
+    def has_parts(self, direction: int) -> bool:
+        """Whether something arrived that its callback has not seen."""
+        return bool(self.parts and self.parts.get(direction))
+
+    def window(self, direction: int) -> Window | None:
+        """What the running callback may see of the buffer; None for all of it."""
+        return self.windows.get(direction) if self.windows else None
+
+    def close_window(self, host: Host, direction: int) -> None:
+        """A callback waits: what arrives from now on is not for it."""
+        total = host.proxy_get_buffer_status(direction)[1]
+        window = self.window(direction)
+        if window is None:
+            if self.windows is None:
+                self.windows = {}
+            self.windows[direction] = Window(0, total)
+        elif window.open:
+            window.open, window.length = False, total - window.start
+
+    def passed(self, direction: int) -> None:
+        """The callback lets its part go on: the next one sees what is behind it."""
+        window = self.window(direction)
+        if window is not None and not window.open:
+            window.start, window.length, window.open = window.start + window.length, 0, True
+
+    def again(self, direction: int) -> None:
+        """The callback wants more (PAUSE): the next one sees its part again, with what is behind it."""
+        window = self.window(direction)
+        if window is not None:
+            window.open = True
+
+    def sent(self, direction: int) -> None:
+        """The host has let everything go on."""
+        if self.windows:
+            self.windows.pop(direction, None)
+
+    def visible(self, phase: Phase, args: tuple[int, ...]) -> tuple[int, ...]:
+        """The arguments of a callback, its size without what an earlier callback let go."""
+        window = self.window(phase.direction)
+        if window is None or not phase.export.endswith(("_body", "_data")):
+            return args
+        return (max(args[0] - window.start, 0), *args[1:])
+
+    def is_only(self, task: Task) -> bool:
+        """Whether there is this task and nothing else."""
+        return self.parts is None and self.windows is None and self.tasks == [task]
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is left to keep."""
+        return not (self.tasks or self.windows or (self.parts and any(self.parts.values())))
+
+
+class Window:
+    """The bytes of a buffer that a callback sees: `length` from `start`, or all from there while it is `open`.
+
+    Envoy buffers what it holds in one piece: after `on_http_request_body` waited for its first 10 bytes, the next part
+    is seen behind those 10. The filter has been given them already, so a window hides them, and hides from the
+    coroutine what arrives behind its own part. Source: StopIterationAndBuffer, docs/abi.md §1.3.
+    """
+
+    __slots__ = ("length", "open", "start")
+
+    def __init__(self, start: int, length: int) -> None:
+        self.start = start
+        self.length = length
+        self.open = False
+
+
+class Timers:
+    """The timer of one plugin. Times are in nanoseconds."""
+
+    __slots__ = ("armed", "last_now", "number", "own_next", "own_period", "shared", "sleepers", "ticking")
+
+    def __init__(self) -> None:
+        self.own_period = 0  # milliseconds, the filter's own
+        self.own_next = 0  # when the filter's own tick is due
+        self.shared = False  # the host was told another period than the filter's own
+        self.armed = 0  # when the host will tick, if shared; 0 when nobody knows
+        self.last_now = 0
+        self.number = 0
+        self.sleepers: list[tuple[int, int, Any]] = []  # deadline, number, its Timer; by deadline
+        self.ticking = False

@@ -16,8 +16,8 @@ from types import TracebackType
 
 from .._abi import MetricType
 from . import budget
+from .current import current
 from .log import log_lines, takes
-from .records import current
 
 _MAX_SIZE = 16 * 1024
 """Characters of a record. An exception's message can hold a whole body."""

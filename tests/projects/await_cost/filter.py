@@ -13,7 +13,7 @@ import pwasm
 from pwasm import Action, aio
 from pwasm._dispatch.callbacks import Dispatcher
 from pwasm._serde import encode_pairs
-from pwasm._stream.records import current
+from pwasm._stream.current import current
 from pwasm.entrypoint import registration_of
 
 CYCLES, ROUNDS = 50, 200

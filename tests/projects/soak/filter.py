@@ -15,7 +15,7 @@ import sys
 
 import pwasm
 from pwasm import Action, HttpContext, PluginContext
-from pwasm._stream.records import current
+from pwasm._stream.current import current
 
 CALL = ((":method", "GET"), (":path", "/called"), (":authority", "soak"))
 CALL_TIMEOUT_MS = 200

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pwasm._abi import Action
-from pwasm._stream.guards import PHASES
+from pwasm._stream.phases import PHASES
 
 if TYPE_CHECKING:
     from .host import HostEmulator

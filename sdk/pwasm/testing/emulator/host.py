@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 from pwasm import _abi
+from pwasm._async.never_awaited import installed as installed_for_coroutines
 from pwasm._dispatch.callbacks import Dispatcher
 from pwasm.entrypoint import registration, registration_of
 
@@ -219,7 +220,7 @@ class HostEmulator(EmulatedHost):
         self.context_id = self.effective_id = context_id
         outer, self._inside = self._inside, True
         try:
-            with self._logging(), self._clocks():
+            with self._logging(), self._clocks(), self._coroutines():
                 result: object = getattr(self.plugin, export)(context_id, *args)
         finally:
             self._inside = outer
@@ -262,6 +263,10 @@ class HostEmulator(EmulatedHost):
 
             return installed()
         return nullcontext()
+
+    def _coroutines(self) -> AbstractContextManager[None]:
+        """A coroutine that a callback forgets fails the callback, as it does in a VM."""
+        return installed_for_coroutines() if isinstance(self.plugin, Dispatcher) else nullcontext()
 
     def _clocks(self) -> AbstractContextManager[None]:
         """Python's clocks show this host's time while the filter's classes run."""

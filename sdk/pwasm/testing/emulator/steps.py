@@ -20,7 +20,8 @@ from pwasm import _abi
 from pwasm._dispatch.callbacks import Dispatcher
 from pwasm._names import spelling
 from pwasm._stream import budget
-from pwasm._stream.records import Registration, Root, Stream
+from pwasm._stream.records import Root, Stream
+from pwasm._stream.registration import Registration
 from pwasm.errors import StepBudgetExceeded
 
 

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pwasm._stream.records import Registration, current
+from pwasm._stream.current import current
+from pwasm._stream.registration import Registration
 
 if TYPE_CHECKING:
     from pwasm_compiler.project import Project

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from pwasm._stream.records import Registration, current
+from pwasm._stream.current import current
+from pwasm._stream.registration import Registration
 
 _here: Path | None = None
 """The folder whose tests are collected or run; None for tests that are beside no filter."""

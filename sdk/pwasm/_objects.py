@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .. import hostcalls
-from .._abi import MapType
-from .._serde import decode_pairs, to_text
-from .._stream.guards import RESPONSE
-from .._stream.records import Stream, current
-from .._typing import Any, NamedTuple, NoReturn, TypeVar, overload
-from .._validate import Headers, text
-from ..errors import BadArgument, PhaseError
-from ..types import HttpContext
+from . import hostcalls
+from ._abi import MapType
+from ._serde import decode_pairs, to_text
+from ._stream.current import current
+from ._stream.phases import RESPONSE
+from ._stream.records import Stream
+from ._typing import Any, NamedTuple, NoReturn, TypeVar, overload
+from ._validate import Headers, text
+from .errors import BadArgument, PhaseError
 
 _T = TypeVar("_T")
 
@@ -274,7 +274,7 @@ class Response(_Message):
         self.headers[":status"] = str(code)
 
 
-class _OfContext:
+class OfContext:
     """Makes the object when a context is first asked for it, and leaves it there."""
 
     def __init__(self, name: str, kind: type[_Message]) -> None:
@@ -282,7 +282,7 @@ class _OfContext:
         self._kind = kind
         self.__doc__ = kind.__doc__
 
-    def __get__(self, context: HttpContext | None, owner: type) -> Any:
+    def __get__(self, context: Any, owner: type) -> Any:
         if context is None:
             return self
         stream = current.stream
@@ -308,7 +308,3 @@ def _check_selected(stream: Stream, what: str) -> None:
             f"another stream than {stream.id} is selected, or none",
             f"with pwasm.effective_context({stream.id}): …",
         )
-
-
-for _name, _kind in (("request", Request), ("response", Response)):
-    setattr(HttpContext, _name, _OfContext(_name, _kind))

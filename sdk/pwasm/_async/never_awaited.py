@@ -1,0 +1,52 @@
+"""Coroutines that go without ever having run: an `await` was forgotten.
+
+In a callback that counts as an exception of the callback. Python tells its own hook, which is replaced for good in a
+VM, and in the emulator only while a callback runs: elsewhere it is Python's warning.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .._stream.current import current
+from .._stream.policy import root_failed, stream_failed
+from .._stream.records import AnyCoroutine
+from . import tasks
+
+_STEPS = {function.__code__ for function in (tasks.start, tasks.run_child, tasks.resume, tasks._follow)}
+"""Where a coroutine takes a step: there the failure is that of the coroutine's own callback."""
+
+
+def install() -> None:
+    """For all callbacks of this process."""
+    warnings._warn_unawaited_coroutine = _fail  # type: ignore[attr-defined]
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """For the duration of a callback."""
+    before = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
+    install()
+    try:
+        yield
+    finally:
+        warnings._warn_unawaited_coroutine = before  # type: ignore[attr-defined]
+
+
+def _fail(coroutine: AnyCoroutine) -> None:
+    name = getattr(coroutine, "__qualname__", repr(coroutine))
+    error = RuntimeError(f"coroutine {name!r} was never awaited\nhint: write `await` before the call")
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code in _STEPS:
+            tasks.scheduler.never_awaited = error
+            return
+    stream, phase, root = current.stream, current.phase, current.root
+    if stream is not None and phase.direction >= 0:
+        stream_failed(phase, stream, error)
+    elif root is not None:
+        root_failed(phase, root, error)

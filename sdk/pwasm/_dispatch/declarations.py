@@ -1,0 +1,70 @@
+"""What a class of HTTP contexts declares about bodies and headers: its `Traits`, see `body_options`."""
+
+from __future__ import annotations
+
+from types import CodeType
+
+from .._stream.registration import Traits
+from ..types import HttpContext
+
+_known: dict[type, Traits | None] = {}
+
+
+def traits_of(cls: type) -> Traits | None:
+    """What `cls` declares; None when nothing.
+
+    Raises:
+        TypeError, ValueError: a declaration of the wrong type.
+    """
+    if cls not in _known:
+        _known[cls] = _read(cls) if issubclass(cls, HttpContext) else None
+    return _known[cls]
+
+
+def _read(cls: type) -> Traits | None:
+    buffers = (_flag(cls, "buffer_request_body"), _flag(cls, "buffer_response_body"))
+    edits = (_flag(cls, "edits_request_body"), _flag(cls, "edits_response_body"))
+    snapshot = _flag(cls, "snapshot_request_headers")
+    limit = cls.max_body_bytes  # type: ignore[attr-defined]
+    if not isinstance(limit, int) or isinstance(limit, bool):
+        raise TypeError(f"{cls.__qualname__}.max_body_bytes must be int, not {type(limit).__name__}")
+    if limit < 1:
+        raise ValueError(f"{cls.__qualname__}.max_body_bytes must be positive, not {limit}")
+    traits = Traits(
+        _mentions_request(cls) if snapshot is None else snapshot,
+        (bool(buffers[0]), bool(buffers[1])),
+        # Who takes the trouble to buffer a body mostly wants to change it, unless it says not.
+        (bool(buffers[0] if edits[0] is None else edits[0]), bool(buffers[1] if edits[1] is None else edits[1])),
+        limit,
+    )
+    return traits if traits.snapshot or any(traits.buffers) or any(traits.edits) else None
+
+
+def _flag(cls: type, name: str) -> bool | None:
+    value = getattr(cls, name)
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"{cls.__qualname__}.{name} must be True or False, not {value!r}")
+    return value
+
+
+def _mentions_request(cls: type) -> bool:
+    """Whether a method of `cls` that runs after the request headers uses an attribute named `request`.
+
+    The snapshot costs a hostcall for each request, so it is taken for classes that can want it. What the scan
+    cannot see (a helper elsewhere that is given the context) says `snapshot_request_headers = True`.
+    """
+    for klass in cls.__mro__:
+        if klass in {HttpContext, object}:
+            continue
+        for name, function in vars(klass).items():
+            code = getattr(getattr(function, "__func__", function), "__code__", None)
+            if isinstance(code, CodeType) and name != "on_http_request_headers" and _uses(code, "request"):
+                return True
+    own = getattr(cls.on_http_request_headers, "__code__", None)  # type: ignore[attr-defined]
+    # A callout's function may stand inside it, and that runs later.
+    return own is not None and any(isinstance(inner, CodeType) and _uses(inner, "request") for inner in own.co_consts)
+
+
+def _uses(code: CodeType, name: str) -> bool:
+    inner = (const for const in code.co_consts if isinstance(const, CodeType))
+    return name in code.co_names or any(_uses(const, name) for const in inner)

@@ -1,0 +1,51 @@
+"""The SDK's one piece of state: `current`, what the running callback acts on.
+
+Why module state at all: the public functions mirror the Go SDK's (`pwasm.log_info(…)`), so they take no host and no
+context; what they act on must lie somewhere. The rules that keep it harmless:
+
+- Only the dispatcher writes `host`, `phase`, `root` and `stream`, at the start of *every* callback, so a value never
+  outlives the callback it belongs to, and two dispatchers in one process (two emulators in one test) do not see each
+  other.
+- `set_effective_context` and the resume functions replace `phase` (and `stream`) for the rest of that callback.
+- There are no threads in a Wasm VM, and the host enters a plugin again only after it has returned.
+"""
+
+from __future__ import annotations
+
+from .._abi import Host
+from .._typing import Any, cast
+from ..errors import PhaseError
+from .records import Phase, Root, Stream
+from .registration import Registration
+
+
+class NoHost:
+    """Stands where the host will be: every hostcall before the first callback is an error that says so."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise PhaseError(
+            name,
+            "",
+            "there is no proxy yet: this code runs when the filter is imported, which `pwasm build` does at build time",
+            "call it from a callback, for example PluginContext.on_plugin_start",
+        )
+
+
+class Current:
+    """What the running callback acts on."""
+
+    __slots__ = ("host", "phase", "registration", "root", "stream")
+
+    def __init__(self) -> None:
+        self.host: Host = cast("Host", NoHost())
+        self.registration = Registration()
+        self.phase = Phase("", "", "log")
+        self.root: Root | None = None
+        self.stream: Stream | None = None
+
+    def active_root(self) -> Root | None:
+        """The plugin context the running callback belongs to; in a stream callback that of the stream."""
+        return self.root if self.stream is None else self.stream.root
+
+
+current = Current()

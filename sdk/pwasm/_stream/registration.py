@@ -1,0 +1,87 @@
+"""What a filter has registered, and what its classes declare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .._abi import StreamType
+from .._typing import Any, Final, NamedTuple
+
+
+class Entry(NamedTuple):
+    """One registered class or factory, and where it was registered."""
+
+    factory: Callable[..., Any]
+    takes_context_id: bool
+    where: str
+
+    @property
+    def name(self) -> str:
+        """What a message calls it: `AddHeader (filter.py:12)`."""
+        return f"{self.factory_name} ({self.where})" if self.where else self.factory_name
+
+    @property
+    def factory_name(self) -> str:
+        """What its author calls it: `AddHeader`."""
+        name: str = getattr(self.factory, "__qualname__", type(self.factory).__qualname__)
+        return name
+
+
+class Registration(NamedTuple):
+    """The filter's entry points; None where nothing is registered.
+
+    `named` are those registered for one `root_id`, each a Registration of its own. `step_budget` is 0 for none.
+    """
+
+    vm: Entry | None = None
+    plugin: Entry | None = None
+    http: Entry | None = None
+    tcp: Entry | None = None
+    named: tuple[tuple[str, Registration], ...] = ()
+    step_budget: int = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether no class is registered."""
+        return not any((self.vm, self.plugin, self.http, self.tcp, self.named))
+
+    def for_root(self, root_id: str) -> Registration | None:
+        """What a plugin with this `root_id` runs; None when nothing is registered for it.
+
+        A kind that is not registered for the root id falls back to the one registered without. HTTP and TCP do so
+        together, or a TCP filter would get the default HTTP contexts.
+        """
+        own = dict(self.named).get(root_id)
+        if own is None:
+            # A plugin context alone is shared by the named filters; it filters nothing by itself.
+            filters = any(registered.http or registered.tcp for _, registered in self.named)
+            usable = self.http or self.tcp or self.vm or (self.plugin and not filters)
+            return self if usable else None
+        streams = own if own.http or own.tcp else self
+        return self._replace(plugin=own.plugin or self.plugin, http=streams.http, tcp=streams.tcp)
+
+
+class Traits(NamedTuple):
+    """The declarations of one class; pairs are (request, response)."""
+
+    snapshot: bool
+    buffers: tuple[bool, bool]
+    edits: tuple[bool, bool]
+    max_body_bytes: int
+
+    def callbacks(self) -> set[str]:
+        """The callbacks this needs, whether or not the class overrides their methods."""
+        needed = {"proxy_on_request_headers"} if self.snapshot else set()
+        for direction, name in MESSAGES.items():
+            if self.edits[direction] or self.buffers[direction]:
+                needed.add(f"proxy_on_{name}_headers")
+            if self.buffers[direction]:
+                needed |= {f"proxy_on_{name}_body", f"proxy_on_{name}_trailers"}
+        return needed
+
+
+NOTHING: Final = Traits(snapshot=False, buffers=(False, False), edits=(False, False), max_body_bytes=0)
+"""The traits of a stream whose class has none, while a coroutine of it waits."""
+
+MESSAGES: Final = {int(StreamType.HTTP_REQUEST): "request", int(StreamType.HTTP_RESPONSE): "response"}
+"""Direction → what goes that way."""
