@@ -1,7 +1,7 @@
 """What a filter may import only when it runs: found by reading its sources, for a VM has no files to import from.
 
 Four kinds: imports inside functions, modules of the standard library that others import lazily, codecs named in the
-source, and what a word in the source makes CPython import. A later import that is not in the snapshot would be a
+source, and what a word in the source makes CPython import. An import that is not in the snapshot would be a
 ModuleNotFoundError in production.
 """
 
@@ -11,6 +11,8 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+from .sources import parse, walk
 
 LAZY_IN_STANDARD_LIBRARY: dict[str, tuple[str, ...]] = {
     # module: what its functions import on first use (CPython 3.14, Lib/)
@@ -56,7 +58,7 @@ ALWAYS = (
 """Imported into every snapshot: what tracebacks and `weakref.finalize` use, and the codecs that network code names
 without thinking."""
 
-MENTIONED: tuple[tuple[str, tuple[str, ...]], ...] = (
+NAMED_IN_SOURCE: tuple[tuple[str, tuple[str, ...]], ...] = (
     # what stands in a source (a regular expression): what CPython 3.14 then imports when the source runs
     (r"\bidna\b", ("encodings.idna", "encodings.punycode")),
     (r"\bpunycode\b", ("encodings.punycode",)),
@@ -70,43 +72,42 @@ _CODEC_CALLS = {"encode": 0, "decode": 0, "bytes": 1, "str": 1, "bytearray": 1, 
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class LazyImports:
     """Module or codec → "file:line" where it is named; "" for what the standard library adds by itself."""
 
     modules: dict[str, str] = field(default_factory=dict)
     encodings: dict[str, str] = field(default_factory=dict)
 
 
-def find_later(sources: Mapping[str, str], own: frozenset[str]) -> Later:
+def find_lazy_imports(sources: Mapping[str, str], own: frozenset[str]) -> LazyImports:
     """Scan `sources` (path → text).
 
     Only the places in the filter's `own` files are named: a dependency that falls back when an optional import
     fails is not the author's business.
     """
-    later = Later(modules=dict.fromkeys(ALWAYS, ""))
+    found = LazyImports(modules=dict.fromkeys(ALWAYS, ""))
     imported: set[str] = set()
     for path, text in sources.items():
-        for name in _mentioned(text, path in own):
-            later.modules.setdefault(name, "")
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
+        for name in _named_in_source(text, path in own):
+            found.modules.setdefault(name, "")
+        tree = parse(text)
+        if tree is None:
             continue  # the import in the guest reports it, with the guest's own words
         for name, line, nested in _imports(tree):
             imported.add(name)
             if nested:
-                later.modules.setdefault(name, f"{path}:{line}" if path in own else "")
+                found.modules.setdefault(name, f"{path}:{line}" if path in own else "")
         if path in own:
             for name, line in _encodings(tree):
-                later.encodings.setdefault(name, f"{path}:{line}")
+                found.encodings.setdefault(name, f"{path}:{line}")
     for name in sorted(imported):
         for lazy in LAZY_IN_STANDARD_LIBRARY.get(name, ()):
-            later.modules.setdefault(lazy, "")
-    return later
+            found.modules.setdefault(lazy, "")
+    return found
 
 
-def _mentioned(text: str, own: bool) -> Iterator[str]:
-    for pattern, modules in MENTIONED:
+def _named_in_source(text: str, own: bool) -> Iterator[str]:
+    for pattern, modules in NAMED_IN_SOURCE:
         if re.search(pattern, text):
             yield from modules
     if own and not text.isascii():
@@ -115,16 +116,12 @@ def _mentioned(text: str, own: bool) -> Iterator[str]:
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
     """(module, line, inside a function) of every absolute import."""
-    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
-    while pending:
-        node, nested = pending.pop()
+    for node, nested in walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno, nested
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield node.module, node.lineno, nested
-        inside = nested or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        pending += ((child, inside) for child in ast.iter_child_nodes(node))
 
 
 def _encodings(tree: ast.Module) -> Iterator[tuple[str, int]]:

@@ -11,6 +11,8 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
+from .sources import parse, walk
+
 _BUILT_IN = frozenset({"compile", "eval", "exec"})
 """As a name; an attribute, as in `re.compile`, only of the module `builtins`."""
 _IN_LIBRARY = frozenset(
@@ -29,16 +31,11 @@ _WHOLE_MODULES = frozenset({"code", "codeop", "doctest", "pdb", "runpy", "symtab
 _WORD = re.compile(rf"(?<!\bre\.)\b({'|'.join(sorted(_BUILT_IN | _IN_LIBRARY | _WHOLE_MODULES))})\b")
 
 
-def evaluates(sources: Mapping[str, str]) -> str:
+def first_use_of_compiler(sources: Mapping[str, str]) -> str:
     """Return "path:line" of the first place in `sources` (path → text) that may compile text at run time, or ""."""
     for path, text in sources.items():
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
-            lines = _words(text)
-        else:
-            lines = _places(tree)
-        for line in sorted(lines):
+        tree = parse(text)
+        for line in sorted(_places(tree) if tree is not None else _words(text)):
             return f"{path}:{line}"
     return ""
 
@@ -51,16 +48,12 @@ def _words(text: str) -> Iterator[int]:
 
 
 def _places(tree: ast.Module) -> Iterator[int]:
-    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
-    while pending:
-        node, nested = pending.pop()
+    for node, nested in walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             if _imports_it(node, nested):
                 yield node.lineno
         elif nested and isinstance(node, ast.expr) and _names_it(node):
             yield node.lineno
-        inside = nested or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        pending += ((child, inside) for child in ast.iter_child_nodes(node))
 
 
 def _names_it(node: ast.expr) -> bool:
