@@ -55,6 +55,7 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
             "pwasm_compiler.digests",
             "pwasm_compiler.files",
             "pwasm_compiler.gomod",
+            "pwasm_compiler.pyproject",
             "pwasm_compiler.trim_options",
             "pwasm_compiler.validation",
             "pwasm_compiler.yaml_text",

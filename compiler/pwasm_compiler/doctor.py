@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import re
 import ssl
 import sys
@@ -19,6 +18,9 @@ from pwasm_compiler.guest.base import load_base
 from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
 from pwasm_compiler.kube.schemas import GATEWAY_API
+from pwasm_compiler.oci.challenge import Challenge, parse_challenges
+from pwasm_compiler.oci.mesh_rules import is_private, token_host
+from pwasm_compiler.oci.reference import host_of, is_loopback
 from pwasm_compiler.wasm.instructions import self_check
 
 State = Literal["ok", "warning", "broken", "not checked"]
@@ -28,7 +30,6 @@ OLDEST_ENVOY = (1, 25)
 """The oldest Envoy whose features the linker keeps to."""
 RELOADING_ENVOY = (1, 33)
 _REGISTRY_SECONDS = 10.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -140,23 +141,21 @@ def registry_checks(reference: str) -> Iterator[Check]:
             f"{name}, from a mesh", "warning", "plain HTTP", "proxies reach it only if told to; give it a certificate"
         )
     if status == http.client.UNAUTHORIZED:
-        yield _challenge_check(name, challenges)
+        yield _challenge_check(name, parse_challenges(challenges))
 
 
-def _challenge_check(name: str, challenges: Sequence[str]) -> Check:
-    """Istio ≥ 1.29.1 takes the realm of every challenge for a URL, which that of Basic is not."""
+def _challenge_check(name: str, challenges: Sequence[Challenge]) -> Check:
+    """What Istio says to them, see `registry_problems`."""
     title = f"{name}, from Istio"
-    if any(challenge.lower().startswith("basic") for challenge in challenges):
+    if any(challenge.scheme == "basic" for challenge in challenges):
         return Check(
             title,
             "warning",
             "asks with Basic, which Istio 1.29.1 and later refuse (rejected unsafe bearer realm)",
             "put a token server before it, allow anonymous pulls, or serve the module over HTTPS",
         )
-    for challenge in challenges:
-        match = re.search(r'realm="([^"]*)"', challenge)
-        host = urllib.parse.urlsplit(match[1]).hostname if match else None
-        if host is not None and _is_private(host):
+    for host in map(token_host, challenges):
+        if is_private(host):
             return Check(
                 title,
                 "warning",
@@ -217,7 +216,6 @@ def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
 
 def _ping(host: str) -> tuple[str, int, list[str]]:
     """Scheme, status and challenges of GET /v2/; plain HTTP is tried on this machine only. No credentials are sent."""
-    name = urllib.parse.urlsplit(f"//{host}").hostname
     attempts: list[tuple[str, Callable[[], http.client.HTTPConnection]]] = [
         ("https", lambda: http.client.HTTPSConnection(host, timeout=_REGISTRY_SECONDS)),
         ("http", lambda: http.client.HTTPConnection(host, timeout=_REGISTRY_SECONDS)),
@@ -231,7 +229,7 @@ def _ping(host: str) -> tuple[str, int, list[str]]:
         except ssl.SSLCertVerificationError:
             raise
         except (ssl.SSLError, ConnectionResetError):
-            if scheme == "http" or name not in _LOOPBACK:
+            if scheme == "http" or not is_loopback(host):
                 raise
         finally:
             connection.close()
@@ -248,17 +246,7 @@ def _registry_host(reference: str) -> str | None:
         return None
     if not usable or not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?", host):
         return None
-    return {"docker.io": "registry-1.docker.io"}.get(host, host)
-
-
-def _is_private(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_private or address.is_loopback or address.is_link_local
+    return host_of(host)
 
 
 def _number(version: str) -> tuple[int, int]:

@@ -29,7 +29,7 @@ from ..wasm.decode import decode_module
 from ..wasm.instructions import self_check
 from ..wasm.module import PAGE
 from .module_record import ModuleRecord
-from .stage import content_digest, stage
+from .stage import content_digest, ignore, stage
 from .verify import hostcalls_of, verify_build
 
 
@@ -81,10 +81,6 @@ class _Clock:
         start = time.perf_counter()
         yield
         self.stages.append((name, time.perf_counter() - start))
-
-
-def ignore(_message: str) -> None:
-    """A progress callback that shows nothing."""
 
 
 @contextmanager

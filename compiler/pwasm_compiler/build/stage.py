@@ -30,11 +30,11 @@ run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, in
 """
 
 
-def _ignore(_message: str) -> None:
-    pass
+def ignore(_message: str) -> None:
+    """A progress callback that shows nothing."""
 
 
-def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str], None] = _ignore) -> Staged:
+def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str], None] = ignore) -> Staged:
     """Fill the empty `folder` for `project`; `progress` is told when pip has to install something.
 
     Raises:

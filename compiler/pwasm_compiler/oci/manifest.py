@@ -69,6 +69,11 @@ class Manifest:
         """Whether this is a manifest list and not an image."""
         return self.media_type in INDEXES
 
+    @property
+    def parts(self) -> tuple[Descriptor, ...]:
+        """Every blob that it names."""
+        return (*((self.config,) if self.config else ()), *self.layers)
+
     def descriptor(self, annotations: Mapping[str, str] | None = None) -> Descriptor:
         """What an index says of this manifest."""
         return Descriptor(self.media_type, self.digest, len(self.raw), annotations or {})
@@ -145,6 +150,11 @@ def json_object(raw: bytes, where: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ImageError(f"{where} is not a JSON object")
     return found
+
+
+def canonical_json(value: object) -> bytes:
+    """`value` in the one form that gives the same digest everywhere."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
 
 
 def _list(found: dict[str, Any], key: str, where: str) -> list[Any]:

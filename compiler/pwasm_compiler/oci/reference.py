@@ -45,8 +45,8 @@ class Reference:
 
     @property
     def host(self) -> str:
-        """Where the registry listens; Docker Hub does so under another name."""
-        return "registry-1.docker.io" if self.registry == DOCKER_HUB else self.registry
+        """Where the registry listens."""
+        return host_of(self.registry)
 
     def pinned(self, digest: str) -> str:
         """The same image by its digest."""
@@ -79,6 +79,11 @@ def names_a_registry(text: str) -> bool:
         return True
     first, slash, _ = text.partition("/")
     return bool(slash) and _is_host(first) and _REGISTRY.fullmatch(first) is not None
+
+
+def host_of(registry: str) -> str:
+    """Where `registry` listens; Docker Hub does so under another name."""
+    return "registry-1.docker.io" if registry == DOCKER_HUB else registry
 
 
 def is_loopback(host: str) -> bool:

@@ -14,7 +14,8 @@ from ...files import check_writable, scratch_folder, write_atomically
 from ...gomod import GO_MODULE
 from ...project import Project
 from ...wasm.decode import decode_module
-from ..pipeline import Artifact, ignore
+from ..pipeline import Artifact
+from ..stage import ignore
 from ..verify import callbacks_of, hostcalls_of, verify_foreign
 from .toolchain import Toolchain
 
