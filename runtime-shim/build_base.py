@@ -32,6 +32,7 @@ import pwasm_shim  # noqa: E402
 from build_shim import put  # noqa: E402
 from pwasm_compiler.component.decode import decode_component  # noqa: E402
 from pwasm_compiler.component.graph import instance_graph  # noqa: E402
+from pwasm_compiler.cpython314 import EXTENSION_SUFFIX, LIBRARY  # noqa: E402
 from pwasm_compiler.errors import LinkError  # noqa: E402
 from pwasm_compiler.link.layout import Layout, lay_out  # noqa: E402
 from pwasm_compiler.link.memory import global_address, read_memory  # noqa: E402
@@ -42,20 +43,19 @@ from pwasm_compiler.wasm.module import PAGE, ConstExpr, Global, Module  # noqa: 
 from pwasm_compiler.wasm.reader import Reader  # noqa: E402
 
 _TIMEOUT_SECONDS = 600
-_LIBRARY = "python"
 
 # Runs in the guest that componentize-py starts; the only way to its standard library that does not read its innards.
-_APP = """\
+_APP = f"""\
 import os
 
 import wit_world
 
-for folder, folders, names in os.walk("/python"):
+for folder, folders, names in os.walk({LIBRARY!r}):
     copy = "/0" + folder
     os.mkdir(copy)
     for name in names:
         if not name.endswith(".pyc"):
-            with open(f"{folder}/{name}", "rb") as source, open(f"{copy}/{name}", "wb") as target:
+            with open(f"{{folder}}/{{name}}", "rb") as source, open(f"{{copy}}/{{name}}", "wb") as target:
                 target.write(source.read())
 
 
@@ -92,7 +92,7 @@ def make() -> tuple[bytes, bytes]:
     with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:
         folder, output = Path(scratch, "stage"), Path(scratch, "component.wasm")
         folder.mkdir()
-        shutil.copyfile(pwasm_shim.library(), folder / pwasm_shim.library().name)
+        shutil.copyfile(pwasm_shim.library(), folder / (pwasm_shim.MODULE_NAME + EXTENSION_SUFFIX))
         (folder / "app.py").write_text(_APP, encoding="utf-8")
         command = [
             sys.executable,
@@ -105,7 +105,7 @@ def make() -> tuple[bytes, bytes]:
             output,
         ]
         subprocess.run(list(map(str, command)), cwd=scratch, check=True, timeout=_TIMEOUT_SECONDS)
-        return without_snapshot(output.read_bytes()), _zip(folder / _LIBRARY)
+        return without_snapshot(output.read_bytes()), _zip(folder / LIBRARY.lstrip("/"))
 
 
 def without_snapshot(component: bytes) -> bytes:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent / "pwasm_shim"
-LIBRARY = PACKAGE / "_pwasm_shim.cpython-314-wasm32-wasi.so"
+LIBRARY = PACKAGE / "_pwasm_shim.wasm"
 _COMPILE = ["cc", "--target=wasm32-wasi", "-std=c17", "-O2", "-g0", "-fPIC", "-Wall", "-Wextra", "-Werror", "-c"]
 _EXCHANGED = (b"pwasm_apply_data_relocs_", b"__wasm_apply_data_relocs")
 """Two names of the same length, so that exchanging them moves nothing."""

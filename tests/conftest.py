@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import gc
-import importlib.util
 import os
 import shutil
 import signal
-import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm import entrypoint
+from pwasm.testing import HostEmulator
+from pwasm.testing.wasm import WasmPlugin
+from tests.support import marks
+from tests.support.paths import GOLDEN, PROJECTS
 
-GOLDEN = Path(__file__).parent / "golden"
 MAY_BE_NOT_RUN = {"tinygo": "a real TinyGo", "machine": "root and debootstrap"}
 """What the tests with these markers need that not every machine has; in CI there is a machine for the second."""
 SECONDS = {
@@ -28,21 +27,21 @@ SECONDS = {
     "tests/test_package.py": 300,
     "tests/filters/test_running.py": 240,
     "tests/envoy/test_filters.py": 120,
-    "tests/compiler/test_reproducible.py": 115,
+    "tests/compiler/build/test_reproducible.py": 115,
     "tests/soak/test_soak.py": 100,
-    "tests/compiler/test_build_robust.py": 90,
-    "tests/envoy/test_bench.py": 90,
+    "tests/compiler/build/test_build_robust.py": 90,
+    "tests/compiler/bench/test_with_envoy.py": 90,
     "tests/envoy/test_faults.py": 60,
     "tests/envoy/test_twins.py": 55,
-    "tests/compiler/test_decode.py": 55,
+    "tests/compiler/component/test_decode.py": 55,
     "tests/conformance/test_conformance.py": 55,
-    "tests/worlds/test_failures.py": 50,
-    "tests/worlds/test_one_body.py": 50,
-    "tests/wasm/test_baked.py": 50,
-    "tests/compiler/test_build_errors.py": 45,
+    "tests/sdk/testing/worlds/test_failures.py": 50,
+    "tests/sdk/testing/worlds/test_one_body.py": 50,
+    "tests/sdk/_guest/test_import_effects.py": 50,
+    "tests/compiler/build/test_build_errors.py": 45,
     "filters/routing_table/test_filter.py": 45,
     "tests/envoy/test_recursion.py": 45,
-    "tests/envoy/test_run.py": 40,
+    "tests/compiler/envoy/test_run.py": 40,
     "filters/jwt_auth/test_filter.py": 35,
     "filters/api_key/test_filter.py": 30,
     "filters/http_headers/test_filter.py": 30,
@@ -55,12 +54,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a test that is skipped makes the run fail")
 
 
-def pytest_configure() -> None:
-    """What the programs that tests start inherit."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch what tests start; and what the programs that they start inherit."""
+    guard = marks.Guard()
+    guard.watch()
+    config.pluginmanager.register(guard)
     # Programs that tests end with SIGINT must not inherit that it is ignored, as it is in a shell's background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A run uses more modules than the cache holds otherwise, and would build and compile some of them twice.
     os.environ.setdefault("PWASM_CACHE_LIMIT", "4096")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before -m chooses among them."""
+    marks.add(items)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -184,7 +192,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def get(name: str) -> Path:
         output = folder / f"{Path(name).name}.wasm"
         if not output.exists():
-            module = built_module((Path(__file__).parent / "projects" / name).resolve())
+            module = built_module((PROJECTS / name).resolve())
             names = module.with_name(f"{module.name}.names")
             if names.exists():  # Go's has none
                 shutil.copyfile(names, output.with_name(f"{output.name}.names"))
@@ -194,25 +202,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return get
 
 
-@pytest.fixture(scope="session")
-def module_of() -> Callable[[Path], ModuleType]:
-    """`module_of(file)`: a module beside the tests, loaded once (test modules are not a package)."""
+@pytest.fixture
+def start(built: Callable[[str], Path]) -> Callable[..., HostEmulator]:
+    """`start(name, …)`: a host with the compiled module of tests/projects/<name> in it."""
 
-    @functools.cache
-    def load(file: Path) -> ModuleType:
-        name = "_".join(("pwasm_test", *file.relative_to(Path(__file__).parent).with_suffix("").parts))
-        spec = importlib.util.spec_from_file_location(name, file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses look themselves up there
-        spec.loader.exec_module(module)
-        return module
+    def make(name: str, *, environment: dict[str, str] | None = None, **options: Any) -> HostEmulator:
+        module = built(name)
+        return HostEmulator(plugin=lambda host: WasmPlugin(module, host, environment=environment), **options)
 
-    return load
-
-
-@pytest.fixture(scope="session")
-def flood(module_of: Callable[[Path], ModuleType]) -> ModuleType:
-    """The module flood.py beside this file."""
-    return module_of(Path(__file__).with_name("flood.py"))
+    return make

@@ -10,24 +10,19 @@ from __future__ import annotations
 import ast
 import functools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = {
-    "pwasm": ROOT / "sdk" / "pwasm",
-    "pwasm_compiler": ROOT / "compiler" / "pwasm_compiler",
-    "pwasm_shim": ROOT / "runtime-shim" / "pwasm_shim",
-}
+from tests.support.sources import PACKAGES, ROOT, imported_names, modules
+
 BUILD_SCRIPTS = ("build_base.py", "build_shim.py")
 TOP_LEVEL_FOLDERS = {"sdk", "compiler", "docs", "filters", "runtime-shim", "tests", "tools"}
 
 # From the ground up. A name is a module or a package; the longest that fits a module is its room.
 FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
     # --- the SDK: it is frozen into every module, so it needs the standard library only ---------------------------
-    {"ground": ("pwasm._typing", "pwasm._abi", "pwasm._serde", "pwasm._validate", "pwasm.errors")},
+    {"ground": ("pwasm._typing", "pwasm._abi", "pwasm._protocols", "pwasm._serde", "pwasm._validate", "pwasm.errors")},
     {"stream": ("pwasm._stream",)},  # what is known of contexts and of the running callback
     {"async": ("pwasm._async",)},
     {"hostcalls": ("pwasm._hostcalls",)},
@@ -48,7 +43,7 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
     {"vm": ("pwasm._guest",)},  # inside Wasm only
     # --- the compiler: it reads the SDK as files and imports nothing of it ----------------------------------------
     {"shim": ("pwasm_shim",)},
-    {"errors": ("pwasm_compiler", "pwasm_compiler.errors")},
+    {"errors": ("pwasm_compiler", "pwasm_compiler.errors"), "cpython": ("pwasm_compiler.cpython314",)},
     {
         "tools": (  # files, texts and values, each on its own
             "pwasm_compiler.cache",
@@ -127,37 +122,11 @@ ROOMS = {name: (floor, room) for floor, rooms in enumerate(FLOORS) for room, nam
 
 
 @functools.cache
-def modules() -> dict[str, Path]:
-    """Name → file of everything that is imported from the three packages."""
-    found = {}
-    for package, folder in PACKAGES.items():
-        for path in sorted(folder.rglob("*.py")):
-            parts = [package, *path.relative_to(folder).with_suffix("").parts]
-            found[".".join(parts).removesuffix(".__init__")] = path
-    return found
-
-
-@functools.cache
 def imports_of(name: str, path: Path) -> frozenset[str]:
     """Absolute names of everything that `path` imports, lazily or not; standard library left out."""
-    return frozenset(
-        item
-        for item in _imports_in(ast.parse(path.read_text(encoding="utf-8")), name, path)
-        if item.partition(".")[0] not in STANDARD_LIBRARY
-    )
-
-
-def _imports_in(tree: ast.AST, name: str, path: Path) -> Iterator[str]:
-    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            source = ".".join([*base, *([node.module] if node.module else [])])
-            for alias in node.names:
-                inner = f"{source}.{alias.name}"
-                yield inner if inner in modules() else source
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    sources = {source for _, source, _ in imported_names(name, path, tree)}
+    return frozenset(source for source in sources if source.partition(".")[0] not in STANDARD_LIBRARY)
 
 
 def is_in(name: str, rooms: tuple[str, ...]) -> bool:
@@ -226,7 +195,7 @@ def all_imports() -> dict[str, frozenset[str]]:
     return {name: imports_of(name, path) for name, path in modules().items()}
 
 
-KNOWN = ("pwasm.testing.emulator", "pwasm_compiler.envoy.config")
+KNOWN = ("pwasm_compiler.envoy.config",)
 """Where arrows against the rules and circles are left, until they are gone."""
 
 

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.programs
+
 WANTED = "pwasm needs Python 3.11 or later; name it with: make setup PYTHON=/path/to/python3\n"
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
 pytestmark = pytest.mark.envoy
 TIMEOUT = 60.0
 
@@ -50,7 +51,17 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     constraint = through / "constraint.txt"
     constraint.write_text(f"hatchling=={version('hatchling')}\n")
     same = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(constraint))
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", through, sdist]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        through,
+        sdist,
+    ]
     run(*command, cwd=through, environment={**os.environ, **same})
     (one,) = direct.glob("*.whl")
     (other,) = through.glob("*.whl")
@@ -69,6 +80,7 @@ def test_the_wheel_holds_the_three_packages_and_the_builds_python(wheels: tuple[
     assert python <= names
     strangers = [name for name in names - python if name.startswith(("tests/", "filters/")) or name.endswith(".wasm")]
     assert strangers == []
+    assert [name for name in names if name.endswith(".md") and "/filters/" not in name] == []
 
 
 def test_the_wheel_says_where_to_report_a_bug(wheels: tuple[Path, Path]) -> None:

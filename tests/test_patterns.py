@@ -20,8 +20,8 @@ import pytest
 import pwasm
 import pwasm_compiler
 import pwasm_shim
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 FORBIDDEN = {"POSSESSIVE_REPEAT", "ATOMIC_GROUP"}
 parser: Any = importlib.import_module("re._parser")
 

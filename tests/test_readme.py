@@ -1,4 +1,4 @@
-"""The README's examples are code that runs."""
+"""The examples of README and docs are code that runs; their commands, files and targets exist."""
 
 from __future__ import annotations
 
@@ -19,13 +19,43 @@ from pwasm.testing.worlds.filters import import_filter
 from pwasm_compiler.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+TEXTS = {page.stem: page.read_text(encoding="utf-8") for page in PAGES}
+PYTHON = {name: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for name, text in TEXTS.items()}
+EXAMPLES = {"README": 2, "writing-filters": 2, "configuration": 1, "testing": 1, "tutorial": 1}
+"""How many examples in Python each page has: the tests below run them, tests/envoy/test_tutorial.py the tutorial's."""
 
 
+def test_no_example_is_left_out() -> None:
+    assert {name: len(blocks) for name, blocks in PYTHON.items() if blocks} == EXAMPLES
+
+
+def test_the_readme_is_a_landing_page() -> None:
+    assert len(TEXTS["README"].splitlines()) <= 200
+    for page in PAGES[1:]:
+        assert f"(docs/{page.name})" in TEXTS["README"], page.name
+
+
+def table(name: str, first: str) -> list[list[str]]:
+    """The rows of the table of a page whose head begins like this, the head among them."""
+    (found,) = re.findall(rf"^{re.escape(first)}.*\n(?:\|.*\n)+", TEXTS[name], re.MULTILINE)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in found.splitlines()]
+    return [rows[0], *rows[2:]]
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
+    heads, *rows = table("performance", "| filter |")
+    measured = {row[0].strip("*"): dict(zip(heads, row, strict=True)) for row in rows}
+    for label, ours, theirs in table("README", "| | pwasm | Go, official SDK |")[1:]:
+        assert measured["pwasm"][label].partition(" (")[0] == ours
+        assert measured["Go, official SDK"][label] == theirs
+
+
+@pytest.mark.programs
 def test_the_first_filter_passes_the_readmes_own_test(tmp_path: Path) -> None:
-    (tmp_path / "filter.py").write_text(PYTHON[0], encoding="utf-8")
-    (tmp_path / "test_filter.py").write_text(PYTHON[1], encoding="utf-8")
+    (tmp_path / "filter.py").write_text(PYTHON["README"][0], encoding="utf-8")
+    (tmp_path / "test_filter.py").write_text(PYTHON["README"][1], encoding="utf-8")
     (tmp_path / "pytest.ini").touch()
     plugins = ["-p", "no:cacheprovider", "-p", "no:pwasm", "-p", "pwasm.pytest_plugin"]
     command = [sys.executable, "-m", "pytest", "-q", *plugins]
@@ -35,7 +65,7 @@ def test_the_first_filter_passes_the_readmes_own_test(tmp_path: Path) -> None:
 
 def test_the_example_of_the_api() -> None:
     names: dict[str, Any] = {}
-    exec(PYTHON[2], names)
+    exec(PYTHON["writing-filters"][0], names)
     host = HostEmulator(names["Check"])
     assert host.request().status == 401
     waiting = host.request(headers=[("x-api-key", "k"), ("x-internal", "1")])
@@ -50,7 +80,7 @@ def test_the_example_of_the_api() -> None:
 
 def test_the_example_of_waiting() -> None:
     names: dict[str, Any] = {}
-    exec(PYTHON[3], names)
+    exec(PYTHON["writing-filters"][1], names)
     host = HostEmulator(names["ApiKey"])
     for answer, status in ((200, 200), (404, 401)):
         stream = host.request()
@@ -64,14 +94,14 @@ def test_the_example_of_waiting() -> None:
 def test_the_example_of_configuration() -> None:
     """The classes, and what the log says of a configuration that does not fit."""
     names: dict[str, Any] = {}
-    exec(compile(PYTHON[4], "README.md", "exec", dont_inherit=True), names)
+    exec(compile(PYTHON["configuration"][0], "configuration.md", "exec", dont_inherit=True), names)
     route = {"prefix": "/", "cluster": "a"}
     good = json.dumps({"routes": [route]})
     assert HostEmulator(names["Plugin"], names["Router"], plugin_configuration=good).request().status == 200
     bad = json.dumps({"routes": [route] * 3 + [route | {"weight": "1"}], "debugg": True})
     host = HostEmulator(names["Plugin"], names["Router"], plugin_configuration=bad)
     assert not host.started
-    (shown,) = re.findall(r"```\n(the plugin's configuration is refused\n.*?)\n```", README, re.DOTALL)
+    (shown,) = re.findall(r"```\n(the plugin's configuration is refused\n.*?)\n```", TEXTS["configuration"], re.DOTALL)
     assert [text for _, text in host.logs] == [shown]
 
 
@@ -85,16 +115,16 @@ def test_the_example_of_the_emulator() -> None:
             pwasm.dispatch_http_call("other", call, callback=lambda *_: pwasm.resume_http_request())
             return pwasm.Action.PAUSE
 
-    assert PYTHON[5].startswith("host = HostEmulator(MyFilter")
+    assert PYTHON["testing"][0].startswith("host = HostEmulator(MyFilter")
     names: dict[str, Any] = {"HostEmulator": HostEmulator, "MyFilter": MyFilter, "Headers": Headers}
     pairs = [(":method", "GET"), (":path", "/a"), (":authority", "b")]
-    exec(PYTHON[5].replace("[...]", repr(pairs)), names)
+    exec(PYTHON["testing"][0].replace("[...]", repr(pairs)), names)
     assert names["second"].started
 
 
 def command_lines() -> list[str]:
-    """Each `pwasm` command of the README and of the filters' READMEs, without what follows in the shell."""
-    files = [ROOT / "README.md", *sorted(ROOT.glob("filters/*/README.md"))]
+    """Each `pwasm` command of the README, the docs and the filters' READMEs, without what follows in the shell."""
+    files = [*PAGES, ROOT / "filters" / "README.md", *sorted(ROOT.glob("filters/*/README.md"))]
     blocks = [block for file in files for block in re.findall(r"```console\n(.*?)```", file.read_text(), re.DOTALL)]
     text = "\n".join(blocks).replace("\\\n", " ")
     return sorted(set(re.findall(r"^\$ (?:.*\| )?(pwasm .*?) *(?:#.*|[>&].*)?$", text, re.MULTILINE)))
@@ -113,14 +143,17 @@ def test_every_command_line_is_understood(line: str) -> None:
 
 
 def test_every_command_of_the_table_exists() -> None:
-    named = set(re.findall(r"^\| `pwasm (\w+)", README, re.MULTILINE))
+    named = set(re.findall(r"^\| `pwasm (\w+)", TEXTS["commands"], re.MULTILINE))
     assert named == set(COMMANDS)
 
 
-def test_every_file_the_readme_names_exists() -> None:
-    for path in re.findall(r"`((?:filters|tests|sdk|compiler|runtime-shim)/[\w./-]+)`", README):
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_file_and_target_that_is_named_exists(name: str) -> None:
+    for path in re.findall(
+        r"(?<![\w./-])((?:filters|tests|sdk|compiler|runtime-shim|docs|tools)/[\w/-]*[\w.-]*\w)", TEXTS[name]
+    ):
         assert (ROOT / path).exists(), path
-    for target in re.findall(r"\$ make (\w+)", README):
+    for target in re.findall(r"(?:\$ |`)make (\w+)", TEXTS[name]):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE), target
 
 
@@ -141,7 +174,7 @@ pwasm.set_http_context(Block)
 
 def test_the_example_of_mistakes_in_names(tmp_path: Path) -> None:
     (tmp_path / "filter.py").write_text(MISTAKES)
-    (shown,) = re.findall(r"```\n(filter\.py:5: .*?)\n```", README, re.DOTALL)
+    (shown,) = re.findall(r"```\n(filter\.py:5: .*?)\n```", TEXTS["writing-filters"], re.DOTALL)
     with pytest.raises(pwasm.RegistrationError) as caught:
         import_filter(tmp_path)
     assert caught.value.what.replace(f"{tmp_path}/", "") == shown

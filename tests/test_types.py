@@ -1,7 +1,8 @@
 """What authors write is accepted by their type checkers, and their mistakes are not.
 
-mypy and pyright, the latter in both of its usual modes, look at the README's examples, the template of `pwasm new` and
-every example, with the SDK as it is installed. `make check` runs this; mypy has the examples in pyproject.toml.
+mypy and pyright, the latter in both of its usual modes, look at the examples of README and docs, the template of
+`pwasm new` and every example, with the SDK as it is installed. `make check` runs this; mypy has the examples in
+pyproject.toml.
 """
 
 from __future__ import annotations
@@ -16,9 +17,14 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.programs
+
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "compiler" / "pwasm_compiler" / "templates" / "filter"
-README = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHOWN = [
+    block for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+]
 # The one that is no file of its own: what stands above it, and the headers it leaves out.
 EMULATOR_EXAMPLE = "host = HostEmulator("
 ABOVE = """from pwasm import HttpContext
@@ -95,8 +101,8 @@ pwasm.set_http_context(Plugin)  # wrong
 
 
 def snippets() -> list[str]:
-    """The README's examples as files."""
-    return [ABOVE + text.replace("[...]", HEADERS) if text.startswith(EMULATOR_EXAMPLE) else text for text in README]
+    """The examples of README and docs as files."""
+    return [ABOVE + text.replace("[...]", HEADERS) if text.startswith(EMULATOR_EXAMPLE) else text for text in SHOWN]
 
 
 def filled(name: str) -> str:

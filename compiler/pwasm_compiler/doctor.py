@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pwasm_compiler.cpython314 import VERSION
 from pwasm_compiler.envoy import programs
 from pwasm_compiler.errors import PwasmError, ToolError
 from pwasm_compiler.guest.base import load_base
@@ -83,7 +84,7 @@ def base() -> Check:
         found = load_base()
     except PwasmError as error:
         return Check(name, "broken", f"{error.what}: {error.why}", error.hint)
-    return Check(name, "ok", f"CPython 3.14 with the runtime shim, linked by componentize-py {found.maker}")
+    return Check(name, "ok", f"CPython {VERSION} with the runtime shim, linked by componentize-py {found.maker}")
 
 
 def envoy(explicit: str | None) -> Check:

@@ -25,11 +25,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pwasm_compiler.cpython314 import BUILT_IN, NEW_IN_STANDARD_LIBRARY
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import check_readable, printable, shown
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
 from pwasm_compiler.pyproject import CONFIGURATION, Table, did_you_mean, read_configuration
-from pwasm_compiler.trim_options import BUILT_IN, COMPILER, kept_name
+from pwasm_compiler.trim_options import COMPILER, kept_name
 
 ENTRY = "filter.py"
 GO_SOURCE = "main.go"
@@ -49,8 +50,8 @@ _REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)
 _NEVER = {"__pycache__", "node_modules"}
 _NEVER_AT_THE_TOP = {"venv", "build", "dist", "test"}
 _RESERVED = {"pwasm", "pwasm_app", "pwasm_shim", "wit_world", "componentize_py_runtime", "componentize_py_types"}
-# Python 3.14 is what runs the filter, and these are new in it.
-_STANDARD_LIBRARY = sys.stdlib_module_names | {"annotationlib", "compression"}
+# Of the Python that runs the filter, which may be newer than this one.
+_STANDARD_LIBRARY = sys.stdlib_module_names | NEW_IN_STANDARD_LIBRARY
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
+from .cpython314 import BUILT_IN
+
 COMPILER = "eval"
 """CPython's compiler: `eval`, `exec` and `compile` of text, and what is made of it, such as `namedtuple`."""
-
-BUILT_IN = (
-    "_abc", "_ast", "_asyncio", "_bisect", "_blake2", "_codecs", "_codecs_cn", "_codecs_hk", "_codecs_iso2022",
-    "_codecs_jp", "_codecs_kr", "_codecs_tw", "_collections", "_contextvars", "_csv", "_datetime", "_decimal",
-    "_elementtree", "_functools", "_heapq", "_hmac", "_imp", "_io", "_json", "_locale", "_lsprof", "_md5",
-    "_multibytecodec", "_opcode", "_operator", "_pickle", "_queue", "_random", "_sha1", "_sha2", "_sha3", "_signal",
-    "_socket", "_sqlite3", "_sre", "_stat", "_statistics", "_string", "_struct", "_suggestions", "_symtable",
-    "_sysconfig", "_thread", "_tokenize", "_types", "_typing", "_weakref", "_zoneinfo", "array", "atexit", "binascii",
-    "cmath", "errno", "faulthandler", "gc", "itertools", "math", "posix", "pyexpat", "select", "time", "unicodedata",
-    "zlib",
-)  # fmt: skip
-"""The modules that are compiled into CPython, as componentize-py builds it."""
 
 
 def kept_name(name: str) -> str | None:

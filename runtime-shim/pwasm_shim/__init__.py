@@ -1,7 +1,22 @@
 """The runtime shim: the ABI adapter that is linked into every filter.
 
-C sources by topic in `src/` (callbacks, hostcalls, wasi, module), compiled by `build_shim.py` when pwasm itself is
-built. The library is linked into CPython then (`build_base.py`); what comes out is package data.
+C sources by topic in `src/`, compiled by `build_shim.py` when pwasm itself is built:
+
+    abi.h, hostcalls.inc, callbacks.inc    generated from the ABI table (tools/abi_views.py)
+    python_abi.h, cpython314.h             what of CPython is used: promised, and not
+    module       the extension module: its table of functions, what the SDK needs at build and at start-up
+    hostcalls    hostcalls as Python functions
+    callbacks    callbacks as exports, which call Python
+    streams      usual streams without the Python dispatcher, on its records
+    records      the SDK's records as C sees them
+    plans        contexts that are given from stream to stream
+    shortcuts    functions of the SDK that filters call for every request
+    budget       the step budget
+    wasi         the part of WASI that CPython's libc imports
+    build        what runs only while pwasm builds
+    removed      what is called in the place of code that was left out
+
+The library is linked into CPython then (`build_base.py`); what comes out is package data.
 """
 
 from __future__ import annotations
@@ -19,7 +34,7 @@ def library() -> Path:
     Raises:
         FileNotFoundError: in a checkout that was never installed, where the build hook has not run.
     """
-    path = _HERE / f"{MODULE_NAME}.cpython-314-wasm32-wasi.so"
+    path = _HERE / f"{MODULE_NAME}.wasm"
     if not path.is_file():
         raise FileNotFoundError(f"the runtime shim is not compiled ({path.name} is missing); run `pip install -e .`")
     return path

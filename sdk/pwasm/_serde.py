@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 
 MAX_PAIRS = 1024
 MAX_PAIRS_SIZE = 1024 * 1024
-"""The host silently takes a longer list for an empty one (design notes, abi.md §1.5), so the SDK refuses it."""
+"""The host silently takes a longer list for an empty one (docs/abi.md §1.5), so the SDK refuses it."""
 
 _U32 = struct.Struct("<I")
 

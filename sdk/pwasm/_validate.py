@@ -1,7 +1,7 @@
 """Checks of what a filter writes, before anything leaves.
 
 Envoy checks none of this: a response header value with CR LF was written to the client as it came, which is response
-splitting; so were names with spaces, empty names, NUL, and status 99999 (design notes, abi.md §0.4, §1.16).
+splitting; so were names with spaces, empty names, NUL, and status 99999 (docs/abi.md §0.4, §1.16).
 
 The rules are RFC 9110 § 5.1 (field-name = token), § 5.5 (field-value: no CTL except HTAB; bytes 0x80-0xFF pass) and
 § 9.1 (method = token); pseudo headers as in RFC 9113 § 8.3. Blanks around a value are kept: Envoy's codecs strip

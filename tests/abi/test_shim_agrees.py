@@ -39,8 +39,8 @@ def test_the_shim_exports_every_callback_with_its_type(shim: Module) -> None:
 
 def test_the_shim_offers_hostcalls_and_callbacks_in_the_order_of_the_table() -> None:
     """The dispatcher hands its callables over as a tuple: the order is the contract."""
-    source = pwasm_shim.library().with_name("src").joinpath("callbacks.h").read_text(encoding="utf-8")
-    names = source.partition("enum {")[2].partition("CALLBACK_COUNT")[0].replace(",", " ").split()
+    source = pwasm_shim.library().with_name("src").joinpath("abi.h").read_text(encoding="utf-8")
+    names = source.partition("CALLBACK_COUNT")[0].rpartition("enum {")[2].replace(",", " ").split()
     assert [f"proxy_on_{name.lower()}" for name in names] == [callback.name for callback in _abi.CALLBACKS]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from pwasm import _abi
 from pwasm._dispatch.callbacks import Dispatcher
+from pwasm._protocols import Host, Plugin
 from pwasm._stream.phases import PHASES
 from pwasm.testing import HostEmulator
 from pwasm.types import HttpContext, PluginContext, TcpContext, VMContext
@@ -34,12 +35,12 @@ def parameters(function: Any) -> list[str]:
 
 
 def test_protocols_have_a_method_for_each_row_in_order() -> None:
-    assert protocol_methods(_abi.Host) == [row.name for row in _abi.HOSTCALLS]
-    assert protocol_methods(_abi.Plugin) == [row.name for row in _abi.CALLBACKS]
+    assert protocol_methods(Host) == [row.name for row in _abi.HOSTCALLS]
+    assert protocol_methods(Plugin) == [row.name for row in _abi.CALLBACKS]
 
 
 @pytest.mark.parametrize("row", _abi.HOSTCALLS, ids=lambda row: row.name)
-@pytest.mark.parametrize("host", [_abi.Host, HostEmulator], ids=["protocol", "emulator"])
+@pytest.mark.parametrize("host", [Host, HostEmulator], ids=["protocol", "emulator"])
 def test_hostcall(row: _abi.Hostcall, host: type) -> None:
     function = getattr(host, row.name)
     assert parameters(function) == _abi.names(row.params)
@@ -52,7 +53,7 @@ def test_hostcall(row: _abi.Hostcall, host: type) -> None:
 
 @pytest.mark.parametrize("row", _abi.CALLBACKS, ids=lambda row: row.name)
 def test_callback(row: _abi.Callback) -> None:
-    function = getattr(_abi.Plugin, row.name)
+    function = getattr(Plugin, row.name)
     assert parameters(function) == _abi.names(row.params)
     hints = get_type_hints(function)
     assert [hints[name] for name in _abi.names(row.params)] == [PYTHON_OF_KIND[k] for k in _abi.kinds(row.params)]

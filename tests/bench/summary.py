@@ -82,7 +82,7 @@ FIGURES = (
 )
 
 SHORT = ("small", "json", "load", "memory", "worker", "module", "reload")
-"""What the README's table and the chart show."""
+"""What the table of docs/performance.md and the chart show."""
 NOTE = (
     "The floor parses no JSON. ext_proc is Envoy and a Python process, so its memory is that of both. "
     "In parentheses: the ratio to Go, round by round."
@@ -136,7 +136,7 @@ def peers_of(summary: Summary) -> list[str]:
 
 
 def short_table(summary: Summary) -> str:
-    """The table of the README: one row per peer."""
+    """The table of docs/performance.md: one row per peer."""
     figures = [figure for figure in FIGURES if figure.key in SHORT]
     rows: list[tuple[str, ...]] = [
         (f"**{peer}**" if peer == PRODUCT else peer, *(_cell(summary, figure, peer) for figure in figures))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -23,6 +23,7 @@ from pwasm_compiler.bench.load import LoadResult, Request, parse_wrk, run_wrk, w
 from pwasm_compiler.bench.process import cpu_seconds, rss_bytes
 from pwasm_compiler.bench.report import Callback
 from pwasm_compiler.build.backends.tinygo import TINYGO
+from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.test_config import Upstream
 from pwasm_compiler.errors import ToolError
 
@@ -81,12 +82,14 @@ def test_an_output_that_cannot_be_read_is_an_error(text: str) -> None:
         parse_wrk(text)
 
 
+@pytest.mark.programs
 def test_wrk_that_fails_is_an_error(fake_wrk: Callable[[str], None]) -> None:
     fake_wrk("echo unable to connect >&2; exit 1")
     with pytest.raises(ToolError, match="exit code 1: unable to connect"):
         run_wrk("http://127.0.0.1:1", Request(), 1)
 
 
+@pytest.mark.programs
 def test_wrk_is_started_with_its_options(fake_wrk: Callable[[str], None], tmp_path: Path) -> None:
     (tmp_path / "output").write_text(WRK, encoding="utf-8")
     fake_wrk(f'echo "$@" > {tmp_path}/arguments; cat {tmp_path}/output')
@@ -94,6 +97,7 @@ def test_wrk_is_started_with_its_options(fake_wrk: Callable[[str], None], tmp_pa
     assert (tmp_path / "arguments").read_text(encoding="utf-8") == "-t1 -c8 -d2s --latency http://127.0.0.1:1/a\n"
 
 
+@pytest.mark.programs
 def test_wrk_is_given_a_script_for_what_is_no_plain_get(fake_wrk: Callable[[str], None], tmp_path: Path) -> None:
     (tmp_path / "output").write_text(WRK, encoding="utf-8")
     fake_wrk(f'echo "$1" > {tmp_path}/option; cat "$2" > {tmp_path}/script; cat {tmp_path}/output')
@@ -154,6 +158,7 @@ def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert str(caught.value) == "not measured: no tinygo is on PATH"
 
 
+@pytest.mark.programs
 def test_a_commit_that_is_not_there_is_named(tmp_path: Path) -> None:
     """As in a clone without history."""
     with pytest.raises(NotMeasuredError) as caught:
@@ -161,6 +166,7 @@ def test_a_commit_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == f"not measured: git has no commit {'0' * 40}"
 
 
+@pytest.mark.programs
 def test_missing_tools_are_rows_and_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,6 +185,7 @@ def test_missing_tools_are_rows_and_no_failure(
     assert files["--chart"].read_text(encoding="utf-8").endswith("</svg>\n")
 
 
+@pytest.mark.programs
 def test_a_failure_is_a_row_and_an_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,7 +204,7 @@ def test_a_peer_whose_answers_are_no_success_has_failed(monkeypatch: pytest.Monk
     monkeypatch.setattr(measure, "used_seconds", lambda *_: 1.0)
     monkeypatch.setattr(measure, "run_wrk", lambda *_: LoadResult(100, 50.0, 1.0, 2.0, other=3))
     with pytest.raises(BenchError, match="3 of 100 answers were neither 2xx nor 3xx"):
-        measure._sample(SimpleNamespace(url="http://127.0.0.1:1"), Row("one"), SCENARIOS[0], 1)
+        measure._sample(cast(Envoy, SimpleNamespace(url="http://127.0.0.1:1")), Row("one"), SCENARIOS[0], 1)
 
 
 def test_a_reload_that_cannot_be_measured_leaves_the_rest() -> None:
@@ -242,7 +249,7 @@ def test_the_chart_is_a_picture_of_the_figures() -> None:
 
 
 def test_a_bar_far_longer_than_the_others_is_cut() -> None:
-    rounds = {figure.key: {} for figure in FIGURES}
+    rounds: dict[str, dict[str, list[float]]] = {figure.key: {} for figure in FIGURES}
     slow = Summary({**rounds, "small": {FLOOR: [2.0], PRODUCT: [4.0], "Lua": [400.0]}}, {})
     assert chart(slow, "").count('<line class="cut"') == 1
     even = Summary({**rounds, "small": {FLOOR: [2.0], PRODUCT: [400.0]}}, {})
@@ -318,6 +325,7 @@ def test_figures_of_a_process() -> None:
     assert 0 < cpu_seconds(os.getpid()) < 3600
 
 
+@pytest.mark.programs
 def test_help_of_the_script() -> None:
     command = [sys.executable, str(Path(__file__).with_name("run.py")), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")

@@ -105,7 +105,9 @@ def test_what_another_user_keeps_to_themself_is_not_replaced(tmp_path: Path, mon
 
 
 def test_what_four_want_at_once_is_made_once(tmp_path: Path) -> None:
-    made, waited, together = [], [], threading.Barrier(4)
+    made: list[int] = []
+    waited: list[str] = []
+    together = threading.Barrier(4)
 
     def make() -> bytes:
         made.append(threading.get_ident())

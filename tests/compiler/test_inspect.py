@@ -47,6 +47,7 @@ def test_says_since_when_envoy_would_load_it(tmp_path: Path) -> None:
     assert "would load it, since version 1.33" in render(found)
 
 
+@pytest.mark.wasm
 def test_describes_a_module_of_ours(component: bytes, tmp_path: Path) -> None:
     from pwasm_compiler.build.pipeline import build
     from pwasm_compiler.project import load_project
@@ -76,6 +77,7 @@ def test_describes_a_module_of_ours(component: bytes, tmp_path: Path) -> None:
     assert (tmp_path / "main.wasm.names").read_text().splitlines()[0].startswith("proxy_")
 
 
+@pytest.mark.wasm
 def test_says_what_was_left_out_and_keep_brings_it_back(component: bytes, tmp_path: Path) -> None:
     from pwasm_compiler.build.pipeline import build
     from pwasm_compiler.project import load_project

@@ -15,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
-HELLO_WORLD = Path(__file__).parents[2] / "filters" / "hello_world"
+from tests.support.paths import HELLO_WORLD
+
+pytestmark = pytest.mark.programs
+
 COLUMNS = 60
 _SEQUENCE = re.compile(r"\x1b\[[0-9;]*[mK]|\r\n|\r|[^\r\x1b]+")
 SCRIPT = """
@@ -64,7 +67,9 @@ def on_a_terminal(command: list[str], folder: Path, **environment: str) -> str:
 
 def screen(written: str) -> tuple[list[str], list[str]]:
     """The lines that stay, and every state that the line being written was in."""
-    lines, line, seen = [], "", []
+    lines: list[str] = []
+    seen: list[str] = []
+    line = ""
     for piece in _SEQUENCE.findall(written):
         if piece == "\r\n":
             lines, line = [*lines, line], ""

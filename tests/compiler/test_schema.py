@@ -50,6 +50,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
     return code, result.stdout, str(error or "")
 
 
+@pytest.mark.programs
 def test_the_schema_of_a_folder(folder: Path) -> None:
     code, output, _ = run(folder)
     assert code == 0
@@ -64,6 +65,7 @@ def test_the_schema_of_a_folder(folder: Path) -> None:
     assert not list(folder.glob("__pycache__"))
 
 
+@pytest.mark.programs
 def test_the_schema_for_a_root_id(folder: Path) -> None:
     code, output, _ = run(folder / "filter.py", "--root-id", "other")
     assert (code, json.loads(output)["type"]) == (0, "boolean")
@@ -71,6 +73,7 @@ def test_the_schema_for_a_root_id(folder: Path) -> None:
     assert (code, error) == (2, "no configuration is declared for root_id 'nobody'\nhint: --root-id may be '', 'other'")
 
 
+@pytest.mark.programs
 def test_a_configuration_is_checked(folder: Path) -> None:
     file = folder / "config.yaml"
     file.write_text("name: one  # a comment\nretries: 5\n")
@@ -87,6 +90,7 @@ def test_a_configuration_is_checked(folder: Path) -> None:
     ]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("source", "text"),
     [
@@ -106,6 +110,7 @@ def test_filters_without_a_schema(tmp_path: Path, source: str, text: str) -> Non
     assert "entrypoint.py" not in error
 
 
+@pytest.mark.programs
 def test_a_filter_without_a_configuration_takes_any(tmp_path: Path) -> None:
     """Which is no error: the schema says so, and a person is told how to declare one, in code that does."""
     file, configuration = tmp_path / "filter.py", tmp_path / "c.json"
@@ -123,6 +128,7 @@ def test_a_filter_without_a_configuration_takes_any(tmp_path: Path) -> None:
     assert (list(declared["properties"]), declared["required"]) == (["header", "limit"], ["header"])
 
 
+@pytest.mark.programs
 def test_the_traceback_is_the_filters_own(tmp_path: Path) -> None:
     (tmp_path / "filter.py").write_text("def fails():\n    return 1 / 0\n\n\nfails()\n")
     _, _, error = run(tmp_path)

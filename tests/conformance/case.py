@@ -40,10 +40,10 @@ class Answer:
 class Case:
     """One exchange.
 
-    `id` begins with the number in abi.md §5 (or `R4.4` for reliability.md §4.4). `chunks` of a request are sent one
-    after another, each when the filter has seen the one before. `wait` names callbacks that come after the stream's
-    end, as often as they come. `ticks`: how often the emulator lets the time of a tick pass. `calls`: what the
-    clusters answer to callouts, in order.
+    `id` begins with the number in docs/abi.md §5 (or `R4.4` for docs/reliability.md §4.4). `chunks` of a request are
+    sent one after another, each when the filter has seen the one before. `wait` names callbacks that come after the
+    stream's end, as often as they come. `ticks`: how often the emulator lets the time of a tick pass. `calls`: what
+    the clusters answer to callouts, in order.
     """
 
     id: str

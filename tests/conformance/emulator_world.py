@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from pwasm import _abi
+from pwasm._protocols import Host, Plugin
 from pwasm._serde import to_bytes, to_text
 from pwasm.entrypoint import registration_of
 from pwasm.testing import EnvoyCrash, HostEmulator, HttpStream, UpstreamResponse
 from pwasm.testing.emulator.headers import Headers
 
 from .case import HOST, LIMIT, VM_CONFIGURATION, Answer, Case
-from .observe import Observation, observation
+from .observe import Outcome, outcome
 
-MakePlugin = Callable[[_abi.Host], _abi.Plugin]
+MakePlugin = Callable[[Host], Plugin]
 PROBE = Path(__file__).parents[1] / "projects" / "probe"
 OPTIONS: dict[str, dict[str, Any]] = {
     "limited": {"buffer_limit": LIMIT},
@@ -31,11 +32,11 @@ def python_plugin(*, tcp: bool) -> MakePlugin:
     """The probe's classes, in this process."""
     if str(PROBE) not in sys.path:
         sys.path.insert(0, str(PROBE))
-    import filter as probe  # type: ignore[import-not-found]
-    import interpreter  # type: ignore[import-not-found]
+    import filter as probe
+    import interpreter
 
     registration = registration_of(probe.Vm, probe.Plugin, probe.Tcp if tcp else probe.Http)
-    return lambda host: interpreter.Probe(registration, host)  # type: ignore[no-any-return]
+    return lambda host: interpreter.Probe(registration, host)
 
 
 class EmulatorWorld:
@@ -50,21 +51,21 @@ class EmulatorWorld:
         self._scripts = {case.id: case.script for case in together}
         self._hosts: dict[str, HostEmulator] = {}
 
-    def run(self, case: Case) -> Observation:
+    def run(self, case: Case) -> Outcome:
         """Run one case to its end."""
         shared = case.id in self._scripts and not case.tcp
-        host = (shared and self._hosts.pop(case.listener, None)) or self._new_host(case, shared=shared)
+        host = (self._hosts.pop(case.listener, None) if shared else None) or self._new_host(case, shared=shared)
         start = len(host.logs)
         calls: list[dict[str, Any]] = []
         try:
             client, requests = self._exchange(case, host, calls)
         except EnvoyCrash as error:
-            return {"crash": str(error).partition(":")[0]}
+            return Outcome(crash=str(error).partition(":")[0])
         log = [(int(level), to_bytes(text).decode("latin-1")) for level, text in host.logs[start:]]
         host.http_calls = [call for call in host.http_calls if not call.answered]
         if shared and not host.http_calls and not any(host.tick_periods.values()):
             self._hosts[case.listener] = host
-        return observation(log, client, requests, calls, case.ignore)
+        return outcome(log, client, requests, calls, case.ignore)
 
     def _new_host(self, case: Case, *, shared: bool) -> HostEmulator:
         scripts = self._scripts if shared else {case.id: case.script}
@@ -208,7 +209,7 @@ def upstream_saw(stream: HttpStream) -> list[dict[str, Any]]:
     path, method = headers.get(":path"), headers.get(":method")
     host = headers.get(":authority")
     pairs = ([["host", host]] if host else []) + on_the_wire(headers)
-    # What is longer than announced comes as the beginning of a next request (§0.5).
+    # What is longer than announced comes as the beginning of a next request (docs/abi.md §0.5).
     length = int(headers.get("content-length") or len(stream.request_body))
     return [
         {

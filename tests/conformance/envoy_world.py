@@ -18,16 +18,22 @@ from typing import Any
 from pwasm.testing.worlds.servers import refusing_port
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from tests.support.http1 import chunk, last_chunk, lines
 
 from .case import LIMIT, VM_CONFIGURATION, Answer, Case
-from .observe import Observation, log_entry, observation
-from .wire import lines, message, read_all, read_request
+from .observe import Called, Outcome, log_entry, outcome
+from .wire import message, read_all, read_request
 
 SECONDS = 15.0
 BARRIER = Case("barrier")
 _LINE = re.compile(rb"\[\d{4}-[^\]]*\]\[\d+\]\[([a-z]+)\]\[(\w+)\] \[[^\]]*\] (.*)", re.DOTALL)
 _FILTER = re.compile(r"wasm log(?: .*?)?: (.*)", re.DOTALL)
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critical": 5}
+
+
+def _of_the_barrier(callback: str) -> str:
+    """How the probe's line about the barrier begins."""
+    return "@" + json.dumps({"case": BARRIER.id, "callback": callback})[:-1]
 
 
 class Log:
@@ -52,14 +58,15 @@ class Log:
                     level, text = self.entries[-1]
                     self.entries[-1] = level, f"{text}\n{line.decode('latin-1')}"
                 continue
-            text = _FILTER.fullmatch(match[3].decode("latin-1"))
-            self._of_filter = match[2] == b"wasm" and text is not None
-            if self._of_filter and text is not None:
-                self.entries.append((_LEVELS[match[1].decode()], text[1]))
+            said = _FILTER.fullmatch(match[3].decode("latin-1"))
+            self._of_filter = match[2] == b"wasm" and said is not None
+            if self._of_filter and said is not None:
+                self.entries.append((_LEVELS[match[1].decode()], said[1]))
 
     def count(self, start: int, part: str) -> int:
         """How often a callback was logged since entry `start`."""
-        return sum(entry[:1] == [part] for entry in map(log_entry, self.entries[start:]))
+        entries = map(log_entry, self.entries[start:])
+        return sum(isinstance(entry, Called) and entry.callback == part for entry in entries)
 
 
 class World:
@@ -71,7 +78,7 @@ class World:
         self.requests: list[dict[str, Any]] = []
         self.calls: list[dict[str, Any]] = []
         self.busy = 0
-        self.outcomes: dict[str, Observation] = {}
+        self.outcomes: dict[str, Outcome] = {}
         self._call_number = 0
         self._together: list[socket.socket] = []
         self._lock = threading.Condition()
@@ -93,7 +100,7 @@ class World:
 
     # --- a case ---------------------------------------------------------------------------------------------------
 
-    def run(self, case: Case) -> Observation:
+    def run(self, case: Case) -> Outcome:
         """Run one case to its end."""
         if case.tcp:
             self._announce(case)
@@ -107,7 +114,7 @@ class World:
             self.wait_for(part, list(case.wait).count(part))
         self.until(lambda: self.busy == 0, "the end of upstream's connections")
         entries = self._up_to_now()
-        return observation(entries, client, self.requests, self.calls, case.ignore)
+        return outcome(entries, client, self.requests, self.calls, case.ignore)
 
     def ask(self, case: Case) -> dict[str, Any]:
         """Only the client's side of an HTTP case, from which Envoy may not come back."""
@@ -128,13 +135,12 @@ class World:
         upstream, calls = self.requests, self.calls
         self.requests, case, self.case = [], self.case, BARRIER
         self._http_client()
-        end = '@["barrier", "delete"'
+        end = _of_the_barrier("delete")
         self.until(lambda: any(text.startswith(end) for _, text in self.log.entries[self.start :]), "the barrier")
         self.requests, self.calls, self.case = upstream, calls, case
         entries = self.log.entries[self.start :]
-        first = next(
-            place for place, (_, text) in enumerate(entries) if text.startswith('@["barrier", "request_headers"')
-        )
+        begin = _of_the_barrier("request_headers")
+        first = next(place for place, (_, text) in enumerate(entries) if text.startswith(begin))
         return entries[:first]
 
     def wait_for(self, part: str, count: int = 1) -> None:
@@ -157,7 +163,11 @@ class World:
         case = self.case
         with socket.create_connection(self.addresses[case.listener], timeout=SECONDS) as client:
             pairs = [*case.request_headers(), ("connection", "close")]
-            data = f"{case.method} {case.path} HTTP/{case.version}\r\n".encode("latin-1") + lines(pairs) + b"\r\n"
+            data = (
+                f"{case.method} {case.path} HTTP/{case.version}\r\n".encode("latin-1")
+                + lines(pairs, "latin-1")
+                + b"\r\n"
+            )
             with contextlib.suppress(ConnectionError):
                 client.sendall(data + (case.body or b""))
                 self._send_chunks(client, case.chunks, case.trailers, "request_body")
@@ -170,14 +180,13 @@ class World:
     def _send_chunks(self, connection: socket.socket, chunks: Sequence[bytes] | None, trailers: Any, part: str) -> None:
         if chunks is None:
             return
-        for number, chunk in enumerate(chunks):
+        for number, piece in enumerate(chunks):
             last = number == len(chunks) - 1
-            end = b"0\r\n" + lines(trailers or ()) + b"\r\n"
-            connection.sendall((b"%x\r\n%s\r\n" % (len(chunk), chunk) if chunk else b"") + (end if last else b""))
+            connection.sendall(chunk(piece) + (last_chunk(trailers or (), "latin-1") if last else b""))
             if not last:
                 self.wait_for(part, number + 1)
         if not chunks:
-            connection.sendall(b"0\r\n" + lines(trailers or ()) + b"\r\n")
+            connection.sendall(last_chunk(trailers or (), "latin-1"))
 
     def _tcp_client(self) -> dict[str, Any]:
         got = b""
@@ -269,7 +278,7 @@ class World:
             pairs.append(("transfer-encoding", "chunked"))
         elif answer.status not in {204, 304}:
             pairs.append(("content-length", str(sum(map(len, answer.chunks)))))
-        start = f"HTTP/1.1 {answer.status} X\r\n".encode() + lines(pairs) + b"\r\n"
+        start = f"HTTP/1.1 {answer.status} X\r\n".encode() + lines(pairs, "latin-1") + b"\r\n"
         if head or not answer.is_chunked:
             connection.sendall(start + (b"" if head else b"".join(answer.chunks)))
             return
@@ -299,7 +308,12 @@ def envoy_world(module: Path, cases: Sequence[Case]) -> Iterator[World]:
     world = World()
     scripts = {case.id: case.script for case in cases}
     configuration = json.dumps({"case": "", "scripts": scripts})
-    plugin = {"path": module, "vm_id": "probe", "configuration": configuration, "vm_configuration": VM_CONFIGURATION}
+    plugin: dict[str, Any] = {
+        "path": module,
+        "vm_id": "probe",
+        "configuration": configuration,
+        "vm_configuration": VM_CONFIGURATION,
+    }
     listeners: list[Any] = [
         HttpListener([WasmFilter(**plugin)], name="plain", routes=ROUTES),
         HttpListener([WasmFilter(**plugin)], name="limited", routes=ROUTES),

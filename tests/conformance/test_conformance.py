@@ -25,7 +25,7 @@ from .cases.crashes import CRASHES
 from .cases.table import CASES
 from .emulator_world import EmulatorWorld, python_plugin
 from .envoy_world import World, envoy_world
-from .observe import Observation
+from .observe import Outcome
 
 EXPECTED = expected.load()
 every_case = pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
@@ -39,7 +39,7 @@ def python_world() -> EmulatorWorld:
 @pytest.fixture(scope="module")
 def wasm_world(built: Callable[[str], Path]) -> EmulatorWorld:
     module = built("probe")
-    return EmulatorWorld(lambda _: lambda host: WasmPlugin(module, host), CASES)  # type: ignore[arg-type,return-value]
+    return EmulatorWorld(lambda _: lambda host: WasmPlugin(module, host), CASES)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +48,10 @@ def real_world(built: Callable[[str], Path], request: pytest.FixtureRequest) -> 
         yield world
         world.envoy.check_alive()
     if request.config.getoption("--bless"):
-        expected.save({case.id: world.outcomes.get(case.id, EXPECTED.get(case.id, {})) for case in CASES})
+        expected.save({case.id: world.outcomes.get(case.id, EXPECTED.get(case.id, Outcome())) for case in CASES})
 
 
-def check(case: Case, outcome: Observation) -> None:
+def check(case: Case, outcome: Outcome) -> None:
     """The outcome is Envoy's, unless it is known and explained that it is not."""
     if case.id in expected.EXCLUDED:
         return

@@ -1,4 +1,4 @@
-"""What kills the emulator kills a real Envoy: K1 to K8 of abi.md §0.1, one Envoy for each.
+"""What kills the emulator kills a real Envoy: K1 to K8 of docs/abi.md §0.1, one Envoy for each.
 
 The modules are text, as small as can be: nothing guards their hostcalls, and Envoy starts at once. Where Envoy
 survives one day, the emulator must no longer say that it dies.
@@ -19,6 +19,7 @@ from .case import Case
 from .cases.crashes import CRASHES
 from .emulator_world import EmulatorWorld
 from .envoy_world import envoy_world
+from .observe import Outcome
 
 MODULE = r"""(module
   (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
@@ -102,11 +103,12 @@ def module(case: Case, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.wasm
 @every_crash
 def test_the_emulator_says_so(case: Case, tmp_path: Path) -> None:
     path = module(case, tmp_path)
-    world = EmulatorWorld(lambda _: lambda host: WasmPlugin(path, host))  # type: ignore[arg-type,return-value]
-    assert world.run(case) == {"crash": CRASHES[case]}
+    world = EmulatorWorld(lambda _: lambda host: WasmPlugin(path, host))
+    assert world.run(case) == Outcome(crash=CRASHES[case])
 
 
 @pytest.mark.envoy

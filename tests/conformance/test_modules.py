@@ -1,6 +1,6 @@
 """What no filter in Python can do, in a real Envoy and in the emulator: modules as text.
 
-They are for the cases 1 to 9, 12, 13, 18 to 21, 108 and 119 of abi.md §5; `expected.ELSEWHERE` says which is where.
+They are for docs/abi.md §5, cases 1 to 9, 12, 13, 18 to 21, 108 and 119; `expected.ELSEWHERE` says which is where.
 
 The module logs lines of three letters: its name, what it is about, and a number as a character from "0" on.
 """
@@ -123,7 +123,7 @@ def module(folder: Path, *, text: str = MODULE, **values: str) -> Path:
 
 def emulated(path: Path) -> HostEmulator:
     """The module in the emulator."""
-    return HostEmulator(plugin=lambda host: WasmPlugin(path, host))  # type: ignore[arg-type,return-value]
+    return HostEmulator(plugin=lambda host: WasmPlugin(path, host))
 
 
 def said(texts: list[str], name: str = "A") -> list[str]:
@@ -197,6 +197,7 @@ TRAPPED = "proxy_on_request_headers failed: Uncaught RuntimeError: unreachable"
 # --- start: cases 5, 8, 12, 13; WASI: 18 to 21 --------------------------------------------------------------------
 
 
+@pytest.mark.wasm
 def test_one_vm_in_the_emulator(tmp_path: Path) -> None:
     """A `main` that returns 1, no configuration, and WASI at its limits."""
     host = emulated(module(tmp_path))
@@ -220,6 +221,7 @@ def test_two_plugins_share_one_vm(world: World) -> None:
     assert lines[last:] == ["r1", "v1", "c1", "r2", "v2", "c2"]
 
 
+@pytest.mark.wasm
 def test_a_plugin_that_is_not_configured_in_the_emulator(tmp_path: Path) -> None:
     assert not emulated(module(tmp_path, CONFIGURED="0")).started
 
@@ -248,6 +250,7 @@ BROKEN = {
 every_broken_module = pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
 
 
+@pytest.mark.wasm
 @every_broken_module
 def test_a_module_that_the_emulator_refuses(change: tuple[str, str], message: str, tmp_path: Path) -> None:
     path = module(tmp_path, text=MODULE.replace(*change))
@@ -269,6 +272,7 @@ NO_MEMORY = ["h6", "h1"]
 """The header is not to be had, in the log there is none."""
 
 
+@pytest.mark.wasm
 def test_no_memory_in_the_emulator(tmp_path: Path) -> None:
     host = emulated(module(tmp_path, MALLOC="(i32.const 0)"))
     start = len(host.logs)
@@ -284,6 +288,7 @@ def test_no_memory_in_envoy(world: World) -> None:
     assert [line for line in lines if line[0] == "h"] == NO_MEMORY * 2
 
 
+@pytest.mark.wasm
 def test_a_restricted_malloc_in_the_emulator(tmp_path: Path) -> None:
     host = emulated(module(tmp_path, MALLOC=RESTRICTED_MALLOC))
     with pytest.raises(WasmTrap, match="restricted_callback"):
@@ -305,6 +310,7 @@ IDS = ["d2", "x2", "d3", "x3", "d4", "x4"]
 """They count up and are not used again."""
 
 
+@pytest.mark.wasm
 def test_ids_in_the_emulator(tmp_path: Path) -> None:
     host = emulated(module(tmp_path))
     for _ in range(3):
@@ -322,6 +328,7 @@ def test_ids_in_envoy(world: World) -> None:
 # --- traps: case 119 ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.wasm
 def test_a_trap_in_the_emulator_is_an_error(tmp_path: Path) -> None:
     """It has no failure policies: a test is to see the trap."""
     host = emulated(module(tmp_path))

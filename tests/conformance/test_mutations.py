@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -19,13 +20,13 @@ from .cases.actions import ACTIONS
 from .cases.crashes import CRASHES
 from .cases.table import CASES
 from .emulator_world import EmulatorWorld, python_plugin
+from .observe import Outcome
 
-EXPECTED = {
+EXPECTED: dict[str, Any] = {
     **expected.load(),
-    **{case.id: {"crash": crash} for case, crash in CRASHES.items()},
+    **{case.id: Outcome(crash=crash) for case, crash in CRASHES.items()},
+    **{case.id: seen for case, seen in ACTIONS.items()},
 }
-for _case, _outcome in ACTIONS.items():
-    EXPECTED[_case.id] = _outcome
 ALL = [case for case in (*CRASHES, *ACTIONS, *CASES) if case.id not in expected.EXCLUDED]
 
 
@@ -88,8 +89,8 @@ def run(world: EmulatorWorld, case: Case) -> Any:
         return repr(error)
     if case not in ACTIONS:
         return outcome
-    outcome["bodies"] = [entry[1] for entry in outcome.get("log", ()) if entry[0] == "request_body"]
-    return {name: outcome.get(name) for name in EXPECTED[case.id]}
+    seen = {**asdict(outcome), "bodies": outcome.called("request_body")}
+    return {name: seen[name] for name in ACTIONS[case]}
 
 
 def notices(world: EmulatorWorld, cases: list[Case], hint: str | None) -> str:
@@ -130,7 +131,7 @@ def test_a_case_notices(
 
 @pytest.mark.parametrize(("case", "crash"), CRASHES.items(), ids=[case.id for case in CRASHES])
 def test_what_kills_envoy(case: Case, crash: str, world: EmulatorWorld) -> None:
-    assert world.run(case) == {"crash": crash}
+    assert world.run(case) == Outcome(crash=crash)
 
 
 @pytest.mark.parametrize("case", ACTIONS, ids=[case.id for case in ACTIONS])

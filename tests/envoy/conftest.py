@@ -7,30 +7,23 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
+from tests.support import envoy_versions
 
 
 @pytest.fixture(scope="session")
-def envoy_of(module_of: Callable[[Path], ModuleType]) -> Callable[[str], Path | None]:
+def envoy_of() -> Callable[[str], Path | None]:
     """`envoy_of("newest")` is None, the driver's own choice; `envoy_of("oldest")` a binary installed on first use."""
-    versions = module_of(Path(__file__).with_name("versions.py"))
 
     def get(which: str) -> Path | None:
-        return None if which == "newest" else versions.binary_of(versions.OLDEST)
+        return None if which == "newest" else envoy_versions.binary_of(envoy_versions.OLDEST)
 
     return get
-
-
-@pytest.fixture(scope="session")
-def wire(module_of: Callable[[Path], ModuleType]) -> ModuleType:
-    """The module wire.py beside this file."""
-    return module_of(Path(__file__).with_name("wire.py"))
 
 
 FAILED = "Runner.on_http_request_headers failed"

@@ -6,30 +6,27 @@ The filter is tests/projects/awaits; the HTTP server is that of wire.py, the gRP
 from __future__ import annotations
 
 import re
-import runpy
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm.testing.worlds.servers import refusing_port
 from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from tests.support import wire
+from tests.support.aio_cases import CASES
+from tests.support.grpc_double import grpc_server
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
-TESTS = Path(__file__).parents[1]
-TABLE = runpy.run_path(str(TESTS / "aio_cases.py"))
-CASES = TABLE["CASES"]
-grpc_server = runpy.run_path(str(TESTS / "envoy" / "test_callouts.py"))["grpc_server"]
 
 GATED = ("gated_body", "then_body")
 
 
 @pytest.fixture(scope="module")
-def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def world(built: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     web, tcp = wire.HttpUpstream(), wire.TcpUpstream()
     gates = {name: wire.HttpUpstream() for name in GATED}
     module = built("awaits")
@@ -54,10 +51,11 @@ def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pyte
         access_log = wire.prepare(config, tmp_path_factory.mktemp("aio"))
         expected = tuple(pattern for case in CASES.values() for pattern in case.errors)
         with wire.running(config, expected=(*expected, "the coroutine is being closed")) as envoy:
-            world = wire.World(envoy, web, access_log)
+            world: Any = wire.World(envoy, web, access_log)
             world.gates = gates
             yield world
-        for server in (web, tcp, *gates.values()):
+        servers: list[wire.HttpUpstream | wire.TcpUpstream] = [web, tcp, *gates.values()]
+        for server in servers:
             server.close()
 
 

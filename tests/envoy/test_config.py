@@ -8,19 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm_compiler.envoy.test_config import HttpListener, Route, WasmFilter, bootstrap
+from tests.support import wire
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
 GOOD = {"routes": [{"prefix": "/", "answer": "one"}]}
 BETTER = {"routes": [{"prefix": "/a", "answer": "a", "status": 202.0}, {"prefix": "/", "answer": "two"}]}
 STRUCT = "type.googleapis.com/google.protobuf.Struct"
-# Each costs Envoy a VM; tests/sdk/test_config.py has many more.
+# Each costs Envoy a VM; tests/sdk/_config/test_config.py has many more.
 WRONG: list[tuple[Any, str]] = [
     ("", "$.routes: is missing (array)"),
     ({"routes": [{"prefix": "/", "answer": 1}]}, "$.routes[0].answer: expected str, got int"),
@@ -39,7 +39,7 @@ def listener(module: Path, name: str, configuration: Any, *, struct: bool = Fals
     return made
 
 
-def test_a_wrong_update_is_rejected(built: Callable[[str], Path], wire: ModuleType, tmp_path: Path) -> None:
+def test_a_wrong_update_is_rejected(built: Callable[[str], Path], tmp_path: Path) -> None:
     module, watched, version = built("awaits"), tmp_path / "lds.json", 0
 
     def publish(resource: dict[str, Any]) -> None:
@@ -64,14 +64,16 @@ def test_a_wrong_update_is_rejected(built: Callable[[str], Path], wire: ModuleTy
         assert answer() == (200, b"one")
         for number, (configuration, reason) in enumerate(WRONG, 1):
             publish(listener(module, f"wrong{number}", configuration))
-            wire.eventually(
-                lambda number=number: rejected(envoy) >= number, f"the rejection of {str(configuration)[:60]}"
-            )
+            await_rejections(envoy, number, str(configuration)[:60])
             envoy.wait_for_log(reason)
             assert answer() == (200, b"one")
         publish(listener(module, "v1", BETTER, struct=True))
         wire.eventually(lambda: answer() == (200, b"two"), "the better configuration")
         assert answer("/a") == (202, b"a")
+
+
+def await_rejections(envoy: Any, count: int, what: str) -> None:
+    wire.eventually(lambda: rejected(envoy) >= count, f"the rejection of {what}")
 
 
 def rejected(envoy: Any) -> int:

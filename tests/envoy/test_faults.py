@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,11 +18,11 @@ import pytest
 from pwasm_compiler.envoy import config as envoy_config
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from tests.support import wire
+from tests.support.fault_names import RAISE, SURVIVE
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
-NAMES = runpy.run_path(str(Path(__file__).parents[1] / "fault_names.py"))
-RAISE, SURVIVE = NAMES["RAISE"], NAMES["SURVIVE"]
 FAILURE = re.compile(r"failed for context|could not be created|was called when its context")
 CALLBACKS = [
     "new_http_context",
@@ -53,7 +51,7 @@ TCP_CALLBACKS = [
 
 
 @pytest.fixture(scope="module")
-def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def world(built: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     upstream, tcp_upstream = wire.HttpUpstream(), wire.TcpUpstream()
     module = built("faults")
     config = bootstrap(
@@ -136,7 +134,7 @@ def test_faults_of_connections(world: Any, callback: str) -> None:
         assert counted(world) == before + wanted, fault
 
 
-def test_faults_of_a_configuration(built: Callable[[str], Path], wire: ModuleType, tmp_path: Path) -> None:
+def test_faults_of_a_configuration(built: Callable[[str], Path], tmp_path: Path) -> None:
     """In `on_plugin_start` the update is refused and the old one serves on; in `on_plugin_done` it is taken."""
     module, file = envoy_config.read_module(built("faults")), tmp_path / "filter.json"
 
@@ -173,13 +171,15 @@ def test_faults_of_a_configuration(built: Callable[[str], Path], wire: ModuleTyp
                 pass
             assert update(f"another {fault}") == (1, 0), fault
             wanted = int(fault in RAISE)
-            wire.eventually(
-                lambda since=since, wanted=wanted: len(of_done(envoy, since)) >= wanted, f"record of {fault}"
-            )
+            await_of_done(envoy, since, wanted, fault)
             with urllib.request.urlopen(url) as answer:
                 assert answer.status == 200, fault
             assert len(of_done(envoy, since)) == wanted, fault
         assert {name: value for name, value in envoy.stats("wasm.").items() if "vm_reload" in name and value} == {}
+
+
+def await_of_done(envoy: Envoy, since: int, count: int, fault: str) -> None:
+    wire.eventually(lambda: len(of_done(envoy, since)) >= count, f"record of {fault}")
 
 
 def of_done(envoy: Envoy, since: int) -> list[str]:

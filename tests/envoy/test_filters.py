@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,8 @@ import pytest
 
 from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
 from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from tests.support import flood
+from tests.support.paths import FILTERS, ROOT
 
 pytestmark = pytest.mark.envoy
 Built = Callable[[str], Path]
@@ -27,7 +28,7 @@ EnvoyOf = Callable[[str], Path | None]
 REQUESTS = 20_000
 ENVOYS = ["newest", "oldest"]
 WORKERS = [1, 2]
-HELLO_WORLD = str(Path(__file__).parents[2] / "filters" / "hello_world")
+HELLO_WORLD = str(FILTERS / "hello_world")
 
 
 @contextmanager
@@ -70,8 +71,8 @@ def upstream() -> Iterator[int]:
 @contextmanager
 def running_upstream() -> Iterator[int]:
     """The server upstream.py in a process of its own, so that it and the load do not wait for one another's Python."""
-    program = Path(__file__).with_name("upstream.py")
-    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+    command = [sys.executable, "-m", "tests.support.upstream"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
             yield int(process.stdout.readline())
@@ -79,9 +80,9 @@ def running_upstream() -> Iterator[int]:
             process.kill()
 
 
-def flooded(flood: ModuleType, envoy: Envoy, **request: Any) -> Counter[int]:
+def flooded(envoy: Envoy, **request: Any) -> Counter[int]:
     """How many of so many requests were answered with which status."""
-    return Counter(flood.send(urlsplit(envoy.url).port, [flood.Request(**request)], REQUESTS, connections=8))
+    return Counter(flood.send(urlsplit(envoy.url).port or 0, [flood.Request(**request)], REQUESTS, connections=8))
 
 
 def get(url: str) -> tuple[int, dict[str, str], bytes]:
@@ -105,20 +106,18 @@ def post_with_trailers(url: str) -> bytes:
 
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("which", ENVOYS)
-def test_hello_world(built: Built, envoy_of: EnvoyOf, flood: ModuleType, which: str, workers: int) -> None:
+def test_hello_world(built: Built, envoy_of: EnvoyOf, which: str, workers: int) -> None:
     with serving(built(HELLO_WORLD), envoy=envoy_of(which), workers=workers) as envoy:
         status, headers, _ = get(f"{envoy.url}/one")
         assert (status, headers["x-wasm-custom"]) == (200, "FOO")
         assert envoy.wait_for_log("adding the header").level == "info"
         envoy.admin("/logging?wasm=warning", "POST")
-        assert flooded(flood, envoy, path="/one") == Counter({200: REQUESTS})
+        assert flooded(envoy, path="/one") == Counter({200: REQUESTS})
 
 
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("which", ENVOYS)
-def test_every_http_callback(
-    built: Built, envoy_of: EnvoyOf, flood: ModuleType, upstream: int, which: str, workers: int
-) -> None:
+def test_every_http_callback(built: Built, envoy_of: EnvoyOf, upstream: int, which: str, workers: int) -> None:
     module = built("every_callback")
     with serving(module, envoy=envoy_of(which), workers=workers, upstream=upstream, configuration="PLUG") as envoy:
         answer = post_with_trailers(envoy.url)
@@ -137,7 +136,7 @@ def test_every_http_callback(
         ):
             envoy.wait_for_log(line)
         envoy.admin("/logging?wasm=warning", "POST")
-        assert flooded(flood, envoy, method="POST", path="/x", body=b"some body") == Counter({200: REQUESTS})
+        assert flooded(envoy, method="POST", path="/x", body=b"some body") == Counter({200: REQUESTS})
 
 
 @pytest.mark.parametrize("workers", WORKERS)
@@ -146,7 +145,6 @@ def test_every_http_callback(
 def test_raising_in_every_callback(
     built: Built,
     envoy_of: EnvoyOf,
-    flood: ModuleType,
     upstream: int,
     which: str,
     workers: int,
@@ -161,7 +159,7 @@ def test_raising_in_every_callback(
         post_with_trailers(envoy.url)
         envoy.wait_for_log("on_tick failed")
         envoy.admin("/logging?wasm=off", "POST")
-        assert flooded(flood, envoy, method="POST", path="/x", body=b"some body") == Counter({status: REQUESTS})
+        assert flooded(envoy, method="POST", path="/x", body=b"some body") == Counter({status: REQUESTS})
 
 
 CALLBACKS = [

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import GO_REFERENCE
+
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
-GO_REFERENCE = Path(__file__).parents[2] / "filters" / "go_reference"
 PWASM = [sys.executable, "-m", "pwasm_compiler.cli"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,14 @@ from typing import Any
 import pytest
 
 from pwasm_compiler.envoy.test_config import WasmFilter
+from tests.support.guest_python_cases import ENVIRONMENT, FAILS, FROM_THE_HOST, WORKS
 
 pytestmark = pytest.mark.envoy
-CASES = runpy.run_path(str(Path(__file__).parents[1] / "guest_python_cases.py"))
-WORKS, FAILS = CASES["WORKS"], CASES["FAILS"]
 
 
 @pytest.fixture(scope="module")
 def runner(built: Callable[[str], Path], run_in_envoy: Callable[..., Any]) -> Iterator[Any]:
-    given, from_host = CASES["ENVIRONMENT"], CASES["FROM_THE_HOST"]
+    given, from_host = ENVIRONMENT, FROM_THE_HOST
     plugin = WasmFilter(
         built("guest_python"),
         name="guest",

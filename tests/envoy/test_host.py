@@ -10,12 +10,12 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from tests.support import wire
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
@@ -24,7 +24,7 @@ LEVELS = ["trace", "debug", "info", "warn", "error", "critical"]
 
 
 @pytest.fixture(scope="module")
-def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def world(built: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     upstream = wire.HttpUpstream()
     plugin = WasmFilter(
         built("whole_api"), name="cases", configuration=b"plugin \x00\xff", vm_configuration=b"vm \x00\xff"

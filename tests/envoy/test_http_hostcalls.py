@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from tests.support import wire
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
@@ -23,7 +23,7 @@ ANSWERED = [("x-from", "upstream"), ("x-twice", "1"), ("x-twice", "2"), ("x-gone
 
 
 @pytest.fixture(scope="module")
-def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def world(built: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     module, upstream = built("whole_api"), wire.HttpUpstream()
     routes = (Route(upstream="upstream"),)
     config = bootstrap(
@@ -151,7 +151,7 @@ def test_new_response_trailers(world: Any) -> None:
 
 # --- bodies -------------------------------------------------------------------------------------------------------
 
-CHANGES = {
+CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "append": lambda body: body + b"<\x00\xff>",
     "prepend": lambda body: b"<\x00\xff>" + body,
     "replace": lambda body: b"<\x00\xff>",

@@ -1,4 +1,4 @@
-"""What RELIABILITY.md says of limits: an endless loop and the watchdog; what each failure policy means after a trap."""
+"""What docs/reliability.md says of limits: an endless loop and the watchdog; what follows a trap under each policy."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ import yaml
 
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
+from tests.support.paths import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "RELIABILITY.md"
+DOCUMENT = ROOT / "docs" / "reliability.md"
 HEADERS = 98
 """With `host` and `connection` a hundred: the most that Envoy takes."""
 LOOPS = """

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm_compiler.envoy.test_config import HttpListener, Route, WasmFilter, bootstrap
+from tests.support import wire
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
@@ -25,7 +25,7 @@ REQUESTS = 400
 
 
 @pytest.fixture(scope="module")
-def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def world(built: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     module, folder = built("whole_api"), tmp_path_factory.mktemp("plugins")
     consumer = WasmFilter(module, kind="plugin", name="letters", root_id="consumer", vm_id="consumer", singleton=True)
 
@@ -51,7 +51,7 @@ def world(built: Callable[[str], Path], wire: ModuleType, tmp_path_factory: pyte
     config["node"] = {"id": "a-node", "cluster": "a-cluster"}
     access_log = wire.prepare(config, folder)
     with wire.running(config, concurrency=WORKERS) as envoy:
-        world = wire.World(envoy, None, access_log)
+        world: Any = wire.World(envoy, None, access_log)
         world.discovered = discovered
         yield world
     # The listener that stayed: at shutdown Envoy asks too, and does not wait.

@@ -15,6 +15,7 @@ import pytest
 
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 KINDS = ("random", "own", "uuid4", "secrets")
@@ -26,7 +27,7 @@ Drawn = dict[str, list[Any]]
 @pytest.fixture(scope="module")
 def module(built: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tests/projects/randomness, whose VM traps at trailers."""
-    root = Path(__file__).parents[2]
+    root = ROOT
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(root)
         trapping = importlib.import_module("tests.soak.traps").trapping

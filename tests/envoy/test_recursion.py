@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +10,9 @@ import pytest
 
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
+from tests.support.recursion_cases import check
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
-CASES = runpy.run_path(str(Path(__file__).parents[1] / "recursion_cases.py"))
 
 
 @pytest.mark.parametrize("which", ["newest", "oldest"])
@@ -27,5 +26,5 @@ def test_recursion(built: Callable[[str], Path], envoy_of: Callable[[str], Path 
                 body: bytes = response.read()
                 return body.decode()
 
-        CASES["check"](ask)
+        check(ask)
         assert {name: value for name, value in envoy.stats("wasm.").items() if "vm_reload" in name and value} == {}

@@ -9,12 +9,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm_compiler.envoy.test_config import TcpListener, Upstream, WasmFilter, bootstrap
+from tests.support import wire
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
@@ -33,7 +33,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def world(built: Callable[[str], Path], wire: ModuleType) -> Iterator[Any]:
+def world(built: Callable[[str], Path]) -> Iterator[Any]:
     upstream, other = wire.TcpUpstream(), wire.TcpUpstream(greeting=b"the other one")
     listeners = [
         TcpListener(
@@ -45,7 +45,7 @@ def world(built: Callable[[str], Path], wire: ModuleType) -> Iterator[Any]:
     ]
     upstreams = [Upstream("127.0.0.1", upstream.port), Upstream("127.0.0.1", other.port, name="other")]
     with wire.running(bootstrap(listeners, upstreams=upstreams)) as envoy:
-        yield wire.World(envoy, upstream, None)
+        yield wire.World(envoy, upstream)
     upstream.close()
     other.close()
 

@@ -1,4 +1,4 @@
-"""The README's tutorial, step by step, in a real Envoy; the ports are the only change."""
+"""The tutorial of docs/, step by step, in a real Envoy; the ports are the only change."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-TUTORIAL = README.partition("## The tutorial, step by step")[2]
+from tests.support.paths import ROOT
+
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 pytestmark = pytest.mark.envoy
 
 
 def command(text: str) -> list[str]:
     """A `pwasm` command that the tutorial names, as arguments for this Python."""
-    assert f"$ {text}\n" in TUTORIAL, f"the README does not say: {text}"
+    assert f"$ {text}\n" in TUTORIAL, f"the tutorial does not say: {text}"
     program, *words = text.split()
     assert program == "pwasm"
     return [sys.executable, "-c", "from pwasm_compiler.cli import main; main()", *words]

@@ -12,10 +12,10 @@ import pytest
 
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.test_config import DIRECT_RESPONSE_BODY, HttpListener, WasmFilter, bootstrap
+from tests.support.paths import FILTERS
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 
-FILTERS = Path(__file__).parents[2] / "filters"
 TWINS = ["hello_world", "go_reference"]
 REQUESTS = 50
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-FILTERS = Path(__file__).parents[2] / "filters"
+from tests.support.paths import FILTERS, ROOT
+
 NAMES = sorted(file.parent.name for file in FILTERS.glob("*/filter.py"))
 MOST_LINES = 120
 
@@ -39,6 +40,7 @@ def test_a_filter_is_short_and_says_what_it_does(name: str) -> None:
     assert len(text.splitlines()) <= MOST_LINES
 
 
+@pytest.mark.programs
 def test_the_table(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """The last column is what the filters' tests call; --bless writes it."""
     file = FILTERS / "README.md"
@@ -55,10 +57,10 @@ def test_the_table(request: pytest.FixtureRequest, tmp_path: Path) -> None:
 
 def _calls(file: Path) -> dict[str, str]:
     """The last column by filter. The tests run in a process of their own, which notes the hostcalls."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "hostcalls", f"--hostcalls={file}", "--pwasm-tier=python"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.hostcalls_made"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "filters"],
+        [*command, f"--hostcalls={file}", "--pwasm-tier=python", "-p", "no:cacheprovider", "filters"],
         cwd=FILTERS.parent,
         env=environment,
         capture_output=True,

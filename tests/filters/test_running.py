@@ -9,17 +9,16 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from pwasm.testing.worlds.filters import built_module
+from tests.support import flood, readme, serve
+from tests.support.paths import FILTERS
 
 pytestmark = [pytest.mark.wasm, pytest.mark.envoy]
 
-FILTERS = Path(__file__).parents[2] / "filters"
 NAMES = sorted(file.parent.name for file in FILTERS.glob("*/filter.py"))
 SECONDS = 30.0
 
@@ -31,9 +30,7 @@ MOST_GROWTH = 8 * 1024 * 1024
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def served(
-    request: pytest.FixtureRequest, serve: ModuleType, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A filter that `pwasm run` serves, from a copy of its folder; at the end nothing may have trapped."""
     name = request.param
     folder = tmp_path_factory.mktemp("served") / name
@@ -43,8 +40,7 @@ def served(
         text = (folder / "envoy.yaml").read_text(encoding="utf-8")
         assert FASTER[name][0] in text
         (folder / "envoy.yaml").write_text(text.replace(*FASTER[name]), encoding="utf-8")
-    running = serve.Served(folder)
-    running.name = name
+    running = serve.Served(folder, name)
     try:
         yield running
         assert running.process.poll() is None, running.errors
@@ -55,13 +51,13 @@ def served(
     assert [line for line in running.printed if "failed: Uncaught" in line or "Traceback" in line] == []
 
 
-def test_what_the_readme_says(served: Any, readme: ModuleType) -> None:
+def test_what_the_readme_says(served: Any) -> None:
     said = readme.read(FILTERS / served.name / "README.md")
     assert said.run.words == ["pwasm", "run", f"filters/{served.name}"]
     ports = served.ports(said.run.output)
     for command in said.commands:
         deadline = time.monotonic() + SECONDS
-        while not _as_said(readme, command.output, printed := readme.curl(command.words, ports)):
+        while not _as_said(command.output, printed := readme.curl(command.words, ports)):
             # Envoy counts in its own time, so statistics may be asked for again; a filter must be right at once.
             again = any(":9901/" in word for word in command.words) and time.monotonic() < deadline
             assert again, f"{' '.join(command.words)}\n" + "\n".join(printed)
@@ -70,7 +66,7 @@ def test_what_the_readme_says(served: Any, readme: ModuleType) -> None:
         served.wait_for(lambda line=line: any(readme.matches(line, printed) for printed in served.printed), line)
 
 
-def _as_said(readme: ModuleType, said: list[str], printed: list[str]) -> bool:
+def _as_said(said: list[str], printed: list[str]) -> bool:
     return len(said) == len(printed) and all(map(readme.matches, said, printed))
 
 
@@ -141,7 +137,7 @@ CONNECTIONS = {"postpone_requests": 200}
 FASTER = {"postpone_requests": ('value: "1000"', 'value: "10"')}
 
 
-def test_under_load(served: Any, flood: ModuleType) -> None:
+def test_under_load(served: Any) -> None:
     port = next((int(match[1]) for url in served.urls if (match := re.search(r":(\d+)", url))), 0)
     if not port:
         assert "no listener" in served.urls[0]

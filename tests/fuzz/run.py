@@ -16,6 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CORPUS = HERE.parents[1] / ".fuzz"
 RSS_MIB, SECONDS = 512, 5
+sys.path[0] = str(HERE.parents[1])  # as a script this file's folder is on the path
 INSTRUMENTED = ["pwasm", "pwasm_compiler", "yaml", "tomllib", "tarfile"]
 
 
@@ -35,14 +36,13 @@ def main() -> int:
 
 
 def _names() -> list[str]:
-    sys.path.insert(0, str(HERE))
-    from targets import TARGETS  # type: ignore[import-not-found]
+    from tests.fuzz.targets import TARGETS
 
     return list(TARGETS)
 
 
 def _run(name: str, seconds: int) -> int:
-    from targets import TARGETS
+    from tests.fuzz.targets import TARGETS
 
     corpus, found = CORPUS / name, HERE / "regressions" / name
     for folder in (corpus, found):
@@ -68,9 +68,8 @@ def _run(name: str, seconds: int) -> int:
 def _fuzz(name: str, options: list[str]) -> int:
     import atheris
 
-    sys.path.insert(0, str(HERE))
     with atheris.instrument_imports(include=INSTRUMENTED):
-        from targets import TARGETS
+        from tests.fuzz.targets import TARGETS
     atheris.Setup([sys.argv[0], *options], TARGETS[name])
     atheris.Fuzz()
     return 0

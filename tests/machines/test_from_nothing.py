@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from debian import NEW, NEXT, VENV, Machine, MachineError, Release
+
+from tests.support.debian import NEW, NEXT, VENV, Machine, MachineError, Release
+from tests.support.paths import TESTS
 
 pytestmark = [pytest.mark.machine, pytest.mark.wasm, pytest.mark.envoy]
 
@@ -49,7 +51,7 @@ def test_make_run(checkout: Machine, here: str) -> None:
 
 def test_make_test(checkout: Machine) -> None:
     """Set-up, a build, wasmtime and an Envoy."""
-    wanted = "filters/hello_world tests/compiler/test_instructions.py tests/compiler/test_dependencies.py"
+    wanted = "filters/hello_world tests/compiler/wasm/test_instructions.py tests/compiler/build/test_dependencies.py"
     said = checkout.run(f"cd /root/pwasm && make test ARGS='{wanted}'", environment={"LANG": "C.UTF-8"})
     assert re.search(r"\n=+ \d+ passed in ", said), said
 
@@ -64,13 +66,14 @@ def test_every_python_makes_the_same_module(install: Callable[[Release], Machine
 @pytest.mark.parametrize("release", [NEW, NEXT], ids=lambda release: release.name)
 def test_clocks_in_tests_on_every_python(install: Callable[[Release], Machine], release: Release) -> None:
     """`advance` moves built-in functions of the Python that runs the test."""
-    machine, ours = install(release), Path(__file__).parents[1]
-    for name in ("projects/clocks/filter.py", "worlds/test_clocks.py", "sdk/test_clocks.py"):
+    machine, ours = install(release), TESTS
+    tests = ("sdk/testing/worlds/test_clocks.py", "sdk/testing/emulator/test_clocks.py")
+    for name in ("projects/clocks/filter.py", *tests):
         target = machine.path(f"/srv/tests/{name}")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((ours / name).read_bytes())
-    run = f"{VENV}/bin/python -m pytest --pwasm-tier python,wasm,envoy --pwasm-require"
-    said = machine.run(f"{run} /srv/tests/worlds/test_clocks.py /srv/tests/sdk/test_clocks.py --import-mode importlib")
+    run = f"{VENV}/bin/python -m pytest --pwasm-tier python,wasm,envoy --pwasm-require --import-mode importlib"
+    said = machine.run(" ".join((run, *(f"/srv/tests/{name}" for name in tests))))
     assert re.search(r" \d+ passed in ", said), said
 
 
@@ -161,7 +164,7 @@ def test_four_cold_builds_at_once_make_it_once(installed: Machine, here: str) ->
 
 
 def test_the_environment_of_a_user_is_small(installed: Machine) -> None:
-    """README says what is in it; no compiler, no componentize-py."""
+    """docs/platforms.md says what is in it; no compiler, no componentize-py."""
     listed = json.loads(installed.run(f"{VENV}/bin/python -m pip list --format json --disable-pip-version-check"))
     names = {package["name"].lower() for package in listed}
     assert not names & {"componentize-py", "ziglang", "hatchling", "mypy", "ruff", "grpcio"}

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 import pwasm
 from pwasm import LogLevel
 from pwasm.log import LoggingHandler
@@ -96,6 +98,7 @@ logging.info("while it is built: nothing to log to")
 """
 
 
+@pytest.mark.programs
 def test_installing() -> None:
     ran = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,24 +14,9 @@ import pwasm
 from pwasm import _validate
 from pwasm._abi import MapType
 from pwasm.testing import HostEmulator
+from tests.support.in_callback import run_in_request
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-
-
-def in_request(call: Callable[[], Any]) -> tuple[Any, HostEmulator]:
-    """Run `call` in on_http_request_headers; returns what came of it."""
-    result: list[Any] = []
-
-    class Filter(pwasm.HttpContext):
-        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
-            try:
-                result.append(call())
-            except Exception as error:
-                result.append(error)
-
-    host = HostEmulator(Filter)
-    host.request()
-    return result[0], host
 
 
 @given(st.text(max_size=12))
@@ -83,7 +68,7 @@ BAD_NAMES: list[Any] = ["", " ", "a b", "a:", "é", "a\r\nb", ":nope", ":", "\ud
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("value", BAD_VALUES, ids=repr)
 def test_bad_values_are_refused(write: Any, value: Any) -> None:
-    error, _ = in_request(lambda: write("x-a", value))
+    error = run_in_request(lambda: write("x-a", value)).outcome
     assert isinstance(error, (TypeError, ValueError))
     assert "value" in str(error) or isinstance(error, UnicodeEncodeError)
 
@@ -91,7 +76,7 @@ def test_bad_values_are_refused(write: Any, value: Any) -> None:
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize("name", BAD_NAMES, ids=repr)
 def test_bad_names_are_refused(write: Any, name: Any) -> None:
-    error, _ = in_request(lambda: write(name, "1"))
+    error = run_in_request(lambda: write(name, "1")).outcome
     assert isinstance(error, (TypeError, ValueError))
 
 
@@ -119,11 +104,11 @@ def test_good_values_arrive_unchanged(value: str | bytes) -> None:
 )
 def test_pseudo_headers_of_requests(name: str, good: list[str], bad: list[str]) -> None:
     for value in good:
-        assert in_request(lambda value=value: pwasm.replace_http_request_header(name, value))[0] is None  # type: ignore[misc]
+        assert run_in_request(partial(pwasm.replace_http_request_header, name, value)).outcome is None
     for value in bad:
-        error, _ = in_request(lambda value=value: pwasm.replace_http_request_header(name, value))  # type: ignore[misc]
+        error = run_in_request(partial(pwasm.replace_http_request_header, name, value)).outcome
         assert isinstance(error, ValueError)
-    assert isinstance(in_request(lambda: pwasm.add_http_request_header(name, good[0]))[0], ValueError)
+    assert isinstance(run_in_request(lambda: pwasm.add_http_request_header(name, good[0])).outcome, ValueError)
 
 
 def test_names_are_remembered_only_when_valid_and_not_for_ever() -> None:
@@ -155,7 +140,7 @@ def test_names_are_remembered_only_when_valid_and_not_for_ever() -> None:
     ],
 )
 def test_local_response_arguments(arguments: dict[str, Any], error: type, text: str) -> None:
-    raised, _ = in_request(lambda: pwasm.send_http_response(**{"status_code": 403, **arguments}))
+    raised = run_in_request(lambda: pwasm.send_http_response(**{"status_code": 403, **arguments})).outcome
     assert isinstance(raised, error)
     assert re.search(text, str(raised))
 

@@ -17,7 +17,7 @@ _BODY = b"[" + b",".join(b'{"number": %d, "of": [1, 2, 3, true, null]}' % number
 def run(requests: int) -> Outcome:
     """Send `requests` of the mix; a fifth of them may still make the memory grow."""
     outcome = Outcome("wasmtime", f"{requests:,} requests in process")
-    host = HostEmulator(plugin=lambda host: WasmPlugin(built_module(), host))  # type: ignore[arg-type,return-value]
+    host = HostEmulator(plugin=lambda host: WasmPlugin(built_module(), host))
     sizes, start = [], time.monotonic()
     for number in range(1, requests + 1):
         if number % 10 == 0:

@@ -1,6 +1,6 @@
 """The short form of every soak run: what must never happen does not happen in a minute either.
 
-The long forms are `make soak`; what they found is in RELIABILITY.md.
+The long forms are `make soak`; what they found is in docs/reliability.md.
 """
 
 from __future__ import annotations

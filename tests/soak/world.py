@@ -44,8 +44,10 @@ def envoy_for(module: Path, *, callee: int = 0, sink: int = 0) -> Envoy:
 
 def manager_of(config: dict[str, Any]) -> dict[str, Any]:
     """The HTTP connection manager of a bootstrap."""
-    manager: dict[str, Any] = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
-    return manager["typed_config"]
+    manager: dict[str, Any] = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0][
+        "typed_config"
+    ]
+    return manager
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ import pytest
 
 from pwasm import LogLevel
 from pwasm.testing import HostEmulator, UpstreamResponse
+from tests.support import aio_cases
+from tests.support.aio_cases import CASES, check, play
 
 pytestmark = pytest.mark.wasm
-TABLE = runpy.run_path(str(Path(__file__).parents[1] / "aio_cases.py"))
-CASES, check, play = TABLE["CASES"], TABLE["check"], TABLE["play"]
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +22,8 @@ def host(built: Callable[[str], Path]) -> HostEmulator:
     from pwasm.testing.wasm import WasmPlugin
 
     module = built("awaits")
-    upstream = UpstreamResponse(200, body=TABLE["UPSTREAM_BODY"].encode())
-    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host), upstream=upstream)  # type: ignore[arg-type,return-value]
+    upstream = UpstreamResponse(200, body=aio_cases.UPSTREAM_BODY.encode())
+    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host), upstream=upstream)
     host.clusters = {"web", "refusing", "grpc"}
     return host
 

@@ -5,19 +5,15 @@ The faults are in tests/projects/faults; tests/envoy/test_faults.py has those of
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from pwasm._abi import CALLBACKS
 from pwasm.testing import HostEmulator
+from tests.support.fault_names import RAISE, SURVIVE
 
 pytestmark = pytest.mark.wasm
-
-NAMES = runpy.run_path(str(Path(__file__).parents[1] / "fault_names.py"))
-RAISE, SURVIVE = NAMES["RAISE"], NAMES["SURVIVE"]
 
 
 @pytest.mark.parametrize("callback", ["on_vm_start", "new_plugin_context", "on_plugin_start"])

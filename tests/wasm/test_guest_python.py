@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import random
 import re
-import runpy
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from pwasm import LogLevel
 from pwasm.testing import HostEmulator
+from tests.support.guest_python_cases import ENVIRONMENT, FAILS, WORKS
 
 pytestmark = pytest.mark.wasm
-CASES = runpy.run_path(str(Path(__file__).parents[1] / "guest_python_cases.py"))
-WORKS, FAILS = CASES["WORKS"], CASES["FAILS"]
 Start = Callable[..., HostEmulator]
 
 
 @pytest.fixture
 def host(start: Start) -> HostEmulator:
-    return start("guest_python", environment=CASES["ENVIRONMENT"])
+    return start("guest_python", environment=ENVIRONMENT)
 
 
 def answer(host: HostEmulator, path: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from pwasm.testing import HostEmulator
+from tests.support.recursion_cases import check
 
 pytestmark = pytest.mark.wasm
-CASES = runpy.run_path(str(Path(__file__).parents[1] / "recursion_cases.py"))
 
 
 def test_recursion(start: Callable[..., HostEmulator]) -> None:
@@ -22,4 +20,4 @@ def test_recursion(start: Callable[..., HostEmulator]) -> None:
         assert stream.local_response is not None, (path, host.logs)
         return stream.local_response.body.decode()
 
-    CASES["check"](ask)
+    check(ask)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,18 +9,17 @@ import pytest
 
 from pwasm import LogLevel
 from pwasm.testing import HostEmulator
+from tests.support import wasm_tools
+from tests.support.paths import HELLO_WORLD
 
 pytestmark = pytest.mark.wasm
 
-TESTS = Path(__file__).parents[1]
-LINK = runpy.run_path(str(TESTS / "compiler" / "test_link.py"))
-HELLO_WORLD = str(TESTS.parent / "filters" / "hello_world")
 Start = Callable[..., HostEmulator]
 
 
-@pytest.mark.parametrize("name", [HELLO_WORLD, "every_callback", "raises_everywhere", "raises_at_start"])
+@pytest.mark.parametrize("name", [str(HELLO_WORLD), "every_callback", "raises_everywhere", "raises_at_start"])
 def test_it_has_no_features_that_old_engines_lack(built: Callable[[str], Path], name: str) -> None:
-    subprocess.run([LINK["WASM_TOOLS"], "validate", f"--features={LINK['FEATURES']}", built(name)], check=True)
+    wasm_tools.validate(built(name))
 
 
 @pytest.mark.parametrize(("policy", "status"), [("fail_closed", 500), ("fail_open", 200)])

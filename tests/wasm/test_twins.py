@@ -15,10 +15,10 @@ import pytest
 from pwasm import LogLevel
 from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmPlugin
+from tests.support.paths import FILTERS
 
 pytestmark = pytest.mark.wasm
 
-FILTERS = Path(__file__).parents[2] / "filters"
 TWINS = ["hello_world", "go_reference"]
 INTERNAL_FAILURE = 10
 
@@ -33,7 +33,7 @@ class Refusing(HostEmulator):
 @pytest.mark.parametrize("name", TWINS)
 def test_the_header_is_added(built: Callable[[str], Path], name: str) -> None:
     module = built(str(FILTERS / name))
-    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host))  # type: ignore[arg-type,return-value]
+    host = HostEmulator(plugin=lambda host: WasmPlugin(module, host))
     for path in ("/one", "/two"):
         response = host.request("GET", path)
         assert response.headers.get_all("x-wasm-custom") == ["FOO"]
@@ -44,7 +44,7 @@ def test_the_header_is_added(built: Callable[[str], Path], name: str) -> None:
 @pytest.mark.parametrize("name", TWINS)
 def test_an_error_pauses_the_response(built: Callable[[str], Path], name: str) -> None:
     module = built(str(FILTERS / name))
-    host = Refusing(plugin=lambda host: WasmPlugin(module, host))  # type: ignore[arg-type,return-value]
+    host = Refusing(plugin=lambda host: WasmPlugin(module, host))
     response = host.request("GET", "/one")
     assert response.paused == "response"
     (message,) = host.logs_at(LogLevel.CRITICAL)

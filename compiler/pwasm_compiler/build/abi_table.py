@@ -5,7 +5,6 @@ The compiler imports nothing of the SDK, so the file is run by itself; it needs 
 
 from __future__ import annotations
 
-import functools
 import runpy
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,6 @@ class AbiTable:
     callbacks: tuple[AbiFunction, ...]
 
 
-@functools.cache
 def abi_table() -> AbiTable:
     """The table of the installed SDK.
 

@@ -1,6 +1,6 @@
 """The filter's dependencies, as pip resolves them for the Python inside the module.
 
-That Python is CPython 3.14 on WASI: pip is told so, and gets wheels without native code only. What it installs is
+That Python is CPython on WASI: pip is told so, and gets wheels without native code only. What it installs is
 kept in the cache under a key of the requirements, pip's version and pip's index settings, for one day: after that
 (or after removing `dependencies` from the cache folder) a requirement that is not pinned may resolve to a newer
 version. Requirements that name a path or a URL are resolved every time.
@@ -26,38 +26,38 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pwasm_compiler.cache import Cache
+from pwasm_compiler.cpython314 import RELEASE, VERSION
 from pwasm_compiler.errors import ProjectError, ToolError
 from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.project import Project, requirement_name
 
-GUEST_PYTHON = "3.14"
 FRESH_SECONDS = 24 * 60 * 60
 NATIVE_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
 _KIND, _NOTE = "dependencies", ".pwasm.json"
 
-_GUEST_TAGS = ("--python-version", GUEST_PYTHON, "--implementation", "py", "--abi", "none", "--platform", "any")
+_GUEST_TAGS = ("--python-version", VERSION, "--implementation", "py", "--abi", "none", "--platform", "any")
 # pip takes each platform literally, so every glibc that wheels are built for is named.
 _NATIVE_PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (5, 12, 17, 24, 27, 28, 31, 34, 35, 38, 39)]
-_NATIVE_TAGS = ["--python-version", GUEST_PYTHON, "--implementation", "cp"]
+_NATIVE_TAGS = ["--python-version", VERSION, "--implementation", "cp"]
 _NATIVE_TAGS += [part for platform in _NATIVE_PLATFORMS for part in ("--platform", platform)]
 _COMMON = ("--only-binary=:all:", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-color")
 
 # With --python-version pip chooses wheels for that Python, but it still evaluates environment markers, such as
 # `; python_version < "3.14"`, for the Python it runs on. So they are set before it starts.
-_PIP = """
+_PIP = f"""
 import sys
 from pip._vendor.packaging import markers
-environment = markers.default_environment() | {
+environment = markers.default_environment() | {{
     "implementation_name": "cpython",
-    "implementation_version": "3.14.0",
+    "implementation_version": "{RELEASE}",
     "os_name": "posix",
     "platform_machine": "wasm32",
     "platform_python_implementation": "CPython",
     "platform_system": "wasi",
-    "python_full_version": "3.14.0",
-    "python_version": "3.14",
+    "python_full_version": "{RELEASE}",
+    "python_version": "{VERSION}",
     "sys_platform": "wasi",
-}
+}}
 markers.default_environment = environment.copy
 from pip._internal.cli.main import main
 sys.exit(main(sys.argv[1:]))
@@ -115,7 +115,7 @@ def _open(packed: bytes) -> zipfile.ZipFile:
 def _key(requirements: Sequence[str]) -> str:
     """What the result depends on: the requirements, and where and with which pip they are looked up."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-    parts = [sorted(requirements), sorted(settings.items()), importlib.metadata.version("pip"), GUEST_PYTHON]
+    parts = [sorted(requirements), sorted(settings.items()), importlib.metadata.version("pip"), VERSION]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -186,7 +186,7 @@ def _no_wheel(name: str, needed: str) -> ProjectError:
     if not _has_any_release(name):
         return ProjectError(f"there is no package '{name}'{needed}", why="pip found no version of it.")
     return ProjectError(
-        f"'{name}'{needed} has no pure-Python wheel for Python {GUEST_PYTHON} that satisfies the requirement",
+        f"'{name}'{needed} has no pure-Python wheel for Python {VERSION} that satisfies the requirement",
         hint="pwasm installs wheels only; make one with `pip wheel` and name its folder in PIP_FIND_LINKS",
     )
 

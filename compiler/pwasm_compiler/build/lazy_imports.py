@@ -12,61 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ..cpython314 import ALWAYS_WANTED, LAZY, WANTED_BY_TEXT
 from .sources import parse, walk
-
-LAZY_IN_STANDARD_LIBRARY: dict[str, tuple[str, ...]] = {
-    # module: what its functions import on first use (CPython 3.14, Lib/)
-    "base64": ("binascii",),
-    "calendar": ("locale",),
-    "csv": ("io",),
-    "dataclasses": ("reprlib", "math"),
-    "datetime": ("_strptime",),
-    "decimal": ("numbers",),
-    "email": ("email.parser", "email.message", "email.policy"),
-    "hashlib": ("_blake2", "_md5", "_sha1", "_sha2", "_sha3"),
-    "importlib": ("importlib.resources._adapters", "importlib.resources.readers"),
-    "importlib.resources": ("importlib.resources._adapters", "importlib.resources.readers"),
-    "ipaddress": ("functools",),
-    "json": ("json.scanner",),
-    "locale": ("_locale",),
-    "logging": ("traceback", "string"),
-    "pprint": ("dataclasses",),
-    "random": ("hashlib", "statistics"),
-    "reprlib": ("math",),
-    "secrets": ("base64",),
-    "tarfile": ("zlib",),
-    "time": ("_strptime",),
-    "urllib": ("unicodedata",),
-    "urllib.parse": ("unicodedata", "ipaddress"),
-    "typing": ("annotationlib",),
-    "uuid": ("hashlib", "random"),
-    "xml": ("xml.etree.ElementPath",),
-    "xml.etree": ("xml.etree.ElementPath",),
-    "xml.etree.ElementTree": ("xml.etree.ElementPath", "pyexpat"),
-    "zoneinfo": ("importlib.resources", "zoneinfo._tzpath", "zoneinfo._common", "tzdata"),
-}
-
-ALWAYS = (
-    "_suggestions",
-    "atexit",
-    "encodings.ascii",
-    "encodings.latin_1",
-    "encodings.utf_8",
-    "linecache",
-    "traceback",
-)
-"""Imported into every snapshot: what tracebacks and `weakref.finalize` use, and the codecs that network code names
-without thinking."""
-
-NAMED_IN_SOURCE: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # what stands in a source (a regular expression): what CPython 3.14 then imports when the source runs
-    (r"\bidna\b", ("encodings.idna", "encodings.punycode")),
-    (r"\bpunycode\b", ("encodings.punycode",)),
-    (r"\\N\{", ("unicodedata",)),  # in a pattern
-    (r"\bruntime_checkable\b|\bSupports[A-Z]", ("inspect",)),
-    (r"\bsingledispatch", ("typing", "annotationlib")),
-    (r"(?m)^\s*(?:class|def|async def|type)\s+\w+\s*\[", ("typing", "annotationlib")),
-)
 
 _CODEC_CALLS = {"encode": 0, "decode": 0, "bytes": 1, "str": 1, "bytearray": 1, "lookup": 0, "TextIOWrapper": 1}
 
@@ -85,10 +32,10 @@ def find_lazy_imports(sources: Mapping[str, str], own: frozenset[str]) -> LazyIm
     Only the places in the filter's `own` files are named: a dependency that falls back when an optional import
     fails is not the author's business.
     """
-    found = LazyImports(modules=dict.fromkeys(ALWAYS, ""))
+    found = LazyImports(modules=dict.fromkeys(ALWAYS_WANTED, ""))
     imported: set[str] = set()
     for path, text in sources.items():
-        for name in _named_in_source(text, path in own):
+        for name in _wanted_by_text(text, path in own):
             found.modules.setdefault(name, "")
         tree = parse(text)
         if tree is None:
@@ -101,13 +48,13 @@ def find_lazy_imports(sources: Mapping[str, str], own: frozenset[str]) -> LazyIm
             for name, line in _encodings(tree):
                 found.encodings.setdefault(name, f"{path}:{line}")
     for name in sorted(imported):
-        for lazy in LAZY_IN_STANDARD_LIBRARY.get(name, ()):
+        for lazy in LAZY.get(name, ()):
             found.modules.setdefault(lazy, "")
     return found
 
 
-def _named_in_source(text: str, own: bool) -> Iterator[str]:
-    for pattern, modules in NAMED_IN_SOURCE:
+def _wanted_by_text(text: str, own: bool) -> Iterator[str]:
+    for pattern, modules in WANTED_BY_TEXT:
         if re.search(pattern, text):
             yield from modules
     if own and not text.isascii():

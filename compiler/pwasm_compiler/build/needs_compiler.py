@@ -11,24 +11,13 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
+from ..cpython314 import COMPILES_TEXT, MODULES_THAT_COMPILE
 from .sources import parse, walk
 
 _BUILT_IN = frozenset({"compile", "eval", "exec"})
 """As a name; an attribute, as in `re.compile`, only of the module `builtins`."""
-_IN_LIBRARY = frozenset(
-    {
-        "NamedTuple",
-        "dataclass",
-        "evaluate_forward_ref",
-        "get_type_hints",
-        "literal_eval",
-        "make_dataclass",
-        "namedtuple",
-    }
-)
 _MODULES = {"ast": frozenset({"parse"}), "builtins": _BUILT_IN}
-_WHOLE_MODULES = frozenset({"code", "codeop", "doctest", "pdb", "runpy", "symtable", "timeit"})
-_WORD = re.compile(rf"(?<!\bre\.)\b({'|'.join(sorted(_BUILT_IN | _IN_LIBRARY | _WHOLE_MODULES))})\b")
+_WORD = re.compile(rf"(?<!\bre\.)\b({'|'.join(sorted(_BUILT_IN | COMPILES_TEXT | MODULES_THAT_COMPILE))})\b")
 
 
 def first_use_of_compiler(sources: Mapping[str, str]) -> str:
@@ -58,18 +47,18 @@ def _places(tree: ast.Module) -> Iterator[int]:
 
 def _names_it(node: ast.expr) -> bool:
     if isinstance(node, ast.Name):
-        return node.id in _BUILT_IN or node.id in _IN_LIBRARY
+        return node.id in _BUILT_IN or node.id in COMPILES_TEXT
     if isinstance(node, ast.Attribute):
         owner = node.value.id if isinstance(node.value, ast.Name) else ""
-        return node.attr in _IN_LIBRARY or node.attr in _MODULES.get(owner, ())
+        return node.attr in COMPILES_TEXT or node.attr in _MODULES.get(owner, ())
     return False
 
 
 def _imports_it(node: ast.Import | ast.ImportFrom, nested: bool) -> bool:
     """An import of a module that compiles; or of one of the names, under another or inside a function."""
     if isinstance(node, ast.Import):
-        return any(alias.name in _WHOLE_MODULES for alias in node.names)
-    if node.module in _WHOLE_MODULES:
+        return any(alias.name in MODULES_THAT_COMPILE for alias in node.names)
+    if node.module in MODULES_THAT_COMPILE:
         return True
-    wanted = _MODULES.get(node.module or "", frozenset()) | _IN_LIBRARY
+    wanted = _MODULES.get(node.module or "", frozenset()) | COMPILES_TEXT
     return any(alias.name in wanted and (nested or alias.asname is not None) for alias in node.names)

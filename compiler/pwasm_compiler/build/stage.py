@@ -20,7 +20,7 @@ from . import dependencies
 from .lazy_imports import find_lazy_imports
 from .needs_compiler import first_use_of_compiler
 
-_NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py"}
+_NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py", "_protocols.py"}
 
 _APP = """\
 from pwasm._guest.freeze import run

@@ -13,9 +13,6 @@ import pwasm_shim
 
 from ..errors import ToolError
 
-LIBRARY = "/python"
-"""Where the standard library lies in the guest; componentize-py's name for it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Base:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cache import Cache
+from ..cpython314 import CACHE_TAG, LIBRARY
 from ..link.memory import global_address
-from .base import LIBRARY
 from .files import FileTree
 from .interpreter import Interpreter, start
 from .machine import Change, Machine, Stopped
@@ -30,7 +30,6 @@ _KIND = "bytecode"
 _LARGEST_PACK = 16 << 20
 _ROOM = "/0"
 _TIMEOUT_SECONDS = 60
-_CACHE_TAG = "cpython-314"
 _THREADS = 2
 """That compile ahead. The guest keeps none of Python's locks while it runs, but all that it asks for is Python."""
 
@@ -40,7 +39,7 @@ _COMPILE = (Path(__file__).parent / "inside" / "pwasm_compile.py").read_bytes()
 def cached_path(source: str) -> str:
     """Where Python looks for the compiled form of `source` (PEP 3147)."""
     folder, name = posixpath.split(source)
-    return f"{folder}/__pycache__/{name.removesuffix('.py')}.{_CACHE_TAG}.pyc"
+    return f"{folder}/__pycache__/{name.removesuffix('.py')}.{CACHE_TAG}.pyc"
 
 
 @dataclass(frozen=True, slots=True)

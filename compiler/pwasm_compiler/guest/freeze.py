@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cache import Cache
+from ..cpython314 import IMPORTED_AT_START, LIBRARY
 from ..errors import BuildError, report_a_bug
 from ..link.heap import without_free_memory
 from ..link.layout import Layout
 from ..link.snapshot import with_memory, without_dead_stack, without_frozen_modules
-from .base import LIBRARY
 from .bytecode import Bytecode, Options, cached_path, open_bytecode
 from .files import FileTree, Read
 from .interpreter import Interpreter, start
@@ -82,61 +82,9 @@ def _import(
     return guest.image(), prints
 
 
-_ALWAYS = {
-    f"{LIBRARY}/{name}.py"
-    for name in (
-        "__future__",
-        "_collections_abc",
-        "_py_warnings",
-        "_sitebuiltins",
-        "_weakrefset",
-        "abc",
-        "bisect",
-        "codecs",
-        "codeop",
-        "collections/__init__",
-        "contextlib",
-        "copyreg",
-        "encodings/__init__",
-        "encodings/aliases",
-        "encodings/ascii",
-        "encodings/latin_1",
-        "encodings/utf_8",
-        "enum",
-        "functools",
-        "genericpath",
-        "importlib/__init__",
-        "importlib/machinery",
-        "io",
-        "keyword",
-        "linecache",
-        "operator",
-        "os",
-        "posixpath",
-        "re/__init__",
-        "re/_casefix",
-        "re/_compiler",
-        "re/_constants",
-        "re/_parser",
-        "reprlib",
-        "site",
-        "stat",
-        "struct",
-        "textwrap",
-        "token",
-        "tokenize",
-        "traceback",
-        "types",
-        "warnings",
-        "weakref",
-    )
-}
-"""What the start of Python and the SDK import, so that it can be compiled before they ask. A name that is missing here,
-or not needed any more, costs a little time."""
-
-
 def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> tuple[FileTree, list[Read]]:
     """What the guest sees: the standard library and the stage, both compiled; and what can be compiled ahead."""
+    early = {f"{LIBRARY}/{name}.py" for name in IMPORTED_AT_START}
     files = FileTree()
     ahead: list[Read] = []
     files.add_archive(LIBRARY, interpreter.base.library)
@@ -152,7 +100,7 @@ def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> tupl
             read = functools.partial(files.read, path)
             compiled = functools.partial(bytecode.of, name, read, options, constant)
             files.add(cached_path(path), compiled)
-            if sdk or path in _ALWAYS:
+            if sdk or path in early:
                 ahead.append(compiled)
     return files, ahead
 

@@ -18,6 +18,7 @@ import wasmtime
 from ..cache import Cache
 from ..component.decode import decode_component
 from ..component.graph import InstanceGraph, instance_graph
+from ..cpython314 import CONSTRUCT, RELOCATORS
 from ..errors import LinkError, ToolError
 from ..link.layout import Layout, lay_out
 from ..link.merge import merge
@@ -33,7 +34,7 @@ from .files import FileTree
 from .machine import Machine
 from .wasi import Wasi
 
-_RELOCATE, _INITIALIZE, _IMPORT = "pwasm_apply_data_relocs_", "pwasm_initialize", "pwasm_import"
+_RELOCATE, _INITIALIZE, _IMPORT = RELOCATORS[0], "pwasm_initialize", "pwasm_import"
 _MEMORY_PAGES = 1024 * 1024 * 1024 // 65536
 """What a filter's import may use: as much as Envoy's V8 gives a VM."""
 
@@ -56,7 +57,11 @@ def load_interpreter(cache: Cache, progress: Callable[[str], None]) -> Interpret
         ToolError: the base is not there or damaged, or wasmtime does not run here.
         BinaryError: the component is not what it must be.
     """
-    base = load_base()
+    return interpreter_of(load_base(), cache, progress)
+
+
+def interpreter_of(base: Base, cache: Cache, progress: Callable[[str], None]) -> Interpreter:
+    """The same from any `base`."""
     graph = instance_graph(decode_component(base.component))
     layout = lay_out(resolve(graph, ABI_MARKER), base.component)
     constructors = _constructors(graph, base.component)
@@ -121,7 +126,7 @@ def _constructors(graph: InstanceGraph, component: bytes) -> dict[str, int]:
     if len(starter.bodies) != 1:
         raise LinkError("the last module of the component does not start the libraries", offset=starter.offset)
     calls = [site.target for site in sites(component, starter.bodies[0], {}) if site.space is Space.FUNC]
-    found = [index for index in calls if index < len(imported) and imported[index].name == "_initialize"]
+    found = [index for index in calls if index < len(imported) and imported[index].name == CONSTRUCT]
     return {f"pwasm_construct_{number}": index for number, index in enumerate(found)}
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..cpython314 import (
+    CHUNK_ALIGNMENT,
+    CHUNK_FLAGS,
+    CHUNK_HEAD,
+    HEAP_BASE,
+    IN_USE,
+    PREVIOUS_IN_USE,
+    TREE_CHUNK,
+)
 from .layout import Layout
 from .memory import symbol_value
-
-_PREVIOUS_IN_USE, _IN_USE, _FLAGS = 1, 2, 7
-_HEAD = 8
-_ALIGNMENT = 16
-_TREE = 256
-"""Free chunks of this size and more are in trees, and have two more pairs of links."""
 
 
 def without_free_memory(layout: Layout, memory: bytes) -> bytes:
@@ -26,7 +29,7 @@ def without_free_memory(layout: Layout, memory: bytes) -> bytes:
         LinkError: nobody says where the heap begins.
     """
     cleared = bytearray(memory)
-    for start, end in free_ranges(memoryview(memory).cast("I"), symbol_value(layout, "__heap_base")):
+    for start, end in free_ranges(memoryview(memory).cast("I"), symbol_value(layout, HEAP_BASE)):
         cleared[start:end] = bytes(end - start)
     return bytes(cleared)
 
@@ -36,19 +39,19 @@ def free_ranges(words: memoryview[int], heap: int) -> Iterator[tuple[int, int]]:
 
     A chunk counts as free only when the one behind it says so, too. The walk ends where this is not a chain of chunks.
     """
-    chunk, end = -(-(heap + _HEAD) // _ALIGNMENT) * _ALIGNMENT - _HEAD, len(words) * 4
-    while chunk + _HEAD <= end:
+    chunk, end = -(-(heap + CHUNK_HEAD) // CHUNK_ALIGNMENT) * CHUNK_ALIGNMENT - CHUNK_HEAD, len(words) * 4
+    while chunk + CHUNK_HEAD <= end:
         head = words[chunk // 4 + 1]
-        size = head & ~_FLAGS
+        size = head & ~CHUNK_FLAGS
         behind = chunk + size
-        if size < 2 * _HEAD or size % _HEAD or behind + _HEAD > end:
+        if size < 2 * CHUNK_HEAD or size % CHUNK_HEAD or behind + CHUNK_HEAD > end:
             return
-        if not head & _IN_USE:
+        if not head & IN_USE:
             next_head = words[behind // 4 + 1]
-            if next_head & _FLAGS == 0:  # this is the top
-                yield chunk + _HEAD, behind
+            if next_head & CHUNK_FLAGS == 0:  # this is the top
+                yield chunk + CHUNK_HEAD, behind
                 return
-            if next_head & _PREVIOUS_IN_USE or words[behind // 4] != size:
+            if next_head & PREVIOUS_IN_USE or words[behind // 4] != size:
                 return
-            yield chunk + 2 * _HEAD + (2 * _HEAD if size >= _TREE else 0), behind
+            yield chunk + 2 * CHUNK_HEAD + (2 * CHUNK_HEAD if size >= TREE_CHUNK else 0), behind
         chunk = behind

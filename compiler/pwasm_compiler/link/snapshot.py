@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import struct
 from collections.abc import Mapping
 
 from ..component.graph import Item
+from ..cpython314 import FROZEN, FROZEN_TABLES, LIBPYTHON, STACK_LOW, STACK_POINTER
 from ..wasm.module import PAGE, Kind, Limits
 from .layout import Layout, Placed
 from .memory import symbol_item, symbol_value
 
 _GAP = 24
 """Zeros that are worth a new data segment; one costs about 10 bytes, and V8 takes 100,000 of them."""
-_PYTHON = "libpython3.14.so"
-_FROZEN = struct.Struct("<IIii")
-"""`struct _frozen` of CPython 3.14 (Include/cpython/import.h): name, code, its size, whether it is a package."""
-_FROZEN_TABLES = ("_PyImport_FrozenBootstrap", "_PyImport_FrozenStdlib", "_PyImport_FrozenTest")
 _ZEROS = re.compile(rb"\0{%d,}" % _GAP)
 
 
@@ -27,7 +23,7 @@ def without_dead_stack(layout: Layout, memory: bytes, values: Mapping[str, int])
     Raises:
         LinkError: nobody says where the stack lies.
     """
-    start, pointer = symbol_value(layout, "__stack_low"), symbol_item(layout, "__stack_pointer")
+    start, pointer = symbol_value(layout, STACK_LOW), symbol_item(layout, STACK_POINTER)
     end = values.get(f"{pointer.instance}:{pointer.index}", layout.values[pointer])
     return memory[:start] + bytes(end - start) + memory[end:]
 
@@ -36,14 +32,14 @@ def without_frozen_modules(layout: Layout, memory: bytes) -> bytes:
     """`memory` without the modules that are frozen into CPython itself: those that were wanted are imported.
 
     Raises:
-        LinkError: they are not where CPython 3.14 has them.
+        LinkError: CPython has no such table.
     """
     cleared = bytearray(memory)
-    for table in _FROZEN_TABLES:
-        start = int.from_bytes(memory[(at := symbol_value(layout, f"{_PYTHON}:{table}")) : at + 4], "little")
-        for entry in range(start, len(memory), _FROZEN.size):
-            name, code, size, _package = _FROZEN.unpack_from(memory, entry)
-            cleared[entry : entry + _FROZEN.size] = bytes(_FROZEN.size)  # the first is now the table's end
+    for table in FROZEN_TABLES:
+        start = int.from_bytes(memory[(at := symbol_value(layout, f"{LIBPYTHON}:{table}")) : at + 4], "little")
+        for entry in range(start, len(memory), FROZEN.size):
+            name, code, size, _package = FROZEN.unpack_from(memory, entry)
+            cleared[entry : entry + FROZEN.size] = bytes(FROZEN.size)  # the first is now the table's end
             if name == 0:
                 break
             cleared[code : code + size] = bytes(size)

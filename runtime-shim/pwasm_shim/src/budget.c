@@ -1,5 +1,5 @@
-/* The step budget, which is off unless a filter asks for it (sdk/pwasm/_budget.py says what a step is). Counting lies
-   here because it happens at every call and every jump: a callback in Python costs several times as much. */
+/* The step budget, which is off unless a filter asks for it (sdk/pwasm/_stream/budget.py says what a step is). Counting
+   lies here because it happens at every call and every jump: a callback in Python costs several times as much. */
 
 #include "shim.h"
 

@@ -1,5 +1,5 @@
-/* Every callback: one exported function each, in the order of the ABI table (sdk/pwasm/_abi.py; the two are compared
-   by tests/abi/test_views_agree.py). Each calls one Python callable with plain objects; no name is looked up.
+/* Every callback of the ABI table (sdk/pwasm/_abi.py): one exported function each, generated where it follows from the
+   signature. Each calls one Python callable with plain objects; no name is looked up.
 
    The dispatcher in Python catches everything. Should an exception escape it all the same (out of memory while it
    handles one, say), the verdicts here fail closed. Nothing here traps. */
@@ -107,8 +107,7 @@ static uint32_t act(int callback, PyObject **args, int count) {
 #define U32(name) PyLong_FromUnsignedLong(name)
 #define I32(name) PyLong_FromLong(name)
 #define BOOL(name) PyBool_FromLong(name)
-#define ARGUMENTS(...) \
-  (attach(), (PyObject *[]){__VA_ARGS__}), sizeof((PyObject *[]){__VA_ARGS__}) / sizeof(PyObject *)
+#define ARGUMENTS(...) (attach(), (PyObject *[]){__VA_ARGS__}), sizeof((PyObject *[]){__VA_ARGS__}) / sizeof(PyObject *)
 
 /* The same with size and end_of_stream: the hot path, which mostly needs no dispatcher. */
 static uint32_t act_on_data(int callback, uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
@@ -131,103 +130,14 @@ EXPORT("proxy_on_context_create") void proxy_on_context_create(uint32_t context_
   notify(CONTEXT_CREATE, ARGUMENTS(U32(context_id), U32(parent_id)));
 }
 
-EXPORT("proxy_on_vm_start") uint32_t proxy_on_vm_start(uint32_t root_id, uint32_t configuration_size) {
-  return ask(VM_START, ARGUMENTS(U32(root_id), U32(configuration_size)));
-}
-
-EXPORT("proxy_on_configure") uint32_t proxy_on_configure(uint32_t root_id, uint32_t configuration_size) {
-  return ask(CONFIGURE, ARGUMENTS(U32(root_id), U32(configuration_size)));
-}
-
-EXPORT("proxy_on_tick") void proxy_on_tick(uint32_t root_id) {
-  notify(TICK, ARGUMENTS(U32(root_id)));
-}
-
-EXPORT("proxy_on_queue_ready") void proxy_on_queue_ready(uint32_t root_id, uint32_t token) {
-  notify(QUEUE_READY, ARGUMENTS(U32(root_id), U32(token)));
-}
-
-EXPORT("proxy_on_new_connection") uint32_t proxy_on_new_connection(uint32_t context_id) {
-  open_stream(context_id);
-  return act(NEW_CONNECTION, ARGUMENTS(U32(context_id)));
-}
-
-EXPORT("proxy_on_downstream_data") uint32_t proxy_on_downstream_data(uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
-  return act_on_data(DOWNSTREAM_DATA, context_id, size, end_of_stream);
-}
-
-EXPORT("proxy_on_downstream_connection_close") void proxy_on_downstream_connection_close(uint32_t context_id, uint32_t peer_type) {
-  open_stream(context_id);
-  notify(DOWNSTREAM_CONNECTION_CLOSE, ARGUMENTS(U32(context_id), U32(peer_type)));
-}
-
-EXPORT("proxy_on_upstream_data") uint32_t proxy_on_upstream_data(uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
-  return act_on_data(UPSTREAM_DATA, context_id, size, end_of_stream);
-}
-
-EXPORT("proxy_on_upstream_connection_close") void proxy_on_upstream_connection_close(uint32_t context_id, uint32_t peer_type) {
-  open_stream(context_id);
-  notify(UPSTREAM_CONNECTION_CLOSE, ARGUMENTS(U32(context_id), U32(peer_type)));
-}
-
-EXPORT("proxy_on_request_headers") uint32_t proxy_on_request_headers(uint32_t context_id, uint32_t num_headers, uint32_t end_of_stream) {
-  return act_on_data(REQUEST_HEADERS, context_id, num_headers, end_of_stream);
-}
-
-EXPORT("proxy_on_request_body") uint32_t proxy_on_request_body(uint32_t context_id, uint32_t body_size, uint32_t end_of_stream) {
-  return act_on_data(REQUEST_BODY, context_id, body_size, end_of_stream);
-}
-
-EXPORT("proxy_on_request_trailers") uint32_t proxy_on_request_trailers(uint32_t context_id, uint32_t num_trailers) {
-  open_stream(context_id);
-  return act(REQUEST_TRAILERS, ARGUMENTS(U32(context_id), U32(num_trailers)));
-}
-
-EXPORT("proxy_on_response_headers") uint32_t proxy_on_response_headers(uint32_t context_id, uint32_t num_headers, uint32_t end_of_stream) {
-  return act_on_data(RESPONSE_HEADERS, context_id, num_headers, end_of_stream);
-}
-
-EXPORT("proxy_on_response_body") uint32_t proxy_on_response_body(uint32_t context_id, uint32_t body_size, uint32_t end_of_stream) {
-  return act_on_data(RESPONSE_BODY, context_id, body_size, end_of_stream);
-}
-
-EXPORT("proxy_on_response_trailers") uint32_t proxy_on_response_trailers(uint32_t context_id, uint32_t num_trailers) {
-  open_stream(context_id);
-  return act(RESPONSE_TRAILERS, ARGUMENTS(U32(context_id), U32(num_trailers)));
-}
-
-EXPORT("proxy_on_http_call_response") void proxy_on_http_call_response(uint32_t root_id, uint32_t token, uint32_t num_headers, uint32_t body_size, uint32_t num_trailers) {
-  notify(HTTP_CALL_RESPONSE, ARGUMENTS(U32(root_id), U32(token), U32(num_headers), U32(body_size), U32(num_trailers)));
-}
-
-EXPORT("proxy_on_grpc_receive_initial_metadata") void proxy_on_grpc_receive_initial_metadata(uint32_t root_id, uint32_t token, uint32_t num_elements) {
-  notify(GRPC_RECEIVE_INITIAL_METADATA, ARGUMENTS(U32(root_id), U32(token), U32(num_elements)));
-}
-
-EXPORT("proxy_on_grpc_receive") void proxy_on_grpc_receive(uint32_t root_id, uint32_t token, uint32_t message_size) {
-  notify(GRPC_RECEIVE, ARGUMENTS(U32(root_id), U32(token), U32(message_size)));
-}
-
-EXPORT("proxy_on_grpc_receive_trailing_metadata") void proxy_on_grpc_receive_trailing_metadata(uint32_t root_id, uint32_t token, uint32_t num_elements) {
-  notify(GRPC_RECEIVE_TRAILING_METADATA, ARGUMENTS(U32(root_id), U32(token), U32(num_elements)));
-}
-
-EXPORT("proxy_on_grpc_close") void proxy_on_grpc_close(uint32_t root_id, uint32_t token, int32_t status_code) {
-  notify(GRPC_CLOSE, ARGUMENTS(U32(root_id), U32(token), I32(status_code)));
-}
-
-EXPORT("proxy_on_foreign_function") void proxy_on_foreign_function(uint32_t context_id, uint32_t function_id, uint32_t arguments_size) {
+EXPORT("proxy_on_foreign_function")
+void proxy_on_foreign_function(uint32_t context_id, uint32_t function_id, uint32_t arguments_size) {
   notify(FOREIGN_FUNCTION, ARGUMENTS(U32(context_id), U32(function_id), U32(arguments_size)));
 }
 
 EXPORT("proxy_on_done") uint32_t proxy_on_done(uint32_t context_id) {
   if (stream_done(context_id)) return 1;
   return ask(DONE, ARGUMENTS(U32(context_id)));
-}
-
-EXPORT("proxy_on_log") void proxy_on_log(uint32_t context_id) {
-  open_stream(context_id);
-  notify(LOG, ARGUMENTS(U32(context_id)));
 }
 
 EXPORT("proxy_on_delete") void proxy_on_delete(uint32_t context_id) {
@@ -238,3 +148,5 @@ EXPORT("proxy_on_delete") void proxy_on_delete(uint32_t context_id) {
   }
   notify(DELETE, ARGUMENTS(U32(context_id)));
 }
+
+#include "callbacks.inc"

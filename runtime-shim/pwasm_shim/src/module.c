@@ -2,8 +2,8 @@
 
 #include "shim.h"
 
-/* What the SDK tells the linker: address and size of a JSON document in the snapshot. The linker finds this
-   variable by its export; nothing reads it at run time. */
+/* What the SDK tells the linker: address and size of a text in the snapshot (sdk/pwasm/_guest/freeze.py). The linker
+   finds this variable by its export; nothing reads it at run time. */
 __attribute__((visibility("default"))) struct {
   const char *data;
   uint32_t size;
@@ -34,38 +34,28 @@ static PyObject *environment(PyObject *self, PyObject *const *args, Py_ssize_t c
   PyObject *result;
   if (pointers && buffer && wasi_p1_environ_get(pointers, buffer) == STATUS_OK)
     result = PyBytes_FromStringAndSize(buffer, size);
-  else
-    result = PyBytes_FromStringAndSize(NULL, 0);
+  else result = PyBytes_FromStringAndSize(NULL, 0);
   free(pointers);
   free(buffer);
   return result;
 }
 
-static PyMethodDef methods[64] = {
-    {"set_callbacks", set_callbacks, METH_FASTCALL, NULL},
-    {"set_build_record", set_build_record, METH_FASTCALL, NULL},
-    {"environment", environment, METH_FASTCALL, NULL},
-    {"set_step_budget", set_step_budget, METH_FASTCALL, NULL},
-    {"renew_steps", renew_steps, METH_FASTCALL, NULL},
-    {"count_step", count_step, METH_FASTCALL, NULL},
-    {"reads", reads, METH_FASTCALL, NULL},
-    {"prepare", prepare, METH_FASTCALL, NULL},
-    {"accelerate", accelerate, METH_FASTCALL, NULL},
-    {"find_stream", find_stream, METH_FASTCALL, NULL},
-    {"forget_stream", forget_stream, METH_FASTCALL, NULL},
-    {"keep_stream", keep_stream, METH_FASTCALL, NULL},
-    {"count_streams", count_streams, METH_FASTCALL, NULL},
-    {"shortcut", shortcut, METH_FASTCALL, NULL},
-    {"seal", seal, METH_FASTCALL, NULL},
+#define METHOD(name) {#name, name, METH_FASTCALL, NULL}
+#define HOSTCALL(name) {#name, py_##name, METH_FASTCALL, NULL}
+
+static const PyMethodDef methods[] = {
+    METHOD(set_callbacks),     METHOD(set_build_record), METHOD(environment),    METHOD(set_step_budget),
+    METHOD(renew_steps),       METHOD(count_step),       METHOD(reads),          METHOD(bind_records),
+    METHOD(take_over_streams), METHOD(find_stream),      METHOD(forget_stream),  METHOD(keep_stream),
+    METHOD(count_streams),     METHOD(make_shortcut),    METHOD(make_immutable), EACH_HOSTCALL(HOSTCALL),
+    {NULL, NULL, 0, NULL},
 };
-enum { OWN_METHODS = 15 };
 
 static PyModuleDef definition = {.refcount = 1, .name = "_pwasm_shim", .size = -1, .methods = methods};
 
 __attribute__((visibility("default"))) PyObject *PyInit__pwasm_shim(void) {
-  for (int i = 0; hostcall_methods[i].name; i++) methods[OWN_METHODS + i] = hostcall_methods[i];
   return PyModule_Create2(&definition, PYTHON_ABI_VERSION);
 }
 
 /* The mark by which a host recognises the ABI; never called. */
-EXPORT("proxy_abi_version_0_2_1") void proxy_abi_version_0_2_1(void) {}
+EXPORT(ABI_VERSION_MARKER) void abi_version_marker(void) {}

@@ -1,30 +1,20 @@
 /* Contexts without their class: what calling it, and looking methods up in it, would come to every time.
 
-   A class that makes nothing of its own (no `__init__`, no `__del__` …; `_guest._plan` says which) makes contexts that
-   differ in two attributes only, `context_id` and `plugin`. Such a context can be given to another stream when its own
-   is over, if nobody else has it and it has got no other state since: it is *plain*. And a plain context has no
+   A class that makes nothing of its own (no `__init__`, no `__del__` …; `_guest.vm._plan` says which) makes contexts
+   that differ in two attributes only, `context_id` and `plugin`. Such a context can be given to another stream when its
+   own is over, if nobody else has it and it has got no other state since: it is *plain*. And a plain context has no
    attribute that could stand before a method of its class, so the methods can be looked up once.
 
-   State is looked for in the object's memory, as CPython 3.14 lays out an instance with values in line
-   (Objects/object_layout.md):
-
-       weak references, dict, two words of the collector | count, type | head, values of the attributes …
-
-   The head says how many attributes there are, and in its first byte for how many there is room: fewer in each new
-   object. Whatever adds state changes one of four words: an attribute the head, `vars(context)` the dict, a weak
-   reference, another `__class__`. tests/wasm/test_hot_path.py tries each. Objects with slots have no values in line.
+   State is looked for in the object's memory, as CPython lays out an instance with values in line (cpython314.h). The
+   head says how many attributes there are, and for how many there is room: fewer in each new object. Whatever adds
+   state changes one of four words: an attribute the head, `vars(context)` the dict, a weak reference, another
+   `__class__`. tests/wasm/test_hot_path.py tries each. Objects with slots have no values in line.
 
    A class that changes loses its plan, and there is no other: the interpreter tells (`PyType_Watch`). */
 
 #include "plans.h"
 
-typedef int (*watcher)(PyObject *type);
 unsigned long PyType_GetFlags(PyObject *type);
-int PyType_AddWatcher(watcher);
-int PyType_Watch(int watcher, PyObject *type);
-int PyUnstable_Type_AssignVersionTag(PyObject *type); /* without one the interpreter tells nobody */
-
-enum { WEAK_REFERENCES = -4, DICT = -3, HEAD = 2, ROOM = 0xff, INLINE_VALUES = 1 << 2 };
 
 static PyObject *helper;
 static void (*drop)(void);
@@ -118,14 +108,11 @@ void give_context(PyObject *context, PyObject *id, PyObject *plugin) {
   set_word(context, plan->plugin_word, plugin);
 }
 
-/* `PyTypeObject.tp_flags`, and what PyType_Freeze sets there: the type's attributes will not change. */
-enum { FLAGS_WORD = 21, IMMUTABLE_TYPE = 1 << 8 };
-
-/* seal(type) -> bool: `type` is made immutable, but not the classes it comes from, as PyType_Freeze demands.
+/* make_immutable(type) -> bool: `type` is made immutable, but not the classes it comes from, as PyType_Freeze demands.
 
    Only of a class whose value is of an immutable type does the interpreter remember an attribute in the code
    (Python/specialize.c, analyze_descriptor): for `return Action.CONTINUE` it would search two types each time. */
-PyObject *seal(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+PyObject *make_immutable(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
   unsigned long *flags = (unsigned long *)args[0] + FLAGS_WORD;
   int known = count == 1 && *flags == PyType_GetFlags(args[0]);

@@ -5,7 +5,7 @@
 #include "callbacks.h"
 #include "records.h"
 
-/* Sets up; `helper` is _guest._plan, `drop` is called when contexts that are kept for other streams must go. */
+/* Sets up; `helper` is _guest.vm._plan, `drop` is called when contexts that are kept for other streams must go. */
 int start_plans(PyObject *helper, void (*drop)(void));
 
 /* Whether contexts that this class makes may be plain; 0 when Python alone makes them. */

@@ -1,10 +1,12 @@
 /* The part of CPython's stable ABI that the shim uses, declared here because a host's Python.h is for another
-   version and another word size (the guest is CPython 3.14 on wasm32). Source: CPython, Doc/data/stable_abi.dat. */
+   version and another word size. Source: CPython, Doc/data/stable_abi.dat. What is not promised is in cpython314.h. */
 #ifndef PWASM_PYTHON_ABI_H
 #define PWASM_PYTHON_ABI_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "cpython314.h"
 
 typedef ptrdiff_t Py_ssize_t;
 typedef struct PyObject {
@@ -12,7 +14,7 @@ typedef struct PyObject {
   struct PyObject *type;
 } PyObject;
 
-typedef PyObject *(*fastcall)(PyObject *self, PyObject *const *args, Py_ssize_t count);
+typedef PyObject *fastcall_function(PyObject *self, PyObject *const *args, Py_ssize_t count);
 typedef PyObject *(*fastcall_with_keywords)(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
 typedef struct {
@@ -68,11 +70,8 @@ PyObject *PyTuple_New(Py_ssize_t);
 int PyTuple_SetItem(PyObject *, Py_ssize_t, PyObject *);
 PyObject *PyTuple_GetItem(PyObject *, Py_ssize_t);
 Py_ssize_t PyTuple_Size(PyObject *);
-Py_ssize_t PyDict_Size(PyObject *);
 int PyDict_Contains(PyObject *, PyObject *);
 PyObject *PyDict_GetItemWithError(PyObject *, PyObject *);
-int PyDict_SetItem(PyObject *, PyObject *, PyObject *);
-int PyDict_DelItem(PyObject *, PyObject *);
 int PySet_Contains(PyObject *, PyObject *);
 PyObject *PyType_GenericAlloc(PyObject *, Py_ssize_t);
 PyObject *PyCapsule_New(void *, const char *, void (*)(PyObject *));
@@ -100,11 +99,9 @@ int PyImport_AppendInittab(const char *, PyObject *(*)(void));
 PyObject *PyImport_ImportModule(const char *);
 void PyErr_Print(void);
 void Py_InitializeEx(int);
-void _Py_Dealloc(PyObject *);
 
 /* In line, as in every extension for the stable ABI before 3.12: on the hot path the calls would be 5 % of a request.
-   Counts from here on belong to immortal objects and stay (32-bit CPython counts those from 1.25 times this). */
-enum { IMMORTAL = 1 << 30 };
+ */
 static inline void Py_IncRef(PyObject *object) {
   if (object->refcount < IMMORTAL) object->refcount++;
 }

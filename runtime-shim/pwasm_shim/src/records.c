@@ -3,9 +3,9 @@
 slot current_slots[] = {{"host", 0}, {"phase", 0}, {"root", 0}, {"stream", 0}, {NULL, 0}};
 slot phase_slots[] = {{"no_read", 0}, {"no_write", 0}, {NULL, 0}};
 slot root_slots[] = {{"context", 0}, {"make_http", 0}, {"traits", 0}, {NULL, 0}};
-slot stream_slots[] = {{"calls", 0},         {"context", 0}, {"ended", 0}, {"id", 0},   {"paused", 0},
-                       {"response_seen", 0}, {"resumed", 0}, {"root", 0},  {"skip", 0}, {"traits", 0},
-                       {"waiting", 0},       {NULL, 0}};
+slot stream_slots[] = {{"calls", 0},  {"context", 0},       {"ended", 0},   {"id", 0},
+                       {"paused", 0}, {"response_seen", 0}, {"resumed", 0}, {"root", 0},
+                       {"skip", 0},   {"traits", 0},        {"waiting", 0}, {NULL, 0}};
 
 PyObject *none, *no, *yes, *zero, *current, *host;
 
@@ -34,10 +34,10 @@ int bind_slots(PyObject *sample, slot *slots) {
   return 1;
 }
 
-/* prepare(current, host, sample_current, sample_phase) -> True: what everything on the records needs. */
-PyObject *prepare(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+/* bind_records(current, host, sample_current, sample_phase) -> True: what everything on the records needs. */
+PyObject *bind_records(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
-  if (count != 4) return PyErr_Format(PyExc_TypeError, "prepare takes 4 arguments, %zd given", count);
+  if (count != 4) return PyErr_Format(PyExc_TypeError, "bind_records takes 4 arguments, %zd given", count);
   if (!bind_slots(args[2], current_slots) || !bind_slots(args[3], phase_slots)) return NULL;
   Py_IncRef(current = args[0]);
   Py_IncRef(host = args[1]);

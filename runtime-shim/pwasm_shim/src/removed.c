@@ -8,8 +8,7 @@
 EXPORT("pwasm_removed_module") void removed_module(const char *module) {
   PyObject *name = PyUnicode_FromString(module);
   PyObject *message = PyUnicode_FromFormat(
-      "No module named '%s': nothing imported it at build, so it was left out; name it in [tool.pwasm] keep",
-      module);
+      "No module named '%s': nothing imported it at build, so it was left out; name it in [tool.pwasm] keep", module);
   if (name && message) PyErr_SetImportErrorSubclass(PyExc_ModuleNotFoundError, message, name, NULL);
   if (name) Py_DecRef(name);
   if (message) Py_DecRef(message);
@@ -31,8 +30,9 @@ EXPORT("pwasm_removed_compiler") void removed_compiler(int32_t unused) {
     Py_DecRef(bases);
   }
   if (type)
-    PyErr_SetString(type, "this module has no Python compiler: for eval(), exec(), compile() and namedtuple() at run time,"
-                          " write keep = [\"eval\"] in [tool.pwasm]");
+    PyErr_SetString(type,
+                    "this module has no Python compiler: for eval(), exec(), compile() and namedtuple() at run time,"
+                    " write keep = [\"eval\"] in [tool.pwasm]");
 }
 
 /* A function of which the linker has shown that nothing can call it: better an exception than a dead VM. */

@@ -1,18 +1,10 @@
 /* Functions of the SDK that filters call for every request, without bytecode: the log functions, and those that read
-   and write one header. Each does what its Python twin (sdk/pwasm/log.py, _maps.py) does for usual arguments, and
-   calls the twin for all others before anything has been asked of the host. */
+   and write one header. Each does what a function in Python (sdk/pwasm: _stream/log.py, _hostcalls/header_maps.py) does
+   for usual arguments, and calls that function for all others before anything has been asked of the host. */
 
 #include "records.h"
 
-WEAK uint32_t proxy_get_log_level(uint32_t *level);
-WEAK uint32_t proxy_get_header_map_value(uint32_t map_type, const char *key, size_t key_size, char **value, size_t *value_size);
-WEAK uint32_t proxy_add_header_map_value(uint32_t map_type, const char *key, size_t key_size, const char *value, size_t value_size);
-WEAK uint32_t proxy_replace_header_map_value(uint32_t map_type, const char *key, size_t key_size, const char *value, size_t value_size);
-WEAK uint32_t proxy_remove_header_map_value(uint32_t map_type, const char *key, size_t key_size);
-
-enum { STATUS_NOT_FOUND = 1 };
-
-#define PARAMETERS PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names
+#define PARAMETERS PyObject *capsule, PyObject *const *args, Py_ssize_t count, PyObject *names
 
 typedef struct {
   const char *data;
@@ -25,19 +17,20 @@ enum { NAMES = 8 };
    names. References are owned, so that an address stays what it was. */
 typedef struct {
   PyMethodDef method;
-  PyObject *twin, *number, *helper, *known_names; /* see `shortcut` */
+  PyObject *slow, *number, *helper, *known_names; /* see `make_shortcut` */
   uint32_t map_type;                              /* or the level; the number */
   PyObject *phase;
   struct {
     PyObject *object;
     text bytes;
   } names[NAMES];
-} function;
+} shortcut;
 
-#define MINE ((function *)PyCapsule_GetPointer(self, NULL))
-#define TO_THE_TWIN PyObject_Vectorcall(mine->twin, args, count, names)
+static shortcut *shortcut_in(PyObject *capsule) { return PyCapsule_GetPointer(capsule, NULL); }
 
-static void keep(PyObject **place, PyObject *object) {
+#define CALL_PYTHON() PyObject_Vectorcall(self->slow, args, count, names)
+
+static void store(PyObject **place, PyObject *object) {
   PyObject *old = *place;
   Py_IncRef(object);
   *place = object;
@@ -53,7 +46,7 @@ static int is_text(PyObject *object, text *found) {
 }
 
 /* Whether all bytes are printable ASCII, eight at a time (Bit Twiddling: "a byte less than", "greater than"). */
-static int is_plain(text checked) {
+static int is_printable_ascii(text checked) {
   const uint64_t ones = ~UINT64_C(0) / 255, high = ones * 128;
   uint64_t found = 0;
   for (Py_ssize_t at = 0; at < checked.size; at += 8) {
@@ -69,18 +62,18 @@ static int is_plain(text checked) {
 static int in_a_callback(void) { return current && GET(current, current_slots, CURRENT_HOST) == host; }
 
 /* Whether the running callback can get at the map; `access` is the slot of a Phase that lists those it cannot. */
-static int has_map(function *mine, int access) {
+static int has_map(shortcut *self, int access) {
   PyObject *phase = GET(current, current_slots, CURRENT_PHASE);
-  if (phase == mine->phase) return 1;
-  if (PyDict_Contains(GET(phase, phase_slots, access), mine->number)) return 0;
-  keep(&mine->phase, phase);
+  if (phase == self->phase) return 1;
+  if (PyDict_Contains(GET(phase, phase_slots, access), self->number)) return 0;
+  store(&self->phase, phase);
   return 1;
 }
 
 /* The exception for a status that is no success. */
-static PyObject *failed(function *mine, uint32_t status, const char *hostcall, PyObject *key) {
+static PyObject *failed(shortcut *self, uint32_t status, const char *hostcall, PyObject *key) {
   PyObject *args[] = {PyLong_FromUnsignedLong(status), PyUnicode_InternFromString(hostcall), key};
-  PyObject *error = args[0] && args[1] ? PyObject_Vectorcall(mine->helper, args, 3, NULL) : NULL;
+  PyObject *error = args[0] && args[1] ? PyObject_Vectorcall(self->helper, args, 3, NULL) : NULL;
   for (int i = 0; i < 2; i++)
     if (args[i]) Py_DecRef(args[i]);
   if (error) PyErr_SetRaisedException(error);
@@ -94,12 +87,12 @@ static PyObject *return_none(void) {
 
 /* log_…(msg, *args); the helper formats: (msg, args) -> str. */
 static PyObject *log_message(PARAMETERS) {
-  function *mine = MINE;
+  shortcut *self = shortcut_in(capsule);
   text message;
-  if (names || count < 1 || !in_a_callback() || !is_text(args[0], &message)) return TO_THE_TWIN;
-  uint32_t level = mine->map_type, least;
+  if (names || count < 1 || !in_a_callback() || !is_text(args[0], &message)) return CALL_PYTHON();
+  uint32_t level = self->map_type, least;
   if (count == 1) {
-    if (!is_plain(message)) return TO_THE_TWIN;
+    if (!is_printable_ascii(message)) return CALL_PYTHON();
     proxy_log(level, message.data, message.size);
     return return_none();
   }
@@ -110,88 +103,95 @@ static PyObject *log_message(PARAMETERS) {
     PyTuple_SetItem(values, i - 1, args[i]);
   }
   PyObject *pair[] = {args[0], values};
-  PyObject *formatted = values ? PyObject_Vectorcall(mine->helper, pair, 2, NULL) : NULL;
-  PyObject *result = formatted ? PyObject_Vectorcall(mine->twin, &formatted, 1, NULL) : NULL;
+  PyObject *formatted = values ? PyObject_Vectorcall(self->helper, pair, 2, NULL) : NULL;
+  PyObject *result = formatted ? PyObject_Vectorcall(self->slow, &formatted, 1, NULL) : NULL;
   if (values) Py_DecRef(values);
   if (formatted) Py_DecRef(formatted);
   return result;
 }
 
 /* get_http_…(name, default=None) */
-static PyObject *get(PARAMETERS) {
-  function *mine = MINE;
+static PyObject *get_header(PARAMETERS) {
+  shortcut *self = shortcut_in(capsule);
   text name;
-  if (names || count < 1 || count > 2 || !in_a_callback() || !is_text(args[0], &name) || !has_map(mine, PHASE_NO_READ))
-    return TO_THE_TWIN;
+  if (names || count < 1 || count > 2 || !in_a_callback() || !is_text(args[0], &name) || !has_map(self, PHASE_NO_READ))
+    return CALL_PYTHON();
   char *value = NULL;
   size_t size = 0;
-  uint32_t status = proxy_get_header_map_value(mine->map_type, name.data, name.size, &value, &size);
+  uint32_t status = proxy_get_header_map_value(self->map_type, name.data, name.size, &value, &size);
   if (status == STATUS_NOT_FOUND) {
     PyObject *otherwise = count == 2 ? args[1] : none;
     Py_IncRef(otherwise);
     return otherwise;
   }
-  if (status != STATUS_OK) return failed(mine, status, "proxy_get_header_map_value", args[0]);
+  if (status != STATUS_OK) return failed(self, status, "proxy_get_header_map_value", args[0]);
   PyObject *result = PyUnicode_DecodeUTF8(value ? value : "", value ? size : 0, "surrogateescape");
   free(value);
   return result;
 }
 
 /* The bytes of a name that may be written, because it was once before (_validate.known_names); 0 for others. */
-static int is_known(function *mine, PyObject *name, text *found) {
+static int is_known(shortcut *self, PyObject *name, text *found) {
   unsigned place = (uintptr_t)name / 16 % NAMES;
-  if (mine->names[place].object != name) {
-    if (!is_text(name, found) || PySet_Contains(mine->known_names, name) != 1) return 0;
-    keep(&mine->names[place].object, name);
-    mine->names[place].bytes = *found;
+  if (self->names[place].object != name) {
+    if (!is_text(name, found) || PySet_Contains(self->known_names, name) != 1) return 0;
+    store(&self->names[place].object, name);
+    self->names[place].bytes = *found;
   }
-  *found = mine->names[place].bytes;
+  *found = self->names[place].bytes;
   return 1;
 }
 
 /* add_http_…(name, value), replace_http_…(name, value). A macro, since an import's address cannot be passed on. */
-#define WRITE(shortcut_, hostcall)                                                                    \
-  static PyObject *shortcut_(PARAMETERS) {                                                            \
-    function *mine = MINE;                                                                            \
-    text name, value;                                                                                 \
-    if (names || count != 2 || !in_a_callback() || !is_known(mine, args[0], &name) ||                 \
-        !is_text(args[1], &value) || !is_plain(value) || !has_map(mine, PHASE_NO_WRITE))              \
-      return TO_THE_TWIN;                                                                             \
-    uint32_t status = hostcall(mine->map_type, name.data, name.size, value.data, value.size);         \
-    return status == STATUS_OK ? return_none() : failed(mine, status, #hostcall, args[0]);            \
+#define WRITE(name_, hostcall)                                                                                     \
+  static PyObject *name_(PARAMETERS) {                                                                             \
+    shortcut *self = shortcut_in(capsule);                                                                         \
+    text name, value;                                                                                              \
+    if (names || count != 2 || !in_a_callback() || !is_known(self, args[0], &name) || !is_text(args[1], &value) || \
+        !is_printable_ascii(value) || !has_map(self, PHASE_NO_WRITE))                                              \
+      return CALL_PYTHON();                                                                                        \
+    uint32_t status = hostcall(self->map_type, name.data, name.size, value.data, value.size);                      \
+    return status == STATUS_OK ? return_none() : failed(self, status, #hostcall, args[0]);                         \
   }
-WRITE(add, proxy_add_header_map_value)
-WRITE(replace, proxy_replace_header_map_value)
+WRITE(add_header, proxy_add_header_map_value)
+WRITE(replace_header, proxy_replace_header_map_value)
 
 /* remove_http_…(name) */
-static PyObject *remove_(PARAMETERS) {
-  function *mine = MINE;
+static PyObject *remove_header(PARAMETERS) {
+  shortcut *self = shortcut_in(capsule);
   text name;
-  if (names || count != 1 || !in_a_callback() || !is_known(mine, args[0], &name) || !has_map(mine, PHASE_NO_WRITE))
-    return TO_THE_TWIN;
-  uint32_t status = proxy_remove_header_map_value(mine->map_type, name.data, name.size);
-  return status == STATUS_OK ? return_none() : failed(mine, status, "proxy_remove_header_map_value", args[0]);
+  if (names || count != 1 || !in_a_callback() || !is_known(self, args[0], &name) || !has_map(self, PHASE_NO_WRITE))
+    return CALL_PYTHON();
+  uint32_t status = proxy_remove_header_map_value(self->map_type, name.data, name.size);
+  return status == STATUS_OK ? return_none() : failed(self, status, "proxy_remove_header_map_value", args[0]);
 }
 
 static const struct {
   const char *verb;
   fastcall_with_keywords function;
-} verbs[] = {{"log", log_message}, {"get", get}, {"add", add}, {"replace", replace}, {"remove", remove_}};
+} verbs[] = {{"log", log_message},
+             {"get", get_header},
+             {"add", add_header},
+             {"replace", replace_header},
+             {"remove", remove_header}};
 
-/* shortcut(verb, name, module, twin, number, helper, known_names) -> function, for ever.
+/* make_shortcut(verb, name, module, slow, number, helper, known_names) -> function, for ever.
    `number` is that of the map or level; `helper` makes the exception of a status, or formats a message. */
-PyObject *shortcut(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-  (void)self;
+PyObject *make_shortcut(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+  (void)module;
   text verb, name;
-  function *mine = malloc(sizeof *mine);
-  if (!mine || count != 7 || !is_text(args[0], &verb) || !is_text(args[1], &name))
-    return PyErr_Format(PyExc_TypeError, "shortcut: wrong arguments");
-  *mine = (function){.method = {name.data, NULL, METH_FASTCALL | METH_KEYWORDS, NULL},
-                     .twin = args[3], .number = args[4], .helper = args[5], .known_names = args[6],
+  shortcut *self = malloc(sizeof *self);
+  if (!self || count != 7 || !is_text(args[0], &verb) || !is_text(args[1], &name))
+    return PyErr_Format(PyExc_TypeError, "make_shortcut: wrong arguments");
+  *self = (shortcut){.method = {name.data, NULL, METH_FASTCALL | METH_KEYWORDS, NULL},
+                     .slow = args[3],
+                     .number = args[4],
+                     .helper = args[5],
+                     .known_names = args[6],
                      .map_type = PyLong_AsUnsignedLong(args[4])};
   for (unsigned i = 0; i < sizeof verbs / sizeof *verbs; i++)
-    if (!strcmp(verbs[i].verb, verb.data)) mine->method.function = verbs[i].function;
-  if (!mine->method.function) return PyErr_Format(PyExc_TypeError, "shortcut: no function %s", verb.data);
+    if (!strcmp(verbs[i].verb, verb.data)) self->method.function = verbs[i].function;
+  if (!self->method.function) return PyErr_Format(PyExc_TypeError, "make_shortcut: no function %s", verb.data);
   for (int i = 1; i < 7; i++) Py_IncRef(args[i]);
-  return PyCFunction_NewEx(&mine->method, PyCapsule_New(mine, NULL, NULL), args[2]);
+  return PyCFunction_NewEx(&self->method, PyCapsule_New(self, NULL, NULL), args[2]);
 }

@@ -1,4 +1,4 @@
-/* Streams without bytecode: what the dispatcher (sdk/pwasm/_dispatch.py, _contexts.py) does for a usual stream, on the
+/* Streams without bytecode: what the dispatcher (sdk/pwasm/_dispatch) does for a usual stream, on the
    dispatcher's own records.
 
    Usual is a stream of a registered class without traits whose callbacks return None or Action.CONTINUE. Everything
@@ -65,7 +65,7 @@ static entry take_out(uint32_t id) {
 
 /* --- the dispatcher ------------------------------------------------------------------------------------------- */
 
-/* What `accelerate` is given after the samples, in this order. */
+/* What `take_over_streams` is given after the samples, in this order. */
 enum {
   ROOTS,           /* dict, id → Root */
   PATTERN,         /* a fresh Stream, of which new ones are copies */
@@ -82,18 +82,18 @@ static PyObject *objects[OBJECTS];
 static PyObject *phases[CALLBACK_COUNT], *methods[CALLBACK_COUNT];
 static PyObject *name_context_id, *name_plugin;
 static long stream_words;
-static int accelerated;
+static int taken_over;
 static PyObject *last_root; /* borrowed from ROOTS */
 static uint32_t last_root_id;
 
 static void drop_spare_contexts(void);
 
-/* accelerate(sample_stream, sample_root, phases, methods, …) -> True: streams that begin from now on begin here.
+/* take_over_streams(sample_stream, sample_root, phases, methods, …) -> True: streams that begin from now on begin here.
    `phases` and `methods` (names) are tuples in the order of the callbacks. */
-PyObject *accelerate(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+PyObject *take_over_streams(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
   if (count != 4 + OBJECTS || PyTuple_Size(args[2]) != CALLBACK_COUNT || PyTuple_Size(args[3]) != CALLBACK_COUNT)
-    return PyErr_Format(PyExc_TypeError, "accelerate: wrong arguments");
+    return PyErr_Format(PyExc_TypeError, "take_over_streams: wrong arguments");
   if (!bind_slots(args[0], stream_slots) || !bind_slots(args[1], root_slots)) return NULL;
   for (int i = 0; i < OBJECTS; i++) Py_IncRef(objects[i] = args[4 + i]);
   for (int i = 0; i < CALLBACK_COUNT; i++) {
@@ -103,8 +103,8 @@ PyObject *accelerate(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   name_context_id = PyUnicode_InternFromString("context_id");
   name_plugin = PyUnicode_InternFromString("plugin");
   stream_words = words_of(objects[PATTERN]);
-  accelerated = name_context_id && name_plugin && stream_words && start_plans(objects[PLAN], drop_spare_contexts);
-  return accelerated ? PyBool_FromLong(1) : NULL;
+  taken_over = name_context_id && name_plugin && stream_words && start_plans(objects[PLAN], drop_spare_contexts);
+  return taken_over ? PyBool_FromLong(1) : NULL;
 }
 
 /* A call whose result is dropped; an error is raised on. */
@@ -140,7 +140,7 @@ static PyObject *root_of(uint32_t id) {
 
 /* proxy_on_context_create: 1 when the stream is noted (a second time changes nothing), 0 when it is none of ours. */
 int stream_begins(uint32_t id, uint32_t parent) {
-  if (!accelerated || !parent) return 0;
+  if (!taken_over || !parent) return 0;
   if (find(id)) return 1;
   PyObject *root = root_of(parent);
   if (!root || !make_room()) return 0;
@@ -316,7 +316,8 @@ int stream_ends(uint32_t id) {
   PyObject *context = GET(stream, stream_slots, STREAM_CONTEXT);
   SET(stream, stream_slots, STREAM_ENDED, yes);
   if (context->refcount != 1 || !is_plain(context)) {
-    SET(current, current_slots, CURRENT_STREAM, stream); /* a __del__ that runs now acts on a stream that is over (K4) */
+    /* a __del__ that runs now acts on a stream that is over */
+    SET(current, current_slots, CURRENT_STREAM, stream);
     SET(stream, stream_slots, STREAM_CONTEXT, none);
   }
   SET(current, current_slots, CURRENT_STREAM, none);
@@ -329,7 +330,7 @@ int stream_ends(uint32_t id) {
   return 1;
 }
 
-/* For Python code that looks for a stream by its id (`_guest.Streams`). */
+/* For Python code that looks for a stream by its id (`_guest.vm.Streams`). */
 
 /* find_stream(id) -> Stream or None */
 PyObject *find_stream(PyObject *self, PyObject *const *args, Py_ssize_t count) {

@@ -204,117 +204,142 @@ enum { BAD_DESCRIPTOR = 3, NO_ENTRY = 20, READ_ONLY = 33 };
 /* result<T, error-code>: the payload lies at T's alignment (1 when there is no T, or a small one). */
 static void error(uint8_t *result, int payload, uint8_t code) { result[0] = 1, result[payload] = code; }
 
-typedef uint32_t w;  /* a handle, pointer, size or flag, by its core type */
+typedef uint32_t w; /* a handle, pointer, size or flag, by its core type */
 typedef uint64_t ww;
 #define FILES(name) WASI("filesystem/types@0.2.0#" name)
 #define DESCRIPTOR(name) FILES("[method]descriptor." name)
 #define U __attribute__((unused))
 
-DESCRIPTOR("read-via-stream") void f1(U w a, U ww b, uint8_t *r) { error(r, 4, BAD_DESCRIPTOR); }
-DESCRIPTOR("write-via-stream") void f2(U w a, U ww b, uint8_t *r) { error(r, 4, BAD_DESCRIPTOR); }
-DESCRIPTOR("append-via-stream") void f3(U w a, uint8_t *r) { error(r, 4, BAD_DESCRIPTOR); }
-DESCRIPTOR("advise") void f4(U w a, U ww b, U ww c, U w d, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
-DESCRIPTOR("sync-data") void f5(U w a, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
-DESCRIPTOR("get-flags") void f6(U w a, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
-DESCRIPTOR("set-size") void f7(U w a, U ww b, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
-DESCRIPTOR("set-times") void f8(U w a, U w b, U ww c, U w d, U w e, U ww f, U w g, uint8_t *r) {
-  error(r, 1, BAD_DESCRIPTOR);
-}
-DESCRIPTOR("read") void f9(U w a, U ww b, U ww c, uint8_t *r) { error(r, 4, BAD_DESCRIPTOR); }
-DESCRIPTOR("write") void f10(U w a, U w b, U w c, U ww d, uint8_t *r) { error(r, 8, BAD_DESCRIPTOR); }
-DESCRIPTOR("read-directory") void f11(U w a, uint8_t *r) { error(r, 4, NO_ENTRY); }
-DESCRIPTOR("sync") void f12(U w a, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
-DESCRIPTOR("create-directory-at") void f13(U w a, U w b, U w c, uint8_t *r) { error(r, 1, READ_ONLY); }
-DESCRIPTOR("stat") void f14(U w a, uint8_t *r) { error(r, 8, BAD_DESCRIPTOR); }
-DESCRIPTOR("stat-at") void f15(U w a, U w b, U w c, U w d, uint8_t *r) { error(r, 8, NO_ENTRY); }
-DESCRIPTOR("set-times-at")
-void f16(U w a, U w b, U w c, U w d, U w e, U ww f, U w g, U w h, U ww i, U w j, uint8_t *r) {
-  error(r, 1, NO_ENTRY);
-}
-DESCRIPTOR("link-at") void f17(U w a, U w b, U w c, U w d, U w e, U w f, U w g, uint8_t *r) { error(r, 1, NO_ENTRY); }
-DESCRIPTOR("open-at") void f18(U w a, U w b, U w c, U w d, U w e, U w f, uint8_t *r) { error(r, 4, NO_ENTRY); }
-DESCRIPTOR("readlink-at") void f19(U w a, U w b, U w c, uint8_t *r) { error(r, 4, NO_ENTRY); }
-DESCRIPTOR("remove-directory-at") void f20(U w a, U w b, U w c, uint8_t *r) { error(r, 1, NO_ENTRY); }
-DESCRIPTOR("rename-at") void f21(U w a, U w b, U w c, U w d, U w e, U w f, uint8_t *r) { error(r, 1, NO_ENTRY); }
-DESCRIPTOR("symlink-at") void f22(U w a, U w b, U w c, U w d, U w e, uint8_t *r) { error(r, 1, READ_ONLY); }
-DESCRIPTOR("unlink-file-at") void f23(U w a, U w b, U w c, uint8_t *r) { error(r, 1, NO_ENTRY); }
-DESCRIPTOR("metadata-hash") void f24(U w a, uint8_t *r) { error(r, 8, BAD_DESCRIPTOR); }
-DESCRIPTOR("metadata-hash-at") void f25(U w a, U w b, U w c, U w d, uint8_t *r) { error(r, 8, NO_ENTRY); }
-FILES("[method]directory-entry-stream.read-directory-entry") void f26(U w a, uint8_t *r) {
+DESCRIPTOR("read-via-stream") void descriptor_read_via_stream(U w a, U ww b, uint8_t *r) {
   error(r, 4, BAD_DESCRIPTOR);
 }
-WASI("filesystem/preopens@0.2.0#get-directories") void f27(uint8_t *result) { put_empty_list(result); }
+DESCRIPTOR("write-via-stream") void descriptor_write_via_stream(U w a, U ww b, uint8_t *r) {
+  error(r, 4, BAD_DESCRIPTOR);
+}
+DESCRIPTOR("append-via-stream") void descriptor_append_via_stream(U w a, uint8_t *r) { error(r, 4, BAD_DESCRIPTOR); }
+DESCRIPTOR("advise") void descriptor_advise(U w a, U ww b, U ww c, U w d, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
+DESCRIPTOR("sync-data") void descriptor_sync_data(U w a, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
+DESCRIPTOR("get-flags") void descriptor_get_flags(U w a, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
+DESCRIPTOR("set-size") void descriptor_set_size(U w a, U ww b, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
+DESCRIPTOR("set-times") void descriptor_set_times(U w a, U w b, U ww c, U w d, U w e, U ww f, U w g, uint8_t *r) {
+  error(r, 1, BAD_DESCRIPTOR);
+}
+DESCRIPTOR("read") void descriptor_read(U w a, U ww b, U ww c, uint8_t *r) { error(r, 4, BAD_DESCRIPTOR); }
+DESCRIPTOR("write") void descriptor_write(U w a, U w b, U w c, U ww d, uint8_t *r) { error(r, 8, BAD_DESCRIPTOR); }
+DESCRIPTOR("read-directory") void descriptor_read_directory(U w a, uint8_t *r) { error(r, 4, NO_ENTRY); }
+DESCRIPTOR("sync") void descriptor_sync(U w a, uint8_t *r) { error(r, 1, BAD_DESCRIPTOR); }
+DESCRIPTOR("create-directory-at") void descriptor_create_directory_at(U w a, U w b, U w c, uint8_t *r) {
+  error(r, 1, READ_ONLY);
+}
+DESCRIPTOR("stat") void descriptor_stat(U w a, uint8_t *r) { error(r, 8, BAD_DESCRIPTOR); }
+DESCRIPTOR("stat-at") void descriptor_stat_at(U w a, U w b, U w c, U w d, uint8_t *r) { error(r, 8, NO_ENTRY); }
+DESCRIPTOR("set-times-at")
+void descriptor_set_times_at(U w a, U w b, U w c, U w d, U w e, U ww f, U w g, U w h, U ww i, U w j, uint8_t *r) {
+  error(r, 1, NO_ENTRY);
+}
+DESCRIPTOR("link-at") void descriptor_link_at(U w a, U w b, U w c, U w d, U w e, U w f, U w g, uint8_t *r) {
+  error(r, 1, NO_ENTRY);
+}
+DESCRIPTOR("open-at") void descriptor_open_at(U w a, U w b, U w c, U w d, U w e, U w f, uint8_t *r) {
+  error(r, 4, NO_ENTRY);
+}
+DESCRIPTOR("readlink-at") void descriptor_readlink_at(U w a, U w b, U w c, uint8_t *r) { error(r, 4, NO_ENTRY); }
+DESCRIPTOR("remove-directory-at") void descriptor_remove_directory_at(U w a, U w b, U w c, uint8_t *r) {
+  error(r, 1, NO_ENTRY);
+}
+DESCRIPTOR("rename-at") void descriptor_rename_at(U w a, U w b, U w c, U w d, U w e, U w f, uint8_t *r) {
+  error(r, 1, NO_ENTRY);
+}
+DESCRIPTOR("symlink-at") void descriptor_symlink_at(U w a, U w b, U w c, U w d, U w e, uint8_t *r) {
+  error(r, 1, READ_ONLY);
+}
+DESCRIPTOR("unlink-file-at") void descriptor_unlink_file_at(U w a, U w b, U w c, uint8_t *r) { error(r, 1, NO_ENTRY); }
+DESCRIPTOR("metadata-hash") void descriptor_metadata_hash(U w a, uint8_t *r) { error(r, 8, BAD_DESCRIPTOR); }
+DESCRIPTOR("metadata-hash-at") void descriptor_metadata_hash_at(U w a, U w b, U w c, U w d, uint8_t *r) {
+  error(r, 8, NO_ENTRY);
+}
+FILES("[method]directory-entry-stream.read-directory-entry") void stream_read_directory_entry(U w a, uint8_t *r) {
+  error(r, 4, BAD_DESCRIPTOR);
+}
+WASI("filesystem/preopens@0.2.0#get-directories") void get_directories(uint8_t *result) { put_empty_list(result); }
 
 /* --- sockets: not supported ---------------------------------------------------------------------------------- */
 
 enum { NOT_SUPPORTED = 2 }; /* a case of wasi:sockets/network error-code */
 #define TCP(name) WASI("sockets/tcp@0.2.0#[method]tcp-socket." name)
 #define UDP(name) WASI("sockets/udp@0.2.0#[method]udp-socket." name)
-#define REFUSE(payload) \
-  { error(r, payload, NOT_SUPPORTED); }
+static void refuse(uint8_t *result, int payload) { error(result, payload, NOT_SUPPORTED); }
 #define ADDRESS U w b, U w c, U w d, U w e, U w f, U w g, U w h, U w i, U w j, U w k, U w l, U w m
 
-WASI("sockets/instance-network@0.2.0#instance-network") uint32_t s1(void) { return HANDLE_NETWORK; }
-WASI("sockets/tcp-create-socket@0.2.0#create-tcp-socket") void s2(U w a, uint8_t *r) REFUSE(4)
-WASI("sockets/udp-create-socket@0.2.0#create-udp-socket") void s3(U w a, uint8_t *r) REFUSE(4)
-WASI("sockets/ip-name-lookup@0.2.0#resolve-addresses") void s4(U w a, U w b, U w c, uint8_t *r) REFUSE(4)
+WASI("sockets/instance-network@0.2.0#instance-network") uint32_t instance_network(void) { return HANDLE_NETWORK; }
+WASI("sockets/tcp-create-socket@0.2.0#create-tcp-socket") void create_tcp_socket(U w a, uint8_t *r) { refuse(r, 4); }
+WASI("sockets/udp-create-socket@0.2.0#create-udp-socket") void create_udp_socket(U w a, uint8_t *r) { refuse(r, 4); }
+WASI("sockets/ip-name-lookup@0.2.0#resolve-addresses") void resolve_addresses(U w a, U w b, U w c, uint8_t *r) {
+  refuse(r, 4);
+}
 WASI("sockets/ip-name-lookup@0.2.0#[method]resolve-address-stream.resolve-next-address")
-void s5(U w a, uint8_t *r) REFUSE(2)
-TCP("start-bind") void t1(U w a, U w z, ADDRESS, uint8_t *r) REFUSE(1)
-TCP("finish-bind") void t2(U w a, uint8_t *r) REFUSE(1)
-TCP("start-connect") void t3(U w a, U w z, ADDRESS, uint8_t *r) REFUSE(1)
-TCP("finish-connect") void t4(U w a, uint8_t *r) REFUSE(4)
-TCP("start-listen") void t5(U w a, uint8_t *r) REFUSE(1)
-TCP("finish-listen") void t6(U w a, uint8_t *r) REFUSE(1)
-TCP("accept") void t7(U w a, uint8_t *r) REFUSE(4)
-TCP("local-address") void t8(U w a, uint8_t *r) REFUSE(4)
-TCP("remote-address") void t9(U w a, uint8_t *r) REFUSE(4)
-TCP("is-listening") uint32_t t10(U w a) { return 0; }
-TCP("set-listen-backlog-size") void t11(U w a, U ww b, uint8_t *r) REFUSE(1)
-TCP("keep-alive-enabled") void t12(U w a, uint8_t *r) REFUSE(1)
-TCP("set-keep-alive-enabled") void t13(U w a, U w b, uint8_t *r) REFUSE(1)
-TCP("keep-alive-idle-time") void t14(U w a, uint8_t *r) REFUSE(8)
-TCP("set-keep-alive-idle-time") void t15(U w a, U ww b, uint8_t *r) REFUSE(1)
-TCP("keep-alive-interval") void t16(U w a, uint8_t *r) REFUSE(8)
-TCP("set-keep-alive-interval") void t17(U w a, U ww b, uint8_t *r) REFUSE(1)
-TCP("keep-alive-count") void t18(U w a, uint8_t *r) REFUSE(4)
-TCP("set-keep-alive-count") void t19(U w a, U w b, uint8_t *r) REFUSE(1)
-TCP("hop-limit") void t20(U w a, uint8_t *r) REFUSE(1)
-TCP("set-hop-limit") void t21(U w a, U w b, uint8_t *r) REFUSE(1)
-TCP("receive-buffer-size") void t22(U w a, uint8_t *r) REFUSE(8)
-TCP("set-receive-buffer-size") void t23(U w a, U ww b, uint8_t *r) REFUSE(1)
-TCP("send-buffer-size") void t24(U w a, uint8_t *r) REFUSE(8)
-TCP("set-send-buffer-size") void t25(U w a, U ww b, uint8_t *r) REFUSE(1)
-TCP("shutdown") void t26(U w a, U w b, uint8_t *r) REFUSE(1)
-UDP("start-bind") void u1(U w a, U w z, ADDRESS, uint8_t *r) REFUSE(1)
-UDP("finish-bind") void u2(U w a, uint8_t *r) REFUSE(1)
-UDP("stream") void u3(U w a, U w z, ADDRESS, uint8_t *r) REFUSE(4)
-UDP("local-address") void u4(U w a, uint8_t *r) REFUSE(4)
-UDP("remote-address") void u5(U w a, uint8_t *r) REFUSE(4)
-UDP("unicast-hop-limit") void u6(U w a, uint8_t *r) REFUSE(1)
-UDP("set-unicast-hop-limit") void u7(U w a, U w b, uint8_t *r) REFUSE(1)
-UDP("receive-buffer-size") void u8_(U w a, uint8_t *r) REFUSE(8)
-UDP("set-receive-buffer-size") void u9(U w a, U ww b, uint8_t *r) REFUSE(1)
-UDP("send-buffer-size") void u10(U w a, uint8_t *r) REFUSE(8)
-UDP("set-send-buffer-size") void u11(U w a, U ww b, uint8_t *r) REFUSE(1)
-WASI("sockets/udp@0.2.0#[method]incoming-datagram-stream.receive") void u12(U w a, U ww b, uint8_t *r) REFUSE(4)
-WASI("sockets/udp@0.2.0#[method]outgoing-datagram-stream.check-send") void u13(U w a, uint8_t *r) REFUSE(8)
-WASI("sockets/udp@0.2.0#[method]outgoing-datagram-stream.send") void u14(U w a, U w b, U w c, uint8_t *r) REFUSE(8)
+void resolve_next_address(U w a, uint8_t *r) { refuse(r, 2); }
+TCP("start-bind") void tcp_start_bind(U w a, U w z, ADDRESS, uint8_t *r) { refuse(r, 1); }
+TCP("finish-bind") void tcp_finish_bind(U w a, uint8_t *r) { refuse(r, 1); }
+TCP("start-connect") void tcp_start_connect(U w a, U w z, ADDRESS, uint8_t *r) { refuse(r, 1); }
+TCP("finish-connect") void tcp_finish_connect(U w a, uint8_t *r) { refuse(r, 4); }
+TCP("start-listen") void tcp_start_listen(U w a, uint8_t *r) { refuse(r, 1); }
+TCP("finish-listen") void tcp_finish_listen(U w a, uint8_t *r) { refuse(r, 1); }
+TCP("accept") void tcp_accept(U w a, uint8_t *r) { refuse(r, 4); }
+TCP("local-address") void tcp_local_address(U w a, uint8_t *r) { refuse(r, 4); }
+TCP("remote-address") void tcp_remote_address(U w a, uint8_t *r) { refuse(r, 4); }
+TCP("is-listening") uint32_t tcp_is_listening(U w a) { return 0; }
+TCP("set-listen-backlog-size") void tcp_set_listen_backlog_size(U w a, U ww b, uint8_t *r) { refuse(r, 1); }
+TCP("keep-alive-enabled") void tcp_keep_alive_enabled(U w a, uint8_t *r) { refuse(r, 1); }
+TCP("set-keep-alive-enabled") void tcp_set_keep_alive_enabled(U w a, U w b, uint8_t *r) { refuse(r, 1); }
+TCP("keep-alive-idle-time") void tcp_keep_alive_idle_time(U w a, uint8_t *r) { refuse(r, 8); }
+TCP("set-keep-alive-idle-time") void tcp_set_keep_alive_idle_time(U w a, U ww b, uint8_t *r) { refuse(r, 1); }
+TCP("keep-alive-interval") void tcp_keep_alive_interval(U w a, uint8_t *r) { refuse(r, 8); }
+TCP("set-keep-alive-interval") void tcp_set_keep_alive_interval(U w a, U ww b, uint8_t *r) { refuse(r, 1); }
+TCP("keep-alive-count") void tcp_keep_alive_count(U w a, uint8_t *r) { refuse(r, 4); }
+TCP("set-keep-alive-count") void tcp_set_keep_alive_count(U w a, U w b, uint8_t *r) { refuse(r, 1); }
+TCP("hop-limit") void tcp_hop_limit(U w a, uint8_t *r) { refuse(r, 1); }
+TCP("set-hop-limit") void tcp_set_hop_limit(U w a, U w b, uint8_t *r) { refuse(r, 1); }
+TCP("receive-buffer-size") void tcp_receive_buffer_size(U w a, uint8_t *r) { refuse(r, 8); }
+TCP("set-receive-buffer-size") void tcp_set_receive_buffer_size(U w a, U ww b, uint8_t *r) { refuse(r, 1); }
+TCP("send-buffer-size") void tcp_send_buffer_size(U w a, uint8_t *r) { refuse(r, 8); }
+TCP("set-send-buffer-size") void tcp_set_send_buffer_size(U w a, U ww b, uint8_t *r) { refuse(r, 1); }
+TCP("shutdown") void tcp_shutdown(U w a, U w b, uint8_t *r) { refuse(r, 1); }
+UDP("start-bind") void udp_start_bind(U w a, U w z, ADDRESS, uint8_t *r) { refuse(r, 1); }
+UDP("finish-bind") void udp_finish_bind(U w a, uint8_t *r) { refuse(r, 1); }
+UDP("stream") void udp_stream(U w a, U w z, ADDRESS, uint8_t *r) { refuse(r, 4); }
+UDP("local-address") void udp_local_address(U w a, uint8_t *r) { refuse(r, 4); }
+UDP("remote-address") void udp_remote_address(U w a, uint8_t *r) { refuse(r, 4); }
+UDP("unicast-hop-limit") void udp_unicast_hop_limit(U w a, uint8_t *r) { refuse(r, 1); }
+UDP("set-unicast-hop-limit") void udp_set_unicast_hop_limit(U w a, U w b, uint8_t *r) { refuse(r, 1); }
+UDP("receive-buffer-size") void udp_receive_buffer_size(U w a, uint8_t *r) { refuse(r, 8); }
+UDP("set-receive-buffer-size") void udp_set_receive_buffer_size(U w a, U ww b, uint8_t *r) { refuse(r, 1); }
+UDP("send-buffer-size") void udp_send_buffer_size(U w a, uint8_t *r) { refuse(r, 8); }
+UDP("set-send-buffer-size") void udp_set_send_buffer_size(U w a, U ww b, uint8_t *r) { refuse(r, 1); }
+WASI("sockets/udp@0.2.0#[method]incoming-datagram-stream.receive") void incoming_receive(U w a, U ww b, uint8_t *r) {
+  refuse(r, 4);
+}
+WASI("sockets/udp@0.2.0#[method]outgoing-datagram-stream.check-send") void outgoing_check_send(U w a, uint8_t *r) {
+  refuse(r, 8);
+}
+WASI("sockets/udp@0.2.0#[method]outgoing-datagram-stream.send") void outgoing_send(U w a, U w b, U w c, uint8_t *r) {
+  refuse(r, 8);
+}
 
 /* --- handles: nothing to give back --------------------------------------------------------------------------- */
 
 #define DROP(name, function) \
   WASI(name) void function(uint32_t handle) { (void)handle; }
-DROP("io/error@0.2.0#[resource-drop]error", d1)
-DROP("io/poll@0.2.0#[resource-drop]pollable", d2)
-DROP("io/streams@0.2.0#[resource-drop]input-stream", d3)
-DROP("io/streams@0.2.0#[resource-drop]output-stream", d4)
-DROP("cli/terminal-input@0.2.0#[resource-drop]terminal-input", d5)
-DROP("cli/terminal-output@0.2.0#[resource-drop]terminal-output", d6)
-DROP("filesystem/types@0.2.0#[resource-drop]descriptor", d7)
-DROP("filesystem/types@0.2.0#[resource-drop]directory-entry-stream", d8)
-DROP("sockets/ip-name-lookup@0.2.0#[resource-drop]resolve-address-stream", d9)
-DROP("sockets/tcp@0.2.0#[resource-drop]tcp-socket", d10)
-DROP("sockets/udp@0.2.0#[resource-drop]udp-socket", d11)
-DROP("sockets/udp@0.2.0#[resource-drop]incoming-datagram-stream", d12)
-DROP("sockets/udp@0.2.0#[resource-drop]outgoing-datagram-stream", d13)
+DROP("io/error@0.2.0#[resource-drop]error", drop_error)
+DROP("io/poll@0.2.0#[resource-drop]pollable", drop_pollable)
+DROP("io/streams@0.2.0#[resource-drop]input-stream", drop_input_stream)
+DROP("io/streams@0.2.0#[resource-drop]output-stream", drop_output_stream)
+DROP("cli/terminal-input@0.2.0#[resource-drop]terminal-input", drop_terminal_input)
+DROP("cli/terminal-output@0.2.0#[resource-drop]terminal-output", drop_terminal_output)
+DROP("filesystem/types@0.2.0#[resource-drop]descriptor", drop_descriptor)
+DROP("filesystem/types@0.2.0#[resource-drop]directory-entry-stream", drop_directory_entry_stream)
+DROP("sockets/ip-name-lookup@0.2.0#[resource-drop]resolve-address-stream", drop_resolve_address_stream)
+DROP("sockets/tcp@0.2.0#[resource-drop]tcp-socket", drop_tcp_socket)
+DROP("sockets/udp@0.2.0#[resource-drop]udp-socket", drop_udp_socket)
+DROP("sockets/udp@0.2.0#[resource-drop]incoming-datagram-stream", drop_incoming_datagram_stream)
+DROP("sockets/udp@0.2.0#[resource-drop]outgoing-datagram-stream", drop_outgoing_datagram_stream)

@@ -106,7 +106,7 @@ class HttpResponse:
         """Whether Envoy made it, because there was none.
 
         Its own answers have these headers and nothing else; those of a service have x-envoy-upstream-service-time
-        (measured in 1.40, abi.md §1.6).
+        (measured in 1.40, docs/abi.md §1.6).
         """
         return self.status >= 500 and {name for name, _ in self._headers} <= _OF_LOCAL_ANSWERS
 

@@ -1,6 +1,6 @@
 """From the host's callbacks to the filter's methods.
 
-`Dispatcher` implements `_abi.Plugin`. It creates and deletes contexts, passes callbacks on, and lets no exception
+`Dispatcher` implements `_protocols.Plugin`. It creates and deletes contexts, passes callbacks on, and lets no exception
 out: a trap would end the Wasm VM, and with it every plugin in that worker, for good.
 
 What happens to an exception that a callback raises is in `policy`. A result that is no action, such as True, 2 or

@@ -6,7 +6,6 @@ that its classes have, so many streams never get one, and those that do save a s
 
 from __future__ import annotations
 
-from .._abi import Host
 from .._async.callouts import debug, forget_calls
 from .._async.tasks import close_root, close_stream
 from .._stream.current import current
@@ -15,10 +14,13 @@ from .._stream.policy import creation_failed
 from .._stream.records import Phase, Root, Stream
 from .._stream.registration import Entry, Registration
 from .._stream.report import report
-from .._typing import Any
+from .._typing import TYPE_CHECKING, Any
 from ..errors import RegistrationError
 from ..types import HttpContext, PluginContext, TcpContext, VMContext
 from .declarations import traits_of
+
+if TYPE_CHECKING:
+    from .._protocols import Host
 
 
 class Contexts:

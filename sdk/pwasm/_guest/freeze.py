@@ -19,9 +19,11 @@ from .. import __version__, entrypoint, log
 from .._dispatch.exports import callbacks_written
 from .._typing import Any
 from ..errors import RegistrationError
-from . import bundle, import_effects, randomness, vm
+from . import bundle, randomness, vm
+from .import_effects import Watch
 
-_HEAP_TYPE, _IMMUTABLE = 1 << 9, 1 << 8  # Py_TPFLAGS_…
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_…; tools/check_cpython.py compares these with the interpreter
+_IMMUTABLE = 1 << 8
 PRINTED = 0
 """The level by which the build knows a piece of what was printed; everything else is a whole record."""
 
@@ -156,11 +158,12 @@ def _import_all(
     bundle.install(root, frozenset(sources))
     bundle.keep_data_files(data_files)
     vm.guard_python()
-    import_effects.start()
-    bundle.watch = import_effects.watch
+    watch = Watch()
+    watch.start()
+    bundle.watch = watch.add
     __import__(entry)
     bundle.watch = None
-    noted = import_effects.stop()
+    noted = watch.stop()
     log.install_logging_handler()
     for name in include:
         try:

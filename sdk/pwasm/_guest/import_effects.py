@@ -19,58 +19,56 @@ from . import randomness, vm
 _TOOL = 3
 _OPTIMIZED = 1  # a flag that function bodies have, and those of modules and classes have not
 
-_found: dict[str, list[str]] = {}
-_last = ("", 0)
-_clock, _random = 0, 0
-_states: dict[int, int] = {}
-
 _CLOCK = "reads a clock while it is imported; every VM will have the time of the build, 1 January 1980"
 _RANDOM = "draws random numbers while it is imported; every VM will have the same, and so has who reads the module"
 
 
-def start() -> None:
-    """Before the filter is imported."""
-    monitoring: Any = sys.monitoring  # type: ignore[attr-defined]  # of Python 3.12; Wasm has 3.14
-    monitoring.use_tool_id(_TOOL, "pwasm")
-    monitoring.register_callback(_TOOL, monitoring.events.LINE, _line)
-    randomness.seeded = _forgive
+class Watch:
+    """Watches while a filter is imported; made by whoever imports it."""
 
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = {}
+        self._last = ("", 0)
+        self._clock, self._random = 0, 0
+        self._states: dict[int, int] = {}
 
-def watch(code: CodeType) -> None:
-    """Have the lines of a module, and of the classes in it, reported."""
-    monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
-    monitoring.set_local_events(_TOOL, code, monitoring.events.LINE)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType) and not constant.co_flags & _OPTIMIZED:
-            watch(constant)
+    def start(self) -> None:
+        """Before the filter is imported."""
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined]  # of Python 3.12; Wasm has 3.14
+        monitoring.use_tool_id(_TOOL, "pwasm")
+        monitoring.register_callback(_TOOL, monitoring.events.LINE, self._line)
+        randomness.seeded = self._forgive
 
+    def add(self, code: CodeType) -> None:
+        """Have the lines of a module, and of the classes in it, reported."""
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
+        monitoring.set_local_events(_TOOL, code, monitoring.events.LINE)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType) and not constant.co_flags & _OPTIMIZED:
+                self.add(constant)
 
-def stop() -> list[str]:
-    """After the import: the warnings, in the order of the lines."""
-    _line(None, 0)
-    monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
-    monitoring.register_callback(_TOOL, monitoring.events.LINE, None)
-    monitoring.free_tool_id(_TOOL)
-    return [f"{place} {what}" for place, found in _found.items() for what in found]
+    def stop(self) -> list[str]:
+        """After the import: the warnings, in the order of the lines."""
+        self._line(None, 0)
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
+        monitoring.register_callback(_TOOL, monitoring.events.LINE, None)
+        monitoring.free_tool_id(_TOOL)
+        return [f"{place} {what}" for place, found in self._found.items() for what in found]
 
+    def _forgive(self) -> None:
+        """A generator was made that every VM seeds anew: what that drew does not count."""
+        self._random = vm.reads()[1]
 
-def _forgive() -> None:
-    """A generator was made that every VM seeds anew: what that drew does not count."""
-    global _random
-    _random = vm.reads()[1]
-
-
-def _line(code: CodeType | None, line: int) -> None:
-    """A line begins: what has been counted belongs to the one before."""
-    global _last, _clock, _random, _states
-    clock, drawn = vm.reads()
-    states = randomness.states()
-    moved = drawn != _random or any(_states.get(key, state) != state for key, state in states.items())
-    file, number = _last
-    if file and not linecache.getline(file, number).lstrip().startswith(("import ", "from ")):
-        for seen, what in ((clock != _clock, _CLOCK), (moved, _RANDOM)):
-            found = _found.setdefault(f"{file}:{number}", []) if seen else []
-            if seen and what not in found:
-                found.append(what)
-    _last = ("" if code is None else code.co_filename, line)
-    _clock, _random, _states = clock, drawn, states
+    def _line(self, code: CodeType | None, line: int) -> None:
+        """A line begins: what has been counted belongs to the one before."""
+        clock, drawn = vm.reads()
+        states = randomness.states()
+        moved = drawn != self._random or any(self._states.get(key, state) != state for key, state in states.items())
+        file, number = self._last
+        if file and not linecache.getline(file, number).lstrip().startswith(("import ", "from ")):
+            for seen, what in ((clock != self._clock, _CLOCK), (moved, _RANDOM)):
+                found = self._found.setdefault(f"{file}:{number}", []) if seen else []
+                if seen and what not in found:
+                    found.append(what)
+        self._last = ("" if code is None else code.co_filename, line)
+        self._clock, self._random, self._states = clock, drawn, states

@@ -1,6 +1,6 @@
 """Inside Wasm: the C extension as `Host`, and what every VM needs when it starts.
 
-The only file that imports the runtime shim. The shim *is* a `_abi.Host` (its functions have the signatures of the
+The only file that imports the runtime shim. The shim *is* a `_protocols.Host` (its functions have the signatures of the
 protocol), so nothing lies between a hostcall in Python and the import `env.proxy_…`.
 
 A VM is a copy of a snapshot that was taken at build: whatever differs from VM to VM is made fresh in `_start_vm`.
@@ -25,11 +25,14 @@ from .._stream.guards import failed
 from .._stream.phases import PHASES, STREAM_CREATE
 from .._stream.policy import creation_failed, stream_failed
 from .._stream.records import Phase, Root, Stream
-from .._typing import Any, NoReturn, cast
+from .._typing import TYPE_CHECKING, Any, NoReturn, cast
 from .._validate import known_names
 from . import randomness
 
-host = cast("_abi.Host", _pwasm_shim)
+if TYPE_CHECKING:
+    from .._protocols import Host
+
+host = cast("Host", _pwasm_shim)
 
 
 def guard_python() -> None:
@@ -75,7 +78,7 @@ def install(registration: Any) -> tuple[str, ...]:
         budget.start(registration.step_budget, _pwasm_shim)
     _pwasm_shim.set_callbacks(tuple(first[callback.name] for callback in _abi.CALLBACKS))
     if type(dispatcher) is Dispatcher:
-        _accelerate(dispatcher)
+        _take_over_streams(dispatcher)
     return callbacks.callbacks_used(registration)
 
 
@@ -100,12 +103,12 @@ class Streams(dict[int, Stream]):
         return super().pop(context_id, default) if stream is None else stream
 
 
-def _accelerate(dispatcher: Dispatcher) -> None:
+def _take_over_streams(dispatcher: Dispatcher) -> None:
     """Let the shim do for usual streams what the dispatcher would, on the same records (runtime-shim, streams.c)."""
     root = Root(0, {})
     dispatcher._streams = Streams()
     phases = tuple(PHASES[callback.name] for callback in _abi.CALLBACKS)
-    _pwasm_shim.accelerate(
+    _pwasm_shim.take_over_streams(
         Stream(0, root),
         root,
         phases,
@@ -144,8 +147,8 @@ _MAKING = ("__init__", "__new__", "__setattr__", "__delattr__", "__getattribute_
 
 def _take_shortcuts() -> None:
     """Put the shim's functions in the place of those that do the same with bytecode (runtime-shim, shortcuts.c)."""
-    _pwasm_shim.prepare(current, host, Current(), Phase("", "", ""))
-    _pwasm_shim.seal(_abi.Action)
+    _pwasm_shim.bind_records(current, host, Current(), Phase("", "", ""))
+    _pwasm_shim.make_immutable(_abi.Action)
     shortcuts: dict[Any, Callable[..., Any]] = {}
     for level, function in enumerate(log.LEVELS):
         shortcuts[function] = _shortcut("log", function, level, log.formatted)
@@ -159,9 +162,9 @@ def _take_shortcuts() -> None:
                     setattr(module, attribute, shortcuts[value])
 
 
-def _shortcut(verb: str, twin: Callable[..., object], number: int, helper: Callable[..., object]) -> Callable[..., Any]:
-    function: Callable[..., Any] = _pwasm_shim.shortcut(
-        verb, twin.__name__, twin.__module__, twin, number, helper, known_names
+def _shortcut(verb: str, slow: Callable[..., object], number: int, helper: Callable[..., object]) -> Callable[..., Any]:
+    function: Callable[..., Any] = _pwasm_shim.make_shortcut(
+        verb, slow.__name__, slow.__module__, slow, number, helper, known_names
     )
     return function
 

@@ -33,7 +33,7 @@ HttpCallback = Callable[[int, int, int], object]
 MAX_U32 = 2**32 - 1
 MAX_TIMEOUT_MS = 2**31 - 1
 
-# The host writes these itself, and a wrong content-length made a call hang until its timeout (abi.md §1.6).
+# The host writes these itself, and a wrong content-length made a call hang until its timeout (docs/abi.md §1.6).
 _OF_THE_CONNECTION = frozenset({"content-length", "connection", "host", "transfer-encoding"})
 _REQUIRED = (":method", ":path", ":authority")
 

@@ -12,7 +12,7 @@ from .._stream.guards import failed, stream_for
 
 Path = str | Iterable[str]
 
-# Envoy up to 1.3x had these at the top level; 1.40 has them below `xds` only (design notes, abi.md §0.7).
+# Envoy up to 1.3x had these at the top level; 1.40 has them below `xds` only (docs/abi.md §0.7).
 _MOVED_TO_XDS = frozenset(
     {
         "cluster_metadata",

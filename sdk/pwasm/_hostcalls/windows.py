@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from .._abi import Host
 from .._stream.records import Window
+from .._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._protocols import Host
 
 ALL_BYTES = 2**31 - 1
 

@@ -6,7 +6,7 @@
 
 A class that declares nothing has no traits (`traits_of` gives None), and its streams pay one test for each callback.
 
-Rules, from abi.md §0.5, §1.3 and §1.5 of the design notes:
+Rules, from docs/abi.md §0.5, §1.3 and §1.5:
 
 - The host never corrects `content-length`. It is dropped when the headers callback returns (or the filter resumes),
   the last time the headers can be changed; the message is then sent chunked.

@@ -12,11 +12,13 @@ context; what they act on must lie somewhere. The rules that keep it harmless:
 
 from __future__ import annotations
 
-from .._abi import Host
-from .._typing import Any, cast
+from .._typing import TYPE_CHECKING, Any, cast
 from ..errors import PhaseError
 from .records import Phase, Root, Stream
 from .registration import Registration
+
+if TYPE_CHECKING:
+    from .._protocols import Host
 
 
 class NoHost:

@@ -2,7 +2,7 @@
 
 Envoy says OK to some calls and crashes, hangs or loses data afterwards. The host's status is therefore never
 trusted; each of these is refused (or made harmless) here, from the SDK's own record of the stream
-(`records.Stream`). Measured on Envoy 1.40; numbers as in the design notes, abi.md §0:
+(`records.Stream`). Measured on Envoy 1.40; numbers as in docs/abi.md §0:
 
     K1   resume_http_response before response headers were seen       SIGSEGV      PhaseError
     K2   send_http_response in on_log                                  SIGSEGV      PhaseError

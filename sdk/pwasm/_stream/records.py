@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Mapping
 
-from .._abi import Host
-from .._typing import Any
+from .._typing import TYPE_CHECKING, Any
 from .registration import Entry, Traits
+
+if TYPE_CHECKING:
+    from .._protocols import Host
 
 
 class Phase:

@@ -1,6 +1,6 @@
 """`WasmPlugin`: a compiled `main.wasm` under wasmtime, behind the same `Plugin` protocol as the SDK's dispatcher.
 
-A test body that drives a plugin through `_abi.Plugin` runs against the Python class and against the module. Any
+A test body that drives a plugin through `_protocols.Plugin` runs against the Python class and against the module. Any
 Proxy-Wasm module will do, also one built by Go or Rust.
 
 Set as Envoy's V8 is, so that outcomes are the same: the stack of wasm code is limited to about what V8 gives, a VM's
@@ -28,6 +28,8 @@ from .wasm_rules import ALLOWED, problem_of_exports
 
 if TYPE_CHECKING:
     import wasmtime
+
+    from .._protocols import Host
 
 STACK_BYTES = 984 * 1024
 """What V8 gives wasm code by default; Envoy has no knob for it (measured: about 984 kB)."""
@@ -67,7 +69,7 @@ class WasmPlugin:
     """
 
     def __init__(
-        self, module_path: str | os.PathLike[str], host: _abi.Host, *, environment: Mapping[str, str] | None = None
+        self, module_path: str | os.PathLike[str], host: Host, *, environment: Mapping[str, str] | None = None
     ) -> None:
         engine_api = _wasmtime()
         self.host = host
@@ -160,7 +162,7 @@ class WasmPlugin:
         return linker
 
     def _unless_restricted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """While the module starts, and in malloc, Envoy lets it call next to nothing (abi.md §1.8, case 4).
+        """While the module starts, and in malloc, Envoy lets it call next to nothing (docs/abi.md §1.8, case 4).
 
         wasmtime keeps what is returned for as long as the store lives, so it must not keep the plugin, which has the
         store: no VM would ever be freed.

@@ -1,4 +1,4 @@
-"""What Envoy demands of a module, and what it lets a module call while it starts (abi.md §1.1, §1.8, cases 1 to 6)."""
+"""What Envoy demands of a module, and what it lets it call while it starts (docs/abi.md §1.1, §1.8, cases 1 to 6)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The table: every case, by the sections of abi.md §5."""
+"""The table: every case, by the sections of docs/abi.md §5."""

@@ -1,4 +1,4 @@
-"""Actions that Envoy knows and the SDK never returns: abi.md §1.3 and §5, cases 43 and 44, measured there.
+"""Actions that Envoy knows and the SDK never returns: docs/abi.md §1.3 and §5, cases 43 and 44, measured there.
 
 main.wasm refuses them itself, so they are not in the table; a Go or Rust module may return them in the emulator.
 """
@@ -14,9 +14,13 @@ from ..ops import ON_TICK, body, later, resume
 POST: dict[str, Any] = {"method": "POST", "chunks": [b"abcde", b" ", b"world"]}
 
 
-def upstream(case: str, content: str) -> list[dict[str, Any]]:
+def upstream(case: str, content: str) -> tuple[dict[str, Any]]:
     headers = [["host", "test.example"], ["x-case", case], ["x-forwarded-proto", "http"]]
-    return [{"start": "POST / HTTP/1.1", "headers": headers, **({"body": content} if content else {})}]
+    return ({"start": "POST / HTTP/1.1", "headers": headers, **({"body": content} if content else {})},)
+
+
+def pieces(*sizes: tuple[int, int]) -> list[dict[str, int]]:
+    return [{"body_size": size, "end_of_stream": end} for size, end in sizes]
 
 
 def headers_case(action: int, *, holds: bool) -> Case:
@@ -26,16 +30,16 @@ def headers_case(action: int, *, holds: bool) -> Case:
 
 
 def headers_rows() -> dict[Case, dict[str, Any]]:
-    found = {}
+    found: dict[Case, dict[str, Any]] = {}
     for action, holds in ((2, False), (3, True), (4, True), (5, True), (-1, True)):
         case = headers_case(action, holds=holds)
-        found[case] = {"upstream": upstream(case.id, "abcde world"), "bodies": [[11, 1]] if holds else PIECES}
+        found[case] = {"upstream": upstream(case.id, "abcde world"), "bodies": pieces((11, 1)) if holds else PIECES}
         if not holds:
             found[case]["client"] = {"status": 200, "body": "hello upstream", "headers": HELLO}
     return found
 
 
-PIECES = [[5, 0], [1, 0], [5, 0], [0, 1]]
+PIECES = pieces((5, 0), (1, 0), (5, 0), (0, 1))
 HELLO = [["content-type", "text/plain"], ["x-empty", ""], ["x-twice", "1"], ["x-twice", "2"]]
 
 
@@ -55,7 +59,7 @@ def data_rows() -> dict[Case, dict[str, Any]]:
         case = data_case(action)
         found[case] = {"upstream": upstream(case.id, "abcde world" if action == 2 else ""), "bodies": PIECES}
     held = Case("43-body-return-2-raw-and-no-resume", {"request_body": [["raw", 2]]}, **POST)
-    return {**found, held: {"upstream": None, "bodies": PIECES}}
+    return {**found, held: {"upstream": (), "bodies": PIECES}}
 
 
 def limit_rows() -> dict[Case, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Which map and which buffer may be read and written in which callback: abi.md §1.5, cases 10, 11, 36, 37, 40, 79."""
+"""Which map and buffer may be read and written in which callback: docs/abi.md §1.5, cases 10, 11, 36, 37, 40, 79."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies, trailers and what a callback's result does to them: abi.md §5, cases 41 to 63; the table of §1.3."""
+"""Bodies, trailers and what a callback's result does to them: docs/abi.md §5, cases 41 to 63; the table of §1.3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP and gRPC calls: abi.md §1.6, §1.7, §5 cases 78 to 88."""
+"""HTTP and gRPC calls: docs/abi.md §1.6, §1.7, §5, cases 78 to 88."""
 
 from __future__ import annotations
 

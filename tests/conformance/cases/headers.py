@@ -1,4 +1,4 @@
-"""Header maps: abi.md §5, cases 23 to 40."""
+"""Header maps: docs/abi.md §5, cases 23 to 40."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Local responses: abi.md §1.16, §5 cases 69 to 77."""
+"""Local responses: docs/abi.md §1.16, §5, cases 69 to 77."""
 
 from __future__ import annotations
 

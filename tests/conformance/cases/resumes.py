@@ -1,4 +1,4 @@
-"""Pause, resume, close: abi.md §5, cases 60 to 67."""
+"""Pause, resume, close: docs/abi.md §5, cases 60 to 67."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the SDK makes of it: the "S:" of abi.md §5."""
+"""What the SDK makes of it: what docs/abi.md §5 says after "SDK:"."""
 
 from __future__ import annotations
 

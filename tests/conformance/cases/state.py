@@ -1,24 +1,28 @@
-"""Shared data, queues, metrics, properties, foreign functions, time, logs: abi.md §5 cases 15 to 18, 89 to 109."""
+"""Shared data, queues, metrics, properties, foreign functions, time, logs: docs/abi.md §5, cases 15 to 18
+and 89 to 109.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import ops
 from ..case import Case
-from ..ops import ON_TICK, PAUSE, SELECT, call, foreign, get, keep, prop, quiet, resume, sized, tick
+from ..ops import ON_TICK, PAUSE, SELECT, Op, call, foreign, get, keep, prop, quiet, resume, sized, tick
 
 # --- shared data and queues ---------------------------------------------------------------------------------------
 
 
-def at_once(name: str, *operations: object, **options: object) -> Case:
+def at_once(name: str, *operations: Op, **options: Any) -> Case:
     """Everything in on_request_headers."""
-    return Case(name, {"request_headers": list(operations)}, **options)  # type: ignore[arg-type, list-item]
+    return Case(name, {"request_headers": list(operations)}, **options)
 
 
-def data(key: str = "{id}") -> list[object]:
+def data(key: str = "{id}") -> Op:
     return call("get_shared_data", key)
 
 
-def put(value: str, cas: object = 0, key: str = "{id}") -> list[object]:
+def put(value: str, cas: object = 0, key: str = "{id}") -> Op:
     return call("set_shared_data", key, value, cas)
 
 
@@ -85,7 +89,7 @@ QUEUES = [
 # --- metrics ------------------------------------------------------------------------------------------------------
 
 
-def metric(kind: int, *operations: tuple[str, int]) -> list[object]:
+def metric(kind: int, *operations: tuple[str, int]) -> list[Op]:
     """Define a metric, use it, read it."""
     return [
         keep("m", call("define_metric", kind, "{id}")),

@@ -1,8 +1,10 @@
-"""TCP connections: abi.md §5, cases 109, 114 to 117."""
+"""TCP connections: docs/abi.md §5, cases 109, 114 to 117."""
 
 from __future__ import annotations
 
-from ..case import Case
+from typing import Any
+
+from ..case import Case, Script
 from ..ops import (
     DOWNSTREAM,
     ON_TICK,
@@ -29,10 +31,8 @@ HELLO = (("send", "hello"), ("read", "5"), ("finish", ""))
 SHOW = {"downstream_data": [body(2), body(3)], "upstream_data": [body(3), body(2)]}
 
 
-def tcp(
-    name: str, script: dict[str, list[object]], steps: tuple[tuple[str, str], ...] = HELLO, **options: object
-) -> Case:
-    return Case(name, script, tcp=steps, **options)  # type: ignore[arg-type]
+def tcp(name: str, script: Script, steps: tuple[tuple[str, str], ...] = HELLO, **options: Any) -> Case:
+    return Case(name, script, tcp=steps, **options)
 
 
 CASES = [

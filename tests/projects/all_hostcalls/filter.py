@@ -5,7 +5,7 @@ Driven by `on_queue_ready`: the token is `number of the hostcall * 1,000,000 + h
 
 import pwasm
 from pwasm import PluginContext, _abi
-from pwasm._stream import records
+from pwasm._stream.current import current
 
 SAMPLES = {"u32": 1, "i32": -1, "i64": -5, "bool": True, "bytes": b"bytes \xff\0" * 20, "text": "text \udcff ü" * 20}
 RESULTS = {"u32": 0xFFFFFFFF, "u64": 1 << 63, "bytes": b"result" * 50}
@@ -17,7 +17,7 @@ class Plugin(PluginContext):
         call = _abi.HOSTCALLS[number]
         arguments = [SAMPLES[kind] for kind in _abi.kinds(call.params)]
         expected = tuple(RESULTS[kind] for kind in _abi.kinds(call.results))
-        function = getattr(records.current.host, call.name)
+        function = getattr(current.host, call.name)
         for _ in range(count):
             answer = function(*arguments)
         status, results = (answer[0], answer[1:]) if expected else (answer, ())

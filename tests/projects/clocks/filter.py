@@ -1,4 +1,4 @@
-"""One filter for tests/worlds/test_clocks.py: what every clock shows, in seconds."""
+"""One filter for tests/sdk/testing/worlds/test_clocks.py: what every clock shows, in seconds."""
 
 import calendar
 import datetime

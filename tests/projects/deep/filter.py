@@ -150,7 +150,7 @@ class Special:
         return getattr(self, name + "x"[:0])
 
     def __instancecheck__(self, instance: object) -> bool:
-        return isinstance(instance, (self,))  # type: ignore[arg-type]
+        return isinstance(instance, (self,))
 
     def __reduce_ex__(self, protocol: object) -> object:
         return copy.copy(self)
@@ -348,8 +348,8 @@ def class_chain(depth: int) -> type:
     first = last = type("First", (), {})
     for _ in range(min(depth, 500)):
         last = type("Next", (last,), {})
-    first.__getattr__ = lambda self, name: 1  # type: ignore[attr-defined]
-    first.__len__ = lambda self: 1  # type: ignore[attr-defined]
+    first.__getattr__ = lambda self, name: 1
+    first.__len__ = lambda self: 1
     return last
 
 
@@ -362,7 +362,7 @@ def content_model(depth: int) -> object:
 def except_tuple(depth: int) -> object:
     try:
         raise KeyError
-    except chain(depth, lambda inner: (inner or KeyError,)):  # type: ignore[misc]
+    except chain(depth, lambda inner: (inner or KeyError,)):
         return "caught"
 
 
@@ -371,7 +371,7 @@ def wrap(inner: object) -> object:
         return inner
 
     if inner is not None:
-        outer.__wrapped__ = inner  # type: ignore[attr-defined]
+        outer.__wrapped__ = inner
     return outer
 
 
@@ -383,7 +383,7 @@ def subinterfaces(depth: int) -> object:
     for _ in range(min(depth, 2000)):
         following = abc.ABCMeta("Next", (), {})
         last.register(following)
-        last = following  # type: ignore[assignment]
+        last = following
     return issubclass(int, first)
 
 
@@ -420,7 +420,7 @@ def partial_tower(depth: int) -> object:
 def bound_tower(depth: int) -> object:
     value: object = len
     for _ in range(depth):
-        value = types.MethodType(value, 1)  # type: ignore[arg-type]
+        value = types.MethodType(value, 1)
     return value
 
 
@@ -501,7 +501,7 @@ KINDS: dict[str, Callable[[int], object]] = {
     "pickle_tuple": lambda n: pickle.dumps(nested_tuple(n)),
     "pickle_dict": lambda n: pickle.dumps(nested_dict(n)),
     "pickle_objects": lambda n: pickle.dumps(chain(n, Node)),
-    "pickle_python": lambda n: pickle._dumps(nested_list(n)),  # type: ignore[attr-defined]
+    "pickle_python": lambda n: pickle._dumps(nested_list(n)),
     "marshal_dumps": lambda n: marshal.dumps(nested_list(n)),
     "deepcopy": lambda n: copy.deepcopy(nested_list(n)),
     "deepcopy_objects": lambda n: copy.deepcopy(chain(n, Node)),
@@ -522,8 +522,8 @@ KINDS: dict[str, Callable[[int], object]] = {
     "hash_generic": lambda n: hash(union_tower(n)),
     "hash_namespace": lambda n: nested_frozenset(n) == nested_frozenset(n),
     "hash_frozenset": lambda n: hash(chain(n, lambda inner: frozenset([(inner,)]))),
-    "isinstance": lambda n: isinstance(1, chain(n, lambda inner: (inner or str,))),  # type: ignore[arg-type]
-    "issubclass": lambda n: issubclass(int, chain(n, lambda inner: (inner or str,))),  # type: ignore[arg-type]
+    "isinstance": lambda n: isinstance(1, chain(n, lambda inner: (inner or str,))),
+    "issubclass": lambda n: issubclass(int, chain(n, lambda inner: (inner or str,))),
     "contains": lambda n: nested_list(n) in [nested_list(n)],
     "startswith": lambda n: min(nested_tuple(n), nested_tuple(n)),
     # freeing
@@ -544,17 +544,17 @@ KINDS: dict[str, Callable[[int], object]] = {
     "free_xml": lambda n: bool(xml_tree(n) is None),
     "free_ordered": lambda n: bool(chain(n, lambda inner: OrderedDict(a=inner))),
     "free_proxies": lambda n: bool(chain(n, lambda inner: types.MappingProxyType({"a": inner}))),
-    "free_memoryviews": lambda n: bool(chain(n, lambda inner: memoryview(inner or b"a"))),  # type: ignore[arg-type]
+    "free_memoryviews": lambda n: bool(chain(n, lambda inner: memoryview(inner or b"a"))),
     "free_generics": lambda n: bool(union_tower(n)),
-    "free_classes": lambda n: bool(chain(min(n, 500), lambda inner: type("A", (inner or object,), {}))),  # type: ignore[arg-type]
-    "free_properties": lambda n: bool(chain(n, lambda inner: property(inner))),  # type: ignore[arg-type]
-    "free_static": lambda n: bool(chain(n, lambda inner: staticmethod(inner))),  # type: ignore[arg-type]
+    "free_classes": lambda n: bool(chain(min(n, 500), lambda inner: type("A", (inner or object,), {}))),
+    "free_properties": lambda n: bool(chain(n, lambda inner: property(inner))),
+    "free_static": lambda n: bool(chain(n, lambda inner: staticmethod(inner))),
     "free_weak": lambda n: bool(chain(n, lambda inner: types.SimpleNamespace(a=inner))),
     "free_strings": lambda n: bool(chain(n, lambda inner: io.BytesIO(b"a"))),
     "free_bytes_iter": lambda n: bool(chain(n, lambda inner: iter((inner,)))),
     "free_reversed": lambda n: bool(chain(n, lambda inner: reversed([inner]))),
-    "generators_close": lambda n: started(n).close(),  # type: ignore[attr-defined]
-    "generators_throw": lambda n: started(n).throw(KeyError),  # type: ignore[attr-defined]
+    "generators_close": lambda n: started(n).close(),
+    "generators_throw": lambda n: started(n).throw(KeyError),
     "generators_next": lambda n: list(started(n)),
     "coroutines": lambda n: run(coroutine_tower(n)),
     "proxy_get": lambda n: proxy_tower(n)["a"],
@@ -578,11 +578,11 @@ KINDS: dict[str, Callable[[int], object]] = {
     "alias_or": lambda n: hash(alias_tower(n) | int),
     "property_abstract": lambda n: property_tower(n).__isabstractmethod__,
     "property_doc": lambda n: property_tower(n).__doc__,
-    "static_call": lambda n: chain(n, lambda inner: staticmethod(inner or int))(),  # type: ignore[arg-type, operator]
-    "static_abstract": lambda n: chain(n, lambda i: staticmethod(i or int)).__isabstractmethod__,  # type: ignore[arg-type, attr-defined]
-    "class_method": lambda n: chain(n, lambda i: classmethod(i or int)).__get__(1),  # type: ignore[arg-type, attr-defined]
-    "method_call": lambda n: bound_tower(n)(),  # type: ignore[operator]
-    "partial_call": lambda n: partial_tower(n)(),  # type: ignore[operator]
+    "static_call": lambda n: chain(n, lambda inner: staticmethod(inner or int))(),
+    "static_abstract": lambda n: chain(n, lambda i: staticmethod(i or int)).__isabstractmethod__,
+    "class_method": lambda n: chain(n, lambda i: classmethod(i or int)).__get__(1),
+    "method_call": lambda n: bound_tower(n)(),
+    "partial_call": lambda n: partial_tower(n)(),
     "method_doc": lambda n: bound_tower(n).__doc__,
     "method_equal": lambda n: bound_tower(n) == bound_tower(n),
     "class_chain": class_chain,
@@ -590,10 +590,10 @@ KINDS: dict[str, Callable[[int], object]] = {
     "subinterfaces": subinterfaces,
     "except_tuple": except_tuple,
     "singledispatch_mro": lambda n: functools.singledispatch(len).register(class_chain(min(n, 500)), len),
-    "signature": lambda n: inspect.signature(chain(n, lambda i: functools.partial(lambda: 1, *([i] if i else [])))),  # type: ignore[arg-type]
-    "unwrap": lambda n: inspect.unwrap(chain(n, wrap)),  # type: ignore[arg-type]
+    "signature": lambda n: inspect.signature(chain(n, lambda i: functools.partial(lambda: 1, *([i] if i else [])))),
+    "unwrap": lambda n: inspect.unwrap(chain(n, wrap)),
     "traceback": lambda n: "".join(traceback.format_exception(chained_exceptions(min(n, 3000)))),
-    "generic_typing": lambda n: bool(chain(min(n, 500), lambda inner: typing.Optional[list[inner or int]])),  # type: ignore[valid-type]  # noqa: UP045
+    "generic_typing": lambda n: bool(chain(min(n, 500), lambda inner: typing.Optional[list[inner or int]])),  # noqa: UP045
     # recursion through special methods and callbacks
     "sorted": again(by_sorted),
     "map": again(by_map),
@@ -641,8 +641,8 @@ KINDS: dict[str, Callable[[int], object]] = {
     }.items()},
 }  # fmt: skip
 for _name in towers(1):
-    KINDS[f"tower_{_name}"] = lambda n, name=_name: list(towers(n)[name]())  # type: ignore[misc]
-    KINDS[f"free_tower_{_name}"] = lambda n, name=_name: bool(towers(n)[name]())  # type: ignore[misc]
+    KINDS[f"tower_{_name}"] = lambda n, name=_name: list(towers(n)[name]())
+    KINDS[f"free_tower_{_name}"] = lambda n, name=_name: bool(towers(n)[name]())
 KINDS["tower_generators"] = lambda n: list(generator_tower(n))
 
 

@@ -96,7 +96,7 @@ def weak_callback() -> None:
     def fail(_: object) -> None:
         raise RuntimeError("in a weakref's callback")
 
-    value = Dropped.__new__(type("Plain", (), {}))  # type: ignore[type-var]
+    value: Dropped = Dropped.__new__(type("Plain", (), {}))
     reference = weakref.ref(value, fail)
     del value
     assert reference() is None
@@ -132,7 +132,7 @@ def lists_until_the_end() -> None:
 
 
 def strings_until_the_end() -> None:
-    kept = []
+    kept: list[str] = []
     while True:
         kept.append("x" * 1000 + str(len(kept)))
 
@@ -309,6 +309,8 @@ class Plugin(PluginContext):
 
 class Stream(HttpContext):
     """Holds the request until its callout was answered."""
+
+    plugin: Plugin
 
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin

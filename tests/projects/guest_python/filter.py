@@ -71,7 +71,7 @@ def imports_later() -> str:
 
 
 def imports_missing() -> None:
-    import module_that_does_not_exist
+    import module_that_does_not_exist  # type: ignore[import-not-found]
 
 
 def socket() -> None:
@@ -100,7 +100,7 @@ class Recursive:
     def __repr__(self) -> str:
         return repr(self)
 
-    def __getattr__(self, name: str) -> int:
+    def __getattr__(self, name: str) -> object:
         return getattr(self, name + "x")
 
 

@@ -28,7 +28,7 @@ def log_formatted(context: HttpContext) -> None:
 
 
 def log_wrongly(context: HttpContext) -> None:
-    pwasm.log_info(5)  # type: ignore[arg-type]
+    pwasm.log_info(5)
 
 
 def read(context: HttpContext) -> None:
@@ -182,9 +182,9 @@ REFERENCES: list[Any] = []
 
 def change_the_class(context: Any) -> None:
     if type(context) is Changing and context.context_id > 300:
-        Changing.on_http_response_body = lambda self, size, end: pwasm.log_info("changed")  # type: ignore[method-assign,assignment,misc,return-value]
+        Changing.on_http_response_body = lambda self, size, end: pwasm.log_info("changed")
         if context.context_id > 500:
-            Changing.__del__ = lambda self: pwasm.log_info("gone")  # type: ignore[attr-defined]
+            Changing.__del__ = lambda self: pwasm.log_info("gone")
 
 
 async def wait(context: HttpContext) -> Action:
@@ -277,7 +277,7 @@ class Numbered(Http):
 class Plain(Http):
     def __init__(self) -> None:
         pwasm.log_info("made")
-        self.context_id = "not yet"  # type: ignore[assignment]
+        self.context_id = "not yet"
 
 
 class Slotted(Http):

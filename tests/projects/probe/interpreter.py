@@ -6,7 +6,7 @@ operations, each a list:
     ["proxy_…", argument, …]     a hostcall, on the raw host: no guard of the SDK lies between
     ["sdk", "name", argument, …] a function of `pwasm`; what it raises is the outcome
     ["=name", operation…]        the same, and the first result is kept: `"$name"` as an argument, `$name` in the log
-    ["?", operation…]            the same, of which only the status is logged; "#": the status and the length
+    ["?", operation…]            the same, of whose results only the names are logged; "#": their lengths
     ["return", number]           the callback returns this
     ["raw", number]              the callback returns this, past the SDK (main.wasm itself refuses what is no action)
     ["raise"]                    the filter fails
@@ -17,6 +17,7 @@ case, `$stream` its stream's context, `$root` the plugin's.
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import pwasm
@@ -24,8 +25,14 @@ from pwasm import _abi, _serde
 from pwasm._dispatch.callbacks import Dispatcher
 
 HOSTCALLS = {call.name: call for call in _abi.HOSTCALLS}
+CALLBACKS = {callback.name: callback for callback in _abi.CALLBACKS}
+STATUSES = {int(status): status.name for status in _abi.Status}
+NOT_SHOWN = {"context_id", "root_id", "token", "parent_id", "configuration_size"}
+"""What differs from run to run, or between the cases' plugins."""
 PAIRS = {"headers", "pairs", "trailers", "initial_metadata"}
 FIRST = ("request_headers", "new_connection")
+Outcome = tuple[dict[str, str], dict[str, Any]]
+"""Of an operation: what it was and how it ended, and its results."""
 
 
 def in_wasm() -> bool:
@@ -95,15 +102,18 @@ class Probe(Dispatcher):
             answer, self.raw = self.raw, None
         if now.returns is not None:
             answer = bool(now.returns) if part in {"done", "configure", "vm_start"} else now.returns
-        self.tell(part, arguments, now.results, answer)
+        self.tell(part, named(CALLBACKS[export].params, (context_id, *arguments)), now.results, answer)
         return answer
 
-    def tell(self, part: str, arguments: tuple[int, ...], results: list[Any], answer: Any) -> None:
+    def tell(self, part: str, arguments: dict[str, Any], results: list[Any], answer: Any) -> None:
         """Log the line."""
-        shown = [] if part in {"context_create", "configure", "vm_start"} else [int(number) for number in arguments]
-        if part in {"http_call_response", "queue_ready"} or part.startswith("grpc"):
-            shown = shown[1:]  # the token
-        line = [self.case, part, shown, results, None if answer is None else int(answer)]
+        line = {
+            "case": self.case,
+            "callback": part,
+            "arguments": {name: int(value) for name, value in arguments.items() if name not in NOT_SHOWN},
+            "results": results,
+            "returned": None if answer is None else int(answer),
+        }
         self._host.proxy_log(2, "@" + json.dumps(line))
 
     def find_case(self, part: str, context_id: int, root: int) -> None:
@@ -147,23 +157,24 @@ class Probe(Dispatcher):
             elif name == "raise":
                 raise ValueError("on purpose")
             else:
-                outcome = self.sdk(*arguments) if name == "sdk" else self.hostcall(name, arguments)
-                if keep and isinstance(outcome, list) and len(outcome) > 1:
-                    self.kept[keep] = outcome[1]
-                    outcome[1] = f"${keep}"
-                now.results.append(reduced(outcome, less) if less else outcome)
+                head, results = self.sdk(*arguments) if name == "sdk" else self.hostcall(name, arguments)
+                first = next(iter(results), "")
+                if keep and first:
+                    self.kept[keep], results[first] = results[first], f"${keep}"
+                now.results.append({**head, **reduced(results, less)})
 
-    def hostcall(self, name: str, arguments: list[Any]) -> Any:
-        """Status alone, or a list of the status and the results."""
+    def hostcall(self, name: str, arguments: list[Any]) -> Outcome:
+        """Its name and status, and its results if there are any."""
         call = HOSTCALLS[name]
         fields = [field.split(":") for field in call.params.split()]
         given = [self.value(value, *field) for value, field in zip(arguments, fields, strict=True)]
         answer = getattr(self._host, name)(*given)
-        if not call.results:
-            return int(answer)
-        status, *results = answer
+        status, *results = answer if call.results else (answer,)
+        head = {"call": name.removeprefix("proxy_"), "status": STATUSES[int(status)]}
+        if status:
+            return head, {}
         of_pairs = name == "proxy_get_header_map_pairs"
-        return [int(status), *([shown(value, pairs=of_pairs) for value in results] if status == 0 else [])]
+        return head, {key: shown(value, pairs=of_pairs) for key, value in named(call.results, results).items()}
 
     def value(self, value: Any, field: str, kind: str) -> Any:
         """An argument of a hostcall."""
@@ -177,16 +188,16 @@ class Probe(Dispatcher):
         data = text_of(value).replace("{id}", self.case) if isinstance(value, (str, dict)) else value
         return data.encode("latin-1") if isinstance(data, str) and kind != "text" else data
 
-    def sdk(self, name: str, *arguments: Any) -> Any:
-        """A function of the SDK: `["ok", result]`, or the name of what it raised."""
+    def sdk(self, name: str, *arguments: Any) -> Outcome:
+        """Its name, and its result, or the name of what it raised."""
         given = [self.sdk_value(value) for value in arguments]
         function: Any = pwasm
         for part in name.split("."):
             function = getattr(function, part)
         try:
-            return ["ok", shown(function(*given))]
+            return {"sdk": name}, {"returned": shown(function(*given))}
         except Exception as error:
-            return f"!{type(error).__name__}"
+            return {"sdk": name, "raised": type(error).__name__}, {}
 
     def sdk_value(self, value: Any) -> Any:
         if isinstance(value, str) and value[:1] == "$":
@@ -198,11 +209,16 @@ class Probe(Dispatcher):
         return text_of(value).replace("{id}", self.case) if isinstance(value, (str, dict)) else value
 
 
-def reduced(outcome: Any, less: str) -> Any:
-    """The status, or the status and the length of a string."""
-    if not isinstance(outcome, list):
-        return outcome
-    return outcome[:1] if less == "?" else [outcome[0], *(len(part) for part in outcome[1:] if part is not None)]
+def named(fields: str, values: Sequence[Any]) -> dict[str, Any]:
+    """The values with the names that the ABI's table has for them."""
+    return dict(zip(_abi.names(fields), values, strict=True))
+
+
+def reduced(results: dict[str, Any], less: str) -> dict[str, Any]:
+    """Results as they are, their names alone, or with their lengths."""
+    if less == "?":
+        return dict.fromkeys(results, "…")
+    return {name: {"length": len(value)} if less and value is not None else value for name, value in results.items()}
 
 
 def text_of(value: Any) -> str:

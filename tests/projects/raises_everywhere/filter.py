@@ -3,10 +3,12 @@
 The configuration is `<callback> <exception> <policy>`; "all" raises in each. Nothing of this may kill the VM.
 """
 
+from collections.abc import Callable
+
 import pwasm
 from pwasm import Action, HttpContext, PluginContext
 
-EXCEPTIONS = {
+EXCEPTIONS: dict[str, Callable[[], BaseException]] = {
     "exception": lambda: RuntimeError("boom"),
     "key": lambda: KeyError("missing"),
     "exit": lambda: SystemExit(3),

@@ -42,6 +42,8 @@ class Soak(HttpContext):
         self.plugin = plugin
         self.kind = ""
 
+    plugin: Plugin
+
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         self.kind = kind = pwasm.get_http_request_header(":path") or ""
         if kind == "/headers":

@@ -133,7 +133,7 @@ class GrpcCall(Case):
         cluster = "web" if self.word == "Http1" else "grpc"
         metadata = [("x-meta", "data"), ("x-meta", "twice")]
         callback = None if self.word == "Default" else self.answered
-        method = {"Http1": "Echo", "Default": "Echo"}.get(self.word, self.word)
+        method = "Echo" if self.word in ("Http1", "Default") else self.word
         timeout = 100 if "timeout" in self.name else 60_000
         token = pwasm.dispatch_grpc_call(cluster, "test.Service", method, metadata, b"ask \x00\xff", timeout, callback)
         self.plugin.grpc_call = token, self.context_id

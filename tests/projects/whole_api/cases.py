@@ -1,7 +1,9 @@
 """What the cases have in common: a case is an HTTP context, chosen by the first part of the request's path."""
 
+from typing import Any
+
 import pwasm
-from pwasm import Action, HttpContext
+from pwasm import HttpContext
 
 CASES: dict[str, type["Case"]] = {}
 
@@ -26,7 +28,7 @@ class Chooser(HttpContext):
 
     case: HttpContext
 
-    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
+    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Any:
         path = (pwasm.get_http_request_header(":path") or "/").removeprefix("/")
         self.case = CASES.get(path.partition("?")[0], HttpContext)()
         self.case.context_id, self.case.plugin = self.context_id, self.plugin
@@ -34,19 +36,19 @@ class Chooser(HttpContext):
             self.case.name, self.case.word = path, path.replace("&", "?").rpartition("?")[2]
         return self.case.on_http_request_headers(num_headers, end_of_stream)
 
-    def on_http_request_body(self, body_size: int, end_of_stream: bool) -> Action | None:
+    def on_http_request_body(self, body_size: int, end_of_stream: bool) -> Any:
         return self.case.on_http_request_body(body_size, end_of_stream)
 
-    def on_http_request_trailers(self, num_trailers: int) -> Action | None:
+    def on_http_request_trailers(self, num_trailers: int) -> Any:
         return self.case.on_http_request_trailers(num_trailers)
 
-    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Any:
         return self.case.on_http_response_headers(num_headers, end_of_stream)
 
-    def on_http_response_body(self, body_size: int, end_of_stream: bool) -> Action | None:
+    def on_http_response_body(self, body_size: int, end_of_stream: bool) -> Any:
         return self.case.on_http_response_body(body_size, end_of_stream)
 
-    def on_http_response_trailers(self, num_trailers: int) -> Action | None:
+    def on_http_response_trailers(self, num_trailers: int) -> Any:
         return self.case.on_http_response_trailers(num_trailers)
 
     def on_http_stream_done(self) -> None:

@@ -16,7 +16,9 @@ class Properties(Case):
         pwasm.set_property("state", "first")
         pwasm.set_property("state", b"second \xff")
         pwasm.set_property("empty", b"")
-        raw = {path: pwasm.get_property(path) for path in ("state", "empty", "absent", "request.size", "route_name")}
+        raw: dict[str, object] = {
+            path: pwasm.get_property(path) for path in ("state", "empty", "absent", "request.size", "route_name")
+        }
         raw["headers"] = pwasm.get_property_map("request.headers")
         raw["dots"] = pwasm.get_property(("request", "headers", "x.dotted"))
         raw["reserved"] = refused(pwasm.set_property, "request", "other")

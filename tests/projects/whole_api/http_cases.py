@@ -1,18 +1,21 @@
 """Headers, trailers, bodies, answers, holding and closing: a case for each thing to see on the wire."""
 
+from collections.abc import Callable
+
 from cases import Case, report
 
 import pwasm
 from pwasm import Action, BufferType, HttpContext, MapType, _abi
-from pwasm._stream import records
+from pwasm._protocols import Host
+from pwasm._stream.current import current
 
 
-def host() -> _abi.Host:
+def host() -> Host:
     """The hostcalls themselves, for what the SDK has no function."""
-    return records.current.host
+    return current.host
 
 
-def refused(function: object, *args: object) -> str:
+def refused(function: Callable[..., object], *args: object) -> str:
     """Name of the exception that a call raises."""
     try:
         function(*args)
@@ -21,7 +24,7 @@ def refused(function: object, *args: object) -> str:
     return "nothing"
 
 
-def outcome(function: object, *args: object) -> object:
+def outcome(function: Callable[..., object], *args: object) -> object:
     """What a call returns, or the name of the exception that it raises."""
     try:
         return function(*args)

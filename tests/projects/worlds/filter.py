@@ -1,4 +1,4 @@
-"""One filter for tests/worlds: the path chooses what happens, the plugin's root id chooses HTTP or TCP."""
+"""One filter for tests/sdk/testing/worlds: the path chooses what happens, the plugin's root id chooses HTTP or TCP."""
 
 import json
 
@@ -43,7 +43,7 @@ class Http(HttpContext):
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         self.plugin.requests.increment(1)
         self.plugin.seen += 1
-        path = pwasm.get_http_request_header(":path")
+        path = pwasm.get_http_request_header(":path") or ""
         pwasm.log_info(f"request {path}")
         self.path, _, self.argument = path.removeprefix("/").partition("/")
         pwasm.add_http_request_header("x-seen", self.plugin.options.get("name", "nobody"))

@@ -8,11 +8,11 @@ finds the stub in the place of `PyInit_…`, which raises ModuleNotFoundError.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ...component.graph import Item
+from ...cpython314 import COMPILER, COMPILER_CALLBACKS, MODULE_DEFINITION, MODULE_INIT, MODULE_REGISTER
 from ...errors import LinkError
 from ...wasm.instructions import Space, long_constants
 from ...wasm.module import Kind, function_names
@@ -21,29 +21,7 @@ from ..memory import read_memory
 from .references import Library, libraries
 from .trim import Cut
 
-_INIT = "PyInit_"
-_REGISTER = "PyModuleDef_Init"
-_DEFINITION = struct.Struct("<12xI4xI")
-"""Index and name of a PyModuleDef, behind reference count, type and init; between them is a copy. Source: CPython 3.14,
-Include/moduleobject.h."""
-
-
-# What compiles text, by the name that the rest of CPython calls: function → what it returns with an exception set.
-_COMPILER = {
-    "PyAST_Check": -1,
-    "PyAST_mod2obj": 0,
-    "PyAST_obj2mod": 0,
-    "_PyAST_Compile": 0,
-    "_PyAST_Validate": 0,
-    "_PyCompile_AstPreprocess": -1,
-    "_PyParser_ASTFromFile": 0,
-    "_PyParser_ASTFromString": 0,
-    "_PyParser_InteractiveASTFromFile": 0,
-    "_PySymtable_Build": 0,
-    "init_types": -1,
-}
-# Functions of the parser and of `ast` that these pass to each other as arguments, and so are in the table.
-_COMPILER_CALLBACK = re.compile(r"_PyPegen_\w+|ast2obj_\w+|\w+_rule")
+_CALLBACK = re.compile("|".join(COMPILER_CALLBACKS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +39,31 @@ def find_cpython(layout: Layout) -> CPython:
         LinkError: there is none.
     """
     for library in libraries(layout):
-        if _REGISTER in library.instance.exports:
+        if MODULE_REGISTER in library.instance.exports:
             imported = len(library.instance.module.imported(Kind.FUNC))
             names = function_names(library.instance.module)
             return CPython(library, {n - imported: name for n, name in sorted(names.items()) if n >= imported})
-    raise LinkError(f"no library of the component exports {_REGISTER}")
+    raise LinkError(f"no library of the component exports {MODULE_REGISTER}")
 
 
 def compiler(layout: Layout, cpython: CPython) -> dict[Item, Cut]:
     """What compiles text: `eval`, `exec` and `compile` of anything but a code object then raise.
 
     Raises:
-        LinkError: a function of `_COMPILER` is missing or there twice; then this is not the CPython that is known here.
+        LinkError: a function of `COMPILER` is missing or there twice; then this is not the CPython that is known here.
     """
     in_table = set(layout.slots.values())
     found: dict[Item, Cut] = {}
     seen: set[str] = set()
     for index, name in cpython.names.items():
         item = Item(cpython.library.instance.number, Kind.FUNC, index)
-        if name not in _COMPILER and not (_COMPILER_CALLBACK.fullmatch(name) and item in in_table):
+        if name not in COMPILER and not (_CALLBACK.fullmatch(name) and item in in_table):
             continue
         if name in seen:
             raise LinkError(f"CPython has two functions {name}")
         seen.add(name)
-        found[item] = Cut("pwasm_removed_compiler", 0, _COMPILER.get(name, 0), ran=True)
-    if missing := _COMPILER.keys() - seen:
+        found[item] = Cut("pwasm_removed_compiler", 0, COMPILER.get(name, 0), ran=True)
+    if missing := COMPILER.keys() - seen:
         raise LinkError(f"CPython has no function {min(missing)}")
     return found
 
@@ -96,10 +74,11 @@ def unused_modules(layout: Layout, cpython: CPython, kept: Collection[str] = ())
     if not modules:
         return {}
     first, last = (edge(definition for _, _, definition in modules) for edge in (min, max))
-    memory = read_memory(layout, first, last - first + _DEFINITION.size)  # at once: there are thousands of segments
+    # At once, for there are thousands of segments.
+    memory = read_memory(layout, first, last - first + MODULE_DEFINITION.size)
     found = {}
     for name, item, definition in modules:
-        index, text = _DEFINITION.unpack_from(memory, definition - first)
+        index, text = MODULE_DEFINITION.unpack_from(memory, definition - first)
         if index == 0 and name not in kept:
             found[name] = item, Cut("pwasm_removed_module", text)
     return found
@@ -109,13 +88,13 @@ def built_in_modules(layout: Layout, cpython: CPython) -> Iterator[tuple[str, It
     """(name, `PyInit_…`, address of the definition) of every built-in module whose `PyInit_…` does nothing else."""
     library = cpython.library
     module, number = library.instance.module, library.instance.number
-    register = layout.target(number, library.instance.exports[_REGISTER].index)
+    register = layout.target(number, library.instance.exports[MODULE_REGISTER].index)
     for index, name in cpython.names.items():
-        if not name.startswith(_INIT):
+        if not name.startswith(MODULE_INIT):
             continue
         body = module.bodies[index]
         calls = [site.target for site in layout.walks.sites(body) if site.space is Space.FUNC]
         constants = list(long_constants(layout.code, body))
         if [layout.target(number, call) for call in calls] == [register] and len(constants) == 1:
             definition = library.memory.start + constants[0]
-            yield name.removeprefix(_INIT), Item(number, Kind.FUNC, index), definition
+            yield name.removeprefix(MODULE_INIT), Item(number, Kind.FUNC, index), definition

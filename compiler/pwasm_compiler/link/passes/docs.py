@@ -1,22 +1,19 @@
 """Docstrings in C: text behind the signature, which only `__doc__` and `help()` read.
 
-`PyDoc_STRVAR(text, "name($self, x, /)\\n--\\n\\nWhat it does.")`: CPython cuts it at "--" (Objects/typeobject.c,
-find_signature). The signature stays, as `__text_signature__`.
+`PyDoc_STRVAR(text, "name($self, x, /)\\n--\\n\\nWhat it does.")`: the signature stays, as `__text_signature__`.
 """
 
 from __future__ import annotations
 
 import bisect
-import re
 from collections.abc import Iterator, Sequence
 
+from ...cpython314 import DOCSTRING
 from ...wasm.module import Kind
 from ..dead_data import Range
 from ..layout import Layout
 from ..memory import read_memory
 from .references import ReferenceTable
-
-_TEXT = re.compile(rb"\0[A-Za-z_][A-Za-z0-9_.]*\([^\0]*?\)\n--\n\n([^\0]+)")
 
 
 def find_docs(layout: Layout, references: ReferenceTable) -> Iterator[Range]:
@@ -28,7 +25,7 @@ def find_docs(layout: Layout, references: ReferenceTable) -> Iterator[Range]:
 
 
 def _texts(data: bytes, base: int, places: Sequence[int]) -> Iterator[Range]:
-    for found in _TEXT.finditer(data):
+    for found in DOCSTRING.finditer(data):
         start, end = base + found.start(1), base + found.end(1)
         if bisect.bisect_left(places, start) == bisect.bisect_left(places, end):
             yield start, end

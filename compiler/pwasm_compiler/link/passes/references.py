@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ...component.graph import Item, ModuleInstance
+from ...cpython314 import RELOCATORS
 from ...errors import LinkError
 from ...wasm.instructions import Space, long_constants, skip_locals
 from ...wasm.leb128 import decode_unsigned
@@ -26,8 +27,6 @@ from ..layout import Layout
 from ..resolve import Target
 
 _MEMORY_INFO = 1
-_RELOCATORS = ("pwasm_apply_data_relocs_", "__wasm_apply_data_relocs")
-"""The shim's own has the first name (runtime-shim/…/src/build.c)."""
 
 Pointer = tuple[Kind, int]
 """A slot of the table (`Kind.TABLE`) or an address in memory (`Kind.MEMORY`)."""
@@ -174,7 +173,7 @@ class _Finder:
 
     def _relocator(self, library: Library) -> int | None:
         exports = library.instance.exports
-        for name in _RELOCATORS:
+        for name in RELOCATORS:
             if name in exports:
                 return exports[name].index - len(library.instance.module.imported(Kind.FUNC))
         return None

@@ -13,16 +13,25 @@ deep it recurses. Three changes make the shadow stack tell the truth:
    iterator around …). They get a frame and a check in front, and return what they return for any other exception.
 
 `USABLE` and `FRAME` come from measurement; RATIONALE "How does recursion end before the stack does?" has the table.
-Source: CPython 3.14, `_PyThreadStateImpl`: `c_stack_top`, `c_stack_soft_limit`, `c_stack_hard_limit` follow each other.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...component.graph import Item
+from ...cpython314 import (
+    LARGE_FRAMES,
+    RAISES_RECURSION_ERROR,
+    RECURSION_CHECKS,
+    STACK_HARD,
+    STACK_LIMITS,
+    STACK_POINTER,
+    STACK_SOFT,
+    STACK_TOP,
+    UNCHECKED,
+)
 from ...errors import LinkError
 from ...wasm.instructions import Site, Space, skip_locals
 from ...wasm.leb128 import encode_signed, encode_unsigned
@@ -30,59 +39,13 @@ from ...wasm.module import FuncType, Kind, Module, function_names
 from ..layout import Layout, global_item
 from .reachable import Reachable
 
-_TOP, _SOFT, _HARD = 0x100000, 0x4000, 0x2000
-"""What CPython 3.14.0 has computed for a stack of 1 MiB that ends at `_TOP`."""
 USABLE = 640 * 1024
 """Bytes of shadow stack before RecursionError."""
 FRAME = 512
 """Bytes of shadow stack that a function with a check takes; a multiple of 16."""
 
-_LARGER = {"_PyEval_EvalFrameDefault": 4096}
-"""Functions whose native frame is far larger than others': bytes of shadow stack they take."""
-
-_CHECKS = ("Py_EnterRecursiveCall", "_Py_EnterRecursiveCall", "_Py_CheckRecursiveCall")
-_RAISE = "Py_EnterRecursiveCall"
 _EMPTY_TEXT = 0
 """The lowest byte of the stack, which the limit keeps unused: a C string of length 0."""
-
-_NULL = 0
-_GUARDED = {
-    # function: what it returns with an exception set
-    "PyObject_Hash": -1,
-    "_PyObject_IsAbstract": -1,
-    "accumulate_next": _NULL,
-    "batched_next": _NULL,
-    "chain_next": _NULL,
-    "compress_next": _NULL,
-    "conv_content_model": _NULL,
-    "cycle_next": _NULL,
-    "deepcopy": _NULL,  # of _elementtree
-    "dropwhile_next": _NULL,
-    "enum_next": _NULL,
-    "filter_next": _NULL,
-    "filterfalse_next": _NULL,
-    "ga_call": _NULL,
-    "ga_getattro": _NULL,
-    "ga_vectorcall": _NULL,
-    "gen_close": _NULL,
-    "_gen_throw": _NULL,
-    "groupby_next": _NULL,
-    "islice_next": _NULL,
-    "map_next": _NULL,
-    "mappingproxy_contains": -1,
-    "mappingproxy_getitem": _NULL,
-    "mappingproxy_getiter": _NULL,
-    "mappingproxy_len": -1,
-    "mappingproxy_or": _NULL,
-    "method_getattro": _NULL,
-    "method_vectorcall": _NULL,
-    "pairwise_next": _NULL,
-    "partial_vectorcall": _NULL,
-    "starmap_next": _NULL,
-    "takewhile_next": _NULL,
-    "zip_longest_next": _NULL,
-    "zip_next": _NULL,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +64,22 @@ def stack_limit(memory: bytes) -> tuple[int, bytes]:
     Raises:
         LinkError: the three words are not there exactly once; then this is not the CPython that is known here.
     """
-    known = struct.pack("<III", _TOP, _SOFT, _HARD)
+    known = STACK_LIMITS.pack(STACK_TOP, STACK_SOFT, STACK_HARD)
     found = memory.count(known)
     if found != 1:
         raise LinkError(f"the thread state's stack limits are in the memory {found} times, not once")
-    return memory.find(known) + 4, struct.pack("<I", _TOP - USABLE)
+    return memory.find(known) + 4, (STACK_TOP - USABLE).to_bytes(4, "little")
 
 
 def find_frames(layout: Layout, kept: Reachable) -> dict[Item, Frame]:
     """The functions of CPython that get a frame. Empty when no library of the component is CPython.
 
     Raises:
-        LinkError: a function of `_GUARDED` is missing or there twice; then this is not the CPython that is known here.
+        LinkError: a function of `UNCHECKED` is missing or there twice; then this is not the CPython that is known here.
     """
     for instance in layout.plan.graph.instances:
         places = _places(instance.module)
-        if _RAISE in places:
+        if RAISES_RECURSION_ERROR in places:
             return _Finder(layout, kept, instance.number, places).find()
     return {}
 
@@ -124,7 +87,7 @@ def find_frames(layout: Layout, kept: Reachable) -> dict[Item, Frame]:
 def called_by_frames(layout: Layout) -> tuple[Item, ...]:
     """Functions that the frames call, and that have to stay whoever else calls them."""
     for instance in layout.plan.graph.instances:
-        for index in _places(instance.module).get(_RAISE, ()):
+        for index in _places(instance.module).get(RAISES_RECURSION_ERROR, ()):
             return (Item(instance.number, Kind.FUNC, index),)
     return ()
 
@@ -149,11 +112,11 @@ class _Finder:
     def find(self) -> dict[Item, Frame]:
         module = self.layout.plan.graph.instances[self.instance].module
         pointer = self._stack_pointer(module)
-        checks = {index for name in _CHECKS for index in self.places.get(name, ())}
+        checks = {index for name in RECURSION_CHECKS for index in self.places.get(name, ())}
         imported = len(module.imported(Kind.FUNC))
-        raises = self._exactly_one(_GUARDED)
-        larger = self._exactly_one(_LARGER)
-        (check,) = self.places[_RAISE]
+        raises = self._exactly_one(UNCHECKED)
+        larger = self._exactly_one(LARGE_FRAMES)
+        (check,) = self.places[RAISES_RECURSION_ERROR]
         frames = {}
         for item, found in self.kept.functions.items():
             if item.instance != self.instance or item.index in checks:
@@ -167,9 +130,9 @@ class _Finder:
 
     def _stack_pointer(self, module: Module) -> Item:
         for position, item in enumerate(module.imported(Kind.GLOBAL)):
-            if item.name == "__stack_pointer":
+            if item.name == STACK_POINTER:
                 return global_item(self.layout.plan, self.instance, position)
-        raise LinkError("CPython does not import __stack_pointer", offset=module.offset)
+        raise LinkError("CPython does not import the stack pointer", offset=module.offset)
 
     def _exactly_one(self, named: Mapping[str, int]) -> dict[int, int]:
         """`named`, by index instead of by name."""
@@ -212,7 +175,7 @@ def with_frame(code: bytes, frame: Frame, pointer: int, check: int, signature: F
     begin = read + size + _I32_SUB + write + _BLOCK + (signature.results or _NO_RESULT)
     if frame.raises is not None:
         begin += (
-            read + _I32_CONST + encode_signed(_TOP - USABLE) + _I32_LT_U + _IF + _NO_RESULT
+            read + _I32_CONST + encode_signed(STACK_TOP - USABLE) + _I32_LT_U + _IF + _NO_RESULT
             + _I32_CONST + encode_signed(_EMPTY_TEXT) + _CALL + encode_unsigned(check) + _IF + _NO_RESULT
             + _I32_CONST + encode_signed(frame.raises) + _BR + b"\x02" + _END + _END
         )  # fmt: skip

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ...component.graph import Item
+from ...cpython314 import STARTS
 from ...errors import LinkError
 from ...wasm.module import Kind
 from ..dead_data import Range
@@ -28,8 +29,6 @@ from .reachable import Reachable, Stub, reachable
 from .references import Pointer, ReferenceTable, find_references
 from .stack import called_by_frames
 
-_STARTS = ("_initialize", "__wasm_call_ctors")
-"""Exports of libraries that the build calls."""
 RAISER = "pwasm_removed_function"
 _WORTH = 64
 """Bytes of dead data that are worth an interruption of a data segment."""
@@ -98,7 +97,7 @@ def _entries(layout: Layout) -> Iterable[Target]:
     shim = layout.plan.shim
     for instance in layout.plan.graph.instances:
         for name, export in instance.exports.items():
-            if export.kind is Kind.FUNC and (instance is shim or name in _STARTS):
+            if export.kind is Kind.FUNC and (instance is shim or name in STARTS):
                 yield layout.target(instance.number, export.index)
 
 

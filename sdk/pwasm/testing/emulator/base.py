@@ -1,26 +1,36 @@
-"""What the parts of the emulated host need of each other."""
+"""What the parts of the emulated host and its streams need of each other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol
 
 from pwasm._abi import Status
 
-from .rules import holds
-
-if TYPE_CHECKING:
-    from .clock import Clock
-    from .stream import Stream
+from .clock import Clock
+from .headers import Headers
+from .rules import HOLD_ALL, holds
 
 OK, NOT_FOUND, BAD_ARGUMENT = int(Status.OK), int(Status.NOT_FOUND), int(Status.BAD_ARGUMENT)
 UNIMPLEMENTED = int(Status.UNIMPLEMENTED)
+
+
+class Buffered(Protocol):
+    """What a stream's buffer is made of, in one direction (see `Flow`)."""
+
+    state: int
+    over: bool
+    held: bytearray | None
+    visible: bytearray | None
 
 
 class Part:
     """State of the host that every part sees; `HostEmulator` is all parts together."""
 
     clock: Clock
+    buffer_limit: int
+    allow_on_headers_stop_iteration: bool
+    is_python: bool
 
     def __init__(self) -> None:
         self.callback = ""
@@ -55,8 +65,16 @@ class Part:
         """Do something in a later turn of the event loop."""
         raise NotImplementedError
 
+    def still_to_come(self) -> list[str]:
+        """What the plugin waits for, in words; any of it may resume a stream."""
+        raise NotImplementedError
+
+    def forget(self, context_id: int) -> None:
+        """A stream is over."""
+        raise NotImplementedError
+
     def kill(self, number: str) -> int:
-        """One of the calls after which Envoy dies (abi.md §0.1): it says OK; see HostEmulator.call."""
+        """One of the calls after which Envoy dies (docs/abi.md §0.1): it says OK; see HostEmulator.call."""
         if holds(number):
             self.crash_on(number)
         return OK
@@ -75,3 +93,49 @@ class Part:
         """The plugin the running call is for; that of the selected stream, as in Envoy."""
         stream = self._stream() or self._own_stream()
         return self.context_id if stream is None else stream.root_id
+
+
+class Stream:
+    """A stream context; the hostcalls work on this."""
+
+    http: ClassVar[bool] = False
+
+    def __init__(self, host: Part, context_id: int, root_id: int) -> None:
+        self.host = host
+        self.context_id = context_id
+        self.root_id = root_id
+        self.flows: tuple[Buffered, ...] = ()
+        self.properties: dict[bytes, bytes] = {}
+        self.phase = ""
+        """The last callbacks: the export that runs."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last callbacks have begun."""
+        return bool(self.phase)
+
+    def buffer(self, buffer_type: int) -> bytearray | None:
+        """A buffer of the stream that can be read and written now."""
+        flow = self.flows[buffer_type] if buffer_type < len(self.flows) else None
+        if flow is None or flow.over:
+            return None
+        if flow.state == HOLD_ALL and not holds("the body is empty while the headers are held"):
+            return flow.held
+        return flow.visible
+
+    def logged_map(self, map_type: int) -> Headers | None:
+        """A map as on_log sees it."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """The plugin closes the stream."""
+        raise NotImplementedError
+
+    def end(self, *exports: str) -> None:
+        """The last callbacks, in the order of the stream's kind."""
+        if self.ended:
+            return
+        for export in exports:
+            self.phase = export
+            self.host.call(export, self.context_id)
+        self.host.forget(self.context_id)

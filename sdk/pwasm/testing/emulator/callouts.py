@@ -1,4 +1,4 @@
-"""HTTP and gRPC calls the plugin makes: the test sees them and answers them (design notes, abi.md §1.6, §1.7).
+"""HTTP and gRPC calls the plugin makes: the test sees them and answers them (docs/abi.md §1.6, §1.7).
 
 stream = host.request()
 (call,) = host.http_calls

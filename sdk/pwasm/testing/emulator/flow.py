@@ -1,32 +1,56 @@
 """One direction of an HTTP stream between the plugin and its neighbours: what is held, what goes on, what is seen.
 
-This is Envoy's filter manager for a chain of one filter, in its own order of steps (abi.md §1.3, §1.5; measured by
+This is Envoy's filter manager for a chain of one filter, in its own order of steps (docs/abi.md §1.3, §1.5; measured by
 `tests/conformance`): headers, data and trailers come in with `receive_…`, pass the plugin's callback, and go on with
 `stream.forward_…`, at once or when the plugin resumes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pwasm._abi import MapType
 
 from . import rules
+from .base import Part
 from .headers import Headers
 from .rules import CONTINUE, DISCARD, HOLD, HOLD_ALL, STREAM_HELD, holds
-
-if TYPE_CHECKING:
-    from .http_stream import HttpStream
 
 NAMES = ("request", "response")
 HEADERS = (int(MapType.HTTP_REQUEST_HEADERS), int(MapType.HTTP_RESPONSE_HEADERS))
 TRAILERS = (int(MapType.HTTP_REQUEST_TRAILERS), int(MapType.HTTP_RESPONSE_TRAILERS))
 
 
+class Carrier(Protocol):
+    """The stream of a flow: what enters the plugin, and where what passes goes on."""
+
+    host: Part
+    closed: bool
+
+    @property
+    def answered_locally(self) -> bool:
+        """Whether the plugin has sent a local response."""
+
+    def call(self, export: str, *args: int) -> int:
+        """Enter the plugin; returns its action."""
+
+    def forward_headers(self, direction: int, headers: Headers, end_of_stream: bool) -> None:
+        """Headers go on."""
+
+    def forward_data(self, direction: int, data: bytes, end_of_stream: bool) -> None:
+        """A part of the body goes on."""
+
+    def forward_trailers(self, direction: int, trailers: Headers) -> None:
+        """Trailers go on."""
+
+    def over_limit(self, direction: int) -> None:
+        """More is held than Envoy buffers."""
+
+
 class Flow:
     """The request (direction 0) or the response (1) of a stream."""
 
-    def __init__(self, stream: HttpStream, direction: int) -> None:
+    def __init__(self, stream: Carrier, direction: int) -> None:
         self.stream = stream
         self.direction = direction
         self.name = NAMES[direction]
@@ -157,7 +181,7 @@ class Flow:
         self.visible = self.held if self.accumulates else None
         action = self._call("trailers", len(self.trailers))
         if self.over:
-            reset = self.stream.closed and self.stream.local_response is None
+            reset = self.stream.closed and not self.stream.answered_locally
             if reset and self.direction == 1 and action == CONTINUE and self.state == CONTINUE:
                 self.stream.host.kill("K7")
             return

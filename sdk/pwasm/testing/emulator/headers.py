@@ -10,7 +10,7 @@ from .rules import holds
 
 Pairs = Iterable[tuple[str, str]]
 
-# Headers that Envoy keeps in a slot of their own: "add" joins the values with a comma (abi.md §1.5).
+# Headers that Envoy keeps in a slot of their own: "add" joins the values with a comma (docs/abi.md §1.5).
 INLINE = frozenset(
     b":authority :method :path :scheme :status accept accept-encoding authorization cache-control content-length"
     b" content-type etag expect grpc-message grpc-status location origin referer server te upgrade user-agent vary via"
@@ -103,7 +103,7 @@ class Headers:
             self.add(name, value)
 
     def size(self) -> int:
-        """What the host calls a map's size: bytes of names and values (abi.md §1.2)."""
+        """What the host calls a map's size: bytes of names and values (docs/abi.md §1.2)."""
         if not holds("a map's size is in bytes"):
             return len(self.raw)
         return sum(len(name) + len(value) for name, value in self.raw)

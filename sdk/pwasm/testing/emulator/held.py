@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pwasm._abi import Action
 from pwasm._stream.phases import PHASES
 
-if TYPE_CHECKING:
-    from .host import HostEmulator
-    from .http_stream import HttpStream
+from .base import Part
+
+
+class Held(Protocol):
+    """The stream that a message is about."""
+
+    actions: list[tuple[str, int]]
+
+    @property
+    def host(self) -> Part:
+        """Its host."""
+
+    @property
+    def paused(self) -> str | None:
+        """What of it the plugin holds."""
+
 
 HINT = (
     "hint: what pauses a stream must resume it later (from a callout, a tick, another stream), or answer it with"
@@ -23,7 +36,7 @@ def since(export: str, *, python: bool) -> str:
     return f"held since {PHASES[export].method if python else export} returned PAUSE"
 
 
-def held_since(stream: HttpStream) -> str:
+def held_since(stream: Held) -> str:
     """What holds a stream of the emulator; "" when nothing does."""
     held = stream.paused
     if held is None:
@@ -33,24 +46,18 @@ def held_since(stream: HttpStream) -> str:
     return since(export, python=stream.host.is_python) if export else "held"
 
 
-def still_to_come(hosts: Iterable[HostEmulator]) -> list[str]:
+def still_to_come(hosts: Iterable[Part]) -> list[str]:
     """What the plugins wait for; any of it may resume a stream."""
-    found = []
-    for host in hosts:
-        found += [f"a tick every {period} ms" for period in host.tick_periods.values() if period]
-        calls = sum(not call.answered for call in host.http_calls)
-        calls += sum(not call.finished for call in (*host.grpc_calls, *host.grpc_streams))
-        found += [f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else []
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(what for host in hosts for what in host.still_to_come()))
 
 
-def why_held(stream: HttpStream) -> str:
+def why_held(stream: Held) -> str:
     """What holds a stream of the emulator, and that nothing resumes it if so; "" when it is not held."""
     held = held_since(stream)
     return f"{held}; nothing resumes it" if held and not still_to_come([stream.host]) else held
 
 
-def why_no_response(stream: HttpStream, hosts: Iterable[HostEmulator], seconds: float) -> str:
+def why_no_response(stream: Held, hosts: Iterable[Part], seconds: float) -> str:
     """For a test that waited for a response in vain."""
     held, coming = held_since(stream), still_to_come(hosts)
     if not held:

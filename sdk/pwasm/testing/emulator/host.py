@@ -5,7 +5,7 @@
     assert response.headers["x-wasm-custom"] == "FOO"
 
 It drives a plugin through the ABI's callbacks only, so the plugin may be the filter's classes in this process (the
-default) or anything else that implements `_abi.Plugin`, such as a main.wasm.
+default) or anything else that implements `pwasm._protocols.Plugin`, such as a main.wasm.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from functools import partial
 from pwasm import _abi
 from pwasm._async.never_awaited import installed as installed_for_coroutines
 from pwasm._dispatch.callbacks import Dispatcher
+from pwasm._protocols import Host, Plugin
 from pwasm.entrypoint import registration, registration_of
 
 from .. import deadline
+from .base import Stream
 from .headers import Headers, Pairs
 from .hostcalls import EmulatedHost
 from .http_stream import HttpStream, Upstream, UpstreamResponse, chunks_of
 from .shared import Process
 from .steps import plugin_of
-from .stream import Stream
 from .tcp_stream import TcpStream
 
 _OK = UpstreamResponse()
@@ -63,7 +64,7 @@ class HostEmulator(EmulatedHost):
         vm_id: str = "",
         plugin_name: str = "",
         process: Process | None = None,
-        plugin: Callable[[_abi.Host], _abi.Plugin] | None = None,
+        plugin: Callable[[Host], Plugin] | None = None,
         buffer_limit: int = 1 << 20,
         allow_on_headers_stop_iteration: bool = False,
     ) -> None:
@@ -122,7 +123,7 @@ class HostEmulator(EmulatedHost):
     def worker(self) -> HostEmulator:
         """One more worker of the same plugin: a VM of its own, with the shared data, queues and metrics of this one.
 
-        A queue's items are told to the VM that registered it last, as in Envoy (abi.md §1.9).
+        A queue's items are told to the VM that registered it last, as in Envoy (docs/abi.md §1.9).
         """
         return self._again()
 
@@ -286,6 +287,13 @@ class HostEmulator(EmulatedHost):
             over, self._turn = self._turn, None
             for context_id in over:
                 self.forget(context_id)
+
+    def still_to_come(self) -> list[str]:
+        """What the plugin waits for, in words."""
+        found = [f"a tick every {period} ms" for period in self.tick_periods.values() if period]
+        calls = sum(not call.answered for call in self.http_calls)
+        calls += sum(not call.finished for call in (*self.grpc_calls, *self.grpc_streams))
+        return [*found, *([f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else [])]
 
     def forget(self, context_id: int) -> None:
         """A stream is over."""

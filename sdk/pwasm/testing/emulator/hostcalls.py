@@ -1,6 +1,6 @@
-"""The host side of the seam, as Envoy behaves: `_abi.Host` over the emulator's state.
+"""The host side of the seam, as Envoy behaves: `_protocols.Host` over the emulator's state.
 
-Each rule is the design notes' abi.md §1.2 and §1.5, measured on Envoy 1.40. Kinder than Envoy would be wrong: what
+Each rule is one of docs/abi.md §1.2 and §1.5, measured on Envoy 1.40. Kinder than Envoy would be wrong: what
 works here and not there is found in production. Callouts, shared state, properties and
 foreign functions are in files of their own.
 """
@@ -22,7 +22,7 @@ from .shared import Process, SharedState
 from .tcp_stream import TcpStream
 
 if TYPE_CHECKING:
-    from pwasm._abi import Plugin
+    from pwasm._protocols import Plugin
 
 _KILLS = {"proxy_on_log": "K2", "proxy_on_done": "K3", "proxy_on_delete": "K4"}
 _CONFIGURES = {"proxy_on_configure", "proxy_on_context_create"}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from .base import Part, Stream
 from .flow import Flow
 from .headers import Headers, Pairs
 from .held import why_held
 from .refusals import codec_refusal, refusal
 from .rules import holds
-from .stream import Stream
-
-if TYPE_CHECKING:
-    from .host import HostEmulator
 
 REQUEST, RESPONSE = 0, 1
 
@@ -57,8 +54,9 @@ class HttpStream(Stream):
     """
 
     http = True
+    flows: tuple[Flow, ...]
 
-    def __init__(self, host: HostEmulator, context_id: int, root_id: int, upstream: Upstream | None) -> None:
+    def __init__(self, host: Part, context_id: int, root_id: int, upstream: Upstream | None) -> None:
         super().__init__(host, context_id, root_id)
         self.upstream = upstream
         self.request = Flow(self, REQUEST)
@@ -96,9 +94,9 @@ class HttpStream(Stream):
         return None if self.ended else next((flow.name for flow in self.flows if flow.is_held), None)
 
     @property
-    def response_begun(self) -> bool:
-        """Whether the plugin can have seen response headers."""
-        return self.response.headers is not None
+    def answered_locally(self) -> bool:
+        """Whether the plugin has sent a local response."""
+        return self.local_response is not None
 
     # --- what a client and an upstream do -------------------------------------------------------------------------
 
@@ -240,7 +238,7 @@ class HttpStream(Stream):
             self._end()
 
     def _route(self, headers: Headers) -> None:
-        """What the router demands of a request (§5 nos. 30, 31, 34)."""
+        """What the router demands of a request (docs/abi.md §5, cases 30, 31, 34)."""
         refused = refusal(headers)
         if refused is not None:
             status, details, text = refused
@@ -274,7 +272,7 @@ class HttpStream(Stream):
         self.reply_locally(local)
 
     def reply_locally(self, local: LocalResponse) -> None:
-        """A response that Envoy makes itself (§1.16)."""
+        """A response that Envoy makes itself (docs/abi.md §1.16)."""
         if self.ended or self.closed:
             return
         self.local_response = local
@@ -334,7 +332,7 @@ class HttpStream(Stream):
         self._end()
 
     def over_limit(self, direction: int) -> None:
-        """More was buffered than `per_connection_buffer_limit_bytes` allows (§1.5)."""
+        """More was buffered than `per_connection_buffer_limit_bytes` allows (docs/abi.md §1.5)."""
         if direction == REQUEST:
             if holds("a request that is buffered beyond the limit is refused"):
                 self._too_large()
@@ -349,7 +347,7 @@ class HttpStream(Stream):
         self.reply_locally(LocalResponse(413, "request_payload_too_large", b"Payload Too Large", Headers(), -1))
 
     def logged_map(self, map_type: int) -> Headers | None:
-        """A map as on_log sees it: also those that Envoy added to after the plugin (§1.5)."""
+        """A map as on_log sees it: also those that Envoy added to after the plugin (docs/abi.md §1.5)."""
         found = {
             0: ("on_log can read the request headers", self.request_headers if self.request.headers else None),
             2: ("on_log can read the response headers", self._logged_response()),

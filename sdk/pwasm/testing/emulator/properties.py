@@ -1,4 +1,4 @@
-"""Properties of the emulated host, and Envoy's foreign functions (design notes, abi.md §1.2, §1.11, §1.12)."""
+"""Properties of the emulated host, and Envoy's foreign functions (docs/abi.md §1.2, §1.11, §1.12)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which property has a value when: abi.md §1.11, measured by `tests/conformance` (cases 99 to 101).
+"""Which property has a value when: docs/abi.md §1.11, measured by `tests/conformance` (cases 99 to 101).
 
 Values that belong to a deployment (addresses, names, metadata) are stand-ins; give the real ones in
 `HostEmulator.properties`.
@@ -11,10 +11,10 @@ from typing import Final
 
 from pwasm._serde import encode_pairs, to_bytes
 
+from .base import Stream
 from .headers import Headers
 from .http_stream import HttpStream
 from .rules import holds
-from .stream import Stream
 
 Make = Callable[[HttpStream], bytes]
 

@@ -1,4 +1,4 @@
-"""Requests that Envoy itself answers, before the plugin or after it (abi.md §5, cases 30 to 34 and 110)."""
+"""Requests that Envoy itself answers, before the plugin or after it (docs/abi.md §5, cases 30 to 34 and 110)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
 def codec_refusal(headers: Headers) -> tuple[int, bytes] | None:
-    """Status and body of what Envoy's HTTP manager answers before any filter (§5 no. 110), else None."""
+    """Status and body of what Envoy's HTTP manager answers before any filter (§5, case 110), else None."""
     too_many = len(headers) > MAX_HEADERS and holds("a request with too many headers is refused before the plugin")
     if too_many or (
         headers.size() > MAX_HEADERS_SIZE and holds("a request with too large headers is refused before the plugin")

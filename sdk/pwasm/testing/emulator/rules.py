@@ -4,7 +4,7 @@
 deny them one after the other and see that the conformance suite notices (`tests/conformance/test_mutations.py`):
 a rule that nothing checks might as well be wrong. `STATUSES` is what the host answers where it refuses.
 
-Sources: abi.md of the design notes (§ and numbers of §5), measured on Envoy 1.40 by `tests/conformance`.
+Sources: docs/abi.md (sections, and the cases of §5), measured on Envoy 1.40 by `tests/conformance`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RULES: Final[dict[str, bool]] = {
     "the maps of an answer are there whatever stream is selected": True,
     "in on_log a missing map is not found": True,
     "a map that is not there has no pairs": True,
-    # --- header maps (§1.5; §5 nos. 23 to 40) ---
+    # --- header maps (§1.5; §5, cases 23 to 40) ---
     "names are stored in lower case": True,
     "names are found in any case": True,
     "adding to an inline header joins": True,
@@ -50,7 +50,7 @@ RULES: Final[dict[str, bool]] = {
     "pseudo headers come first": True,
     "malformed pairs are an empty list": True,
     "a map's size is in bytes": True,
-    # --- what Envoy demands of a message (§5 nos. 30 to 35) ---
+    # --- what Envoy demands of a message (§5, cases 30 to 35) ---
     "a request without x-forwarded-proto is not routed": True,
     "a request without a path is not routed": True,
     "a request needs a method": True,
@@ -60,7 +60,7 @@ RULES: Final[dict[str, bool]] = {
     "a request with too many headers is refused before the plugin": True,
     "a request with too large headers is refused before the plugin": True,
     "a fragment in a path is refused before the plugin": True,
-    # --- buffers (§1.2, §1.5; §5 nos. 10, 11, 41 to 54) ---
+    # --- buffers (§1.2, §1.5; §5, cases 10, 11, 41 to 54) ---
     "the VM's configuration can always be read": True,
     "the plugin's configuration can be read only in on_configure": True,
     "the body of a callback can be written": True,
@@ -69,7 +69,7 @@ RULES: Final[dict[str, bool]] = {
     "a body cannot be changed in the middle": True,
     "the body of an answer is read-only": True,
     "reading is cut to what there is": True,
-    # --- actions (§1.3, §5 nos. 39 to 63) ---
+    # --- actions (§1.3, §5, cases 39 to 63) ---
     "PAUSE in headers holds the body too": True,
     "with allow_on_headers_stop_iteration the body still comes": True,
     "a held body comes in one piece": True,
@@ -84,7 +84,7 @@ RULES: Final[dict[str, bool]] = {
     "the limit does not count for what streams": True,
     "a resume before the pause is lost": True,
     "a resume of what is not held sends it twice": True,
-    # --- closing and local responses (§1.2, §1.16; §5 nos. 64 to 77) ---
+    # --- closing and local responses (§1.2, §1.16; §5, cases 64 to 77) ---
     "a closed stream has no response": True,
     "close wins over a local response": True,
     "the first local response wins": True,
@@ -97,14 +97,14 @@ RULES: Final[dict[str, bool]] = {
     "a local response to HEAD has no body": True,
     "a local response to gRPC is trailers only": True,
     "spaces in details become underscores": True,
-    # --- TCP (§5 nos. 114 to 117) ---
+    # --- TCP (§5, cases 114 to 117) ---
     "a held connection is not read": True,
     "PAUSE in data holds it": True,
     "a TCP stream is done before it is logged": True,
     "a plugin that closes hears nothing of upstream": True,
     "a TCP resume before the pause counts": True,
     "data that is held can be read": True,
-    # --- properties (§1.11; §5 nos. 99 to 101) ---
+    # --- properties (§1.11; §5, cases 99 to 101) ---
     "properties of the request need its headers": True,
     "properties of the response need a response": True,
     "some properties come at the end": True,

@@ -1,4 +1,4 @@
-"""Shared data, shared queues and metrics: what all VMs of an Envoy process have in common (abi.md §1.9, §1.10)."""
+"""Shared data, shared queues and metrics: what all VMs of an Envoy process have in common (docs/abi.md §1.9, §1.10)."""
 
 from __future__ import annotations
 

@@ -19,13 +19,14 @@ from typing import Any
 from pwasm import _abi
 from pwasm._dispatch.callbacks import Dispatcher
 from pwasm._names import spelling
+from pwasm._protocols import Host
 from pwasm._stream import budget
 from pwasm._stream.records import Root, Stream
 from pwasm._stream.registration import Registration
 from pwasm.errors import StepBudgetExceeded
 
 
-def plugin_of(registration: Registration, host: _abi.Host) -> Dispatcher:
+def plugin_of(registration: Registration, host: Host) -> Dispatcher:
     """The plugin side for what is registered, with its step budget."""
     plugin = _Checking(registration, host)
     if registration.step_budget:

@@ -1,18 +1,13 @@
-"""A TCP connection of the host emulator (abi.md §5, cases 114 to 117)."""
+"""A TCP connection of the host emulator (docs/abi.md §5, cases 114 to 117)."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from pwasm._abi import PeerType, StreamType
 
 from . import rules
+from .base import Part, Stream
 from .headers import Headers
 from .rules import holds
-from .stream import Stream
-
-if TYPE_CHECKING:
-    from .host import HostEmulator
 
 DOWNSTREAM, UPSTREAM = int(StreamType.DOWNSTREAM), int(StreamType.UPSTREAM)
 
@@ -20,7 +15,7 @@ DOWNSTREAM, UPSTREAM = int(StreamType.DOWNSTREAM), int(StreamType.UPSTREAM)
 class TcpStream(Stream):
     """One TCP connection; `HostEmulator.connect` returns it."""
 
-    def __init__(self, host: HostEmulator, context_id: int, root_id: int) -> None:
+    def __init__(self, host: Part, context_id: int, root_id: int) -> None:
         super().__init__(host, context_id, root_id)
         self.to_upstream = b""
         self.to_downstream = b""

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pwasm import _abi
 from pwasm._abi import LogLevel
+from pwasm._protocols import Host, Plugin
 from pwasm._serde import encode_pairs
 
 from ..emulator.callouts import HttpCall
@@ -67,7 +67,7 @@ class HostWorld(World):
         self.host: HostEmulator = self.hosts[0]
         self._settle()
 
-    def _start(self, make: Callable[[_abi.Host], _abi.Plugin], kind: str, process: Process) -> TracedHost:
+    def _start(self, make: Callable[[Host], Plugin], kind: str, process: Process) -> TracedHost:
         """One worker: a VM with all plugins."""
         setup, (first, *others) = self.setup, self.setup.all_plugins(kind)
         host = TracedHost(
@@ -349,7 +349,7 @@ def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
     return properties
 
 
-def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[_abi.Host], _abi.Plugin], str]:
+def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[Host], Plugin], str]:
     """What makes the plugin side of a host, and what kind of filter it is."""
     if tier == "python":
         imported = [import_filter(path)]
@@ -359,7 +359,7 @@ def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[_abi.H
 
     module = built_module(path)
 
-    def make(host: _abi.Host) -> Any:
+    def make(host: Host) -> Any:
         return WasmPlugin(module, host, environment=setup.environment)
 
     return make, kind_of_module(module)

@@ -1,0 +1,452 @@
+"""`pwasm status`: the Wasm filters of a real Envoy, of a recorded dump, and of dumps written by hand like Istio's."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wasmtime
+
+from pwasm_compiler.envoy.dump import BUILT_IN, wasm_filters
+from pwasm_compiler.envoy.log_hints import EXPLANATIONS, explain, explanation_of
+from pwasm_compiler.envoy.process import Envoy, find_envoy
+from pwasm_compiler.envoy.status import render, status, to_json
+from tests.support.command_line import Pwasm
+from tests.support.small_modules import http_module
+
+DUMPS = Path(__file__).parent / "dumps"
+RECORDED = DUMPS / "recorded_envoy_1_40.json"
+"""What Envoy 1.40.0 answered to /config_dump; clusters, the node's extensions and the command line are left out."""
+
+TYPE = "type.googleapis.com/"
+WASM = TYPE + "envoy.extensions.filters.http.wasm.v3.Wasm"
+RBAC = TYPE + "envoy.extensions.filters.http.rbac.v3.RBAC"
+MANAGER = TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+
+# -- dumps
+
+
+def test_a_recorded_dump(pwasm: Pwasm) -> None:
+    result = pwasm("status", "--dump", RECORDED, "--json")
+    found = json.loads(result.out)
+    assert found["envoy"] == "1.40.0"
+    rows = {row["name"]: row for row in found["filters"]}
+    assert {name: (row["kind"], row["listener"]) for name, row in rows.items()} == {
+        "first": ("HTTP filter", "http"),
+        "second": ("HTTP filter", "http"),
+        "third": ("HTTP filter", "http"),
+        "tcp": ("TCP filter", "tcp"),
+        "service": ("service", None),
+    }
+    assert {name for name, row in rows.items() if row["ecds"]} == {"third"}
+    assert {name for name, row in rows.items() if row["disabled"]} == {"second"}
+    assert {name for name, row in rows.items() if not row["restricted"]} == {"second"}
+    assert rows["second"]["root_id"] == "check"
+    assert rows["first"]["code"] == {"how": "local", "source": "main.wasm"}
+    assert rows["first"]["shares_vms_with"] == ["third"]
+    assert all(row["runtime"] == "envoy.wasm.runtime.v8" and not row["built_in"] for row in rows.values())
+    assert found["problems"] == [
+        "second: after a crash every request is answered with 503 until Envoy restarts: set failure_policy FAIL_RELOAD"
+    ]
+
+
+def dump(http_filters: list[Any], ecds: dict[str, Any] | None = None, **listener: Any) -> dict[str, Any]:
+    """A dump WRITTEN BY HAND in the form that Envoy in an Istio proxy gives: a listener that came over xDS."""
+    manager = {"@type": MANAGER, "http_filters": http_filters}
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    address = {"socket_address": {"address": "0.0.0.0", "port_value": 15006}}
+    made = {"name": "virtualInbound", "address": address, "filter_chains": [chain, chain], **listener}
+    filters = [{"ecds_filter": {"name": name, "typed_config": config}} for name, config in (ecds or {}).items()]
+    return {
+        "configs": [
+            {
+                "@type": TYPE + "envoy.admin.v3.ListenersConfigDump",
+                "dynamic_listeners": [{"name": "virtualInbound", "active_state": {"listener": made}}],
+            },
+            {"@type": TYPE + "envoy.admin.v3.EcdsConfigDump", "ecds_filters": filters},
+        ]
+    }
+
+
+def test_built_in_filters_as_the_tutorials_istio_had_them() -> None:
+    """Written by hand after Istio 1.9: a TypedStruct, the runtime `null`, code that is a name."""
+    vm = {
+        "vm_id": "stats_inbound",
+        "runtime": "envoy.wasm.runtime.null",
+        "code": {"local": {"inline_string": "envoy.wasm.stats"}},
+    }
+    struct = {
+        "@type": TYPE + "udpa.type.v1.TypedStruct",
+        "type_url": WASM,
+        "value": {"config": {"root_id": "stats_inbound", "vm_config": vm, "configuration": {"value": "{}"}}},
+    }
+    (row,) = status("dump", dump([{"name": "istio.stats", "typed_config": struct}]), {}).rows
+    assert (row.filter.entry, row.filter.runtime, row.filter.root_id) == ("istio.stats", BUILT_IN, "stats_inbound")
+    assert (row.code.how, row.code.source) == ("built-in", "envoy.wasm.stats")
+    assert row.problems == ()
+    assert to_json(status("dump", dump([{"name": "istio.stats", "typed_config": struct}]), {}))["filters"][0][
+        "built_in"
+    ]
+    assert "built into Envoy" in render(status("dump", dump([{"name": "istio.stats", "typed_config": struct}]), {}))
+
+
+ISTIO_ENTRY = {
+    "name": "extensions.istio.io/trafficextension/web.hello~istio-translated-wasmplugin",
+    "config_discovery": {"config_source": {"ads": {}}, "type_urls": [WASM, RBAC]},
+}
+
+
+def test_a_filter_of_todays_istio() -> None:
+    digest = "ab" * 32
+    plugin = {
+        "name": "web.hello",
+        "vm_config": {
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": {"local": {"filename": f"/var/lib/istio/data/{'cd' * 32}/{digest}.wasm"}},
+        },
+        "failure_policy": "FAIL_RELOAD",
+    }
+    stats = {
+        "wasm.web.hello.vm_reload_success": 2,
+        "wasm.web.hello.vm_reload_failure": 0,
+        "wasm.web.hello.vm_reload_backoff": 5,
+        "wasm.envoy.wasm.runtime.v8.active": 3,
+        "wasm.envoy.wasm.runtime.v8.created": 9,
+        f"extension_config_discovery.http_filter.{ISTIO_ENTRY['name']}.config_reload": 4,
+        f"extension_config_discovery.http_filter.{ISTIO_ENTRY['name']}.update_rejected": 1,
+    }
+    found = status("dump", dump([ISTIO_ENTRY], {str(ISTIO_ENTRY["name"]): {"@type": WASM, "config": plugin}}), stats)
+    (row,) = found.rows
+    assert (row.filter.name, row.filter.listener, row.filter.address) == (
+        "web.hello",
+        "virtualInbound",
+        "0.0.0.0:15006",
+    )
+    assert row.code.sha256 == digest
+    assert row.vms == 3
+    assert (row.numbers["reloads"], row.numbers["reload_backoffs"], row.numbers["updates_rejected"]) == (2, 5, 1)
+    assert any("was refused (1 so far)" in problem for problem in row.problems)
+    assert any("made anew 2 times" in problem for problem in row.problems)
+    assert any("5 requests got 503" in problem for problem in row.problems)
+
+
+@pytest.mark.parametrize(
+    ("rbac", "said"),
+    [
+        ({"rules": {}, "rules_stat_prefix": "wasm-default-deny"}, "403 RBAC: access denied"),
+        ({"rules_stat_prefix": "wasm-default-allow"}, "pass without the filter"),
+        ({"rules": {}}, "403 RBAC: access denied"),
+    ],
+)
+def test_istio_that_could_not_fetch(rbac: dict[str, Any], said: str) -> None:
+    found = status("dump", dump([ISTIO_ENTRY], {str(ISTIO_ENTRY["name"]): {"@type": RBAC, **rbac}}), {})
+    assert found.rows[0].filter.name == "web.hello"
+    assert said in found.rows[0].problems[0]
+
+
+def test_ecds_that_has_not_come() -> None:
+    (row,) = status("dump", dump([ISTIO_ENTRY]), {}).rows
+    assert row.filter.state == "waiting"
+    assert "500" in row.problems[0]
+
+
+def test_remote_and_inline_code_access_logs_and_states() -> None:
+    remote = {"remote": {"httpUri": {"uri": "https://x/y.wasm"}, "sha256": "a" * 64}}
+    inline = {"local": {"inline_bytes": "AGFzbQEAAAA="}}
+    filters = [
+        {"name": "r", "typedConfig": {"@type": WASM, "config": {"name": "r", "vmConfig": {"code": remote}}}},
+        {"name": "i", "typed_config": {"@type": WASM, "config": {"name": "i", "vm_config": {"code": inline}}}},
+        {"name": "u", "typed_config": {"@type": WASM, "config": {"name": "u", "failOpen": True}}},
+        {"name": "envoy.filters.http.router", "typed_config": {"@type": TYPE + "x.Router"}},
+    ]
+    log = {"name": "l", "typed_config": {"@type": TYPE + "envoy.extensions.access_loggers.wasm.v3.WasmAccessLog"}}
+    document = dump(filters, access_log=[log])
+    document["configs"][0]["dynamic_listeners"][0]["warming_state"] = {"listener": {"name": "w", "access_log": [log]}}
+    found = {(item.entry, item.state): item for item in wasm_filters(document)}
+    assert list(found) == [("l", "active"), ("r", "active"), ("i", "active"), ("u", "active"), ("l", "warming")]
+    assert (found["r", "active"].code.how, found["r", "active"].code.sha256) == ("remote", "a" * 64)
+    assert found["i", "active"].code.sha256 == hashlib.sha256(b"\0asm\1\0\0\0").hexdigest()
+    assert (found["u", "active"].code.how, found["u", "active"].policy) == ("unknown", "FAIL_OPEN")
+    assert found["l", "active"].kind == "access log"
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [], {}, [None], {"configs": 1}])
+def test_odd_dumps_do_no_harm(value: Any) -> None:
+    odd = [
+        {"configs": [{"@type": TYPE + "envoy.admin.v3.ListenersConfigDump", "dynamic_listeners": value}]},
+        {"configs": [{"@type": TYPE + "envoy.admin.v3.EcdsConfigDump", "ecds_filters": value}]},
+        {"configs": [{"@type": TYPE + "envoy.admin.v3.BootstrapConfigDump", "bootstrap": value}]},
+        {"configs": [value]},
+        dump([value]),
+        dump([{"name": value, "typed_config": {"@type": WASM, "config": value}}]),
+        dump([{"name": "x", "typed_config": {"@type": WASM, "config": {"vm_config": {"code": value}}}}]),
+        dump([{"name": "x", "config_discovery": {"type_urls": value}}]),
+    ]
+    for document in odd:
+        assert "Envoy" in render(status("dump", document, {}))
+
+
+# -- a real Envoy
+
+
+def make_config(pwasm: Pwasm, *options: str) -> None:
+    result = pwasm("config", "main.wasm", "-o", "new.yaml", "--port", "0", "--admin-port", "0", *options)
+    assert result.code == 0, result.err
+
+
+def get(url: str, data: bytes | None = None) -> int:
+    try:
+        with urllib.request.urlopen(url, data=data, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.envoy
+def test_a_filter_that_crashed(pwasm: Pwasm, tmp_path: Path) -> None:
+    module = http_module(tmp_path / "main.wasm")
+    make_config(pwasm, "--name", "small")
+    with Envoy(tmp_path / "new.yaml", cwd=tmp_path) as envoy:
+        found = json.loads(pwasm("status", "--admin", envoy.admin_url, "--json").out)
+        assert found["problems"] == []
+        (row,) = found["filters"]
+        assert (row["name"], row["listener"], row["failure_policy"]) == ("small", "http", "FAIL_RELOAD")
+        assert row["code"] == {"how": "local", "source": str(module)}
+        assert row["sha256"] == hashlib.sha256(module.read_bytes()).hexdigest()
+        assert row["vms"] == found["vms"]["envoy.wasm.runtime.v8"]["active"] > 0
+        assert (row["reloads"], row["restricted"]) == (0, True)
+        assert get(envoy.url, b"a body, on which it traps") == 503
+        deadline = time.monotonic() + 20
+        while get(envoy.url) != 200:  # Envoy waits about a second before it makes the VM anew
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        shown = pwasm("status", "--admin", envoy.admin_url).out
+        assert "the VM crashed and was made anew 1 times" in shown
+        log = "".join(record.raw + "\n" for record in envoy.log)
+    (tmp_path / "envoy.log").write_text(log)
+    explained = json.loads(pwasm("status", "--log", "envoy.log", "--json").out)["log"]
+    assert any("The VM crashed" in item["meaning"] for item in explained)
+
+
+@pytest.mark.envoy
+def test_an_update_that_was_refused(pwasm: Pwasm, tmp_path: Path) -> None:
+    http_module(tmp_path / "main.wasm")
+    make_config(pwasm, "--name", "small", "--ecds", "filter.yaml")
+    with Envoy(tmp_path / "new.yaml", cwd=tmp_path) as envoy:
+        (row,) = json.loads(pwasm("status", "--admin", envoy.admin_url, "--json").out)["filters"]
+        assert (row["ecds"], row["updates"], row["updates_rejected"]) == (True, 1, 0)
+        make_config(pwasm, "--name", "small", "--ecds", "filter.yaml", "--filename", "/nowhere/main.wasm")
+        refused = envoy.wait_for_log("update rejected")
+        (row,) = json.loads(pwasm("status", "--admin", envoy.admin_url, "--json").out)["filters"]
+        assert row["updates_rejected"] == 1
+        assert "the last good version serves" in row["problems"][0]
+        assert get(envoy.url) == 200
+    assert explanation_of(refused.raw) is not None
+
+
+@contextmanager
+def server(answer: bytes, status: int = 200) -> Iterator[str]:
+    """A server on loopback that answers everything with `answer`; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{made.server_address[1]}"
+    finally:
+        made.shutdown()
+        made.server_close()
+        thread.join()
+
+
+@pytest.mark.envoy
+def test_remote_code_that_is_not_what_was_promised(pwasm: Pwasm, tmp_path: Path) -> None:
+    http_module(tmp_path / "main.wasm")
+    with server(b"another module") as url:
+        make_config(pwasm, "--remote", f"{url}/main.wasm")
+        with Envoy(tmp_path / "new.yaml", cwd=tmp_path) as envoy:
+            found = json.loads(pwasm("status", "--admin", envoy.admin_url, "--json").out)
+    assert found["filters"][0]["code"] == {"how": "remote", "source": f"{url}/main.wasm"}
+    assert found["filters"][0]["sha256"] == hashlib.sha256((tmp_path / "main.wasm").read_bytes()).hexdigest()
+    assert any("fetches of remote code have failed" in problem for problem in found["problems"])
+
+
+# -- bad input
+
+
+def test_nobody_there(pwasm: Pwasm) -> None:
+    result = pwasm("status", "--admin", "http://127.0.0.1:1")
+    assert (result.code, result.out) == (1, "")
+    assert "is Envoy running?" in result.err
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"<html>", 200), (b"{}", 200), (b"[]", 200), (b"not here", 404)])
+def test_something_else_than_an_admin_interface(pwasm: Pwasm, answer: bytes, code: int) -> None:
+    with server(answer, code) as url:
+        result = pwasm("status", "--admin", url)
+    assert (result.code, result.out) == (1, "")
+    assert "is not an Envoy's admin interface" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--admin", "https://x"], 2, "not the URL of an admin interface"),
+        (["--admin", "http://x:y"], 2, "not the URL of an admin interface"),
+        (["--admin", "http://x", "--dump", "y"], 2, "exclude each other"),
+        (["--dump", "nowhere"], 2, "there is no nowhere"),
+        (["--dump", "text"], 1, "is not a config_dump"),
+        (["--dump", "list"], 1, "is not a config_dump"),
+        (["--log", "nowhere"], 2, "there is no nowhere"),
+    ],
+)
+def test_bad_calls(pwasm: Pwasm, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
+    (tmp_path / "text").write_text("hello")
+    (tmp_path / "list").write_text("[]")
+    result = pwasm("status", *arguments)
+    assert (result.code, result.out) == (code, "")
+    assert said in result.err
+
+
+# -- what messages mean
+
+GOOD = """
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) unreachable)
+"""
+BAD_MODULES = {
+    # what is wrong with the module → its text, and what is said
+    "not Wasm": (b"<html>not found</html>", "damaged or no Wasm"),
+    "no ABI": ('(memory (export "memory") 1)', "no Proxy-Wasm module"),
+    "no allocator": ('(memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))', "no allocator"),
+    "unknown import": ('(import "env" "proxy_fly" (func))' + GOOD, "lacks a function"),
+    "wrong import": ('(import "env" "proxy_log" (func (param i64)))' + GOOD, "another signature"),
+    "too much memory": (GOOD.replace('"memory") 1', '"memory") 16385'), "VM could not be made"),
+    "does not start": (
+        GOOD + '(func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 0))',
+        "refused to start",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.envoy
+@pytest.mark.parametrize("fault", BAD_MODULES)
+def test_what_envoy_says_of_a_bad_module(pwasm: Pwasm, tmp_path: Path, fault: str) -> None:
+    text, said = BAD_MODULES[fault]
+    module = text if isinstance(text, bytes) else wasmtime.wat2wasm(f"(module {text})")
+    http_module(tmp_path / "good.wasm")
+    (tmp_path / "main.wasm").write_bytes(module)
+    result = pwasm("config", "good.wasm", "--filename", "main.wasm", "-o", "new.yaml", "--no-restriction")
+    assert result.code == 0
+    assert said in explained_by_envoy(pwasm, tmp_path)
+
+
+def explained_by_envoy(pwasm: Pwasm, folder: Path) -> str:
+    """What `pwasm status --log` makes of what `envoy --mode validate` says to new.yaml."""
+    command = [str(find_envoy()), "--mode", "validate", "-c", "new.yaml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
+    assert done.returncode != 0
+    (folder / "log").write_bytes(done.stderr)
+    said: str = pwasm("status", "--log", "log").out
+    return said
+
+
+BAD_CONFIGURATIONS = [
+    # what is replaced by what → what is said
+    ("main.wasm", "nowhere.wasm", "does not find the module's file"),
+    ("envoy.wasm.runtime.v8", "envoy.wasm.runtime.v9", "runtime does not exist"),
+    ("failure_policy", "failure_polcy", "field that this Envoy does not know"),
+]
+
+
+@pytest.mark.envoy
+@pytest.mark.parametrize(("before", "after", "said"), BAD_CONFIGURATIONS)
+def test_what_envoy_says_of_a_bad_configuration(
+    pwasm: Pwasm, tmp_path: Path, before: str, after: str, said: str
+) -> None:
+    http_module(tmp_path / "main.wasm")
+    make_config(pwasm)
+    text = (tmp_path / "new.yaml").read_text()
+    assert before in text
+    (tmp_path / "new.yaml").write_text(text.replace(before, after))
+    assert said in explained_by_envoy(pwasm, tmp_path)
+
+
+# As the sources of Istio's agent and of Envoy have them, filled in by hand.
+MESSAGES = {
+    "rejected unsafe bearer realm: realm scheme \"\" not allowed": "Basic",
+    "error in converting the wasm config to local: cannot fetch Wasm module x: … applying deny RBAC filter": "403",
+    "RBAC: access denied": "403",
+    "module downloaded from oci://x has checksum aa, which does not match: bb": "manifest's digest",
+    "missing image pulling secret": "dockerconfigjson",
+    "could not parse: plugin.wasm not found in the archive": "pwasm package",
+    "invalid media type application/vnd.oci.image.layer.v1.tar (expect …)": "--as istio",
+    "number of layers must be 2 but got 1": "--as istio",
+    "no child with platform linux/amd64 in index": "single manifest",
+    "http: server gave HTTP response to HTTPS client": "plain HTTP",
+    "MANIFEST_UNKNOWN: manifest unknown": "no such image",
+    "UNAUTHORIZED: authentication required": "refused the credentials",
+    "context deadline exceeded": "30 seconds",
+    "only one of fail_open or failure_policy can be set": "old name",
+    "Using deprecated option 'envoy.extensions.wasm.v3.PluginConfig.capability_restriction_config' from file": "1.40",
+    "node  'id'  and 'cluster' are required. Set it": "without a node",
+    "[wasm] Attempted call to restricted proxy-wasm capability: proxy_http_call": "does not list",
+    "Function: proxy_on_request_body failed: Uncaught RuntimeError: unreachable": "The VM crashed",
+    "Filesystem config update rejected: Invalid": "last good one",
+    "Protobuf message has unknown fields … capability_restriction_config: no such field": "beside it",
+    "wasm module size exceeded": "256 MiB",
+    "wasm log x: Uncaught RangeError: Maximum call stack size exceeded": "Recursion",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_what_other_messages_mean(message: str) -> None:
+    found = explanation_of(f"2026-11-24T00:00:00Z\twarn\t{message}")
+    assert found is not None
+    assert MESSAGES[message] in f"{found.meaning} {found.hint}"
+
+
+def test_every_explanation_is_reached_in_these_tests() -> None:
+    reached = {explanation_of(message) for message in MESSAGES}
+    live = [said for _, said in BAD_MODULES.values()] + [said for _, _, said in BAD_CONFIGURATIONS]
+    reached |= {item for item in EXPLANATIONS for said in live if said in item.meaning}
+    assert [item.meaning for item in EXPLANATIONS if item not in reached] == []
+
+
+def test_messages_are_counted_and_made_harmless(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = b"fine\n\x1b[31mInvalid path: a\xff\nInvalid path: b\nRBAC: access denied\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(log)))
+    out = pwasm("status", "--log", "-").out
+    assert "(2 times)" in out
+    assert "\x1b" not in out
+    assert [item.count for item in explain(["Invalid path: x", "nothing"])] == [1]
+
+
+def test_a_log_without_known_messages(pwasm: Pwasm, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("all is well\n")
+    assert pwasm("status", "--log", "log").out == "no message in the log that pwasm knows\n"

@@ -1,0 +1,60 @@
+"""Runs in the build's guest: what the interpreter says of itself, and objects of whose memory `check_cpython` knows the
+contents. They stay in this module, so their addresses stay right."""
+
+from __future__ import annotations
+
+import _ast
+import _imp
+import sys
+import weakref
+from typing import Any
+
+import _pwasm_shim  # type: ignore[import-not-found]
+
+
+class Plain:
+    """Instances have their values in line."""
+
+
+class Slotted:
+    """Those of this class have not, though weak references may refer to them."""
+
+    __slots__ = ("__weakref__", "value")
+
+
+FIRST, SECOND = object(), object()
+
+
+def fresh() -> Any:
+    """An instance with two attributes."""
+    made: Any = Plain()
+    made.first, made.second = FIRST, SECOND
+    return made
+
+
+objects = {name: fresh() for name in ("plain", "another", "with_dict", "referred_to", "grown")}
+objects["grown"].third = None
+dictionary = vars(objects["with_dict"])
+reference = weakref.ref(objects["referred_to"])
+
+module_code, function_code = compile("pass", "", "exec"), fresh.__code__
+facts = {
+    "release": ".".join(map(str, sys.version_info[:3])),
+    "cache_tag": sys.implementation.cache_tag,
+    "extension_suffixes": _imp.extension_suffixes(),
+    "built_in": sys.builtin_module_names,
+    "imported": [*sys.modules],
+    "only_ast": _ast.PyCF_ONLY_AST,
+    "code_flags": (module_code.co_flags, function_code.co_flags),
+    "types": {kind.__name__: (id(kind), kind.__flags__) for kind in (int, Plain, Slotted)},
+    "objects": {name: id(value) for name, value in objects.items()},
+    "addresses": {
+        "None": id(None),
+        "Plain": id(Plain),
+        "first": id(FIRST),
+        "second": id(SECOND),
+        "dictionary": id(dictionary),
+        "reference": id(reference),
+    },
+}
+_pwasm_shim.set_build_record(repr(facts).encode())
