@@ -1,4 +1,4 @@
-"""Runs once, while the snapshot is made: import the filter, wire it, and tell the linker what was found.
+"""Runs once, while the snapshot is made: import the filter, wire it, and tell the compiler what was found.
 
 Whatever goes wrong becomes part of the build record instead of an exception, of which the build would learn nothing but
 that there was one. The record is the `repr` of a dict of plain values. The compiler reads it into the classes of
