@@ -63,7 +63,7 @@ def run(
     _forget_names()
     _tidy(frozenset(lazy_imports).union(include))
     if "failure" not in record:
-        names = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
+        names = sorted(sys.modules)
         record |= {"sdk": __version__, "python": sys.version.split()[0], "modules": names}
     gc.collect()
     gc.freeze()  # a collection at run time need not look at what stays for ever
