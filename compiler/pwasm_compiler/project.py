@@ -11,6 +11,7 @@
     output = "main.wasm"               relative to this file
     build-timeout = 120                seconds
     docstrings = true                  keep those of the filter and of its dependencies
+    v8-inlining = true                 leave the module to V8's inliner, for diagnosis
 
 A path to `filter.py` stands for its folder; any other `.py` file is a filter on its own. A Go filter is a folder with a
 `go.mod`; it has no settings.
@@ -42,7 +43,7 @@ SDK_DISTRIBUTION = "pwasm-sdk"
 
 MEMORY_MIB = range(32, 1024 + 1)
 BUILD_TIMEOUT_SECONDS = range(1, 3600 + 1)
-_KEYS = ("include", "keep", "memory", "output", "build-timeout", "docstrings")
+_KEYS = ("include", "keep", "memory", "output", "build-timeout", "docstrings", "v8-inlining")
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _BUILT = re.compile(r"\.wasm(\.names)?$")
 _REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
@@ -72,6 +73,8 @@ class Project:
     """Whether those of the filter and its dependencies are there at run time."""
     hash_seed: int | None = None
     """That of the module's str and bytes (0 to 2**32 - 1, as PYTHONHASHSEED); None derives it from what goes in."""
+    v8_inlining: bool = False
+    """Whether V8 may inline as it does by itself, which doubles the time to load; for diagnosis (`link.inlining`)."""
     backend: str | None = None
     """The one of `BACKENDS` that was asked for; None leaves the choice to pwasm."""
 
@@ -119,6 +122,7 @@ def load_project(path: Path, backend: str | None = None) -> Project:
         memory_max_mib=tool.integer("memory", MEMORY_MIB, Project.memory_max_mib),
         build_timeout_seconds=tool.integer("build-timeout", BUILD_TIMEOUT_SECONDS, Project.build_timeout_seconds),
         docstrings=tool.boolean("docstrings", Project.docstrings),
+        v8_inlining=tool.boolean("v8-inlining", Project.v8_inlining),
         backend=backend,
     )
 

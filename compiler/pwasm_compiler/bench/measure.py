@@ -207,7 +207,7 @@ class _Bench:
                 envoy.check_alive()
                 side.grown = rss_bytes(envoy.pid) / _MB - side.warm
             self._look_for_traps(envoys[1])
-            return _version(envoys[1])
+            return envoy_version(envoys[1])
 
     def _look_for_traps(self, envoy: Envoy) -> None:
         reloads = {name.rpartition(".")[2]: count for name, count in envoy.stats(f"wasm.{_PLUGIN}.vm_reload").items()}
@@ -308,7 +308,8 @@ def _words(side: _Side) -> str:
     return "with the filter" if side.filtered else "without the filter"
 
 
-def _version(envoy: Envoy) -> str:
+def envoy_version(envoy: Envoy) -> str:
+    """Of a running Envoy: "1.40.0"."""
     version = str(json.loads(envoy.admin("/server_info"))["version"])
     parts = version.split("/")
     return parts[1] if len(parts) > 1 else version

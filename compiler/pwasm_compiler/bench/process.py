@@ -16,6 +16,19 @@ def rss_bytes(pid: int) -> int:
     return int(found[1]) * 1024
 
 
+def machine_code_bytes(pid: int) -> int:
+    """Resident memory that is executable and no file: what V8 has compiled."""
+    total, counts = 0, False
+    for line in _read(f"/proc/{pid}/smaps").splitlines():
+        name, _, rest = line.partition(" ")
+        if "-" in name:  # a mapping: address perms offset dev inode path
+            permissions, _, _, inode = rest.split()[:4]
+            counts = "x" in permissions and inode == "0"
+        elif counts and name == "Rss:":
+            total += int(rest.split()[0]) * 1024
+    return total
+
+
 def cpu_seconds(pid: int) -> float:
     """Processor time of the threads a process has now, user and system, in nanoseconds' resolution (schedstat)."""
     threads = Path(f"/proc/{pid}/task")

@@ -19,6 +19,7 @@ from ..guest.freeze import freeze
 from ..guest.interpreter import imported_function, load_interpreter
 from ..guest.record import BuildRecord
 from ..guest.staged import APP_MODULE, Staged
+from ..link.inlining import spend_budgets
 from ..link.layout import Layout
 from ..link.passes.cuts import compiler, find_cpython, unused_modules
 from ..link.passes.trim import Cut
@@ -124,7 +125,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
     cuts, removed = _cuts(frozen.layout, project, staged)
     record = _module_record(frozen.record, staged, seed, removed)
     with clock.stage("link"):
-        module, names = _link(frozen.layout, record, cuts, project.memory_max_mib, cache)
+        module, names = _link(frozen.layout, record, cuts, project, cache)
     with clock.stage("verify"):
         finished = decode_module(memoryview(module))
         verify_build(finished)
@@ -170,7 +171,7 @@ def _cuts(layout: Layout, project: Project, staged: Staged) -> tuple[dict[Item, 
 
 
 def _link(
-    layout: Layout, record: ModuleRecord, cuts: dict[Item, Cut], memory_mib: int, cache: Cache
+    layout: Layout, record: ModuleRecord, cuts: dict[Item, Cut], project: Project, cache: Cache
 ) -> tuple[bytes, tuple[str, ...]]:
     shim = layout.plan.shim
     wanted = (*record.callbacks, ABI_MARKER)
@@ -178,5 +179,8 @@ def _link(
     allocate = imported_function(layout, "malloc")
     exports |= {"malloc": allocate, "proxy_on_memory_allocate": allocate}
     code = cached_merge(layout, exports, cache, cuts)
-    module = code.module(layout, memory_mib * (1 << 20) // PAGE)
-    return module + record.section(), code.names
+    module = code.module(layout, project.memory_max_mib * (1 << 20) // PAGE) + record.section()
+    if project.v8_inlining:
+        return module, code.names
+    spent = spend_budgets(decode_module(memoryview(module)))
+    return spent.wasm, (*code.names, *spent.names)

