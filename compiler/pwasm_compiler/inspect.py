@@ -28,7 +28,7 @@ def report(path: Path) -> dict[str, Any]:
 
 def describe(where: str, data: bytes) -> dict[str, Any]:
     """Describe the module `data`, which came from `where`; `DecodeError` as for `report`."""
-    module = _decode(where, data)
+    module = decode_file(where, data)
     record = module_record(module)
     found = [{"message": problem.message, "offset": problem.offset} for problem in problems(module)]
     memory = module.memories[0] if module.memories else None
@@ -79,7 +79,8 @@ def _capabilities(module: Module) -> list[str]:
     return sorted({*callbacks_of(module), *hostcalls, *(i.name for i in module.imports if i.module in WASI_MODULES)})
 
 
-def _decode(where: str, data: bytes) -> Module:
+def decode_file(where: str, data: bytes) -> Module:
+    """The module in a file; errors name it."""
     if not data:
         raise DecodeError(f"{where} is empty", offset=0)
     try:

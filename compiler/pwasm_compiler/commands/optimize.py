@@ -15,11 +15,11 @@ from pwasm_compiler.bench.target import Options, choose_client
 from pwasm_compiler.console import complete_files, note, warn
 from pwasm_compiler.envoy.kinds import kind_of
 from pwasm_compiler.envoy.programs import envoy as find_program
-from pwasm_compiler.errors import UsageError
+from pwasm_compiler.errors import BinaryError, UsageError
 from pwasm_compiler.files import check_writable, read_bytes, shown, write_atomically
+from pwasm_compiler.inspect import decode_file
 from pwasm_compiler.link.inlining import Spent, spend_budgets
 from pwasm_compiler.progress import Progress
-from pwasm_compiler.wasm.decode import decode_module
 
 _SECONDS = 1
 
@@ -56,8 +56,11 @@ def optimize(
     """
     data = read_bytes(file, hint="make it with: pwasm build")
     check_writable(output)
-    module = decode_module(memoryview(data))
-    spent = spend_budgets(module)
+    module = decode_file(shown(file), data)
+    try:
+        spent = spend_budgets(module)
+    except BinaryError as error:
+        raise BinaryError(f"{shown(file)}: {error.what}", hint=error.hint) from error
     found = None
     if not no_measure:
         exports = [item.name for item in module.exports]
@@ -101,6 +104,10 @@ def _show(file: Path, output: Path, size: int, spent: Spent, found: Comparison |
         click.echo(json.dumps(document, indent=2))
         return
     more = 100 * (len(spent.wasm) / size - 1)
-    click.echo(f"{shown(output)}: {spent.functions:,} functions, {more:+.1f} % of file")
+    click.echo(f"{shown(output)}: {_count(spent.functions)}, {more:+.1f} % of file")
     if found is not None:
         click.echo(render(found))
+
+
+def _count(functions: int) -> str:
+    return f"{functions:,} function{'s' * (functions != 1)}"

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import UnsupportedError
+from ..errors import BinaryError
 from ..wasm import encode
 from ..wasm.instructions import skip_locals
 from ..wasm.leb128 import encode_unsigned
@@ -87,7 +87,7 @@ def spend_budgets(module: Module) -> Spent:
     """`module` with every budget spent. The same module gives the same bytes.
 
     Raises:
-        UnsupportedError: it is a relocatable object or a dynamic library, or has been through this pass.
+        BinaryError: it is an object or a dynamic library, or has been through this pass.
     """
     _refuse(module)
     code = bytes(module.source)
@@ -115,12 +115,12 @@ def spend_budgets(module: Module) -> Spent:
 
 def _refuse(module: Module) -> None:
     if is_spent(module):
-        raise UnsupportedError("V8's inliner is switched off in this module already", offset=module.offset)
+        raise BinaryError("V8's inliner is switched off in this module already", hint="there is nothing left to do")
     for custom in module.customs:
         if custom.name.startswith(_RELOCATABLE):
-            raise UnsupportedError(
-                f"custom section {custom.name!r}: this is an object or a library, not a linked module",
-                offset=module.offset,
+            raise BinaryError(
+                f"this is an object or a dynamic library, not a linked module: it has a section {custom.name!r}",
+                hint="link it first",
             )
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pwasm.testing.worlds.filters import built_module
-from pwasm_compiler.errors import UnsupportedError
+from pwasm_compiler.errors import BinaryError
 from pwasm_compiler.link.inlining import MARKER, RULES, Rule, Spent, is_spent, spend_budgets
 from pwasm_compiler.wasm import encode
 from pwasm_compiler.wasm.decode import decode_module
@@ -142,14 +142,14 @@ def test_the_same_bytes_each_time() -> None:
 
 def test_twice_is_refused() -> None:
     once = decode_module(memoryview(_spent(_module(WAT)).wasm))
-    with pytest.raises(UnsupportedError, match="already"):
+    with pytest.raises(BinaryError, match="already"):
         spend_budgets(once)
 
 
 @pytest.mark.parametrize("title", ["linking", "reloc.CODE", "dylink.0"])
 def test_what_is_not_linked_is_refused(title: str) -> None:
     data = wasmtime.wat2wasm(WAT) + encode.custom_section(title, b"")
-    with pytest.raises(UnsupportedError, match=title):
+    with pytest.raises(BinaryError, match=title):
         spend_budgets(decode_module(memoryview(data)))
 
 
