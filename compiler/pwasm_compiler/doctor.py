@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import re
 import ssl
 import sys
@@ -18,8 +17,12 @@ from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import RELOAD_SINCE, version_of
 from pwasm_compiler.errors import PwasmError, ToolError
 from pwasm_compiler.guest.base import load_base
-from pwasm_compiler.kube import kubectl
-from pwasm_compiler.kube.schemas import GATEWAY_API, KINDS
+from pwasm_compiler.kube.kinds import KINDS
+from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
+from pwasm_compiler.kube.schemas import GATEWAY_API
+from pwasm_compiler.oci.challenge import Challenge, parse_challenges
+from pwasm_compiler.oci.mesh_rules import is_private, token_host
+from pwasm_compiler.oci.reference import host_of, is_loopback
 from pwasm_compiler.wasm.instructions import self_check
 
 State = Literal["ok", "warning", "broken", "not checked"]
@@ -28,7 +31,6 @@ OLDEST_PYTHON = (3, 11)
 OLDEST_ENVOY = (1, 25)
 """The oldest Envoy whose features the linker keeps to."""
 _REGISTRY_SECONDS = 10.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -140,23 +142,21 @@ def registry_checks(reference: str) -> Iterator[Check]:
             f"{name}, from a mesh", "warning", "plain HTTP", "proxies reach it only if told to; give it a certificate"
         )
     if status == http.client.UNAUTHORIZED:
-        yield _challenge_check(name, challenges)
+        yield _challenge_check(name, parse_challenges(challenges))
 
 
-def _challenge_check(name: str, challenges: Sequence[str]) -> Check:
-    """Istio ≥ 1.29.1 takes the realm of every challenge for a URL, which that of Basic is not."""
+def _challenge_check(name: str, challenges: Sequence[Challenge]) -> Check:
+    """What Istio says to them, see `registry_problems`."""
     title = f"{name}, from Istio"
-    if any(challenge.lower().startswith("basic") for challenge in challenges):
+    if any(challenge.scheme == "basic" for challenge in challenges):
         return Check(
             title,
             "warning",
             "asks with Basic, which Istio 1.29.1 and later refuse (rejected unsafe bearer realm)",
             "put a token server before it, allow anonymous pulls, or serve the module over HTTPS",
         )
-    for challenge in challenges:
-        match = re.search(r'realm="([^"]*)"', challenge)
-        host = urllib.parse.urlsplit(match[1]).hostname if match else None
-        if host is not None and _is_private(host):
+    for host in map(token_host, challenges):
+        if is_private(host):
             return Check(
                 title,
                 "warning",
@@ -170,13 +170,13 @@ def cluster_checks(wish: Wish) -> Iterator[Check]:
     """kubectl, the cluster and its kinds: broken only if a cluster was asked for."""
     bad: State = "broken" if wish.cluster or wish.context or wish.kubeconfig else "warning"
     try:
-        program = kubectl.find(wish.kubectl)
+        program = find_kubectl(wish.kubectl)
     except PwasmError as error:
         yield Check("kubectl", bad, error.what, error.hint or "pwasm deploy needs it")
         return
     version = programs.version_in(programs.output([str(program), "version", "--client"]))
     yield Check("kubectl", "ok" if version else bad, f"{version or 'does not say its version'}, {program}")
-    cluster = kubectl.Kubectl(program, wish.context, wish.kubeconfig)
+    cluster = Kubectl(program, wish.context, wish.kubeconfig)
     try:
         yield Check("cluster", "ok", f"Kubernetes {cluster.server_version()}")
     except PwasmError as error:
@@ -190,7 +190,7 @@ def cluster_checks(wish: Wish) -> Iterator[Check]:
     yield from _kinds(cluster, bad)
 
 
-def _kinds(cluster: kubectl.Kubectl, bad: State) -> Iterator[Check]:
+def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
     try:
         found = cluster.get("customresourcedefinitions.apiextensions.k8s.io")
     except PwasmError as error:
@@ -199,7 +199,7 @@ def _kinds(cluster: kubectl.Kubectl, bad: State) -> Iterator[Check]:
         )
         return
     names = {item["metadata"]["name"] for item in (found or {}).get("items", ())}
-    there = [name for name, kind in KINDS.items() if kind.resource in names]
+    there = [kind for kind in KINDS.values() if kind.resource in names]
     if not there:
         yield Check(
             "kinds of resources",
@@ -208,14 +208,15 @@ def _kinds(cluster: kubectl.Kubectl, bad: State) -> Iterator[Check]:
             "install Istio, Envoy Gateway or Higress in the cluster",
         )
         return
-    yield Check("kinds of resources", "ok", ", ".join(there))
-    if "EnvoyExtensionPolicy" in there and f"gateways.{GATEWAY_API}" not in names:
-        yield Check("Gateway API", bad, "not there, and Envoy Gateway needs it", "install its resource definitions")
+    yield Check("kinds of resources", "ok", ", ".join(kind.name for kind in there))
+    for kind in there:
+        if kind.needs_gateway_api and f"gateways.{GATEWAY_API}" not in names:
+            what = f"not there, and {kind.product} needs it"
+            yield Check("Gateway API", bad, what, "install its resource definitions")
 
 
 def _ping(host: str) -> tuple[str, int, list[str]]:
     """Scheme, status and challenges of GET /v2/; plain HTTP is tried on this machine only. No credentials are sent."""
-    name = urllib.parse.urlsplit(f"//{host}").hostname
     attempts: list[tuple[str, Callable[[], http.client.HTTPConnection]]] = [
         ("https", lambda: http.client.HTTPSConnection(host, timeout=_REGISTRY_SECONDS)),
         ("http", lambda: http.client.HTTPConnection(host, timeout=_REGISTRY_SECONDS)),
@@ -229,7 +230,7 @@ def _ping(host: str) -> tuple[str, int, list[str]]:
         except ssl.SSLCertVerificationError:
             raise
         except (ssl.SSLError, ConnectionResetError):
-            if scheme == "http" or name not in _LOOPBACK:
+            if scheme == "http" or not is_loopback(host):
                 raise
         finally:
             connection.close()
@@ -246,14 +247,4 @@ def _registry_host(reference: str) -> str | None:
         return None
     if not usable or not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?", host):
         return None
-    return {"docker.io": "registry-1.docker.io"}.get(host, host)
-
-
-def _is_private(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_private or address.is_loopback or address.is_link_local
+    return host_of(host)

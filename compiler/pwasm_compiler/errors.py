@@ -37,6 +37,12 @@ def _issue_tracker() -> str:
     return f"at {found['Issues']}" if "Issues" in found else "in the repository's issue tracker"
 
 
+def split_hint(message: str) -> tuple[str, str]:
+    """What is wrong and what to do, of an error of the SDK, which has both in one text."""
+    what, _, hint = message.partition("hint: ")
+    return what.strip(), hint.strip()
+
+
 class PwasmError(Exception):
     """An error with a message (`what`), an optional reason (`why`) and an optional way out (`hint`)."""
 

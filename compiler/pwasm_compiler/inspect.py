@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .build.verify import ABI_MARKERS, RECORD_SECTION, WASI_MODULES, callbacks_of, oldest_envoy, problems
+from .build.module_record import module_record
+from .build.verify import ABI_MARKERS, WASI_MODULES, callbacks_of, hostcalls_of, oldest_envoy, problems
 from .errors import BinaryError, DecodeError
 from .files import read_bytes, shown
 from .wasm.decode import decode_module
@@ -28,7 +28,7 @@ def report(path: Path) -> dict[str, Any]:
 def describe(where: str, data: bytes) -> dict[str, Any]:
     """Describe the module `data`, which came from `where`; `DecodeError` as for `report`."""
     module = _decode(where, data)
-    record = _record(module)
+    record = module_record(module)
     found = [{"message": problem.message, "offset": problem.offset} for problem in problems(module)]
     memory = module.memories[0] if module.memories else None
     functions = {item.name for item in module.exports if item.kind is Kind.FUNC}
@@ -41,7 +41,7 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
         "oldest_envoy": None if found else oldest_envoy(module),
         "callbacks": list(callbacks_of(module)),
         "exports": sorted(item.name for item in module.exports),
-        "hostcalls": sorted(item.name for item in module.imports if item.module == "env"),
+        "hostcalls": sorted(hostcalls_of(module)),
         "wasi": sorted(item.name for item in module.imports if item.module in WASI_MODULES),
         "capabilities": _capabilities(module),
         "memory": None
@@ -53,13 +53,13 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
         "functions": len(module.bodies),
         "sections": [{"name": span.name, "size": span.size} for span in module.sections],
         "producers": _producers(module),
-        "sdk": record.get("sdk"),
-        "python": record.get("python"),
-        "hash_seed": record.get("hash_seed"),
-        "written": record.get("written", {}),
-        "dependencies": list(record.get("dependencies", ())),
-        "modules": list(record.get("modules", ())),
-        "removed": list(record.get("removed", ())),
+        "sdk": record.sdk,
+        "python": record.python,
+        "hash_seed": record.hash_seed,
+        "written": record.written,
+        "dependencies": list(record.dependencies),
+        "modules": list(record.modules),
+        "removed": list(record.removed),
     }
 
 
@@ -68,7 +68,7 @@ def _capabilities(module: Module) -> list[str]:
 
     Envoy looks at no list for the allocator, `_initialize` and what is its own extension (`envoy_…`).
     """
-    hostcalls = [item.name for item in module.imports if item.module == "env" and item.name.startswith("proxy_")]
+    hostcalls = [name for name in hostcalls_of(module) if name.startswith("proxy_")]
     return sorted({*callbacks_of(module), *hostcalls, *(i.name for i in module.imports if i.module in WASI_MODULES)})
 
 
@@ -83,17 +83,6 @@ def _decode(where: str, data: bytes) -> Module:
         if "component" in error.what:
             error.hint = "pwasm build turns a filter into a core module"
         raise
-
-
-def _record(module: Module) -> dict[str, Any]:
-    for custom in module.customs:
-        if custom.name == RECORD_SECTION:
-            try:
-                found = ast.literal_eval(bytes(custom.data).decode())
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                return {}
-            return found if _is_record(found) else {}
-    return {}
 
 
 def _producers(module: Module) -> list[str]:
@@ -111,24 +100,6 @@ def _producers(module: Module) -> list[str]:
             except DecodeError:
                 continue  # a custom section cannot make a module invalid
     return list(found)
-
-
-def _is_record(found: object) -> bool:
-    """Whether a custom section that calls itself ours has what `report` reads: anybody may have written the file."""
-    if not isinstance(found, dict):
-        return False
-    if not isinstance(found.get("hash_seed", 0), int):
-        return False
-    written = found.get("written", {})
-    if not isinstance(written, dict):
-        return False
-    texts = [found.get("sdk", ""), found.get("python", ""), *written]
-    lists = [found.get(key, ()) for key in ("dependencies", "modules", "removed")]
-    for names in (*lists, *(names for names in written.values() if names is not None)):
-        if not isinstance(names, list | tuple):
-            return False
-        texts += names
-    return all(isinstance(text, str) and text.isprintable() for text in texts)
 
 
 def filter_words(written: Mapping[str, Sequence[str] | None]) -> list[str]:

@@ -18,20 +18,18 @@ A path to `filter.py` stands for its folder; any other `.py` file is a filter on
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pwasm_compiler.cpython314 import BUILT_IN, NEW_IN_STANDARD_LIBRARY
 from pwasm_compiler.errors import ProjectError, UsageError
-from pwasm_compiler.files import check_readable, printable, read_text, shown
+from pwasm_compiler.files import check_readable, printable, shown
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
+from pwasm_compiler.pyproject import CONFIGURATION, Table, did_you_mean, read_configuration
 from pwasm_compiler.trim_options import COMPILER, kept_name
 
 ENTRY = "filter.py"
@@ -40,22 +38,11 @@ GO_SOURCE = "main.go"
 ENTRIES = {"python": ENTRY, "go": GO_MODULE}
 # What can build a filter → the language it builds.
 BACKENDS = {"python": "python", "go": "go", "tinygo": "go"}
-CONFIGURATION = "pyproject.toml"
-CONFIGURATION_LIMIT = 256 << 10
-"""Bytes; reading a key of a million dots takes time that is the square of it."""
 SDK_DISTRIBUTION = "pwasm-sdk"
 
 MEMORY_MIB = range(32, 1024 + 1)
 BUILD_TIMEOUT_SECONDS = range(1, 3600 + 1)
 _KEYS = ("include", "keep", "memory", "output", "build-timeout", "docstrings")
-_TOML_TYPES = {
-    bool: "a boolean",
-    int: "an integer",
-    float: "a float",
-    str: "a string",
-    list: "an array",
-    dict: "a table",
-}
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _BUILT = re.compile(r"\.wasm(\.names)?$")
 _REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
@@ -78,7 +65,7 @@ class Project:
     dependencies: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
-    """What trimming leaves in: built-in modules, and `keep.COMPILER`."""
+    """What trimming leaves in: built-in modules, and `trim_options.COMPILER`."""
     memory_max_mib: int = 256
     build_timeout_seconds: int = 120
     docstrings: bool = False
@@ -118,22 +105,20 @@ def load_project(path: Path, backend: str | None = None) -> Project:
     if entry.name != ENTRY:
         return Project(root=root, entry=entry, name=printable(entry.stem), output=root / "main.wasm", backend=backend)
     file = root / CONFIGURATION
-    table = _read_toml(file) if os.path.lexists(file) else {}
-    project, tool = _table(table, "project", file), _table(_table(table, "tool", file), "pwasm", file, parent="tool.")
-    _refuse_unknown_keys(tool, file)
+    table = read_configuration(file) if os.path.lexists(file) else Table({}, "", file)
+    project, tool = table.table("project"), table.table("tool").table("pwasm")
+    tool.refuse_others(_KEYS)
     return Project(
         root=root,
         entry=entry,
-        name=_string(project, "name", file, where="project") or printable(root.name) or "filter",
-        output=root / (_string(tool, "output", file) or "main.wasm"),
-        dependencies=tuple(d for d in _strings(project, "dependencies", file, where="project") if not _is_sdk(d, file)),
-        include=_module_names(tool, file),
-        keep=_keep(tool, file),
-        memory_max_mib=_integer(tool, "memory", file, MEMORY_MIB, Project.memory_max_mib),
-        build_timeout_seconds=_integer(
-            tool, "build-timeout", file, BUILD_TIMEOUT_SECONDS, Project.build_timeout_seconds
-        ),
-        docstrings=_boolean(tool, "docstrings", file, Project.docstrings),
+        name=project.string("name") or printable(root.name) or "filter",
+        output=root / (tool.string("output") or "main.wasm"),
+        dependencies=tuple(item for item in project.strings("dependencies") if not _is_sdk(item, file)),
+        include=_module_names(tool),
+        keep=_keep(tool),
+        memory_max_mib=tool.integer("memory", MEMORY_MIB, Project.memory_max_mib),
+        build_timeout_seconds=tool.integer("build-timeout", BUILD_TIMEOUT_SECONDS, Project.build_timeout_seconds),
+        docstrings=tool.boolean("docstrings", Project.docstrings),
         backend=backend,
     )
 
@@ -236,87 +221,23 @@ def _is_test(name: str) -> bool:
     return name in {"conftest.py", "tests"} or name.startswith("test_") or name.endswith("_test.py")
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(read_text(file, CONFIGURATION_LIMIT))
-    except ValueError as error:  # also a number of thousands of digits
-        raise ProjectError(f"{file} is not valid TOML", why=f"{error}.") from error
-    except RecursionError as error:
-        raise ProjectError(f"{file} is not valid TOML", why="It is nested too deeply.") from error
-
-
-def _refuse_unknown_keys(tool: Mapping[str, Any], file: Path) -> None:
-    for key in tool:
-        if key not in _KEYS:
-            near = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"the keys are: {', '.join(_KEYS)}"
-            raise ProjectError(f"unknown key '{key}' in [tool.pwasm] of {file}", hint=hint)
-
-
-def _wrong(where: str, key: str, file: Path, expected: str, value: object) -> ProjectError:
-    got = _TOML_TYPES.get(type(value), "a date or time")
-    shown = f"{got}, {value!r}" if isinstance(value, bool | int | float | str) else got
-    return ProjectError(f"wrong value for '{key}' in [{where}] of {file}", why=f"Expected {expected}, got {shown}.")
-
-
-def _table(table: Mapping[str, Any], key: str, file: Path, *, parent: str = "") -> Mapping[str, Any]:
-    value = table.get(key, {})
-    if not isinstance(value, dict):
-        raise ProjectError(f"[{parent}{key}] of {file} is not a table")
-    return value
-
-
-def _string(table: Mapping[str, Any], key: str, file: Path, *, where: str = "tool.pwasm") -> str:
-    value = table.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise _wrong(where, key, file, "a string that is not empty", value)
-    return value
-
-
-def _strings(table: Mapping[str, Any], key: str, file: Path, *, where: str = "tool.pwasm") -> tuple[str, ...]:
-    value = table.get(key, [])
-    if not isinstance(value, list):
-        raise _wrong(where, key, file, "an array of strings", value)
-    for item in value:
-        if not isinstance(item, str):
-            raise _wrong(where, key, file, "an array of strings", item)
-    return tuple(value)
-
-
-def _module_names(tool: Mapping[str, Any], file: Path) -> tuple[str, ...]:
-    names = _strings(tool, "include", file)
+def _module_names(tool: Table) -> tuple[str, ...]:
+    names = tool.strings("include")
     for name in names:
         if not _MODULE_NAME.fullmatch(name):
-            raise _wrong("tool.pwasm", "include", file, "names of modules, such as 'package.module'", name)
+            raise tool.wrong("include", "names of modules, such as 'package.module'", name)
     return names
 
 
-def _boolean(tool: Mapping[str, Any], key: str, file: Path, default: bool) -> bool:
-    value = tool.get(key, default)
-    if not isinstance(value, bool):
-        raise _wrong("tool.pwasm", key, file, "a boolean", value)
-    return value
-
-
-def _keep(tool: Mapping[str, Any], file: Path) -> tuple[str, ...]:
+def _keep(tool: Table) -> tuple[str, ...]:
     found = []
-    for name in _strings(tool, "keep", file):
+    for name in tool.strings("keep"):
         known = kept_name(name)
         if known is None:
-            near = difflib.get_close_matches(name, (COMPILER, *BUILT_IN), n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"the names are: {', '.join((COMPILER, *BUILT_IN))}"
-            raise ProjectError(f"unknown name '{name}' for 'keep' in [tool.pwasm] of {file}", hint=hint)
+            hint = did_you_mean(name, (COMPILER, *BUILT_IN), "names")
+            raise ProjectError(f"unknown name '{name}' for 'keep' in [{tool.name}] of {tool.file}", hint=hint)
         found.append(known)
     return tuple(found)
-
-
-def _integer(table: Mapping[str, Any], key: str, file: Path, allowed: range, default: int) -> int:
-    value = table.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value not in allowed:
-        raise _wrong("tool.pwasm", key, file, f"an integer from {allowed[0]} to {allowed[-1]}", value)
-    return value
 
 
 def _is_sdk(requirement: str, file: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pwasm_compiler.build.dependencies import resolve
 from pwasm_compiler.cache import Cache
-from pwasm_compiler.errors import BuildError, ProjectError
+from pwasm_compiler.errors import BuildError, ProjectError, split_hint
 from pwasm_compiler.files import scratch_folder, shown
 from pwasm_compiler.project import Project
 
@@ -118,6 +118,6 @@ def _refuse_error(project: Project, error: dict[str, Any] | None) -> None:
     if error is None:
         return
     if error["registration"]:
-        what, _, hint = error["message"].partition("hint: ")
-        raise BuildError(f"{project.entry}: {what.strip()}", hint=hint.strip())
+        what, hint = split_hint(error["message"])
+        raise BuildError(f"{project.entry}: {what}", hint=hint)
     raise BuildError(f"{project.entry} cannot be imported", why=error["traceback"])

@@ -21,7 +21,7 @@ import pytest
 import pwasm_shim
 from pwasm_compiler import doctor
 from pwasm_compiler.doctor import Check
-from pwasm_compiler.kube.schemas import KINDS
+from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.wasm import instructions
 from tests.support.command_line import Pwasm
 from tests.support.kubernetes_double import api_server

@@ -18,10 +18,11 @@ from typing import Any
 from pwasm.testing.worlds.servers import refusing_port
 from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
+from tests.support.http1 import chunk, last_chunk, lines
 
 from .case import LIMIT, VM_CONFIGURATION, Answer, Case
 from .observe import Called, Outcome, log_entry, outcome
-from .wire import lines, message, read_all, read_request
+from .wire import message, read_all, read_request
 
 SECONDS = 15.0
 BARRIER = Case("barrier")
@@ -162,7 +163,11 @@ class World:
         case = self.case
         with socket.create_connection(self.addresses[case.listener], timeout=SECONDS) as client:
             pairs = [*case.request_headers(), ("connection", "close")]
-            data = f"{case.method} {case.path} HTTP/{case.version}\r\n".encode("latin-1") + lines(pairs) + b"\r\n"
+            data = (
+                f"{case.method} {case.path} HTTP/{case.version}\r\n".encode("latin-1")
+                + lines(pairs, "latin-1")
+                + b"\r\n"
+            )
             with contextlib.suppress(ConnectionError):
                 client.sendall(data + (case.body or b""))
                 self._send_chunks(client, case.chunks, case.trailers, "request_body")
@@ -175,14 +180,13 @@ class World:
     def _send_chunks(self, connection: socket.socket, chunks: Sequence[bytes] | None, trailers: Any, part: str) -> None:
         if chunks is None:
             return
-        for number, chunk in enumerate(chunks):
+        for number, piece in enumerate(chunks):
             last = number == len(chunks) - 1
-            end = b"0\r\n" + lines(trailers or ()) + b"\r\n"
-            connection.sendall((b"%x\r\n%s\r\n" % (len(chunk), chunk) if chunk else b"") + (end if last else b""))
+            connection.sendall(chunk(piece) + (last_chunk(trailers or (), "latin-1") if last else b""))
             if not last:
                 self.wait_for(part, number + 1)
         if not chunks:
-            connection.sendall(b"0\r\n" + lines(trailers or ()) + b"\r\n")
+            connection.sendall(last_chunk(trailers or (), "latin-1"))
 
     def _tcp_client(self) -> dict[str, Any]:
         got = b""
@@ -274,7 +278,7 @@ class World:
             pairs.append(("transfer-encoding", "chunked"))
         elif answer.status not in {204, 304}:
             pairs.append(("content-length", str(sum(map(len, answer.chunks)))))
-        start = f"HTTP/1.1 {answer.status} X\r\n".encode() + lines(pairs) + b"\r\n"
+        start = f"HTTP/1.1 {answer.status} X\r\n".encode() + lines(pairs, "latin-1") + b"\r\n"
         if head or not answer.is_chunked:
             connection.sendall(start + (b"" if head else b"".join(answer.chunks)))
             return

@@ -19,7 +19,7 @@ import pytest
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
 from tests.support import flood
-from tests.support.paths import FILTERS, TESTS
+from tests.support.paths import FILTERS, ROOT
 
 pytestmark = pytest.mark.envoy
 Built = Callable[[str], Path]
@@ -71,8 +71,8 @@ def upstream() -> Iterator[int]:
 @contextmanager
 def running_upstream() -> Iterator[int]:
     """The server upstream.py in a process of its own, so that it and the load do not wait for one another's Python."""
-    command = [sys.executable, str(TESTS / "support" / "upstream.py")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+    command = [sys.executable, "-m", "tests.support.upstream"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
             yield int(process.stdout.readline())

@@ -19,6 +19,7 @@ from pwasm import config
 from pwasm_compiler import gomod, inspect, plugin_config, project, yaml_text
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import instance_graph
+from pwasm_compiler.digests import digest_of
 from pwasm_compiler.envoy import ports
 from pwasm_compiler.errors import PwasmError
 from pwasm_compiler.link.layout import lay_out
@@ -169,7 +170,7 @@ def image(data: bytes) -> None:
         unpack.module_layer(manifest.parse_manifest(rest))
     elif data:
         media_type = _LAYERS[data[0] % len(_LAYERS)]
-        unpack.extract(manifest.Descriptor(media_type, manifest.digest_of(rest), len(rest)), rest, 1 << 20)
+        unpack.extract(manifest.Descriptor(media_type, digest_of(rest), len(rest)), rest, 1 << 20)
 
 
 _LAYERS = (manifest.OCI_LAYER, manifest.ARTIFACT_MODULE)

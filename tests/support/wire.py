@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import RESTRICTED_VM_SINCE, version_of
 from pwasm_compiler.envoy.module import read_module
 from pwasm_compiler.envoy.process import Envoy
+from tests.support.http1 import Message, Pairs, chunk, last_chunk, lines, read
 
 _T = TypeVar("_T")
-Pairs = Sequence[tuple[str, str | bytes]]
 Address = tuple[str, int]
 
 SECONDS = 10.0
@@ -49,31 +49,6 @@ def eventually(ask: Callable[[], _T], what: str = "it") -> _T:
 # --- HTTP/1.1 -----------------------------------------------------------------------------------------------------
 
 
-class Message(NamedTuple):
-    """A request or a response as it was on the wire; names in lower case, everything else as it came."""
-
-    start: bytes
-    headers: list[tuple[str, bytes]]
-    body: bytes
-    trailers: list[tuple[str, bytes]]
-    complete: bool = True
-
-    @property
-    def status(self) -> int:
-        """Of a response; 0 when the connection was closed without one."""
-        return int(self.start.split()[1]) if self.start else 0
-
-    def all(self, name: str) -> list[bytes]:
-        """Every value of a header."""
-        return [value for key, value in self.headers if key == name]
-
-    def one(self, name: str) -> bytes | None:
-        """The value of a header that may be there once."""
-        values = self.all(name)
-        assert len(values) < 2, values
-        return values[0] if values else None
-
-
 def request(
     address: Address,
     path: str,
@@ -89,7 +64,7 @@ def request(
         method = method or ("GET" if body is None and chunks is None else "POST")
         client.sendall(_request(method, path, headers, body, chunks, trailers))
         with client.makefile("rb") as stream:
-            return _read(stream, bodyless=method == "HEAD")
+            return read(stream, bodyless=method == "HEAD")
 
 
 class Client:
@@ -102,7 +77,7 @@ class Client:
     def request(self, path: str) -> Message:
         """Send a GET and read the answer."""
         self._socket.sendall(f"GET {path} HTTP/1.1\r\nhost: test.example\r\n\r\n".encode())
-        return _read(self._stream)
+        return read(self._stream)
 
     def close(self) -> None:
         """Close the connection."""
@@ -113,64 +88,13 @@ class Client:
 def _request(
     method: str, path: str, headers: Pairs, body: bytes | None, chunks: Sequence[bytes] | None, trailers: Pairs
 ) -> bytes:
-    lines = [("host", "test.example"), ("te", "trailers"), ("connection", "close"), *headers]
+    pairs = [("host", "test.example"), ("te", "trailers"), ("connection", "close"), *headers]
     if body is not None:
-        lines.append(("content-length", str(len(body))))
+        pairs.append(("content-length", str(len(body))))
     if chunks is not None:
-        lines.append(("transfer-encoding", "chunked"))
-        body = (
-            b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks if chunk) + b"0\r\n" + _lines(trailers)
-        )
-        body += b"\r\n"
-    return f"{method} {path} HTTP/1.1\r\n".encode() + _lines(lines) + b"\r\n" + (body or b"")
-
-
-def _lines(pairs: Pairs) -> bytes:
-    values = ((name, value if isinstance(value, bytes) else value.encode()) for name, value in pairs)
-    return b"".join(b"%s: %s\r\n" % (name.encode(), value) for name, value in values)
-
-
-def _read(stream: Any, *, bodyless: bool = False, is_request: bool = False) -> Message:
-    """One message from a connection; an empty one at its end."""
-    try:
-        start = stream.readline().rstrip(b"\r\n")
-        headers = _read_headers(stream)
-    except ConnectionError:
-        return Message(b"", [], b"", [], False)
-    message = Message(start, headers, b"", [])
-    if bodyless or not start:
-        return message
-    if b"chunked" in b",".join(message.all("transfer-encoding")):
-        return _read_chunks(stream, message)
-    length = message.one("content-length")
-    if length is None and is_request:
-        return message
-    try:
-        body = stream.read(-1 if length is None else int(length))
-    except ConnectionError:
-        return message._replace(complete=False)
-    return message._replace(body=body, complete=length is None or len(body) == int(length))
-
-
-def _read_headers(stream: Any) -> list[tuple[str, bytes]]:
-    found = []
-    for line in iter(stream.readline, b"\r\n"):
-        if not line:
-            break
-        name, _, value = line.partition(b":")
-        found.append((name.decode().lower(), value.strip()))
-    return found
-
-
-def _read_chunks(stream: Any, message: Message) -> Message:
-    body = b""
-    with contextlib.suppress(ConnectionError):
-        while size := stream.readline():
-            if int(size, 16) == 0:
-                return message._replace(body=body, trailers=_read_headers(stream))
-            body += stream.read(int(size, 16))
-            stream.readline()
-    return message._replace(body=body, complete=False)
+        pairs.append(("transfer-encoding", "chunked"))
+        body = b"".join(map(chunk, chunks)) + last_chunk(trailers)
+    return f"{method} {path} HTTP/1.1\r\n".encode() + lines(pairs) + b"\r\n" + (body or b"")
 
 
 class HttpUpstream:
@@ -199,7 +123,7 @@ class HttpUpstream:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(ConnectionError), connection.makefile("rb") as stream:
-            while (message := _read(stream, is_request=True)).start:
+            while (message := read(stream, is_request=True)).start:
                 path = message.start.split()[1].decode() if b" HTTP/1.1" in message.start else "no request"
                 self.received.setdefault(path, []).append(message)
                 how = path.partition("?")[2].partition("&")[0]
@@ -216,7 +140,7 @@ class HttpUpstream:
 
 def _answer(status: str, headers: Pairs = (), body: bytes = b"", *, rest: bytes | None = None) -> bytes:
     shape = ("content-length", str(len(body))) if rest is None else ("transfer-encoding", "chunked")
-    return f"HTTP/1.1 {status}\r\n".encode() + _lines([*headers, shape]) + b"\r\n" + (body if rest is None else rest)
+    return f"HTTP/1.1 {status}\r\n".encode() + lines([*headers, shape]) + b"\r\n" + (body if rest is None else rest)
 
 
 _ANSWER_HEADERS: Pairs = [
@@ -231,12 +155,12 @@ ANSWERS: Mapping[str, bytes] = {
     "trailers": _answer(
         "200 OK",
         _ANSWER_HEADERS,
-        rest=b"5\r\nhello\r\n9\r\n upstream\r\n0\r\n"
-        + _lines([("x-trailer", "1"), ("x-trailer", "2"), ("x-gone", "soon")])
-        + b"\r\n",
+        rest=chunk(b"hello")
+        + chunk(b" upstream")
+        + last_chunk([("x-trailer", "1"), ("x-trailer", "2"), ("x-gone", "soon")]),
     ),
     "big": _answer("200 OK", _ANSWER_HEADERS, b"b" * 200),
-    "unknown_size": _answer("200 OK", _ANSWER_HEADERS, rest=b"c8\r\n" + b"b" * 200 + b"\r\n0\r\n\r\n"),
+    "unknown_size": _answer("200 OK", _ANSWER_HEADERS, rest=chunk(b"b" * 200) + last_chunk()),
     "404": _answer("404 Not Found", (), b"nothing here"),
     "empty": _answer("200 OK"),
     "cut": b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly a part",

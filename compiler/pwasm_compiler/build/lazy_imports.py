@@ -1,7 +1,7 @@
 """What a filter may import only when it runs: found by reading its sources, for a VM has no files to import from.
 
 Four kinds: imports inside functions, modules of the standard library that others import lazily, codecs named in the
-source, and what a word in the source makes CPython import. A later import that is not in the snapshot would be a
+source, and what a word in the source makes CPython import. An import that is not in the snapshot would be a
 ModuleNotFoundError in production.
 """
 
@@ -13,47 +13,47 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..cpython314 import ALWAYS_WANTED, LAZY, WANTED_BY_TEXT
+from .sources import parse, walk
 
 _CODEC_CALLS = {"encode": 0, "decode": 0, "bytes": 1, "str": 1, "bytearray": 1, "lookup": 0, "TextIOWrapper": 1}
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class LazyImports:
     """Module or codec → "file:line" where it is named; "" for what the standard library adds by itself."""
 
     modules: dict[str, str] = field(default_factory=dict)
     encodings: dict[str, str] = field(default_factory=dict)
 
 
-def find_later(sources: Mapping[str, str], own: frozenset[str]) -> Later:
+def find_lazy_imports(sources: Mapping[str, str], own: frozenset[str]) -> LazyImports:
     """Scan `sources` (path → text).
 
     Only the places in the filter's `own` files are named: a dependency that falls back when an optional import
     fails is not the author's business.
     """
-    later = Later(modules=dict.fromkeys(ALWAYS_WANTED, ""))
+    found = LazyImports(modules=dict.fromkeys(ALWAYS_WANTED, ""))
     imported: set[str] = set()
     for path, text in sources.items():
-        for name in _mentioned(text, path in own):
-            later.modules.setdefault(name, "")
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
+        for name in _wanted_by_text(text, path in own):
+            found.modules.setdefault(name, "")
+        tree = parse(text)
+        if tree is None:
             continue  # the import in the guest reports it, with the guest's own words
         for name, line, nested in _imports(tree):
             imported.add(name)
             if nested:
-                later.modules.setdefault(name, f"{path}:{line}" if path in own else "")
+                found.modules.setdefault(name, f"{path}:{line}" if path in own else "")
         if path in own:
             for name, line in _encodings(tree):
-                later.encodings.setdefault(name, f"{path}:{line}")
+                found.encodings.setdefault(name, f"{path}:{line}")
     for name in sorted(imported):
         for lazy in LAZY.get(name, ()):
-            later.modules.setdefault(lazy, "")
-    return later
+            found.modules.setdefault(lazy, "")
+    return found
 
 
-def _mentioned(text: str, own: bool) -> Iterator[str]:
+def _wanted_by_text(text: str, own: bool) -> Iterator[str]:
     for pattern, modules in WANTED_BY_TEXT:
         if re.search(pattern, text):
             yield from modules
@@ -63,16 +63,12 @@ def _mentioned(text: str, own: bool) -> Iterator[str]:
 
 def _imports(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
     """(module, line, inside a function) of every absolute import."""
-    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
-    while pending:
-        node, nested = pending.pop()
+    for node, nested in walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno, nested
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             yield node.module, node.lineno, nested
-        inside = nested or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        pending += ((child, inside) for child in ast.iter_child_nodes(node))
 
 
 def _encodings(tree: ast.Module) -> Iterator[tuple[str, int]]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from ..cpython314 import COMPILES_TEXT, MODULES_THAT_COMPILE
+from .sources import parse, walk
 
 _BUILT_IN = frozenset({"compile", "eval", "exec"})
 """As a name; an attribute, as in `re.compile`, only of the module `builtins`."""
@@ -19,16 +20,11 @@ _MODULES = {"ast": frozenset({"parse"}), "builtins": _BUILT_IN}
 _WORD = re.compile(rf"(?<!\bre\.)\b({'|'.join(sorted(_BUILT_IN | COMPILES_TEXT | MODULES_THAT_COMPILE))})\b")
 
 
-def evaluates(sources: Mapping[str, str]) -> str:
+def first_use_of_compiler(sources: Mapping[str, str]) -> str:
     """Return "path:line" of the first place in `sources` (path → text) that may compile text at run time, or ""."""
     for path, text in sources.items():
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
-            lines = _words(text)
-        else:
-            lines = _places(tree)
-        for line in sorted(lines):
+        tree = parse(text)
+        for line in sorted(_places(tree) if tree is not None else _words(text)):
             return f"{path}:{line}"
     return ""
 
@@ -41,16 +37,12 @@ def _words(text: str) -> Iterator[int]:
 
 
 def _places(tree: ast.Module) -> Iterator[int]:
-    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
-    while pending:
-        node, nested = pending.pop()
+    for node, nested in walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             if _imports_it(node, nested):
                 yield node.lineno
         elif nested and isinstance(node, ast.expr) and _names_it(node):
             yield node.lineno
-        inside = nested or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        pending += ((child, inside) for child in ast.iter_child_nodes(node))
 
 
 def _names_it(node: ast.expr) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import gc
 import hashlib
 import time
@@ -14,25 +13,24 @@ from typing import Any
 
 from ..cache import Cache, cache_limit, evict
 from ..component.graph import Item
-from ..errors import BuildError, PwasmError
 from ..files import check_writable, scratch_folder, write_atomically
 from ..guest.code_cache import cached_merge
-from ..guest.freeze import Frozen, freeze, printed_meanwhile
+from ..guest.freeze import freeze
 from ..guest.interpreter import imported_function, load_interpreter
+from ..guest.record import BuildRecord
 from ..guest.staged import APP_MODULE, Staged
 from ..link.layout import Layout
-from ..link.memory import global_address, read_memory
 from ..link.passes.cuts import compiler, find_cpython, unused_modules
 from ..link.passes.trim import Cut
 from ..link.resolve import ABI_MARKER
 from ..project import Project
 from ..trim_options import COMPILER
-from ..wasm import encode
 from ..wasm.decode import decode_module
 from ..wasm.instructions import self_check
 from ..wasm.module import PAGE
-from .stage import content_digest, stage
-from .verify import RECORD_SECTION, verify_build
+from .module_record import ModuleRecord
+from .stage import content_digest, ignore, stage
+from .verify import hostcalls_of, verify_build
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +83,6 @@ class _Clock:
         self.stages.append((name, time.perf_counter() - start))
 
 
-def ignore(_message: str) -> None:
-    """A progress callback that shows nothing."""
-
-
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """The linker makes a million objects and no cycles, and the collector would look at them again and again."""
@@ -127,9 +121,8 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
             interpreter = load_interpreter(cache, clock.say)
         with clock.stage("freeze"):
             frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache, clock.say)
-            record = _record(frozen)
     cuts, removed = _cuts(frozen.layout, project, staged)
-    record |= {"dependencies": staged.dependencies, "hash_seed": seed, "removed": removed}
+    record = _module_record(frozen.record, staged, seed, removed)
     with clock.stage("link"):
         module, names = _link(frozen.layout, record, cuts, project.memory_max_mib, cache)
     with clock.stage("verify"):
@@ -139,19 +132,18 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         write_atomically(output, module)
         write_atomically(output.with_name(output.name + ".names"), "\n".join(names).encode())
         evict(cache.folder, limit, began)
-    hostcalls = tuple(item.name for item in finished.imports if item.module == "env")
     return Artifact(
         output,
         len(module),
         hashlib.sha256(module).hexdigest(),
         time.perf_counter() - start,
         tuple(clock.stages),
-        tuple(record["callbacks"]),
-        hostcalls,
-        (*record["warnings"], *filter(None, [cache.problem])),
-        record["prints"],
+        tuple(record.callbacks),
+        hostcalls_of(finished),
+        (*frozen.record.warnings, *filter(None, [cache.problem])),
+        frozen.prints,
         hash_seed=seed,
-        written=record["written"],
+        written=record.written,
     )
 
 
@@ -160,59 +152,10 @@ def _seed_of(staged: Staged) -> int:
     return int.from_bytes(content_digest(staged.folder)[:4], "big") or 1
 
 
-def _record(frozen: Frozen) -> dict[str, Any]:
-    """What the guest left for us (see `pwasm._guest.freeze`).
-
-    Raises:
-        BuildError: the filter could not be imported, or registers nothing.
-    """
-    layout = frozen.layout
-    address = global_address(layout, "pwasm_build_record")
-    pointer, size = (int.from_bytes(read_memory(layout, address + at, 4), "little") for at in (0, 4))
-    if size == 0:
-        raise BuildError("the filter was not frozen", why="the guest left no build record")
-    record: dict[str, Any] = ast.literal_eval(read_memory(layout, pointer, size).decode())
-    record["prints"] = frozen.prints
-    error = record.get("error")
-    if error is not None:
-        raise _build_error(error, record["prints"])
-    return record
-
-
-def _build_error(error: dict[str, Any], prints: str) -> PwasmError:
-    printed = printed_meanwhile(prints)
-    if error["kind"] == "registration":
-        what, _, hint = error["message"].partition("hint: ")
-        return BuildError(what.strip(), hint=hint.strip())
-    if error["kind"] == "include":
-        return BuildError(
-            f"module {error['module']!r} of [tool.pwasm] include cannot be imported",
-            why=error["message"],
-            hint="add its distribution to the dependencies in pyproject.toml",
-        )
-    what = "the filter cannot be imported"
-    hint = ""
-    if error["type"] == "ModuleNotFoundError":
-        what = f"the filter imports {error['module']!r}, which is not there"
-        hint = "add its distribution to [project] dependencies in pyproject.toml; it must be pure Python"
-        if error["module"] in _NOT_IN_WASM:
-            hint = f"{error['module']} does not exist in a Wasm module: {_NOT_IN_WASM[error['module']]}"
-    elif error["type"] == "SystemExit":
-        what = "the filter ends the process while it is imported"
-        hint = "top-level code runs at build; remove the call of sys.exit()"
-    elif error["type"] == "MemoryError":
-        hint = "a build has 1 GiB of memory; keep large data out of source code and of what runs at the top level"
-    return BuildError(what, why=error["traceback"].rstrip() + printed, hint=hint)
-
-
-_NOT_IN_WASM = {
-    "ssl": "Envoy does TLS",
-    "_ssl": "Envoy does TLS",
-    "ctypes": "native code cannot be loaded",
-    "_ctypes": "native code cannot be loaded",
-    "multiprocessing": "there are no processes",
-    "_multiprocessing": "there are no processes",
-}
+def _module_record(made: BuildRecord, staged: Staged, seed: int, removed: tuple[str, ...]) -> ModuleRecord:
+    return ModuleRecord(
+        made.sdk, made.python, made.callbacks, made.written, made.modules, staged.dependencies, seed, removed
+    )
 
 
 def _cuts(layout: Layout, project: Project, staged: Staged) -> tuple[dict[Item, Cut], tuple[str, ...]]:
@@ -220,25 +163,20 @@ def _cuts(layout: Layout, project: Project, staged: Staged) -> tuple[dict[Item, 
     cpython = find_cpython(layout)
     unused = unused_modules(layout, cpython, project.keep)
     cuts, removed = dict(unused.values()), sorted(unused)
-    if COMPILER not in project.keep and not staged.evaluates:
+    if COMPILER not in project.keep and not staged.compiler_use:
         cuts |= compiler(layout, cpython)
         removed.insert(0, COMPILER)
     return cuts, tuple(removed)
 
 
 def _link(
-    layout: Layout, record: dict[str, Any], cuts: dict[Item, Cut], memory_mib: int, cache: Cache
+    layout: Layout, record: ModuleRecord, cuts: dict[Item, Cut], memory_mib: int, cache: Cache
 ) -> tuple[bytes, tuple[str, ...]]:
     shim = layout.plan.shim
-    wanted = (*record["callbacks"], ABI_MARKER)
+    wanted = (*record.callbacks, ABI_MARKER)
     exports = {name: layout.target(shim.number, shim.exports[name].index) for name in wanted}
     allocate = imported_function(layout, "malloc")
     exports |= {"malloc": allocate, "proxy_on_memory_allocate": allocate}
     code = cached_merge(layout, exports, cache, cuts)
     module = code.module(layout, memory_mib * (1 << 20) // PAGE)
-    shown = {key: record[key] for key in _SHOWN}
-    return module + encode.custom_section(RECORD_SECTION, repr(shown).encode()), code.names
-
-
-_SHOWN = ("sdk", "python", "callbacks", "written", "modules", "dependencies", "hash_seed", "removed")
-"""What the custom section keeps of the record, for `pwasm inspect`."""
+    return module + record.section(), code.names

@@ -17,8 +17,8 @@ from ..files import check_readable, is_utf8, shown
 from ..guest.staged import APP_MODULE, GUEST_ROOT, Staged
 from ..project import Project, source_files
 from . import dependencies
-from .lazy_imports import find_later
-from .needs_compiler import evaluates
+from .lazy_imports import find_lazy_imports
+from .needs_compiler import first_use_of_compiler
 
 _NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py", "_protocols.py"}
 
@@ -26,15 +26,15 @@ _APP = """\
 from pwasm._guest.freeze import run
 
 run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r},
-    later={later!r}, encodings={encodings!r})
+    lazy_imports={lazy_imports!r}, encodings={encodings!r})
 """
 
 
-def _ignore(_message: str) -> None:
-    pass
+def ignore(_message: str) -> None:
+    """A progress callback that shows nothing."""
 
 
-def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str], None] = _ignore) -> Staged:
+def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str], None] = ignore) -> Staged:
     """Fill the empty `folder` for `project`; `progress` is told when pip has to install something.
 
     Raises:
@@ -46,7 +46,7 @@ def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str]
     texts = _texts(folder)
     _refuse_null_bytes({name: texts[name] for name in own if name in texts})
     _write_app(project, folder, own, texts)
-    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"), project.docstrings, evaluates(texts))
+    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"), project.docstrings, first_use_of_compiler(texts))
 
 
 def content_digest(folder: Path) -> bytes:
@@ -113,18 +113,18 @@ def _refuse_null_bytes(sources: dict[str, str]) -> None:
 
 
 def _write_app(project: Project, folder: Path, own: tuple[str, ...], texts: dict[str, str]) -> None:
-    later = find_later(texts, frozenset(own))
+    lazy = find_lazy_imports(texts, frozenset(own))
     data_files = _data_files(folder)
     for package in _packages_of(folder, data_files):
-        later.modules.setdefault(package, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by its name
+        lazy.modules.setdefault(package, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by its name
     text = _APP.format(
         entry=project.entry.stem,
         root=GUEST_ROOT,
         sources=[name for name in own if name.endswith(".py")],
         data_files=data_files,
         include=list(project.include),
-        later=later.modules,
-        encodings=later.encodings,
+        lazy_imports=lazy.modules,
+        encodings=lazy.encodings,
     )
     (folder / f"{APP_MODULE}.py").write_text(text, encoding="utf-8")
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import functools
-import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import VerifyError, report_a_bug
 from ..wasm.module import I32, I64, FuncType, Kind, Module
-from .stage import sdk_folder
+from .abi_table import abi_table
 
 ABI_MARKERS = ("proxy_abi_version_0_1_0", "proxy_abi_version_0_2_0", "proxy_abi_version_0_2_1")
-RECORD_SECTION = "pwasm"
-"""Custom section of our modules with what `pwasm inspect` shows: SDK, Python, modules, callbacks."""
 
 MAXIMUM_PAGES = 16384
 """Envoy's V8 gives a VM at most 1 GiB (--wasm_max_mem_pages)."""
@@ -83,8 +80,7 @@ def _func_type(params: str, results: str) -> FuncType:
 @functools.cache
 def host_functions() -> dict[tuple[str, str], FuncType]:
     """(module, name) → type of everything that Envoy ≥ 1.33 provides; hostcalls come from the SDK's ABI table."""
-    abi = runpy.run_path(str(sdk_folder() / "_abi.py"))
-    known = {("env", call.name): _func_type(*call.core_type()) for call in abi["HOSTCALLS"]}
+    known = {("env", call.name): _func_type(*call.core_type()) for call in abi_table().hostcalls}
     known |= {("env", name): _func_type(*types) for name, types in EXTRA_HOSTCALLS.items()}
     for module in WASI_MODULES:
         for name, params in (WASI_TYPES | WASI_TYPES_SINCE_1_33).items():
@@ -95,8 +91,7 @@ def host_functions() -> dict[tuple[str, str], FuncType]:
 @functools.cache
 def callback_types() -> dict[str, FuncType]:
     """Name → type of every export that Envoy calls."""
-    abi = runpy.run_path(str(sdk_folder() / "_abi.py"))
-    known = {callback.name: _func_type(*callback.core_type()) for callback in abi["CALLBACKS"]}
+    known = {callback.name: _func_type(*callback.core_type()) for callback in abi_table().callbacks}
     return known | {name: _func_type(*types) for name, types in EXTRA_CALLBACKS.items()}
 
 
@@ -165,6 +160,11 @@ def _export_problems(module: Module) -> Iterator[Problem]:
             found = exported_type(module, item.index)
             if found != known[item.name]:
                 yield Problem(f"export {item.name} has type {found}, Envoy calls {known[item.name]}", module.offset)
+
+
+def hostcalls_of(module: Module) -> tuple[str, ...]:
+    """Names of the hostcalls that `module` imports, in its order."""
+    return tuple(item.name for item in module.imports if item.module == "env")
 
 
 def exported_type(module: Module, index: int) -> FuncType | None:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 
 import click
 
-from pwasm_compiler import cache as store
-from pwasm_compiler.cache import Entry
+from pwasm_compiler.cache import Entry, cache_dir, cache_limit, entries, remove
 from pwasm_compiler.errors import ToolError
 
 KINDS = {
@@ -35,8 +34,8 @@ def cache(action: str, as_json: bool) -> None:
 
     After each build that makes it larger than that, what was used longest ago is removed.
     """
-    folder, limit = store.cache_dir(), store.cache_limit()
-    found = store.entries(folder)
+    folder, limit = cache_dir(), cache_limit()
+    found = entries(folder)
     if action == "clear":
         _clear(found, as_json)
     elif as_json:
@@ -49,7 +48,7 @@ def cache(action: str, as_json: bool) -> None:
 
 
 def _clear(found: list[Entry], as_json: bool) -> None:
-    stuck = [entry for entry in found if not store.remove(entry)]
+    stuck = [entry for entry in found if not remove(entry)]
     freed = _size(found) - _size(stuck)
     removed = f"{len(found) - len(stuck)} entries, {_mib(freed)}"
     if stuck:  # with --json, the error is the one document

@@ -166,7 +166,7 @@ def _code(options: dict[str, Any], module: Module) -> str | Remote:
     if options["remote"] is not None:
         if options["filename"] is not None:
             raise UsageError("--filename and --remote exclude each other")
-        from pwasm_compiler.kube.resources import sha256_of
+        from pwasm_compiler.digests import sha256_of
 
         digest = module.sha256 if options["sha256"] is None else sha256_of(options["sha256"])
         return remote(options["remote"], digest, options["cluster"])

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from pwasm_compiler.commands.manifest import read_manifests
+from pwasm_compiler.commands.manifest import read_resources
 from pwasm_compiler.console import colour, complete_files, warn
-from pwasm_compiler.kube import deploy as deployment
-from pwasm_compiler.kube import kubectl as kubectl_module
-from pwasm_compiler.kube import resources as manifests
-from pwasm_compiler.kube.kubectl import Kubectl
+from pwasm_compiler.kube.deploy import gateway_address, wait
+from pwasm_compiler.kube.kind import Document
+from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
+from pwasm_compiler.kube.resources import cautions
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.yaml_text import dump_all
 
@@ -47,12 +47,12 @@ def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_j
     field manager pwasm), and the status is read until the mesh says that it is in force: Accepted for Envoy Gateway,
     Reconciled for an Istio that writes status. If there is a gateway with an address, that is printed.
     """
-    documents = read_manifests(file)
+    documents = read_resources(file)
     program = options.pop("program")
-    kubectl = Kubectl(kubectl_module.find(program), **options)
+    kubectl = Kubectl(find_kubectl(program), **options)
     outcomes = []
     for document in documents:
-        for caution in manifests.cautions(document):
+        for caution in cautions(document):
             warn(caution)
         if options["namespace"] and not document["metadata"].get("namespace"):
             document["metadata"]["namespace"] = options["namespace"]
@@ -72,12 +72,12 @@ def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_j
     sys.stdout.flush()
 
 
-def _wait(kubectl: Kubectl, document: manifests.Document, seconds: float) -> dict[str, Any]:
+def _wait(kubectl: Kubectl, document: Document, seconds: float) -> dict[str, Any]:
     kind, name = document["kind"], document["metadata"]["name"]
     with Progress() as progress:
         progress(f"waiting at most {seconds:g} s for the status of {kind} {name}")
-        outcome = deployment.wait(kubectl, document, seconds)
-    address = deployment.gateway_address(kubectl, document)
+        outcome = wait(kubectl, document, seconds)
+    address = gateway_address(kubectl, document)
     return {"kind": kind, "name": name, "in_force": outcome.in_force, "note": outcome.note, "gateway": address}
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from pwasm_compiler import doctor as examination
 from pwasm_compiler.console import colour, complete_files
-from pwasm_compiler.doctor import Check, Wish
+from pwasm_compiler.doctor import Check, Wish, checks
 
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
 
@@ -35,7 +34,7 @@ def doctor(as_json: bool, **options: Any) -> int:
     The exit code is 1 if something needed is broken. No credentials are sent to a registry.
     """
     found = []
-    for check in examination.checks(Wish(**options)):
+    for check in checks(Wish(**options)):
         found.append(check)
         if not as_json:
             _show(check)

@@ -9,16 +9,15 @@ from typing import Any
 
 import click
 
-from pwasm_compiler import inspect as inspection
 from pwasm_compiler.commands.push import connect, registry_options
 from pwasm_compiler.console import complete_files
 from pwasm_compiler.errors import ImageError, UsageError
 from pwasm_compiler.files import check_readable, shown
+from pwasm_compiler.inspect import describe, render, report
 from pwasm_compiler.oci import layout
-from pwasm_compiler.oci import mesh_rules as accept
-from pwasm_compiler.oci.image_report import Examined, examine, image_report, render_image
+from pwasm_compiler.oci.image_report import InspectedImage, image_report, inspect_image, render_image
 from pwasm_compiler.oci.manifest import BLOB_LIMIT, Image
-from pwasm_compiler.oci.mesh_rules import MESHES, Verdict
+from pwasm_compiler.oci.mesh_rules import MESHES, Verdict, judge
 from pwasm_compiler.oci.reference import names_a_registry, parse_reference
 from pwasm_compiler.oci.registry import Registry
 from pwasm_compiler.oci.unpack import module_layer
@@ -44,44 +43,44 @@ def inspect(file: str, mesh: str | None, plain_http: bool, ca_file: Path | None,
     The exit code is 1 if Envoy would refuse the module; the report says why.
     """
     found, module = _look(file, plain_http, ca_file)
-    report = dict(module or {})
-    parts = [inspection.render(module)] if module else []
+    document = dict(module or {})
+    parts = [render(module)] if module else []
     if found is not None:
         image = image_report(found)
-        report = {"image": image, "module": module}
+        document = {"image": image, "module": module}
         parts.insert(0, render_image(image))
     verdict = _judge(mesh, found, module) if mesh else None
     if verdict is not None:
-        report["mesh"] = {**dataclasses.asdict(verdict), "accepted": verdict.accepted}
-        parts.append(_render(verdict))
-    click.echo(json.dumps(report, indent=2) if as_json else "\n".join(parts))
+        document["mesh"] = {**dataclasses.asdict(verdict), "accepted": verdict.accepted}
+        parts.append(_render_verdict(verdict))
+    click.echo(json.dumps(document, indent=2) if as_json else "\n".join(parts))
     refused = module is not None and not module["accepted"]
     return int(refused or (verdict is not None and not verdict.accepted))
 
 
-def _look(file: str, plain_http: bool, ca_file: Path | None) -> tuple[Examined | None, dict[str, Any] | None]:
+def _look(file: str, plain_http: bool, ca_file: Path | None) -> tuple[InspectedImage | None, dict[str, Any] | None]:
     path = Path(file)
     if not path.exists():
         if not names_a_registry(file):
             check_readable(path, hint="make one with: pwasm build")
         found = _remote(connect(parse_reference(file), plain_http, ca_file))
     elif path.suffix == ".tar" or (path.is_dir() and layout.is_layout(path)):
-        found = examine(file, layout.read_layout(path))
+        found = inspect_image(file, layout.read_layout(path))
     elif path.is_dir():
         what = f"{shown(path)} is a folder, and not an OCI image layout"
         raise UsageError(what, hint="name a file, such as main.wasm")
     else:
-        return None, inspection.report(path)
+        return None, report(path)
     return found, _module(found)
 
 
-def _module(found: Examined) -> dict[str, Any] | None:
+def _module(found: InspectedImage) -> dict[str, Any] | None:
     if found.module is None:
         return None
-    return inspection.describe(f"plugin.wasm in {found.where}", found.module)
+    return describe(f"plugin.wasm in {found.where}", found.module)
 
 
-def _remote(registry: Registry) -> Examined:
+def _remote(registry: Registry) -> InspectedImage:
     """Fetch what the meshes would: of a list, the image for linux/amd64; of an image, the layer with the module."""
     manifest, index = registry.manifest(), None
     if manifest.is_index and (child := manifest.linux_amd64()):
@@ -90,23 +89,23 @@ def _remote(registry: Registry) -> Examined:
         layer = module_layer(manifest)
         blobs = {layer.digest: registry.blob(layer)}
     except ImageError:
-        blobs = {}  # `examine` says what is wrong with it
-    return examine(
+        blobs = {}  # `inspect_image` says what is wrong with it
+    return inspect_image(
         str(registry.reference), Image(manifest, blobs), index=index, challenges=tuple(registry.challenges())
     )
 
 
-def _judge(mesh: str, found: Examined | None, module: dict[str, Any] | None) -> Verdict:
+def _judge(mesh: str, found: InspectedImage | None, module: dict[str, Any] | None) -> Verdict:
     problems = list(found.problems) if found else []
     if module is not None:
         problems += [f"Envoy refuses the module: {problem['message']}" for problem in module["problems"]]
         if module["size"] > BLOB_LIMIT:
             problems.append(f"the module is larger than {BLOB_LIMIT >> 20} MiB")
     if found is None:
-        return accept.judge(mesh, problems)
-    return accept.judge(mesh, problems, index=found.index, challenges=found.challenges)
+        return judge(mesh, problems)
+    return judge(mesh, problems, index=found.index, challenges=found.challenges)
 
 
-def _render(verdict: Verdict) -> str:
+def _render_verdict(verdict: Verdict) -> str:
     lines = [f"{verdict.mesh} would {'take it' if verdict.accepted else 'not take it'}"]
     return "\n".join([*lines, *(f"  - {text}" for text in (*verdict.problems, *verdict.notes))])

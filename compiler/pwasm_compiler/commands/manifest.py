@@ -13,9 +13,11 @@ from pwasm_compiler.config_check import as_object, checked
 from pwasm_compiler.console import complete_files, warn
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import read_text
-from pwasm_compiler.kube import resources as manifests
-from pwasm_compiler.kube import schemas
-from pwasm_compiler.kube.resources import Plugin
+from pwasm_compiler.kube import resources
+from pwasm_compiler.kube.istio import MODES, PRIORITIES
+from pwasm_compiler.kube.kind import FAIL_STRATEGIES, Document, Placement
+from pwasm_compiler.kube.kinds import DEFAULT_KIND, KINDS
+from pwasm_compiler.oci.layout import digest_of_layout
 from pwasm_compiler.oci.reference import parse_reference
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project, load_project
@@ -28,9 +30,9 @@ _FILE = click.Path(path_type=Path)
 @click.argument("path", type=_FILE, default=".")
 @click.option(
     "--kind",
-    type=click.Choice(list(schemas.KINDS)),
+    type=click.Choice(list(KINDS)),
     metavar="KIND",
-    help=f"One of: {', '.join(schemas.KINDS)} (default WasmPlugin).",
+    help=f"One of: {', '.join(KINDS)} (default {DEFAULT_KIND}).",
 )
 @click.option("--image", metavar="REF", help="Where the filter is: REGISTRY/NAME:TAG, …@sha256:DIGEST, or a URL.")
 @click.option("--sha256", metavar="DIGEST", help="Pin the image: the digest that pwasm push prints.")
@@ -54,7 +56,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option(
     "--priority",
-    type=click.IntRange(-schemas.INT32, schemas.INT32 - 1),
+    type=click.IntRange(*PRIORITIES),
     metavar="N",
     help="Order within the phase; higher comes first.",
 )
@@ -74,9 +76,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--root-id", metavar="ID", help="Which filter of the module (pluginName, rootID).")
 @click.option(
     "--fail-strategy",
-    type=click.Choice(schemas.FAIL_STRATEGIES),
+    type=click.Choice(FAIL_STRATEGIES),
     metavar="STRATEGY",
-    help=f"After a crash or a failed fetch: {', '.join(schemas.FAIL_STRATEGIES)} (default for Istio: FAIL_RELOAD).",
+    help=f"After a crash or a failed fetch: {', '.join(FAIL_STRATEGIES)} (default for Istio: FAIL_RELOAD).",
 )
 @click.option(
     "--env",
@@ -119,7 +121,7 @@ def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
     """
     documents = _checked(check_file, options) if check_file is not None else [_made(options)]
     for document in documents:
-        for caution in manifests.cautions(document):
+        for caution in resources.cautions(document):
             warn(caution)
     if as_json:
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
@@ -127,14 +129,14 @@ def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
         click.echo(dump_all(documents), nl=False)
 
 
-def _checked(file: str, options: dict[str, Any]) -> list[manifests.Document]:
+def _checked(file: str, options: dict[str, Any]) -> list[Document]:
     given = [name for name, value in options.items() if value not in (None, (), Path())]
     if given:
         raise UsageError(f"--check and --{given[0].replace('_', '-')} exclude each other", hint="change the file")
-    return read_manifests(file)
+    return read_resources(file)
 
 
-def read_manifests(file: str) -> list[manifests.Document]:
+def read_resources(file: str) -> list[Document]:
     """The resources in `file` (`-` is standard input), each checked."""
     try:
         text = sys.stdin.read() if file == "-" else read_text(Path(file), hint="make one with: pwasm manifest")
@@ -146,11 +148,11 @@ def read_manifests(file: str) -> list[manifests.Document]:
     if not documents:
         raise ProjectError(f"{name} holds no resource", hint="make one with: pwasm manifest")
     for document in documents:
-        manifests.check(document)
+        resources.check(document)
     return documents
 
 
-def _made(options: dict[str, Any]) -> manifests.Document:
+def _made(options: dict[str, Any]) -> Document:
     if not options["image"]:
         raise UsageError("--image is missing", hint="name the image that pwasm push wrote, or a file with --check")
     if not options["image"].startswith(("http://", "https://", "file://")):
@@ -158,8 +160,8 @@ def _made(options: dict[str, Any]) -> manifests.Document:
     project = _project(options["path"], needed=options["name"] is None)
     if options["sha256"] and options["layout"]:
         raise UsageError("--sha256 and --layout exclude each other")
-    plugin = Plugin(
-        name=options["name"] or manifests.resource_name(project.name if project else ""),
+    placement = Placement(
+        name=options["name"] or resources.resource_name(project.name if project else ""),
         url=options["image"],
         namespace=options["namespace"],
         selector=dict(_pair(text, "--selector", "LABEL=VALUE") for text in options["selector"]) or None,
@@ -170,13 +172,13 @@ def _made(options: dict[str, Any]) -> manifests.Document:
         plugin_config=_configuration(options, project),
         root_id=options["root_id"],
         fail_strategy=options["fail_strategy"],
-        sha256=manifests.digest_of_layout(options["layout"]) if options["layout"] else options["sha256"],
+        sha256=digest_of_layout(options["layout"]) if options["layout"] else options["sha256"],
         environment=dict(variable(text) for text in options["environment"]) or None,
         pull_secret=options["pull_secret"],
         pull_policy=options["pull_policy"],
         type=options["type_"],
     )
-    return manifests.build(plugin, options["kind"] or "WasmPlugin")
+    return resources.build(placement, options["kind"] or DEFAULT_KIND)
 
 
 def _project(path: Path, *, needed: bool) -> Project | None:
@@ -219,7 +221,7 @@ def _target(text: str) -> tuple[str, str]:
 def _match(text: str) -> tuple[str, tuple[int, ...]]:
     mode, _, ports = text.partition(":")
     numbers = ports.split(",") if ports else []
-    if mode not in schemas.MODES or not all(number.isascii() and number.isdigit() for number in numbers):
+    if mode not in MODES or not all(number.isascii() and number.isdigit() for number in numbers):
         raise UsageError(
             f"'{text}' is not a match", hint="write --match MODE or MODE:PORT,PORT, for example CLIENT:80,443"
         )

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pwasm_compiler import inspect as inspection
 from pwasm_compiler.cache import new_folder
 from pwasm_compiler.commands.build import build_project, summary
 from pwasm_compiler.console import warn
-from pwasm_compiler.errors import ProjectError, UsageError
+from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import (
     check_readable,
     check_writable,
     printable,
     read_bytes,
-    read_text,
     shown,
     write_atomically,
 )
-from pwasm_compiler.oci import image as oci
+from pwasm_compiler.inspect import describe
 from pwasm_compiler.oci import layout
-from pwasm_compiler.oci.image import Format
+from pwasm_compiler.oci.image import FORMATS, Format, labels_for, make_image
 from pwasm_compiler.oci.manifest import Image
 from pwasm_compiler.oci.reference import Reference, parse_reference
 from pwasm_compiler.project import is_stale, load_project
+from pwasm_compiler.pyproject import read_configuration
 
 _DEFAULT_OUTPUT = "image"
 _PLAIN_NAME = re.compile(r"[\w.+-]+", re.ASCII)
@@ -39,7 +38,7 @@ _LAYOUT_ENTRIES = {layout.LAYOUT_FILE, layout.INDEX_FILE, "blobs"}
 format_option = click.option(
     "--format",
     "style",
-    type=click.Choice(oci.FORMATS),
+    type=click.Choice(FORMATS),
     default="oci",
     metavar="FORMAT",
     help="oci, which all take; docker or artifact, for registries that take no other (default oci).",
@@ -92,25 +91,21 @@ def find_module(path: Path) -> Path:
 def image_of(path: Path, module: Path, style: Format) -> tuple[Image, str]:
     """The image of `module`, and the name it has if nobody says otherwise."""
     data = read_bytes(module)
-    report = inspection.describe(shown(module), data)
+    report = describe(shown(module), data)
     for problem in report["problems"]:
         warn(f"Envoy would refuse {shown(module)}: {problem['message']}")
     table, name = _described(path, module)
-    return oci.make_image(data, oci.labels_for(data, name, table, report["sdk"]), style), _image_name(name)
+    return make_image(data, labels_for(data, name, table, report["sdk"]), style), _image_name(name)
 
 
-def _described(path: Path, module: Path) -> tuple[dict[str, Any], str]:
+def _described(path: Path, module: Path) -> tuple[Mapping[str, Any], str]:
     """The filter's `[project]` table and its name."""
     if path.suffix == ".wasm":
         return {}, printable(module.stem if module.stem != "main" else module.parent.name)
     project = load_project(path)
     if project.configuration is None:
         return {}, project.name
-    try:
-        table = tomllib.loads(read_text(project.configuration)).get("project", {})
-    except ValueError as error:
-        raise ProjectError(f"cannot read {project.configuration}", why=f"{error}.") from error
-    return table, project.name
+    return read_configuration(project.configuration).table("project").values, project.name
 
 
 def _image_name(name: str) -> str:

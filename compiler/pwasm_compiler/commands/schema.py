@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from pwasm_compiler import plugin_config
-from pwasm_compiler import schema as schemas
 from pwasm_compiler.console import note
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import load_project
+from pwasm_compiler.schema import ANY, UndeclaredError, ask
 
 _HOW_TO_DECLARE = """To declare one, annotate `config` in a class of the filter:
 
@@ -50,10 +50,10 @@ def schema(path: Path, check: Path | None, root_id: str) -> None:
     text = None if check is None else plugin_config.read(check)
     try:
         with Progress() as progress:
-            answer = schemas.ask(project, text, progress)
-    except schemas.UndeclaredError as error:
+            answer = ask(project, text, progress)
+    except UndeclaredError as error:
         note(f"{error.what}{', so there is nothing to check' if check else ''}. {_HOW_TO_DECLARE}")
-        click.echo(json.dumps(schemas.ANY, indent=2) if text is None else text.strip())
+        click.echo(json.dumps(ANY, indent=2) if text is None else text.strip())
         return
     if root_id not in answer.schemas:
         known = ", ".join(repr(name) for name in answer.schemas)

@@ -88,10 +88,10 @@ def _read(cache: Cache, key: str, layout: Layout) -> Code | None:
     if stored is None:
         return None
     head, tail, names, values, *ranges = marshal.loads(stored)
-    unread, docs = (tuple(map(tuple, found)) for found in ranges)
-    code = Code(head, tail, tuple(names), tuple(map(tuple, values)), unread, docs)
+    dead_data, docs = (tuple(map(tuple, found)) for found in ranges)
+    code = Code(head, tail, tuple(names), tuple(map(tuple, values)), dead_data, docs)
     return code if _same_values(code, layout) else None
 
 
 def _write(cache: Cache, key: str, code: Code) -> None:
-    cache.write(_KIND, key, marshal.dumps((code.head, code.tail, code.names, code.values, code.unread, code.docs)))
+    cache.write(_KIND, key, marshal.dumps((code.head, code.tail, code.names, code.values, code.dead_data, code.docs)))

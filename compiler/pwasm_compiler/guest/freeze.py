@@ -17,6 +17,7 @@ from .bytecode import Bytecode, Options, cached_path, open_bytecode
 from .files import FileTree, Read
 from .interpreter import Interpreter, start
 from .machine import EXIT, FULL_STACK, TIMEOUT, Image, Stopped
+from .record import BuildRecord, printed_meanwhile, read_record
 from .staged import GUEST_ROOT, Staged
 from .wasi import Wasi
 
@@ -26,6 +27,7 @@ class Frozen:
     """What is shipped, with the memory after the import; `prints` is what was printed and logged meanwhile."""
 
     layout: Layout
+    record: BuildRecord
     prints: str
 
 
@@ -41,7 +43,7 @@ def freeze(
     """Import `module` of the staged folder; `progress` is told what has to be compiled for that.
 
     Raises:
-        BuildError: the import did not come to an end.
+        BuildError: the filter could not be imported, or registers nothing; or the import did not come to an end.
     """
     with open_bytecode(interpreter, cache, progress) as bytecode:
         image, prints = _import(interpreter, staged, module, hash_seed, timeout_seconds, bytecode)
@@ -49,7 +51,8 @@ def freeze(
     layout = interpreter.layout
     memory = without_dead_stack(layout, image.memory, image.globals)
     memory = without_free_memory(layout, without_frozen_modules(layout, memory))
-    return Frozen(with_memory(layout, memory, image.globals), prints)
+    frozen = with_memory(layout, memory, image.globals)
+    return Frozen(frozen, read_record(frozen, prints), prints)
 
 
 def _import(
@@ -119,8 +122,3 @@ def _error(reason: str, timeout_seconds: float, prints: str) -> BuildError:
         )
     what = "the filter ends the process while it is imported" if reason == EXIT else "the build's Python crashed"
     return BuildError(what, why=f"{reason}{printed}")
-
-
-def printed_meanwhile(prints: str) -> str:
-    """The part of an error that shows what was printed, or nothing."""
-    return f"\n(printed while it was imported)\n{prints.rstrip()}" if prints.strip() else ""

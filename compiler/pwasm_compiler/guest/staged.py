@@ -20,5 +20,5 @@ class Staged:
     """The filter's files and what is made for it, relative to the folder."""
     docstrings: bool = False
     """Whether those of the filter and of its dependencies are kept."""
-    evaluates: str = ""
-    """Where it may want the compiler when it runs ("path:line"), or "" (see `evaluates`)."""
+    compiler_use: str = ""
+    """Where it may want the compiler when it runs ("path:line"), or "" (see `pwasm_compiler.build.needs_compiler`)."""

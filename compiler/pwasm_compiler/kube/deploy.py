@@ -5,21 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from pwasm_compiler.kube.kind import Document, ResourceKind
 from pwasm_compiler.kube.kubectl import ClusterError, Kubectl
-from pwasm_compiler.kube.resources import Document, kind_of
-from pwasm_compiler.kube.schemas import GATEWAY_API, Kind
+from pwasm_compiler.kube.resources import kind_of
+from pwasm_compiler.kube.schemas import GATEWAY_API
 
 POLL_SECONDS = 0.5
 SILENCE_SECONDS = 10.0
-"""How long Istio may write no status at all before it is taken not to write any."""
-
-# Where a gateway without a Gateway resource is: service and namespace.
-_GATEWAY_SERVICES = {
-    "Istio": ("istio-ingressgateway", "istio-system"),
-    "Higress": ("higress-gateway", "higress-system"),
-}
+"""How long a product that need not write a status may be silent before it is taken not to write any."""
 
 
 @dataclass(frozen=True)
@@ -54,46 +48,26 @@ def wait(kubectl: Kubectl, document: Document, seconds: float, clock: Callable[[
         found = kubectl.get(kind.resource, name, namespace)
         if found is None:
             raise ClusterError(f"{kind.kind} {name} is gone", hint="somebody removed it meanwhile")
-        _refuse_errors(found, kind, name)
         conditions = list(_conditions(found, kind))
+        _refuse_errors(found, kind, name)
         if conditions and all(condition.status == "True" for condition in conditions):
             return Outcome(True, f"{kind.product} says {kind.condition}")
-        for condition in conditions:
-            if condition.status == "False" and _is_final(kind, condition):
-                raise ClusterError(
-                    f"{kind.product} does not accept {kind.kind} {name}",
-                    why=f"{condition.reason}: {condition.message}",
-                    hint="mend it and deploy again",
-                )
+        _refuse_final(conditions, kind, name)
         waited = clock() - start
-        if not kind.always_written and not found.get("status") and waited >= silence:
-            return Outcome(
-                None,
-                f"{kind.product} writes no status, which is its default (PILOT_ENABLE_STATUS); see: pwasm status",
-            )
+        if kind.silence and not found.get("status") and waited >= silence:
+            return Outcome(None, f"{kind.product} writes no status, {kind.silence}; see: pwasm status")
         if waited >= seconds:
-            said = (
-                "; ".join(f"{c.reason}: {c.message}" for c in conditions if c.message)
-                or "It has written no such condition."
-            )
-            raise ClusterError(
-                f"{kind.product} has not said {kind.condition} of {kind.kind} {name} within {seconds:g} s",
-                why=said,
-                hint="the resource is applied; wait longer with --timeout, or look at: kubectl describe",
-            )
+            raise _not_yet(conditions, kind, name, seconds)
         time.sleep(POLL_SECONDS)
 
 
-def _conditions(found: dict[str, Any], kind: Kind) -> Iterator[_Condition]:
-    """The conditions that count: those of this generation, of every ancestor where a policy has several."""
+def _conditions(found: Document, kind: ResourceKind) -> Iterator[_Condition]:
+    """The conditions that count: those of this generation."""
     status = found.get("status") or {}
     generation = found.get("metadata", {}).get("generation", 0)
-    lists = [ancestor.get("conditions") or [] for ancestor in status.get("ancestors") or []] or [
-        status.get("conditions") or []
-    ]
-    for conditions in lists:
-        mine = [item for item in conditions if item.get("type") == kind.condition]
-        for item in mine:
+    for conditions in kind.condition_lists(status):
+        of_kind = [item for item in conditions if item.get("type") == kind.condition]
+        for item in of_kind:
             observed = item.get("observedGeneration", status.get("observedGeneration", generation))
             current = int(observed or 0) >= generation  # Istio writes it as a string
             yield _Condition(
@@ -101,25 +75,34 @@ def _conditions(found: dict[str, Any], kind: Kind) -> Iterator[_Condition]:
                 str(item.get("reason", "")),
                 str(item.get("message", "")),
             )
-        if not mine:
+        if not of_kind:
             yield _Condition("Unknown", "", "")
 
 
-def _is_final(kind: Kind, condition: _Condition) -> bool:
-    """Istio says Reconciled False while proxies are still being told."""
-    return kind.product != "Istio" and condition.status == "False"
+def _refuse_errors(found: Document, kind: ResourceKind, name: str) -> None:
+    for error in kind.analysis_errors(found.get("status") or {}):
+        raise ClusterError(
+            f"{kind.product} finds an error in {kind.kind} {name}", why=error, hint=f"see: {kind.analysis_command}"
+        )
 
 
-def _refuse_errors(found: dict[str, Any], kind: Kind, name: str) -> None:
-    """Istio's analysis writes its errors beside the conditions."""
-    for message in (found.get("status") or {}).get("validationMessages") or []:
-        if message.get("level") == "ERROR":
-            code = (message.get("type") or {}).get("code", "")
+def _refuse_final(conditions: list[_Condition], kind: ResourceKind, name: str) -> None:
+    for condition in conditions:
+        if condition.status == "False" and kind.false_is_final:
             raise ClusterError(
-                f"Istio finds an error in {kind.kind} {name}",
-                why=f"{code} {message.get('documentationUrl', '')}".strip(),
-                hint="see: istioctl analyze",
+                f"{kind.product} does not accept {kind.kind} {name}",
+                why=f"{condition.reason}: {condition.message}",
+                hint="mend it and deploy again",
             )
+
+
+def _not_yet(conditions: list[_Condition], kind: ResourceKind, name: str, seconds: float) -> ClusterError:
+    said = "; ".join(f"{c.reason}: {c.message}" for c in conditions if c.message)
+    return ClusterError(
+        f"{kind.product} has not said {kind.condition} of {kind.kind} {name} within {seconds:g} s",
+        why=said or "It has written no such condition.",
+        hint="the resource is applied; wait longer with --timeout, or look at: kubectl describe",
+    )
 
 
 def gateway_address(kubectl: Kubectl, document: Document) -> str | None:
@@ -133,8 +116,8 @@ def gateway_address(kubectl: Kubectl, document: Document) -> str | None:
                 address = _address_of_gateway(kubectl, name, place)
                 if address:
                     return address
-        if not targets and kind.product in _GATEWAY_SERVICES:
-            return _address_of_service(kubectl, *_GATEWAY_SERVICES[kind.product])
+        if not targets and kind.gateway_service:
+            return _address_of_service(kubectl, *kind.gateway_service)
     except ClusterError:
         return None  # who may deploy a filter need not be allowed to see gateways
     return None

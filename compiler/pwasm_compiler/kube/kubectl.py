@@ -98,7 +98,7 @@ class Kubectl:
 _SERVER_SIDE = ("--server-side", f"--field-manager={FIELD_MANAGER}")
 
 
-def find(explicit: str | None = None) -> Path:
+def find_kubectl(explicit: str | None = None) -> Path:
     """The kubectl to use: `explicit`, else the one on PATH, else the one beside this Python."""
     if explicit is not None:
         found = shutil.which(explicit)

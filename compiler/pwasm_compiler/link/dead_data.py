@@ -11,15 +11,15 @@ Range = tuple[int, int]
 """Address of the first byte, and of the first one behind."""
 
 
-def without_unread(data: Sequence[Placed], unread: Sequence[Range], exact: Sequence[Range] = ()) -> Iterator[Placed]:
-    """`data`, sorted by address, without the ranges of addresses in `unread` and `exact`.
+def without_dead_data(data: Sequence[Placed], dead: Sequence[Range], exact: Sequence[Range] = ()) -> Iterator[Placed]:
+    """`data`, sorted by address, without the ranges of addresses in `dead` and `exact`.
 
-    Of each range in `unread` the bytes up to the first zero stay: a linker may let two strings share their end, so a
+    Of each range in `dead` the bytes up to the first zero stay: a linker may let two strings share their end, so a
     string that is read may go on in one that is not.
     """
     ordered = sorted(data, key=lambda placed: placed.address)
     addresses = [placed.address for placed in ordered]
-    found = [found for start, end in unread if (found := _behind_zero(ordered, addresses, start, end))]
+    found = [found for start, end in dead if (found := _behind_zero(ordered, addresses, start, end))]
     gone = _joined(sorted([*found, *exact]))
     starts = [start for start, _ in gone]
     for placed in ordered:

@@ -28,7 +28,7 @@ from ..wasm.module import (
     TableType,
     function_names,
 )
-from .dead_data import Range, without_unread
+from .dead_data import Range, without_dead_data
 from .layout import Layout, global_item
 from .passes.reachable import Reachable, Stub
 from .passes.stack import Frame, with_frame
@@ -43,14 +43,14 @@ class Code:
     tail: bytes  # global, export, element and code sections
     names: tuple[str, ...]  # of every function, in the order of the index space
     values: tuple[tuple[int, int, int], ...]  # (instance, index, value) of every global whose value went into this
-    unread: tuple[Range, ...] = ()  # addresses of static data that this code cannot reach
+    dead_data: tuple[Range, ...] = ()  # addresses of static data that this code cannot reach
     docs: tuple[Range, ...] = ()  # and of docstrings in it
 
     def module(self, layout: Layout, memory_maximum: int) -> bytes:
         """The whole module, with a memory of at most `memory_maximum` pages."""
         minimum = layout.memory.minimum
         memory = encode.section(Section.MEMORY, [encode.limits(Limits(minimum, max(minimum, memory_maximum)))])
-        segments = without_unread(layout.data, self.unread, self.docs) if self.unread else layout.data
+        segments = without_dead_data(layout.data, self.dead_data, self.docs) if self.dead_data else layout.data
         data = encode.section(
             Section.DATA, [encode.active_data(placed.address, placed.data) for placed in segments if placed.data]
         )
@@ -89,7 +89,7 @@ def merge(
         globals_ + exported + elements + bodies,
         merger.names(),
         merger.values(),
-        kept.unread,
+        kept.dead_data,
         kept.docs,
     )
 

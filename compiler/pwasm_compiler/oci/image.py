@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import struct
 import tarfile
 import zlib
 from collections.abc import Mapping
 from typing import Any, Literal
+
+from pwasm_compiler.digests import digest_of
 
 from .manifest import (
     ARTIFACT_CONFIG,
@@ -32,7 +33,7 @@ from .manifest import (
     Descriptor,
     Image,
     Manifest,
-    digest_of,
+    canonical_json,
 )
 
 PLUGIN = "plugin.wasm"
@@ -57,7 +58,7 @@ def _container(module: bytes, labels: Mapping[str, str], style: Format) -> Image
     manifest_type, config_type, layer_type = _MEDIA_TYPES[style]
     tar = _tar(module)
     layer = _gzip(tar)
-    config = _json(
+    config = canonical_json(
         {
             # Container engines refuse other platforms than their own; the meshes look at none of this.
             "architecture": "amd64",
@@ -72,25 +73,25 @@ def _container(module: bytes, labels: Mapping[str, str], style: Format) -> Image
 
 
 def _artifact(module: bytes, labels: Mapping[str, str]) -> Image:
-    layers = [(ARTIFACT_CONFIG, _json(_RUNTIME)), (ARTIFACT_MODULE, module)]
+    layers = [(ARTIFACT_CONFIG, canonical_json(_RUNTIME)), (ARTIFACT_MODULE, module)]
     return _image(OCI_MANIFEST, (_UNKNOWN_CONFIG, b"{}"), layers, dict(labels))
 
 
 def _image(
     media_type: str, config: tuple[str, bytes], layers: list[tuple[str, bytes]], annotations: Mapping[str, str]
 ) -> Image:
-    descriptors = [Descriptor(kind, digest_of(data), len(data)) for kind, data in (config, *layers)]
+    first, *others = (Descriptor(kind, digest_of(data), len(data)) for kind, data in (config, *layers))
     found: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": media_type,
-        "config": descriptors[0].to_json(),
-        "layers": [layer.to_json() for layer in descriptors[1:]],
+        "config": first.to_json(),
+        "layers": [layer.to_json() for layer in others],
     }
     if annotations:
         found["annotations"] = dict(sorted(annotations.items()))
-    manifest = Manifest(_json(found), media_type, descriptors[0], tuple(descriptors[1:]), annotations=annotations)
+    manifest = Manifest(canonical_json(found), media_type, first, tuple(others), annotations=annotations)
     blobs = [data for _, data in (config, *layers)]
-    return Image(manifest, {item.digest: data for item, data in zip(descriptors, blobs, strict=True)})
+    return Image(manifest, {part.digest: data for part, data in zip(manifest.parts, blobs, strict=True)})
 
 
 def _tar(module: bytes) -> bytes:
@@ -108,10 +109,6 @@ def _gzip(data: bytes) -> bytes:
     packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = packer.compress(data) + packer.flush()
     return _GZIP_HEADER + packed + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
 
 
 def labels_for(module: bytes, name: str, project: Mapping[str, Any], sdk: str | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from .unpack import extract, module_layer
 
 
 @dataclass(frozen=True)
-class Examined:
+class InspectedImage:
     """An image as far as it could be read; `module` is None where `problems` says why."""
 
     where: str
@@ -24,9 +24,9 @@ class Examined:
     challenges: tuple[Challenge, ...] = ()
 
 
-def examine(
+def inspect_image(
     where: str, image: Image, *, index: Manifest | None = None, challenges: tuple[Challenge, ...] = ()
-) -> Examined:
+) -> InspectedImage:
     """Look into `image`, which `index` listed if that is what `where` names."""
     module: bytes | None = None
     problems: tuple[str, ...] = ()
@@ -35,10 +35,10 @@ def examine(
         module = extract(layer, image.blob(layer))
     except ImageError as error:
         problems = (" ".join(filter(None, (error.what + ":" if error.why else error.what, error.why))),)
-    return Examined(where, image.manifest, index, module, problems, challenges)
+    return InspectedImage(where, image.manifest, index, module, problems, challenges)
 
 
-def image_report(found: Examined) -> dict[str, Any]:
+def image_report(found: InspectedImage) -> dict[str, Any]:
     """The image as plain values (what `--json` prints)."""
     manifest = found.manifest
     return {

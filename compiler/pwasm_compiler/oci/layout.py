@@ -12,7 +12,8 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pwasm_compiler.errors import ImageError
+from pwasm_compiler.digests import sha256_of
+from pwasm_compiler.errors import ImageError, UsageError
 from pwasm_compiler.files import check_readable
 
 from .manifest import (
@@ -23,7 +24,7 @@ from .manifest import (
     OCI_MANIFEST,
     Descriptor,
     Image,
-    Manifest,
+    canonical_json,
     checked,
     parse_manifest,
 )
@@ -54,7 +55,7 @@ def files_of(image: Image, reference: Reference) -> dict[str, bytes]:
     named = image.manifest.descriptor({_REF_NAME: tag})
     files = {
         LAYOUT_FILE: _VERSION,
-        INDEX_FILE: _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [named.to_json()]}),
+        INDEX_FILE: canonical_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [named.to_json()]}),
         _blob_path(image.digest): image.manifest.raw,
     }
     return files | {_blob_path(digest): data for digest, data in sorted(image.blobs.items())}
@@ -79,9 +80,9 @@ def archive_of(image: Image, reference: Reference) -> bytes:
         "RepoTags": [name],
         "Layers": [_blob_path(layer.digest) for layer in manifest.layers],
     }
-    files = files_of(image, reference) | {_DOCKER_FILE: _json([loaded])}
+    files = files_of(image, reference) | {_DOCKER_FILE: canonical_json([loaded])}
     named = manifest.descriptor({_REF_NAME: reference.tag or DEFAULT_TAG, _FULL_NAME: name})
-    files[INDEX_FILE] = _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [named.to_json()]})
+    files[INDEX_FILE] = canonical_json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [named.to_json()]})
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path, data in files.items():
@@ -110,11 +111,23 @@ def read_layout(path: Path) -> Image:
     entry = index.children[0]
     raw = _blob(read, entry, path)
     manifest = parse_manifest(raw, entry.media_type, f"{path}: the manifest")
-    return Image(manifest, {item.digest: _blob(read, item, path) for item in _parts(manifest)})
+    return Image(manifest, {item.digest: _blob(read, item, path) for item in manifest.parts})
 
 
-def _parts(manifest: Manifest) -> tuple[Descriptor, ...]:
-    return (*((manifest.config,) if manifest.config else ()), *manifest.layers)
+def digest_of_layout(folder: Path) -> str:
+    """The digest of the one manifest in a layout, without `sha256:`: what a mesh compares `sha256` with."""
+    try:
+        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+        (manifest,) = index["manifests"]
+        return sha256_of(manifest["digest"])
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {folder}/{INDEX_FILE}", why=f"{error.strerror}.", hint="make an image with: pwasm package"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{folder} is not an image layout with one manifest", hint="make one with: pwasm package"
+        ) from error
 
 
 def _blob(read: Callable[[str, int], bytes], descriptor: Descriptor, path: Path) -> bytes:
@@ -162,7 +175,3 @@ def _archive_reader(file: Path) -> Callable[[str, int], bytes]:
 
 def _blob_path(digest: str) -> str:
     return "blobs/" + digest.replace(":", "/", 1)
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()

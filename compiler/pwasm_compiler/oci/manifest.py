@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pwasm_compiler.digests import DIGEST, digest_of
 from pwasm_compiler.errors import ImageError
 from pwasm_compiler.files import MODULE_LIMIT
 
@@ -30,13 +29,6 @@ BLOB_LIMIT = MODULE_LIMIT
 """Bytes; what Istio and Envoy Gateway take at most, and so what is read of any blob, packed or unpacked."""
 MANIFEST_LIMIT = 4 << 20
 """Bytes; the limit the distribution specification asks of registries."""
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-def digest_of(data: bytes) -> str:
-    """`sha256:…`, as manifests write it."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +68,11 @@ class Manifest:
     def is_index(self) -> bool:
         """Whether this is a manifest list and not an image."""
         return self.media_type in INDEXES
+
+    @property
+    def parts(self) -> tuple[Descriptor, ...]:
+        """Every blob that it names."""
+        return (*((self.config,) if self.config else ()), *self.layers)
 
     def descriptor(self, annotations: Mapping[str, str] | None = None) -> Descriptor:
         """What an index says of this manifest."""
@@ -155,6 +152,11 @@ def json_object(raw: bytes, where: str) -> dict[str, Any]:
     return found
 
 
+def canonical_json(value: object) -> bytes:
+    """`value` in the one form that gives the same digest everywhere."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+
+
 def _list(found: dict[str, Any], key: str, where: str) -> list[Any]:
     value = found.get(key)
     if not isinstance(value, list):
@@ -166,7 +168,7 @@ def _descriptor(entry: object, where: str) -> Descriptor:
     if not isinstance(entry, dict):
         raise ImageError(f"{where} has an entry that is not a descriptor")
     kind, digest, size = entry.get("mediaType"), entry.get("digest"), entry.get("size")
-    if not isinstance(kind, str) or not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+    if not isinstance(kind, str) or not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise ImageError(f"{where} has an entry without a media type and a sha256 digest")
     if type(size) is not int or size < 0:
         raise ImageError(f"{where} has an entry without a size")

@@ -58,15 +58,20 @@ def registry_problems(challenges: Sequence[Challenge]) -> list[str]:
     for challenge in challenges:
         if challenge.scheme == "basic":
             found.append("the registry asks for Basic credentials, which Istio refuses from 1.29.1 on")
-        elif challenge.scheme == "bearer" and _is_inside(challenge.parameters.get("realm", "")):
+        elif challenge.scheme == "bearer" and is_private(token_host(challenge)):
             found.append(
                 "the registry's token server is named by a private address, which Istio refuses from 1.29.1 on"
             )
     return found
 
 
-def _is_inside(realm: str) -> bool:
-    host = urlsplit(realm).hostname or ""
+def token_host(challenge: Challenge) -> str:
+    """The host of the token server that a Bearer challenge names, or nothing."""
+    return urlsplit(challenge.parameters.get("realm", "")).hostname or ""
+
+
+def is_private(host: str) -> bool:
+    """Whether `host` is an address that only this machine or its network has, to whoever fetches from elsewhere."""
     if host == "localhost":
         return True
     try:

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from pwasm_compiler.digests import DIGEST
 from pwasm_compiler.errors import UsageError
 
 DOCKER_HUB = "docker.io"
@@ -19,7 +20,6 @@ _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _LABEL = r"(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9-]*[A-Za-z0-9])"
 _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{{1,5}}))?")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SCHEMES = ("oci://", "docker://")
 _LONGEST_REPOSITORY = 255
 _HINT = "write registry.example.com/name:tag, or registry.example.com/name@sha256:…"
@@ -45,8 +45,8 @@ class Reference:
 
     @property
     def host(self) -> str:
-        """Where the registry listens; Docker Hub does so under another name."""
-        return "registry-1.docker.io" if self.registry == DOCKER_HUB else self.registry
+        """Where the registry listens."""
+        return host_of(self.registry)
 
     def pinned(self, digest: str) -> str:
         """The same image by its digest."""
@@ -57,7 +57,7 @@ def parse_reference(text: str) -> Reference:
     """The reference in `text`; `UsageError` says what is wrong with it."""
     rest = next((text.removeprefix(scheme) for scheme in _SCHEMES if text.startswith(scheme)), text)
     rest, at, digest = rest.partition("@")
-    if at and not _DIGEST.fullmatch(digest):
+    if at and not DIGEST.fullmatch(digest):
         raise _invalid(text, "The digest must be sha256: and 64 lower-case hexadecimal digits.")
     registry, repository, tag = _split(rest)
     match = _REGISTRY.fullmatch(registry)
@@ -79,6 +79,11 @@ def names_a_registry(text: str) -> bool:
         return True
     first, slash, _ = text.partition("/")
     return bool(slash) and _is_host(first) and _REGISTRY.fullmatch(first) is not None
+
+
+def host_of(registry: str) -> str:
+    """Where `registry` listens; Docker Hub does so under another name."""
+    return "registry-1.docker.io" if registry == DOCKER_HUB else registry
 
 
 def is_loopback(host: str) -> bool:

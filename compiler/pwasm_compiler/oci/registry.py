@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
+from pwasm_compiler.digests import digest_of
 from pwasm_compiler.errors import ImageError, RegistryError
 
 from .challenge import Challenge, parse_challenges
@@ -27,11 +28,10 @@ from .manifest import (
     Image,
     Manifest,
     checked,
-    digest_of,
     parse_manifest,
 )
 from .reference import Reference
-from .transport import Request, Response, Tick, Transport, ignore, origin_of, shown
+from .transport import RegistryRequest, RegistryResponse, Tick, Transport, ignore, origin_of, without_secrets
 
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 _SMALL = 1 << 20
@@ -62,7 +62,7 @@ class Registry:
 
     def challenges(self) -> list[Challenge]:
         """How the registry asks everybody to log in; empty if it does not ask."""
-        response = self._transport.send(Request("GET", self._base), _SMALL)
+        response = self._transport.send(RegistryRequest("GET", self._base), _SMALL)
         return _challenges(response) if response.status == 401 else []
 
     def manifest(self, version: str = "") -> Manifest:
@@ -93,14 +93,12 @@ class Registry:
     def pull(self, received: Tick = ignore, *, manifest: Manifest | None = None) -> Image:
         """The whole image."""
         manifest = manifest or self.manifest()
-        parts = (*((manifest.config,) if manifest.config else ()), *manifest.layers)
-        return Image(manifest, {part.digest: self.blob(part, received) for part in parts})
+        return Image(manifest, {part.digest: self.blob(part, received) for part in manifest.parts})
 
     def push(self, image: Image, sent: Tick = ignore) -> str:
         """Put `image` under the reference's tag, read all of it back, and return its digest."""
         manifest = image.manifest
-        assert manifest.config is not None
-        for part in (manifest.config, *manifest.layers):
+        for part in manifest.parts:
             if not self._has(part):
                 self._upload(part, image.blob(part), sent)
         version = self.reference.tag or image.digest
@@ -130,7 +128,7 @@ class Registry:
         if response.status != 201:
             raise self._refusal(response, f"did not take the blob {part.digest}")
 
-    def _upload_once(self, part: Descriptor, data: bytes, sent: Tick) -> Response:
+    def _upload_once(self, part: Descriptor, data: bytes, sent: Tick) -> RegistryResponse:
         response = self._call("POST", "blobs/uploads/", body=b"", again=False)
         if response.status != 202:
             return response
@@ -146,7 +144,7 @@ class Registry:
         where = _with_query(self._location(response), "digest", part.digest)
         return self._call("PUT", where, body=data, sent=sent, again=False)
 
-    def _location(self, response: Response) -> str:
+    def _location(self, response: RegistryResponse) -> str:
         found = response.headers.get("Location")
         if not found:
             raise RegistryError(f"{self.reference.host} does not say where to upload to")
@@ -165,16 +163,16 @@ class Registry:
         sent: Tick = ignore,
         received: Tick = ignore,
         again: bool = True,
-    ) -> Response:
+    ) -> RegistryResponse:
         """One request, with a log-in if the registry asks for one. `path` may be where the registry sent us."""
         url = urljoin(self._repository, path)
 
         # Where the registry sends us may be another host, to which what it knows of us does not go.
         ours = origin_of(url) == origin_of(self._base)
 
-        def go() -> Response:
+        def go() -> RegistryResponse:
             authorization = self._authorization if ours else None
-            request = Request(
+            request = RegistryRequest(
                 method, url, headers or {}, body, authorization, self._anonymous, sent=sent, received=received
             )
             return self._transport.send(request, limit, again=again)
@@ -187,7 +185,7 @@ class Registry:
             raise self._refusal(response, "does not know you")
         return response
 
-    def _log_in(self, challenges: Sequence[Challenge], response: Response) -> str:
+    def _log_in(self, challenges: Sequence[Challenge], response: RegistryResponse) -> str:
         bearer = next((item for item in challenges if item.scheme == "bearer"), None)
         basic = any(item.scheme == "basic" for item in challenges)
         if bearer is None and not basic:
@@ -221,11 +219,11 @@ class Registry:
         except (ValueError, RecursionError, AttributeError):
             token = None
         if not isinstance(token, str) or not token.isprintable():
-            raise RegistryError(f"{shown(realm)} did not answer with a token")
+            raise RegistryError(f"{without_secrets(realm)} did not answer with a token")
         self._transport.keep_secret(token)
         return token
 
-    def _refusal(self, response: Response, what: str, *, missing: bool = False) -> RegistryError:
+    def _refusal(self, response: RegistryResponse, what: str, *, missing: bool = False) -> RegistryError:
         """The error for a status, with the way out."""
         error = self._transport.refusal(response, what)
         if response.status == 404 and missing:
@@ -246,11 +244,11 @@ _HINTS = {
 }
 
 
-def _challenges(response: Response) -> list[Challenge]:
+def _challenges(response: RegistryResponse) -> list[Challenge]:
     return parse_challenges(response.headers.get_all("WWW-Authenticate", []))
 
 
-def _token_request(realm: str, question: dict[str, str], known: Credentials | None) -> Request:
+def _token_request(realm: str, question: dict[str, str], known: Credentials | None) -> RegistryRequest:
     if known is not None and known.identity_token:
         fields = question | {
             "grant_type": "refresh_token",
@@ -258,11 +256,11 @@ def _token_request(realm: str, question: dict[str, str], known: Credentials | No
             "refresh_token": known.identity_token,
         }
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return Request("POST", realm, headers, urlencode(fields).encode(), secret_body=True)
+        return RegistryRequest("POST", realm, headers, urlencode(fields).encode(), secret_body=True)
     url = realm
     for name, value in question.items():
         url = _with_query(url, name, value) if value else url
-    return Request("GET", url, authorization=_basic(known) if known is not None else None)
+    return RegistryRequest("GET", url, authorization=_basic(known) if known is not None else None)
 
 
 def _with_query(url: str, name: str, value: str) -> str:

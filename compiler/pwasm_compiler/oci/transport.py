@@ -50,7 +50,7 @@ def ignore(_count: int) -> None:
 
 
 @dataclass(frozen=True)
-class Request:
+class RegistryRequest:
     """One request; `authorization` is only for the origin of `url`."""
 
     method: str
@@ -67,7 +67,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Response:
+class RegistryResponse:
     """What came back in the end; `url` is where it came from."""
 
     status: int
@@ -149,7 +149,7 @@ class Transport:
         parts = urlsplit(url)
         return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.netloc))
 
-    def send(self, request: Request, limit: int, *, again: bool = True) -> Response:
+    def send(self, request: RegistryRequest, limit: int, *, again: bool = True) -> RegistryResponse:
         """The response to `request`, at most `limit` bytes of it, tried again where that may help.
 
         Raises:
@@ -173,7 +173,7 @@ class Transport:
                 self._pause(pause)
         raise AssertionError("unreachable")
 
-    def _follow(self, request: Request, limit: int) -> Response:
+    def _follow(self, request: RegistryRequest, limit: int) -> RegistryResponse:
         url, method, body, origin = request.url, request.method, request.body, origin_of(request.url)
         for _ in range(_MOST_REDIRECTS + 1):
             authorization = request.authorization if origin_of(url) == origin else None
@@ -183,29 +183,29 @@ class Transport:
             target = urljoin(url, response.headers["Location"])
             self.check_target(url, target)
             if request.secret_body and origin_of(target) != origin:
-                raise RegistryError(f"{shown(url)} redirects to another host, to which credentials do not go")
+                raise RegistryError(f"{without_secrets(url)} redirects to another host, to which credentials do not go")
             if method not in ("GET", "HEAD") and response.status not in (307, 308):
                 method, body = "GET", None
             url = target
-        raise RegistryError(f"{shown(request.url)} redirects without end")
+        raise RegistryError(f"{without_secrets(request.url)} redirects without end")
 
     def check_target(self, url: str, target: str) -> None:
         """Refuse a place the server sends us to that is less safe than where we were."""
         parts = urlsplit(target)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise RegistryError(f"{shown(url)} redirects to something that is not a web address")
+            raise RegistryError(f"{without_secrets(url)} redirects to something that is not a web address")
         if parts.scheme == "http" and origin_of(url)[0] == "https":
             raise RegistryError(
-                f"{shown(url)} redirects from https to plain http",
-                why=f"It names {shown(target)}, where anybody on the way could read and change the image.",
+                f"{without_secrets(url)} redirects from https to plain http",
+                why=f"It names {without_secrets(target)}, where anybody on the way could read and change the image.",
                 hint="the registry is behind a proxy that it does not know of; its administrator can set its https URL",
             )
         if parts.scheme == "http" and not self.plain_http and not is_loopback(parts.netloc):
-            raise RegistryError(f"{shown(url)} redirects to plain http, at {shown(target)}")
+            raise RegistryError(f"{without_secrets(url)} redirects to plain http, at {without_secrets(target)}")
 
     def _once(
-        self, method: str, url: str, request: Request, body: bytes | None, authorization: str | None, limit: int
-    ) -> Response:
+        self, method: str, url: str, request: RegistryRequest, body: bytes | None, authorization: str | None, limit: int
+    ) -> RegistryResponse:
         headers = dict(request.headers)
         if authorization is not None and (request.anonymous or self.may_carry_secrets(url)):
             headers["Authorization"] = authorization
@@ -219,7 +219,7 @@ class Transport:
         try:
             with opener.open(sent, timeout=self._timeout) as answer:
                 content = _read(answer, limit, request.received, url)
-                response = Response(answer.status, answer.headers, content, url)
+                response = RegistryResponse(answer.status, answer.headers, content, url)
         except (OSError, http.client.HTTPException) as error:
             raise self._broken(url, error) from error
         if response.status in _AGAIN:
@@ -246,11 +246,11 @@ class Transport:
         )
         return failed if isinstance(reason, ConnectionRefusedError) else _PassingError(failed)
 
-    def refusal(self, response: Response, what: str) -> RegistryError:
+    def refusal(self, response: RegistryResponse, what: str) -> RegistryError:
         """The error for a status: what the server said, as far as it may be shown."""
         said = self.clean(_message(response.body))
         why = f"It answered {response.status}{f': {said}' if said else ''}."
-        return RegistryError(f"{shown(response.url)} {what}", why=why)
+        return RegistryError(f"{without_secrets(response.url)} {what}", why=why)
 
     def clean(self, text: str) -> str:
         """`text` on one line, without secrets and control characters."""
@@ -259,7 +259,7 @@ class Transport:
         return re.sub(r"\s+|[\x00-\x1f\x7f-\x9f]", " ", text)[:300]
 
 
-def shown(url: str) -> str:
+def without_secrets(url: str) -> str:
     """`url` without what may be secret in it: user, password, query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path[:200]}"
@@ -290,13 +290,13 @@ def _read(answer: Any, limit: int, tick: Tick, url: str) -> bytes:
         if left < 0:
             if answer.status >= 300:
                 break
-            raise RegistryError(f"{shown(url)} sends more than it should", why=f"More than {limit} bytes.")
+            raise RegistryError(f"{without_secrets(url)} sends more than it should", why=f"More than {limit} bytes.")
         parts.append(part)
         tick(len(part))
     return b"".join(parts)
 
 
-def _retry_after(response: Response) -> float | None:
+def _retry_after(response: RegistryResponse) -> float | None:
     """Seconds, from a number or a date (RFC 9110 section 10.2.3)."""
     text = (response.headers.get("Retry-After") or "").strip()
     if text.isdecimal() and text.isascii():

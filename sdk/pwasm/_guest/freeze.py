@@ -1,8 +1,9 @@
-"""Runs once, while the snapshot is made: import the filter, wire it, and tell the linker what was found.
+"""Runs once, while the snapshot is made: import the filter, wire it, and tell the compiler what was found.
 
-Whatever goes wrong becomes part of the build record instead of an exception, for componentize-py would report
-that through a Rust backtrace. The record is the `repr` of a dict of plain values; the linker reads it with
-`ast.literal_eval`.
+Whatever goes wrong becomes part of the build record instead of an exception, of which the build would learn nothing but
+that there was one. The record is the `repr` of a dict of plain values. The compiler reads it into the classes of
+`pwasm_compiler.guest.record` and takes exactly their fields: those of a `BuildRecord`, or `failure` alone, which is a
+kind and the fields of that kind.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def run(
     sources: list[str],
     data_files: list[str],
     include: list[str],
-    later: dict[str, str],
+    lazy_imports: dict[str, str],
     encodings: dict[str, str],
 ) -> None:
     """Import module `entry` and freeze what it registers.
@@ -45,24 +46,36 @@ def run(
         sources: the filter's own files, relative to `root`; their lines are kept for tracebacks.
         data_files: files to keep in memory, relative to `root`.
         include: modules that `[tool.pwasm] include` names; it is an error when one is missing.
-        later: module → place of an import that runs only later; missing ones are reported.
+        lazy_imports: module → place of an import that runs only later; missing ones are reported.
         encodings: codec → place where it is named; unknown ones are reported.
     """
-    record: dict[str, Any] = {"sdk": __version__, "python": sys.version.split()[0], "warnings": []}
+    record: dict[str, Any] = {}
     stdout, stderr = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = _Prints()
     try:
-        _import_all(record, entry, root, sources, data_files, include, later, encodings)
+        record = _import_all(entry, root, sources, data_files, include, lazy_imports, encodings)
+    except _FailureError as failure:
+        record = {"failure": (failure.kind, failure.fields)}
     except BaseException as error:
-        record["error"] = _describe(error, root)
+        record = {"failure": _describe(error, root)}
     finally:
         sys.stdout, sys.stderr = stdout, stderr
     _forget_names()
-    _tidy(frozenset(later).union(include))
-    record["modules"] = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
+    _tidy(frozenset(lazy_imports).union(include))
+    if "failure" not in record:
+        names = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
+        record |= {"sdk": __version__, "python": sys.version.split()[0], "modules": names}
     gc.collect()
     gc.freeze()  # a collection at run time need not look at what stays for ever
     vm.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
+
+
+class _FailureError(Exception):
+    """The filter was imported, and that is not enough; `fields` are what the compiler's class for `kind` has."""
+
+    def __init__(self, kind: str, **fields: str) -> None:
+        self.kind = kind
+        self.fields = fields
 
 
 def _forget_names() -> None:
@@ -127,20 +140,20 @@ class _Prints(io.StringIO):
 
 
 def _import_all(
-    record: dict[str, Any],
     entry: str,
     root: str,
     sources: list[str],
     data_files: list[str],
     include: list[str],
-    later: dict[str, str],
+    lazy_imports: dict[str, str],
     encodings: dict[str, str],
-) -> None:
+) -> dict[str, Any]:
+    """Import everything and wire the filter; the part of the record that says what was found."""
     sys.dont_write_bytecode = True
-    from .._names import spelling  # forgotten before the snapshot
+    from .._names import functions, spelling  # forgotten before the snapshot
 
-    spelling.root = f"{root.rstrip('/')}/"
-    spelling.sources = frozenset(sources)
+    functions.root = f"{root.rstrip('/')}/"
+    functions.sources = frozenset(sources)
     randomness.watch()
     bundle.install(root, frozenset(sources))
     bundle.keep_data_files(data_files)
@@ -150,51 +163,60 @@ def _import_all(
     bundle.watch = watch.add
     __import__(entry)
     bundle.watch = None
-    record["warnings"] += watch.stop()
+    noted = watch.stop()
     log.install_logging_handler()
     for name in include:
         try:
             __import__(name)
         except ImportError as error:
-            record["error"] = {"kind": "include", "module": name, "message": str(error)}
-            return
-    for name, place in later.items():
-        try:
-            __import__(name)
-        except ImportError as error:
-            if place:
-                record["warnings"].append(f"{place} imports {name} when it runs, and that will fail: {error}")
-    for name, place in encodings.items():
-        try:
-            "".encode(name)
-        except LookupError:
-            record["warnings"].append(f"{place} names the encoding {name!r}, which is unknown")
+            raise _FailureError("include", module=name, message=str(error)) from error
+    noted += _import_lazy(lazy_imports)
+    noted += _unknown_encodings(encodings)
     try:
         registration = entrypoint.registration()
         spelling.check_all()
     except Exception as error:
-        record["error"] = {"kind": "registration", "message": str(error)}
-        return
-    record["callbacks"] = vm.install(registration)
-    record["written"] = callbacks_written(registration)
+        raise _FailureError("registration", message=str(error)) from error
+    callbacks = vm.install(registration)
     randomness.stop_watching()
+    return {"warnings": noted, "callbacks": callbacks, "written": callbacks_written(registration)}
 
 
-def _describe(error: BaseException, root: str) -> dict[str, Any]:
+def _import_lazy(lazy_imports: dict[str, str]) -> list[str]:
+    """Import what the filter imports when it runs; what is missing, as warnings."""
+    missing = []
+    for name, place in lazy_imports.items():
+        try:
+            __import__(name)
+        except ImportError as error:
+            if place:
+                missing.append(f"{place} imports {name} when it runs, and that will fail: {error}")
+    return missing
+
+
+def _unknown_encodings(encodings: dict[str, str]) -> list[str]:
+    unknown = []
+    for name, place in encodings.items():
+        try:
+            "".encode(name)
+        except LookupError:
+            unknown.append(f"{place} names the encoding {name!r}, which is unknown")
+    return unknown
+
+
+def _describe(error: BaseException, root: str) -> tuple[str, dict[str, str]]:
     """The error as the user should see it: only frames of their files and dependencies.
 
     Those have names relative to the staged folder (see `bundle`); Python's own modules and the SDK have not.
     """
     if isinstance(error, RegistrationError):  # it names the places itself
-        return {"kind": "registration", "message": str(error)}
+        return "registration", {"message": str(error)}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename[:1] not in ("/", "<")]
     lines = ["Traceback (most recent call last):\n"] if frames else []
     lines += traceback.format_list(frames)
     lines += traceback.format_exception_only(type(error), error)
-    return {
-        "kind": "import",
-        "type": type(error).__name__,
-        "message": str(error),
+    return "import", {
+        "exception": type(error).__name__,
         "module": getattr(error, "name", None) or "",
         "traceback": "".join(lines).replace(root + "/", ""),
     }

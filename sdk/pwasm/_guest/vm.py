@@ -207,5 +207,5 @@ def reads() -> tuple[int, int]:
 
 
 def set_build_record(record: bytes) -> None:
-    """Leave `record` in the snapshot for the linker."""
+    """Leave `record` in the snapshot for the compiler."""
     _pwasm_shim.set_build_record(record)

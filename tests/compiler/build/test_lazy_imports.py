@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pwasm_compiler.build.lazy_imports import find_later
+from pwasm_compiler.build.lazy_imports import find_lazy_imports
 from pwasm_compiler.cpython314 import ALWAYS_WANTED
 
 
 def scan(
     text: str, path: str = "filter.py", own: frozenset[str] = frozenset({"filter.py"})
 ) -> tuple[dict[str, str], dict[str, str]]:
-    later = find_later({path: text}, own)
-    return {name: place for name, place in later.modules.items() if name not in ALWAYS_WANTED}, later.encodings
+    found = find_lazy_imports({path: text}, own)
+    return {name: place for name, place in found.modules.items() if name not in ALWAYS_WANTED}, found.encodings
 
 
 def test_an_import_inside_a_function_is_found_with_its_place() -> None:

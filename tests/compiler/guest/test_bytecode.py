@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pwasm_compiler.build.pipeline import ignore
+from pwasm_compiler.build.stage import ignore
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.cpython314 import IMPORTED_AT_START
 from pwasm_compiler.guest.bytecode import Bytecode, Options

@@ -14,8 +14,8 @@ import yaml
 
 from pwasm_compiler import config_check
 from pwasm_compiler.errors import PwasmError, UsageError
-from pwasm_compiler.kube import resources as manifests
-from pwasm_compiler.kube.resources import ManifestError
+from pwasm_compiler.kube import resources
+from pwasm_compiler.kube.resources import ResourceError
 from pwasm_compiler.yaml_text import YamlError, dump, load_all
 from tests.support.command_line import Pwasm
 from tests.support.paths import HELLO_WORLD
@@ -172,7 +172,7 @@ def test_a_wrong_resource_is_refused(
     place = document
     for key in path[:-1]:
         place = place[key]
-    assert manifests.check(copy.deepcopy(document))
+    assert resources.check(copy.deepcopy(document))
     place[path[-1]] = value
     (tmp_path / "x.yaml").write_text(dump(document))
     result = pwasm("manifest", "--check", "x.yaml")
@@ -182,8 +182,8 @@ def test_a_wrong_resource_is_refused(
 
 def test_every_problem_is_said_up_to_eight() -> None:
     document = {"apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin", "metadata": {"name": "x"}}
-    with pytest.raises(ManifestError) as caught:
-        manifests.check({**document, "spec": {"url": "r/x:1", **{f"unknown{n}": 1 for n in range(10)}}})
+    with pytest.raises(ResourceError) as caught:
+        resources.check({**document, "spec": {"url": "r/x:1", **{f"unknown{n}": 1 for n in range(10)}}})
     assert len(caught.value.why.splitlines()) == 9
     assert caught.value.why.endswith("and 2 more")
 
@@ -389,4 +389,4 @@ def test_the_name_comes_from_the_filter(pwasm: Pwasm, tmp_path: Path) -> None:
     result = pwasm("manifest", "My Filter", *PIN, "--json")
     assert json.loads(result.out)["metadata"]["name"] == "my-filter"
     with pytest.raises(UsageError, match="makes no name"):
-        manifests.resource_name("___")
+        resources.resource_name("___")

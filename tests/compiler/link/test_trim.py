@@ -6,18 +6,18 @@ import dataclasses
 
 import pytest
 
-from pwasm_compiler.build.needs_compiler import evaluates
+from pwasm_compiler.build.needs_compiler import first_use_of_compiler
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import Item, instance_graph
 from pwasm_compiler.cpython314 import BUILT_IN
 from pwasm_compiler.guest.code_cache import cached_merge
-from pwasm_compiler.link.dead_data import without_unread
+from pwasm_compiler.link.dead_data import without_dead_data
 from pwasm_compiler.link.layout import Layout, Placed, lay_out
 from pwasm_compiler.link.memory import read_memory
 from pwasm_compiler.link.passes.cuts import CPython, built_in_modules, compiler, find_cpython, unused_modules
 from pwasm_compiler.link.passes.docs import find_docs
 from pwasm_compiler.link.passes.reachable import Reachable
-from pwasm_compiler.link.passes.references import Mentioned, find_mentions, libraries
+from pwasm_compiler.link.passes.references import ReferenceTable, find_references, libraries
 from pwasm_compiler.link.passes.trim import trim
 from pwasm_compiler.link.resolve import ABI_MARKER, resolve
 from pwasm_compiler.wasm.module import Kind, function_names
@@ -35,8 +35,8 @@ def cpython(layout: Layout) -> CPython:
 
 
 @pytest.fixture(scope="module")
-def mentioned(layout: Layout) -> Mentioned:
-    return find_mentions(layout)
+def references(layout: Layout) -> ReferenceTable:
+    return find_references(layout)
 
 
 def trimmed(layout: Layout, cuts: dict[Item, object]) -> Reachable:
@@ -89,7 +89,7 @@ def test_every_slot_of_the_table_stays_filled_with_a_function_of_its_type(layout
             assert kept.stubs[target].raiser in kept.functions
 
 
-def test_code_names_objects_by_their_start(layout: Layout, mentioned: Mentioned) -> None:
+def test_code_names_objects_by_their_start(layout: Layout, references: ReferenceTable) -> None:
     """What trimming relies on, checked on the objects whose extent is known: the types that CPython exports."""
     size_of_a_type = 192  # at least: sizeof(PyTypeObject) on wasm32
     checked = 0
@@ -98,8 +98,8 @@ def test_code_names_objects_by_their_start(layout: Layout, mentioned: Mentioned)
             item = layout.plan.graph.export(library.instance, export.name)
             if export.kind is Kind.GLOBAL and export.name.endswith("_Type") and isinstance(item, Item):
                 address = library.memory.start + layout.values[item]
-                assert mentioned.start_of(address) == address
-                assert {mentioned.start_of(address + at) for at in range(size_of_a_type)} == {address}, export.name
+                assert references.start_of(address) == address
+                assert {references.start_of(address + at) for at in range(size_of_a_type)} == {address}, export.name
                 checked += 1
     assert checked > 70
 
@@ -133,22 +133,22 @@ def test_unread_data_goes_but_not_the_end_of_a_string(
     unread: list[tuple[int, int]], expected: list[tuple[int, bytes]]
 ) -> None:
     data = [Placed(30, memoryview(b"xy\0z")), Placed(10, memoryview(b"ab\0cdefg"))]
-    assert [(item.address, bytes(item.data)) for item in without_unread(data, unread)] == expected
+    assert [(item.address, bytes(item.data)) for item in without_dead_data(data, unread)] == expected
 
 
 def test_ranges_that_overlap_go_whole() -> None:
     data = [Placed(10, memoryview(b"a\0bcdefgh"))]
-    found = without_unread(data, [(10, 17)], [(13, 14), (15, 18)])
+    found = without_dead_data(data, [(10, 17)], [(13, 14), (15, 18)])
     assert [(item.address, bytes(item.data)) for item in found] == [(10, b"a\0"), (18, b"h")]
 
 
-def test_docstrings_of_c_go_unless_something_names_a_place_in_them(layout: Layout, mentioned: Mentioned) -> None:
-    found = list(find_docs(layout, mentioned))
+def test_docstrings_of_c_go_unless_something_names_a_place_in_them(layout: Layout, references: ReferenceTable) -> None:
+    found = list(find_docs(layout, references))
     texts = [read_memory(layout, start, end - start) for start, end in found]
     assert sum(map(len, texts)) > 100_000
     assert any(text.startswith(b"Return the number of items in a container.") for text in texts)
     _, end = found[0]
-    named = dataclasses.replace(mentioned, starts=tuple(sorted({*mentioned.starts, end - 1})))
+    named = dataclasses.replace(references, starts=tuple(sorted({*references.starts, end - 1})))
     assert found[0] not in list(find_docs(layout, named))
 
 
@@ -174,4 +174,4 @@ def test_docstrings_of_c_go_unless_something_names_a_place_in_them(layout: Layou
     ],
 )
 def test_finds_what_compiles_when_it_runs(source: str, line: int) -> None:
-    assert evaluates({"filter.py": source}) == (f"filter.py:{line}" if line else "")
+    assert first_use_of_compiler({"filter.py": source}) == (f"filter.py:{line}" if line else "")

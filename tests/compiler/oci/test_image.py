@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from pwasm_compiler.digests import digest_of
 from pwasm_compiler.errors import ImageError, UsageError
-from pwasm_compiler.oci import layout
-from pwasm_compiler.oci import mesh_rules as accept
+from pwasm_compiler.oci import layout, mesh_rules
 from pwasm_compiler.oci.challenge import Challenge, parse_challenges
 from pwasm_compiler.oci.image import make_image
-from pwasm_compiler.oci.image_report import examine
-from pwasm_compiler.oci.manifest import Descriptor, Image, Manifest, digest_of, parse_manifest
+from pwasm_compiler.oci.image_report import inspect_image
+from pwasm_compiler.oci.manifest import Descriptor, Image, Manifest, parse_manifest
 from pwasm_compiler.oci.reference import is_loopback, names_a_registry, parse_reference
 from pwasm_compiler.oci.unpack import extract, module_layer
 from tests.support import registries
@@ -123,9 +123,9 @@ def test_what_the_meshes_take(layers: list[tuple[str, str]], manifest: str, acce
     content = {"tar": tar_gzip("plugin.wasm", tiny), "module": tiny, "notes": b"{}"}
     packed = [(kind, content.get(what) or tar_gzip(what, tiny)) for kind, what in layers]
     for declared in (True, False) if manifest == OCI else (True,):
-        found = examine("image", image_of(manifest, *packed, declared=declared))
-        for mesh in accept.MESHES:
-            verdict = accept.judge(mesh, found.problems)
+        found = inspect_image("image", image_of(manifest, *packed, declared=declared))
+        for mesh in mesh_rules.MESHES:
+            verdict = mesh_rules.judge(mesh, found.problems)
             assert verdict.accepted == (not accepted), verdict
             assert accepted in "".join(verdict.problems)
 
@@ -325,8 +325,8 @@ def test_challenges() -> None:
 )
 def test_registries_that_istio_refuses(challenge: str, refused: bool) -> None:
     found = parse_challenges([challenge])
-    assert accept.judge("istio", [], challenges=found).accepted is not refused
-    assert accept.judge("envoy-gateway", [], challenges=found).accepted
+    assert mesh_rules.judge("istio", [], challenges=found).accepted is not refused
+    assert mesh_rules.judge("envoy-gateway", [], challenges=found).accepted
 
 
 def test_a_manifest_list_has_no_layer_with_a_module() -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from pwasm_compiler.digests import digest_of
 from pwasm_compiler.oci.image import make_image
-from pwasm_compiler.oci.manifest import digest_of
 from pwasm_compiler.oci.reference import parse_reference
 from pwasm_compiler.oci.registry import Registry
 from pwasm_compiler.oci.transport import Transport

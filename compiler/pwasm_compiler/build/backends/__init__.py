@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ...project import Project, refuse_to_overwrite
 from .. import pipeline
-from ..pipeline import Artifact, ignore
+from ..pipeline import Artifact
+from ..stage import ignore
 from .choose import choose
 from .compile import compile_go
 

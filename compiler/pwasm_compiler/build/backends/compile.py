@@ -14,9 +14,9 @@ from ...files import check_writable, scratch_folder, write_atomically
 from ...gomod import GO_MODULE
 from ...project import Project
 from ...wasm.decode import decode_module
-from ...wasm.module import Module
-from ..pipeline import Artifact, ignore
-from ..verify import callbacks_of, verify_foreign
+from ..pipeline import Artifact
+from ..stage import ignore
+from ..verify import callbacks_of, hostcalls_of, verify_foreign
 from .toolchain import Toolchain
 
 TIMEOUT_SECONDS = 900
@@ -96,7 +96,7 @@ def compile_go(
         seconds=end - start,
         stages=(("compile", compiled - start), ("verify", end - compiled)),
         callbacks=callbacks_of(module),
-        hostcalls=_hostcalls(module),
+        hostcalls=hostcalls_of(module),
         warnings=(*warnings, *([f"{toolchain} says: {said}"] if said else [])),
         prints="",
         backend=toolchain.compiler.name,
@@ -168,7 +168,3 @@ def _refused(project: Project, toolchain: Toolchain, said: str) -> BuildError:
 
 def _without_downloads(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("go: downloading ")).strip()
-
-
-def _hostcalls(module: Module) -> tuple[str, ...]:
-    return tuple(item.name for item in module.imports if item.module == "env")

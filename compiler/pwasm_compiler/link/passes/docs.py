@@ -13,14 +13,14 @@ from ...wasm.module import Kind
 from ..dead_data import Range
 from ..layout import Layout
 from ..memory import read_memory
-from .references import Mentioned
+from .references import ReferenceTable
 
 
-def find_docs(layout: Layout, mentioned: Mentioned) -> Iterator[Range]:
+def find_docs(layout: Layout, references: ReferenceTable) -> Iterator[Range]:
     """Where such texts lie. A linker may let two strings share their end: a text that is named in the middle stays."""
-    named = {value for held in mentioned.pointers.values() for kind, value in held if kind is Kind.MEMORY}
-    places = sorted(named.union(mentioned.starts))
-    for memory in mentioned.memory:
+    named = {value for held in references.pointers.values() for kind, value in held if kind is Kind.MEMORY}
+    places = sorted(named.union(references.starts))
+    for memory in references.memory:
         yield from _texts(read_memory(layout, memory.start, len(memory)), memory.start, places)
 
 

@@ -37,7 +37,7 @@ class Reachable:
     written: frozenset[Item]  # globals that some function sets; all others are constants
     stubs: Mapping[Item, Stub] = field(default_factory=dict)  # of removed functions that a call or a slot names
     docs: tuple[Range, ...] = ()  # addresses of docstrings in static data
-    unread: tuple[Range, ...] = ()  # addresses of static data that nothing reads
+    dead_data: tuple[Range, ...] = ()  # addresses of static data that nothing reads
 
 
 def reachable(

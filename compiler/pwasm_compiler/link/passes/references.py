@@ -44,21 +44,21 @@ class Library:
 
 
 @dataclass(frozen=True, slots=True)
-class Mentions:
+class References:
     """What a function names in its body."""
 
     calls: frozenset[Target]
     pointers: frozenset[Pointer]
 
 
-_NOTHING = Mentions(frozenset(), frozenset())
+_NOTHING = References(frozenset(), frozenset())
 
 
 @dataclass(frozen=True, slots=True)
-class Mentioned:
+class ReferenceTable:
     """What every function of the libraries names, and what lies in static data."""
 
-    functions: Mapping[Item, Mentions]
+    functions: Mapping[Item, References]
     memory: tuple[range, ...]  # where the static data of each library lies
     starts: tuple[int, ...]  # of objects, sorted
     pointers: Mapping[int, tuple[Pointer, ...]]  # by the start of the object that holds them
@@ -69,25 +69,25 @@ class Mentioned:
         return self.starts[place - 1] if place else -1
 
 
-def find_mentions(layout: Layout) -> Mentioned:
+def find_references(layout: Layout) -> ReferenceTable:
     """Look through all libraries.
 
     Raises:
         LinkError: a library does not relocate its data in the way that is known here.
     """
-    reader = _Mentions(layout)
+    reader = _Finder(layout)
     functions = dict(reader.functions())
     starts = tuple(sorted({*reader.known_starts(), *_addresses(functions.values())}))
     stored: dict[int, list[Pointer]] = {}
     for address, pointer in reader.stored():
         stored.setdefault(starts[bisect.bisect_right(starts, address) - 1], []).append(pointer)
     memory = tuple(library.memory for library in reader.libraries)
-    return Mentioned(functions, memory, starts, {start: tuple(pointers) for start, pointers in stored.items()})
+    return ReferenceTable(functions, memory, starts, {start: tuple(pointers) for start, pointers in stored.items()})
 
 
-def _addresses(functions: Iterable[Mentions]) -> Iterator[int]:
-    for mentions in functions:
-        yield from (value for space, value in mentions.pointers if space is Kind.MEMORY)
+def _addresses(functions: Iterable[References]) -> Iterator[int]:
+    for names in functions:
+        yield from (value for space, value in names.pointers if space is Kind.MEMORY)
 
 
 # i32.const place; global.get base; i32.add; global.get base or entry; perhaps i32.const and i32.add; i32.store.
@@ -99,20 +99,20 @@ _STORE = re.compile(
 )
 
 
-class _Mentions:
+class _Finder:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.libraries = libraries(layout)
         self.targets: dict[tuple[int, int], Target] = {}
 
-    def functions(self) -> Iterator[tuple[Item, Mentions]]:
+    def functions(self) -> Iterator[tuple[Item, References]]:
         for library in self.libraries:
             relocator = self._relocator(library)  # what it names belongs to the data it fills in
             for index in range(len(library.instance.module.bodies)):
                 names = _NOTHING if index == relocator else self._function(library, index)
                 yield Item(library.instance.number, Kind.FUNC, index), names
 
-    def _function(self, library: Library, index: int) -> Mentions:
+    def _function(self, library: Library, index: int) -> References:
         body, number = library.instance.module.bodies[index], library.instance.number
         called, got = set(), set()
         for site in self.layout.walks.sites(body):
@@ -129,7 +129,7 @@ class _Mentions:
                 pointers.add((Kind.TABLE, library.table.start + constant))
             if addresses and constant < len(library.memory):
                 pointers.add((Kind.MEMORY, library.memory.start + constant))
-        return Mentions(frozenset(self._target(number, target) for target in called), frozenset(pointers))
+        return References(frozenset(self._target(number, target) for target in called), frozenset(pointers))
 
     def _target(self, instance: int, index: int) -> Target:
         found = self.targets.get((instance, index))

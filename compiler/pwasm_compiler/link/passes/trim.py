@@ -1,7 +1,7 @@
 """Leave out code that cannot run once the memory is frozen.
 
 1. *What ever ran, or can*: everything that is reached from the entry points of the build and of the finished module,
-   with `mentions` as edges, and without entering the built-in modules that were never initialised. What is not
+   with `references` as edges, and without entering the built-in modules that were never initialised. What is not
    reached had no chance to leave a pointer to itself anywhere: the frozen memory need not be searched.
 2. *What still can*: from the exports alone, and from the table slots that something in 1 names, through calls.
 
@@ -26,12 +26,12 @@ from ..memory import STALE_SHIM
 from ..resolve import Target, func_type
 from .docs import find_docs
 from .reachable import Reachable, Stub, reachable
-from .references import Mentioned, Pointer, find_mentions
+from .references import Pointer, ReferenceTable, find_references
 from .stack import called_by_frames
 
 RAISER = "pwasm_removed_function"
 _WORTH = 64
-"""Bytes of unread data that are worth an interruption of a data segment."""
+"""Bytes of dead data that are worth an interruption of a data segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ def trim(layout: Layout, exports: Collection[Target], cuts: Mapping[Item, Cut]) 
     Raises:
         LinkError: the component is not of the shape that is known here.
     """
-    mentioned = find_mentions(layout)
+    references = find_references(layout)
     idle = {item for item, cut in cuts.items() if not cut.ran}
     arguments = [(Kind.MEMORY, cut.argument) for cut in cuts.values() if cut.argument]
-    named = _named(layout, mentioned, [*exports, *_entries(layout), *arguments], idle)
+    named = _named(layout, references, [*exports, *_entries(layout), *arguments], idle)
     slots = {value for kind, value in named if kind is Kind.TABLE}
     raisers = {name: shim_function(layout, name) for name in {RAISER, *(cut.raiser for cut in cuts.values())}}
     kept = reachable(layout, [*exports, *raisers.values(), *called_by_frames(layout)], slots, cuts)
@@ -66,7 +66,7 @@ def trim(layout: Layout, exports: Collection[Target], cuts: Mapping[Item, Cut]) 
             stubs[target] = _stub(layout, target, raisers[RAISER], Cut(RAISER, 0))
     read = {value for kind, value in named if kind is Kind.MEMORY}
     return dataclasses.replace(
-        kept, stubs=stubs, unread=tuple(_unread(mentioned, read)), docs=tuple(find_docs(layout, mentioned))
+        kept, stubs=stubs, dead_data=tuple(_dead_data(references, read)), docs=tuple(find_docs(layout, references))
     )
 
 
@@ -101,24 +101,24 @@ def _entries(layout: Layout) -> Iterable[Target]:
                 yield layout.target(instance.number, export.index)
 
 
-def _unread(mentioned: Mentioned, read: Collection[int]) -> Iterator[Range]:
+def _dead_data(references: ReferenceTable, read: Collection[int]) -> Iterator[Range]:
     """Static data without an object in `read`, in pieces that are worth it."""
-    for memory in mentioned.memory:
-        first, last = (bisect.bisect_left(mentioned.starts, edge) for edge in (memory.start, memory.stop))
-        edges = [*mentioned.starts[first:last], memory.stop]
+    for memory in references.memory:
+        first, last = (bisect.bisect_left(references.starts, edge) for edge in (memory.start, memory.stop))
+        edges = [*references.starts[first:last], memory.stop]
         begin = None
         for start in edges:
-            unread = start not in read and start != memory.stop
-            if unread and begin is None:
+            dead = start not in read and start != memory.stop
+            if dead and begin is None:
                 begin = start
-            elif not unread and begin is not None:
+            elif not dead and begin is not None:
                 if start - begin >= _WORTH:
                     yield begin, start
                 begin = None
 
 
 def _named(
-    layout: Layout, mentioned: Mentioned, roots: Iterable[Target | Pointer], idle: Collection[Item]
+    layout: Layout, references: ReferenceTable, roots: Iterable[Target | Pointer], idle: Collection[Item]
 ) -> set[Pointer]:
     """Table slots and starts of objects that code or data can name which `roots` reach without entering `idle`."""
     functions: set[Target] = set(idle)
@@ -129,23 +129,23 @@ def _named(
         if not isinstance(found, tuple):
             if found not in functions:
                 functions.add(found)
-                pending += _names(mentioned, found)
+                pending += _names(references, found)
             continue
         kind, value = found
-        pointer = (kind, mentioned.start_of(value) if kind is Kind.MEMORY else value)
+        pointer = (kind, references.start_of(value) if kind is Kind.MEMORY else value)
         if pointer in pointers:
             continue
         pointers.add(pointer)
         if kind is Kind.MEMORY:
-            pending += mentioned.pointers.get(pointer[1], ())
+            pending += references.pointers.get(pointer[1], ())
         elif value in layout.slots:
             pending.append(layout.slots[value])
     return pointers
 
 
-def _names(mentioned: Mentioned, function: Target) -> Iterator[Target | Pointer]:
+def _names(references: ReferenceTable, function: Target) -> Iterator[Target | Pointer]:
     if isinstance(function, Item):
-        names = mentioned.functions.get(function)
+        names = references.functions.get(function)
         if names is None:
             raise LinkError(f"function {function.index} of instance {function.instance}, no library, can be reached")
         yield from names.calls

@@ -1,0 +1,68 @@
+"""What a module of ours says of itself, in a custom section; for `pwasm inspect`."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..wasm import encode
+from ..wasm.module import Module
+
+_SECTION = "pwasm"
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRecord:
+    """How a module was made; empty where it does not say."""
+
+    sdk: str | None = None
+    python: str | None = None
+    callbacks: Sequence[str] = ()
+    written: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    """Each registered class with the callbacks that its author wrote; None for a factory."""
+    modules: Sequence[str] = ()
+    dependencies: Sequence[str] = ()
+    hash_seed: int | None = None
+    removed: Sequence[str] = ()
+    """What was left out, as `[tool.pwasm] keep` names it."""
+
+    def section(self) -> bytes:
+        """The custom section."""
+        return encode.custom_section(_SECTION, repr(dataclasses.asdict(self)).encode())
+
+
+def module_record(module: Module) -> ModuleRecord:
+    """What `module` says. Anybody may have written it: what is not a record of ours says nothing."""
+    for custom in module.customs:
+        if custom.name == _SECTION:
+            try:
+                found = ast.literal_eval(bytes(custom.data).decode())
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                return ModuleRecord()
+            return _record(found) if _is_record(found) else ModuleRecord()
+    return ModuleRecord()
+
+
+def _record(found: Mapping[str, object]) -> ModuleRecord:
+    """Fields that this version does not know are another version's."""
+    known = {field.name for field in dataclasses.fields(ModuleRecord)}
+    return ModuleRecord(**{name: value for name, value in found.items() if name in known})  # type: ignore[arg-type]
+
+
+def _is_record(found: object) -> bool:
+    if not isinstance(found, dict):
+        return False
+    if not isinstance(found.get("hash_seed", 0), int):
+        return False
+    written = found.get("written", {})
+    if not isinstance(written, dict):
+        return False
+    texts = [found.get("sdk", ""), found.get("python", ""), *written]
+    lists = [found.get(key, ()) for key in ("callbacks", "dependencies", "modules", "removed")]
+    for names in (*lists, *(names for names in written.values() if names is not None)):
+        if not isinstance(names, list | tuple):
+            return False
+        texts += names
+    return all(isinstance(text, str) and text.isprintable() for text in texts)

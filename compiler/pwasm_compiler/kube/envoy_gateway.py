@@ -1,0 +1,156 @@
+"""Envoy Gateway's EnvoyExtensionPolicy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pwasm_compiler.errors import UsageError
+from pwasm_compiler.kube.kind import Document, Placement, ResourceKind, given
+from pwasm_compiler.kube.schemas import (
+    ANY,
+    DNS_NAME,
+    GATEWAY_API,
+    LABELS,
+    OBJECT,
+    SHA256,
+    STRINGS,
+    many,
+    one_of,
+    record,
+    text,
+)
+
+_ROUTES = ("HTTPRoute", "GRPCRoute", "UDPRoute", "TCPRoute", "TLSRoute")
+_TARGET_KINDS = ("Gateway", "ListenerSet", *_ROUTES)
+_TARGET = record(
+    "group", "kind", "name",
+    group=one_of((GATEWAY_API,)), kind=one_of(_TARGET_KINDS), name=text(1, 253), sectionName=text(1, 253, DNS_NAME),
+)  # fmt: skip
+_EXPRESSION = record("key", "operator", key=text(1), operator=text(1), values=STRINGS)
+_CA = record(
+    "caCertificateRef",
+    caCertificateRef=record("name", group=text(), kind=text(1), name=text(1, 253), namespace=text(1, 63)),
+)
+_SECRET = record("name", group=one_of(("",)), kind=one_of(("Secret",)), name=text(1, 253), namespace=text(1, 63))
+_WASM = record(
+    "code",
+    name=text(1),
+    rootID=text(),
+    code=record(
+        "type",
+        type=one_of(("HTTP", "Image")),
+        http=record("url", url=text(1, pattern=r"^https?://[^\s/]+\S*$"), sha256=SHA256, tls=_CA),
+        image=record(
+            "url", url=text(1, pattern=r"^(oci://)?[^\s/]+/\S+$"), sha256=SHA256, pullSecretRef=_SECRET, tls=_CA
+        ),
+        pullPolicy=one_of(("IfNotPresent", "Always")),
+    ),
+    config=ANY,
+    failOpen={"type": "boolean"},
+    env=record(hostKeys=STRINGS),
+)
+_ORDER_HINT = "the order is that of the filters in the policy, and spec.mergeType"
+_CANNOT_SAY = {
+    "selector": "name what it applies to with --target Gateway/NAME or HTTPRoute/NAME",
+    "phase": _ORDER_HINT,
+    "priority": _ORDER_HINT,
+    "match": "use a target that is narrower",
+    "type": "it carries HTTP filters only",
+}
+
+
+def _some_target(spec: Any) -> str | None:
+    chosen = [name for name in ("targetRef", "targetRefs", "targetSelectors") if spec.get(name)]
+    if not chosen:
+        return "spec must have targetRefs (--target KIND/NAME) or targetSelectors"
+    both = chosen[:2] == ["targetRef", "targetRefs"]
+    return "spec has targetRef and targetRefs, and may have one of them" if both else None
+
+
+def _code_of_its_type(spec: Any) -> str | None:
+    for number, item in enumerate(spec.get("wasm", ())):
+        code = item["code"]
+        wanted = {"HTTP": "http", "Image": "image"}[code["type"]]
+        if {"http", "image"} & set(code) != {wanted}:
+            return f"spec.wasm[{number}].code is of type {code['type']} and must have {wanted}, and not the other"
+    return None
+
+
+class EnvoyExtensionPolicy(ResourceKind):
+    """A policy of several filters, in words of Envoy Gateway's own."""
+
+    name = kind = "EnvoyExtensionPolicy"
+    api_version = "gateway.envoyproxy.io/v1alpha1"
+    resource = "envoyextensionpolicies.gateway.envoyproxy.io"
+    product = "Envoy Gateway"
+    schema = record(
+        targetRef=_TARGET,
+        targetRefs=many(_TARGET, 16),
+        targetSelectors=many(
+            record(
+                "kind",
+                group=one_of((GATEWAY_API,)), kind=one_of(_TARGET_KINDS),
+                matchLabels=LABELS, matchExpressions=many(_EXPRESSION),
+            )
+        ),
+        mergeType=one_of(("StrategicMerge", "JSONMerge")),
+        wasm=many(_WASM, 16),
+        extProc=many(OBJECT, 16),
+        lua=many(OBJECT, 16),
+        dynamicModule=many(OBJECT, 16),
+    )  # fmt: skip
+    rules = (_some_target, _code_of_its_type)
+    targets = dict.fromkeys(_TARGET_KINDS, GATEWAY_API)
+    cannot_say = _CANNOT_SAY
+    fail_strategies = ("FAIL_CLOSE", "FAIL_OPEN")
+    condition = "Accepted"
+    needs_gateway_api = True
+
+    def refuse(self, placement: Placement) -> None:
+        super().refuse(placement)
+        if any(value is not None for value in (placement.environment or {}).values()):
+            raise UsageError(
+                "Envoy Gateway passes only variables that its proxy has",
+                hint="give --env NAME without a value, or use --plugin-config",
+            )
+
+    def spec(self, placement: Placement) -> Document:
+        wasm = given(
+            name=placement.name,
+            rootID=placement.root_id,
+            code=_code(placement),
+            config=placement.plugin_config,
+            failOpen=None if placement.fail_strategy is None else placement.fail_strategy == "FAIL_OPEN",
+            env={"hostKeys": list(placement.environment)} if placement.environment else None,
+        )
+        targets = [{"group": self.targets[kind], "kind": kind, "name": name} for kind, name in placement.targets]
+        return {"targetRefs": targets, "wasm": [wasm]} if targets else {"wasm": [wasm]}
+
+    def filters(self, spec: Document) -> list[Document]:
+        return list(spec.get("wasm", ()))
+
+    def source(self, part: Document) -> Document:
+        found: Document = part["code"].get("image") or part["code"]["http"]
+        return found
+
+    def fails_open(self, part: Document) -> bool:
+        return bool(part.get("failOpen"))
+
+    def condition_lists(self, status: Document) -> list[list[Document]]:
+        """Those of every ancestor: a policy may have several targets."""
+        return [ancestor.get("conditions") or [] for ancestor in status.get("ancestors") or []] or [[]]
+
+
+def _code(placement: Placement) -> Document:
+    if placement.url.startswith(("http://", "https://")):
+        if placement.pull_secret:
+            raise UsageError(
+                "Envoy Gateway fetches from a plain HTTP server without a secret",
+                hint="use an image for a private module",
+            )
+        code: Document = {"type": "HTTP", "http": given(url=placement.url, sha256=placement.pin)}
+    else:
+        secret = {"kind": "Secret", "name": placement.pull_secret} if placement.pull_secret else None
+        url = placement.url.removeprefix("oci://")
+        code = {"type": "Image", "image": given(url=url, sha256=placement.pin, pullSecretRef=secret)}
+    return code | given(pullPolicy=placement.pull_policy)

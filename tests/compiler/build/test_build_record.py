@@ -1,0 +1,87 @@
+"""What the SDK and the compiler tell each other has the fields that both know: the build record, the ABI table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pwasm_compiler.build.abi_table import abi_table, read_table
+from pwasm_compiler.errors import BuildError, ToolError
+from pwasm_compiler.guest.record import BuildRecord, parse_record
+
+RECORD: dict[str, Any] = {
+    "sdk": "1",
+    "python": "3.14.0",
+    "warnings": [],
+    "modules": ["filter"],
+    "callbacks": ("proxy_on_log",),
+    "written": {"Log": ["on_log"], "make": None},
+}
+
+
+def test_a_record_with_all_its_fields() -> None:
+    assert parse_record(repr(RECORD)) == BuildRecord(**RECORD)
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ({**RECORD, "extra": 1}, "not known here: extra"),
+        ({name: value for name, value in RECORD.items() if name != "written"}, "missing: written;"),
+        ({}, "missing: callbacks, modules, python, sdk, warnings, written;"),
+        ({"failure": ("import", {"exception": "ValueError", "module": ""})}, "missing: traceback;"),
+        ({"failure": ("registration", {"message": "", "hint": ""})}, "not known here: hint"),
+        ({"failure": ("accident", {})}, "'accident'"),
+    ],
+)
+def test_a_record_of_another_version_is_refused(record: dict[str, Any], why: str) -> None:
+    with pytest.raises(BuildError, match="not the one that this compiler reads") as caught:
+        parse_record(repr(record))
+    assert why in caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (("registration", {"message": "nothing\nhint: register"}), "nothing\nhint: register"),
+        (("include", {"module": "x.y", "message": "No x"}), "module 'x.y' of [tool.pwasm] include cannot be imported"),
+        (
+            ("import", {"exception": "ModuleNotFoundError", "module": "ssl", "traceback": "Traceback"}),
+            "the filter imports 'ssl', which is not there\nTraceback\n(printed while it was imported)\nnoise\n"
+            "hint: ssl does not exist in a Wasm module: Envoy does TLS",
+        ),
+        (
+            ("import", {"exception": "ValueError", "module": "", "traceback": "Traceback"}),
+            "the filter cannot be imported\nTraceback\n(printed while it was imported)\nnoise",
+        ),
+    ],
+)
+def test_a_failure_is_an_error(failure: tuple[str, dict[str, str]], error: str) -> None:
+    with pytest.raises(BuildError) as caught:
+        parse_record(repr({"failure": failure}), "noise\n")
+    assert str(caught.value).startswith(error)
+
+
+def test_the_abi_table_has_the_sdks_rows() -> None:
+    assert {"proxy_log", "proxy_http_call"} <= {row.name for row in abi_table().hostcalls}
+    assert "proxy_on_request_headers" in {row.name for row in abi_table().callbacks}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "It is not there."),
+        ("CALLBACKS = ()", "It has no rows HOSTCALLS."),
+        ("HOSTCALLS = CALLBACKS = ()", "It has no rows HOSTCALLS."),
+        ("HOSTCALLS = ('proxy_log',)", "Rows of HOSTCALLS have no name, or no core type."),
+    ],
+)
+def test_what_is_no_abi_table_is_refused(tmp_path: Path, text: str | None, why: str) -> None:
+    file = tmp_path / "_abi.py"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ToolError, match="cannot read the ABI table of the SDK") as caught:
+        read_table(file)
+    assert caught.value.why == why
