@@ -40,9 +40,9 @@ STATE = {
     "sys: dont_write_bytecode": "there is no disk",
     # --- where classes are registered, at build and in tests -------------------------------------------------------
     "pwasm._names.spelling: _checked": "classes found good",
-    "pwasm._names.spelling: _seen": "modules in which a filter's helpers may be mentioned",
-    "pwasm._names.spelling: root": "the staged folder, for messages",
-    "pwasm._names.spelling: sources": "the filter's own files",
+    "pwasm._names.functions: _seen": "modules in which a filter's helpers may be mentioned",
+    "pwasm._names.functions: root": "the staged folder, for messages",
+    "pwasm._names.functions: sources": "the filter's own files",
     # --- in test processes -----------------------------------------------------------------------------------------
     "pwasm.pytest_plugin: _filter_of()": "per test file",
     "pwasm.testing.deadline: _enters_wasm": "functions of `wasm`, once it is imported",

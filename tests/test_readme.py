@@ -147,14 +147,10 @@ def test_every_command_of_the_table_exists() -> None:
     assert named == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_every_file_and_target_that_is_named_exists(name: str) -> None:
-    for path in re.findall(
-        r"(?<![\w./-])((?:filters|tests|sdk|compiler|runtime-shim|docs|tools)/[\w/-]*[\w.-]*\w)", TEXTS[name]
-    ):
-        assert (ROOT / path).exists(), path
-    for target in re.findall(r"(?:\$ |`)make (\w+)", TEXTS[name]):
-        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE), target
+def test_every_target_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"(?:\$ |`)make ([a-z-]+)", "\n".join(TEXTS.values())):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 MISTAKES = """import pwasm

@@ -6,7 +6,6 @@ VM. A module whose filter is not here can be given a JSON schema instead.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def checked(
 def as_object(text: str) -> dict[str, Any]:
     """The configuration as a Kubernetes resource holds it, which is as a mapping."""
     try:
-        value = json.loads(text, object_pairs_hook=_no_key_twice)
+        value = plugin_config.parse(text)
     except ValueError as error:
         raise ProjectError("a Kubernetes resource takes a configuration in JSON or YAML", why=f"{error}.") from error
     if not isinstance(value, dict):
@@ -81,15 +80,7 @@ def _refuse(found: list[str]) -> None:
 
 def _inline(text: str) -> str:
     try:
-        json.loads(text, object_pairs_hook=_no_key_twice)
+        plugin_config.parse(text)
     except ValueError as error:
         raise UsageError("the configuration is not valid JSON", why=f"{error}.") from error
     return text
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
-        raise ValueError(f"the key '{twice}' is there twice")
-    return dict(pairs)

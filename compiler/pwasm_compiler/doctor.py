@@ -14,6 +14,7 @@ from typing import Literal
 
 from pwasm_compiler.cpython314 import VERSION
 from pwasm_compiler.envoy import programs
+from pwasm_compiler.envoy.config import RELOAD_SINCE, version_of
 from pwasm_compiler.errors import PwasmError, ToolError
 from pwasm_compiler.guest.base import load_base
 from pwasm_compiler.kube.kinds import KINDS
@@ -29,7 +30,6 @@ State = Literal["ok", "warning", "broken", "not checked"]
 OLDEST_PYTHON = (3, 11)
 OLDEST_ENVOY = (1, 25)
 """The oldest Envoy whose features the linker keeps to."""
-RELOADING_ENVOY = (1, 33)
 _REGISTRY_SECONDS = 10.0
 
 
@@ -96,10 +96,10 @@ def envoy(explicit: str | None) -> Check:
         return Check("Envoy", "broken", f"{error.what}: pwasm run has nothing to start", error.hint or install)
     if not found.version:
         return Check("Envoy", "broken", f"{found.path} does not say its version: is it an Envoy?", install)
-    number = _number(found.version)
+    number = version_of(found.version)
     if number < OLDEST_ENVOY:
         return Check("Envoy", "broken", f"{found.version}, {found.path}: too old for modules of pwasm", install)
-    if number < RELOADING_ENVOY:
+    if number < RELOAD_SINCE:
         return Check("Envoy", "warning", f"{found.version} has no FAIL_RELOAD: a crashed VM stays lost", install)
     return Check("Envoy", "ok", f"{found.version}, {found.path}")
 
@@ -248,8 +248,3 @@ def _registry_host(reference: str) -> str | None:
     if not usable or not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?", host):
         return None
     return host_of(host)
-
-
-def _number(version: str) -> tuple[int, int]:
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)

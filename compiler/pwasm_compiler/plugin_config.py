@@ -1,50 +1,21 @@
 """A plugin's configuration from a file: YAML becomes JSON here, for the filter in the VM reads no YAML.
 
-The text is what Envoy's configuration would hold as a StringValue. A .json file, and any other, is passed on as it is.
+The text is what Envoy's configuration would hold as a StringValue. A .json file, and any other, is passed on as it is;
+`parse` reads what must be JSON.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pwasm_compiler.errors import ProjectError
 from pwasm_compiler.files import read_text, shown
-from pwasm_compiler.yaml_values import Loader, TooMuch, refuse_too_much
+from pwasm_compiler.yaml_text import in_file, load
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
-VALUE_LIMIT = 1_000_000
-"""Values once aliases are written out, as they are in JSON."""
-
-
-class _Loader(Loader):  # type: ignore[misc]
-    """YAML as JSON knows it: names are str and given once, and a date is text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
-    loader.flatten_mapping(node)
-    made: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        problem = "" if isinstance(key, str) else f"the name {key!r} is not a text: quote it"
-        if isinstance(key, str) and key in made:
-            problem = f"{key} is there twice"
-        if problem:
-            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-        made[key] = loader.construct_object(value_node, deep=True)
-    return made
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
 
 
 def read(file: Path) -> str:
@@ -53,16 +24,46 @@ def read(file: Path) -> str:
     if file.suffix.lower() not in YAML_SUFFIXES:
         return text
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        if node is not None:
-            refuse_too_much(node, VALUE_LIMIT)
-        value = yaml.load(text, Loader=_Loader)
-        return json.dumps(value, allow_nan=False)
-    except TooMuch as error:
-        raise ProjectError(f"{shown(file)} is too much for a configuration: {error.what}", why=error.why) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ProjectError(
-            f"{shown(file)} is not YAML", why=" ".join(str(error).split()) or "RecursionError"
-        ) from error
+        with in_file(file):
+            return json.dumps(load(text), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ProjectError(f"{shown(file)} holds what JSON cannot", why=f"{error}.") from error
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is not JSON, it is nested too deeply, or an object has a key twice, of which JSON does not say
+            which one counts.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_Object)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    for path, found in _objects(value):
+        if found.twice is not None:
+            raise ValueError(f"{path}: duplicate key '{found.twice}'" if path else f"duplicate key '{found.twice}'")
+    return json.loads(text)  # without what was only for this
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that remembers a key that it was given twice: while it is read, nobody knows where it is."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__()
+        self.twice: str | None = None
+        for key, value in pairs:
+            if key in self and self.twice is None:
+                self.twice = key
+            self[key] = value
+
+
+def _objects(value: Any, path: str = "") -> Iterator[tuple[str, _Object]]:
+    if isinstance(value, _Object):
+        yield path, value
+        for key, below in value.items():
+            yield from _objects(below, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            yield from _objects(below, f"{path}[{number}]")

@@ -153,6 +153,18 @@ def source_files(project: Project) -> tuple[Path, ...]:
     return tuple(files)
 
 
+def is_stale(project: Project) -> bool:
+    """Whether the module is missing, older than a source file or the pyproject.toml, or perhaps another backend's."""
+    if project.language == "go" and project.backend is not None:
+        return True  # which compiler made it is not known
+    try:
+        built = project.output.stat().st_mtime_ns
+    except OSError:
+        return True
+    inputs = [*source_files(project), *filter(None, [project.configuration])]
+    return any(file.stat().st_mtime_ns > built for file in inputs)
+
+
 def refuse_to_overwrite(project: Project, output: Path) -> None:
     """Raise `UsageError` if a module in `output` would take the place of a file that it is made from."""
     inputs = {file.resolve() for file in (*source_files(project), project.entry, project.root / CONFIGURATION)}

@@ -11,8 +11,8 @@ import urllib.request
 from pathlib import Path
 
 from pwasm_compiler.build.pipeline import build
+from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.project import load_project
 
 PROJECT = Path(__file__).parents[1] / "projects" / "await_cost"

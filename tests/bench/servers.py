@@ -16,8 +16,8 @@ from pwasm_compiler.bench.load import run_wrk
 from pwasm_compiler.bench.process import cpu_seconds, rss_bytes
 from pwasm_compiler.bench.report import Callback
 from pwasm_compiler.bench.timers import PREFIX, between, read, with_timers
+from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.wasm.module import I32, FuncType
 
 from .peers import Prepared

@@ -23,8 +23,8 @@ from pwasm_compiler.bench.load import LoadResult, Request, parse_wrk, run_wrk, w
 from pwasm_compiler.bench.process import cpu_seconds, rss_bytes
 from pwasm_compiler.bench.report import Callback
 from pwasm_compiler.build.backends.tinygo import TINYGO
+from pwasm_compiler.envoy.config import Upstream
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import Upstream
 from pwasm_compiler.errors import ToolError
 
 from . import cli, measure

@@ -171,15 +171,15 @@ def test_other_files_are_passed_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a: [", "is not YAML"),
-        ("a: 1\na: 2\n", "a is there twice"),
-        ("1: x\n", "the name 1 is not a text: quote it"),
-        ("yes: x\n", "the name True is not a text"),
-        ("a: !!python/object:os.system x\n", "is not YAML"),
+        ("a: [", "not valid YAML"),
+        ("a: 1\na: 2\n", "line 2: duplicate key 'a'"),
+        ("1: x\n", "the key 1 is not a string"),
+        ("yes: x\n", "the key yes is not a string"),
+        ("a: !!python/object:os.system x\n", "not valid YAML"),
         ("a: .nan\n", "holds what JSON cannot"),
         ("a: !!binary aGk=\n", "holds what JSON cannot"),
         ("a: &a [*a]\n", "a value that contains itself"),
-        ("[" * 20_000, "is not YAML"),
+        ("[" * 20_000, "nested too deeply"),
         (b"\xff", "is not UTF-8"),
     ],
 )

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pwasm.testing.worlds.servers import refusing_port
+from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from tests.support.http1 import chunk, last_chunk, lines
 
 from .case import LIMIT, VM_CONFIGURATION, Answer, Case

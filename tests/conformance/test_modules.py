@@ -20,8 +20,8 @@ import wasmtime
 
 from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmLoadError, WasmPlugin, WasmTrap
+from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
-from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 
 MODULE = """(module
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 from tests.support import envoy_versions
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pwasm.testing.worlds.servers import refusing_port
-from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from tests.support import wire
 from tests.support.aio_cases import CASES
 from tests.support.grpc_double import grpc_server

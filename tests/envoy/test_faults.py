@@ -5,6 +5,7 @@ The faults are in tests/projects/faults; those while a VM starts are in tests/wa
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import socket
@@ -15,9 +16,18 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.envoy import config as envoy_config
+from pwasm_compiler.envoy.config import (
+    HttpListener,
+    Route,
+    TcpListener,
+    Upstream,
+    WasmFilter,
+    bootstrap,
+    bootstrap_for,
+    ecds_document,
+)
+from pwasm_compiler.envoy.module import read_module
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from tests.support import wire
 from tests.support.fault_names import RAISE, SURVIVE
 
@@ -136,18 +146,18 @@ def test_faults_of_connections(world: Any, callback: str) -> None:
 
 def test_faults_of_a_configuration(built: Callable[[str], Path], tmp_path: Path) -> None:
     """In `on_plugin_start` the update is refused and the old one serves on; in `on_plugin_done` it is taken."""
-    module, file = envoy_config.read_module(built("faults")), tmp_path / "filter.json"
+    module, file = read_module(built("faults")), tmp_path / "filter.json"
+
+    plugin = WasmFilter(module.path, module.kind, "faults", capabilities=module.capabilities)
 
     def publish(configuration: str) -> None:
-        plugin = envoy_config.Filter(module, "faults", str(module.path), configuration=configuration)
         scratch = tmp_path / "scratch"
-        scratch.write_text(json.dumps(envoy_config.ecds_document(plugin)), encoding="utf-8")
+        document = ecds_document(dataclasses.replace(plugin, configuration=configuration))
+        scratch.write_text(json.dumps(document), encoding="utf-8")
         scratch.replace(file)
 
     publish("")
-    entry = envoy_config.ecds_entry(envoy_config.Filter(module, "faults", str(module.path)), file)
-    plugin = envoy_config.Filter(module, "faults", str(module.path))
-    config = envoy_config.bootstrap(plugin, entry, port=0, admin_port=0, upstream=None)
+    config = bootstrap_for(plugin, ecds_file=file)
     with Envoy(config, ready_timeout=300) as envoy:
         url = envoy.url
 

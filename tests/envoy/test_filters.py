@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
-from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from tests.support import flood
 from tests.support.paths import FILTERS, ROOT
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.envoy.test_config import WasmFilter
+from pwasm_compiler.envoy.config import WasmFilter
 from tests.support.guest_python_cases import ENVIRONMENT, FAILS, FROM_THE_HOST, WORKS
 
 pytestmark = pytest.mark.envoy

@@ -16,8 +16,8 @@ import pytest
 import wasmtime
 import yaml
 
+from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 from tests.support.paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "reliability.md"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.envoy.test_config import HttpListener, Route, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import HttpListener, Route, WasmFilter, bootstrap
 from tests.support import wire
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]

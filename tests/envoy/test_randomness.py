@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, WasmFilter, bootstrap
 from tests.support.recursion_cases import check
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]

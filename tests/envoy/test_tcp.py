@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.envoy.test_config import TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import TcpListener, Upstream, WasmFilter, bootstrap
 from tests.support import wire
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler.envoy.test_config import WasmFilter
+from pwasm_compiler.envoy.config import WasmFilter
 from pwasm_compiler.inspect import report
 
 pytestmark = pytest.mark.envoy

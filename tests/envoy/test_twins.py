@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pwasm_compiler.envoy.config import DIRECT_RESPONSE_BODY, HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import DIRECT_RESPONSE_BODY, HttpListener, WasmFilter, bootstrap
 from tests.support.paths import FILTERS
 
 pytestmark = [pytest.mark.envoy, pytest.mark.wasm]

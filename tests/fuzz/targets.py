@@ -20,7 +20,7 @@ from pwasm_compiler import gomod, inspect, plugin_config, project, yaml_text
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import instance_graph
 from pwasm_compiler.digests import digest_of
-from pwasm_compiler.envoy import nodes as config_file
+from pwasm_compiler.envoy import ports
 from pwasm_compiler.errors import PwasmError
 from pwasm_compiler.link.layout import lay_out
 from pwasm_compiler.link.merge import merge
@@ -156,7 +156,7 @@ def plugin_yaml(data: bytes) -> None:
 
 def envoy_yaml(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
-    config_file.with_ports(text, port=0, admin_port=0)
+    ports.with_ports(text, port=0, admin_port=0)
 
 
 def resource_yaml(data: bytes) -> None:

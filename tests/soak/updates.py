@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 import wasmtime
 
-from pwasm_compiler.envoy import config as envoy_config
-from pwasm_compiler.envoy.config import Filter
+from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, ecds_document
+from pwasm_compiler.envoy.module import read_module
 from pwasm_compiler.envoy.process import Envoy
 
 from .outcome import Outcome, slope
@@ -52,18 +52,17 @@ def _update(outcome: Outcome, folder: Path, module: Path, updates: int, name: st
     """KiB of resident memory that each update adds."""
     ours = module == built_module()
     file = folder / f"{module.stem}.json"
-    read = envoy_config.read_module(module)
+    read = read_module(module)
 
-    def write(number: int) -> Filter:
-        plugin = Filter(read, "soak", str(module), configuration=str(number))
+    def write(number: int) -> WasmFilter:
+        plugin = WasmFilter(module, read.kind, "soak", configuration=str(number), capabilities=read.capabilities)
         scratch = file.with_suffix(".new")
-        scratch.write_text(json.dumps(envoy_config.ecds_document(plugin)), encoding="utf-8")
+        scratch.write_text(json.dumps(ecds_document(plugin)), encoding="utf-8")
         scratch.replace(file)
         return plugin
 
     plugin = write(0)
-    entry = envoy_config.ecds_entry(plugin, file)
-    config = envoy_config.bootstrap(plugin, entry, port=0, admin_port=0, upstream=None)
+    config = bootstrap_for(plugin, ecds_file=file)
     points, objects, pages, seconds = [], [], [], []
     with Envoy(config, concurrency=WORKERS, wasm_log_level="warning", ready_timeout=READY_SECONDS) as envoy:
         url = envoy.url

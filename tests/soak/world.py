@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "soak"
 BACKOFF_SECONDS = 0.02

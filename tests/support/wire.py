@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pwasm_compiler.envoy import config as envoy_config
 from pwasm_compiler.envoy import programs
+from pwasm_compiler.envoy.config import RESTRICTED_VM_SINCE, version_of
+from pwasm_compiler.envoy.module import read_module
 from pwasm_compiler.envoy.process import Envoy
 from tests.support.http1 import Message, Pairs, chunk, last_chunk, lines, read
 
@@ -266,9 +267,9 @@ def restrict(config: Any) -> None:
         restrict(item)
     if (vm := config.get("vm_config")) is not None:
         found = programs.envoy()
-        version = envoy_config.version_of(found.version if found else "")
-        module = envoy_config.read_module(Path(vm["code"]["local"]["filename"]))
-        place = vm if version >= envoy_config.RESTRICTED_VM_SINCE else config
+        version = version_of(found.version if found else "")
+        module = read_module(Path(vm["code"]["local"]["filename"]))
+        place = vm if version >= RESTRICTED_VM_SINCE else config
         place["capability_restriction_config"] = {"allowed_capabilities": {name: {} for name in module.capabilities}}
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
+from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.run import parse_upstream, refusal, way_to_configure
 from pwasm_compiler.errors import BinaryError, ToolError
 from pwasm_compiler.files import scratch_folder
@@ -104,6 +105,8 @@ class _Bench:
         self.executable = executable
         self.run = run
         self.client = client
+        file = options.plugin_config
+        self.configuration = None if file is None else plugin_config.read(file)
         self.say = say
         self.without = _Side(False)
         self.with_filter = _Side(True)
@@ -154,12 +157,9 @@ class _Bench:
         )
 
     def _configuration(self, module: Path | None) -> dict[str, Any]:
-        from pwasm_compiler.envoy.test_config import HttpListener, Route, Upstream, WasmFilter, bootstrap
-
         options = self.options
-        own = None if options.plugin_config is None else plugin_config.read(options.plugin_config)
         upstreams = [Upstream(*parse_upstream(options.upstream))] if options.upstream else []
-        filters = [WasmFilter(module, name=_PLUGIN, configuration=own)] if module else []
+        filters = [WasmFilter(module, name=_PLUGIN, configuration=self.configuration)] if module else []
         routes = [Route(upstream=upstreams[0].name if upstreams else None)]
         return bootstrap([HttpListener(filters, routes=routes)], upstreams=upstreams)
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pwasm_compiler import inspect
-from pwasm_compiler.envoy.run import is_stale, kind_of
+from pwasm_compiler.envoy.module import read_module
 from pwasm_compiler.errors import ProjectError, ToolError, UsageError
-from pwasm_compiler.project import Project, load_project
+from pwasm_compiler.project import Project, is_stale, load_project
 
 from .load import CONNECTIONS, LoadResult, Request, find_wrk, run_client, run_wrk
 
@@ -83,7 +82,7 @@ def find_target(options: Options, build: Callable[[Project], object]) -> Target:
         if is_stale(project):
             build(project)
         root, module, name = project.root, project.output, project.name
-    kind = kind_of(inspect.callbacks(module))
+    kind = read_module(module).kind
     if kind != "http":
         raise ProjectError(
             f"{name} is no HTTP filter",

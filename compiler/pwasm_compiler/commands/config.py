@@ -7,19 +7,19 @@ from typing import Any
 
 import click
 
-from pwasm_compiler import config_check as plugin_config
 from pwasm_compiler.commands.manifest import variable
+from pwasm_compiler.config_check import checked
 from pwasm_compiler.console import complete_files
-from pwasm_compiler.envoy import config as envoy_config
 from pwasm_compiler.envoy import programs
-from pwasm_compiler.envoy.config import Filter, Module, Remote
+from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, ecds_document, version_of
+from pwasm_compiler.envoy.module import Module, Remote, read_module, remote
 from pwasm_compiler.envoy.patch import patch
 from pwasm_compiler.envoy.run import DEFAULT_ADMIN_PORT, DEFAULT_PORT, parse_upstream
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import check_writable, is_utf8, printable, read_text, shown, write_atomically
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project, load_project
-from pwasm_compiler.yaml_text import YamlError, dump
+from pwasm_compiler.yaml_text import dump, in_file
 
 _FILE = click.Path(path_type=Path)
 _PORT = click.IntRange(0, 65535)
@@ -106,16 +106,17 @@ def config(**options: Any) -> None:
     failure_policy.
     """
     ecds_file, output = options["ecds"], options["output"]
-    plugin = _plugin(options)
-    _refuse_to_overwrite(options, plugin.module.path)
+    project, module = _module(options["path"])
+    plugin = _plugin(options, project, module)
+    _refuse_to_overwrite(options, module.path)
     if ecds_file is not None:
         _check_ecds(ecds_file, plugin)
-    text, plugin = _text(options, plugin)
+    text, plugin = _text(options, plugin, module.path.name)
     for file in (ecds_file, output):
         if file is not None:
             check_writable(file)
     if ecds_file is not None:
-        write_atomically(ecds_file, (_HEADER + dump(envoy_config.ecds_document(plugin))).encode())
+        write_atomically(ecds_file, (_HEADER + dump(ecds_document(plugin))).encode())
         click.echo(f"wrote {ecds_file}", err=True)
     if output is None:
         click.echo(text, nl=False)
@@ -134,32 +135,31 @@ def _refuse_to_overwrite(options: dict[str, Any], module: Path) -> None:
                 raise UsageError(f"--{option} would overwrite {shown(file)}", why=f"It is {what}.")
 
 
-def _plugin(options: dict[str, Any]) -> Filter:
-    project, module = _module(options["path"])
+def _plugin(options: dict[str, Any], project: Project | None, module: Module) -> WasmFilter:
     configuration = None
     if options["plugin_config"] is not None:
         with Progress() as progress:
-            configuration = plugin_config.checked(
-                options["plugin_config"], options["schema"], project, options["root_id"], progress
-            )
-    return Filter(
-        module=module,
-        name=options["name"] or (project.name if project else printable(module.path.stem)),
-        code=_code(options, module),
+            configuration = checked(options["plugin_config"], options["schema"], project, options["root_id"], progress)
+    variables = dict(variable(text) for text in options["environment"])
+    return WasmFilter(
+        _code(options, module),
+        module.kind,
+        options["name"] or (project.name if project else printable(module.path.stem)),
         root_id=options["root_id"],
         configuration=configuration,
         failure_policy=options["failure_policy"],
-        environment=dict(variable(text) for text in options["environment"]),
-        restrict=not options["no_restriction"],
+        environment={name: value for name, value in variables.items() if value is not None},
+        host_environment=[name for name, value in variables.items() if value is None],
+        capabilities=() if options["no_restriction"] else module.capabilities,
         envoy=_version(options["envoy_version"]),
     )
 
 
 def _module(path: Path) -> tuple[Project | None, Module]:
     if path.suffix == ".wasm":
-        return None, envoy_config.read_module(path)
+        return None, read_module(path)
     project = load_project(path)
-    return project, envoy_config.read_module(project.output)
+    return project, read_module(project.output)
 
 
 def _code(options: dict[str, Any], module: Module) -> str | Remote:
@@ -169,7 +169,7 @@ def _code(options: dict[str, Any], module: Module) -> str | Remote:
         from pwasm_compiler.digests import sha256_of
 
         digest = module.sha256 if options["sha256"] is None else sha256_of(options["sha256"])
-        return envoy_config.remote(options["remote"], digest, options["cluster"])
+        return remote(options["remote"], digest, options["cluster"])
     for option in ("sha256", "cluster"):
         if options[option] is not None:
             raise UsageError(f"--{option} means something with --remote only")
@@ -179,47 +179,47 @@ def _code(options: dict[str, Any], module: Module) -> str | Remote:
     return name
 
 
-def _check_ecds(file: Path, plugin: Filter) -> None:
-    if plugin.module.kind == "plugin":
+def _check_ecds(file: Path, plugin: WasmFilter) -> None:
+    if plugin.kind == "plugin":
         raise UsageError("this filter handles no traffic, and ECDS is for filters of listeners")
     if file.suffix not in (".yaml", ".yml", ".json"):
         raise UsageError(f"Envoy would not know how to read {file}", hint="give it a name that ends in .yaml")
 
 
-def _text(options: dict[str, Any], plugin: Filter) -> tuple[str, Filter]:
+def _text(options: dict[str, Any], plugin: WasmFilter, module: str) -> tuple[str, WasmFilter]:
     """The configuration, and the filter with what it keeps of the one it replaces."""
     given: Path | None = options["given"]
     ecds_file = None if options["ecds"] is None else options["ecds"].absolute()
     if given is not None:
-        return _patched(given, options, plugin, ecds_file)
+        return _patched(given, options, plugin, module, ecds_file)
     if options["listener"]:
         raise UsageError("--listener means something with -c only")
-    config = envoy_config.bootstrap(
+    config = bootstrap_for(
         plugin,
-        plugin.entry() if ecds_file is None else envoy_config.ecds_entry(plugin, ecds_file),
         port=DEFAULT_PORT if options["port"] is None else options["port"],
         admin_port=DEFAULT_ADMIN_PORT if options["admin_port"] is None else options["admin_port"],
         upstream=parse_upstream(options["upstream"]) if options["upstream"] else None,
+        ecds_file=ecds_file,
     )
     return _HEADER + dump(config), plugin
 
 
-def _patched(file: Path, options: dict[str, Any], plugin: Filter, ecds_file: Path | None) -> tuple[str, Filter]:
+def _patched(
+    file: Path, options: dict[str, Any], plugin: WasmFilter, module: str, ecds_file: Path | None
+) -> tuple[str, WasmFilter]:
     for option in ("upstream", "port", "admin_port"):
         if options[option] is not None:
             raise UsageError(f"--{option.replace('_', '-')} and -c exclude each other", hint="change it in the file")
-    try:
-        return patch(read_text(file), plugin, ecds_file, options["listener"])
-    except YamlError as error:
-        raise YamlError(f"{shown(file)}: {error.what}", why=error.why, hint=error.hint) from error
+    with in_file(file):
+        return patch(read_text(file), plugin, module, ecds_file, options["listener"])
 
 
 def _version(text: str | None) -> tuple[int, int]:
     """The version asked for, else that of the Envoy that pwasm run would start, else the newest known."""
     if text is None:
         found = programs.envoy()
-        return envoy_config.version_of(found.version if found else "")
+        return version_of(found.version if found else "")
     numbers = text.split(".")
     if not 2 <= len(numbers) <= 3 or not all(number.isascii() and number.isdigit() for number in numbers):
         raise UsageError(f"'{text}' is not a version of Envoy", hint="write it as 1.33")
-    return envoy_config.version_of(text)
+    return version_of(text)

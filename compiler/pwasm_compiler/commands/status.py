@@ -73,7 +73,7 @@ def _from_file(file: Path) -> report.Status:
         document = json.loads(
             read_text(file, MODULE_LIMIT, hint="save one with: curl http://127.0.0.1:9901/config_dump")
         )
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProjectError(f"{file} is not a config_dump", why="It is not JSON.") from error
     if not isinstance(document, dict) or not isinstance(document.get("configs"), list):
         raise ProjectError(f"{file} is not a config_dump", why="It has no configs.")

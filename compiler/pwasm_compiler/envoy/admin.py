@@ -62,7 +62,7 @@ def _json(url: str, page: str, key: str) -> dict[str, Any]:
         raise AdminError(f"{url} answered with more than {SIZE_LIMIT >> 20} MiB")
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _no_admin(url, f"It answered something else than JSON to {page.partition('?')[0]}.") from error
     if not isinstance(document, dict) or not isinstance(document.get(key), list):
         raise _no_admin(url, f"Its answer to {page.partition('?')[0]} has no {key}.")

@@ -1,26 +1,31 @@
-"""Envoy configuration with a Wasm filter in it: the filter, an ECDS file, a whole bootstrap.
+"""Envoy configuration with Wasm filters in it: the filter, what is around it, a whole bootstrap, a file for ECDS.
 
-What a filter is given is as little as it needs: `failure_policy: FAIL_RELOAD`, so that a trap costs a VM and not the
-filter, and a `capability_restriction_config` with the functions that its module imports and the callbacks that it
-exports, no others.
+Everything is a dict that `json.dumps` turns into what Envoy reads. JSON it is where nobody reads it, because Envoy's
+YAML reader types plain scalars differently from Python's (`y`, `on`, `0x10`), and in JSON every string is quoted.
+
+    listener = HttpListener([WasmFilter("main.wasm", configuration={"header": "x-one"})], port=10000)
+    bootstrap([listener], admin_port=9901)
+
+A filter gets `failure_policy: FAIL_RELOAD` unless told otherwise, so that a trap costs a VM and not the filter. Every
+address is on 127.0.0.1. Port 0 lets the kernel choose; `Envoy.listeners` tells what it chose.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
+import base64
+import json
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pwasm_compiler import inspect
-from pwasm_compiler.errors import UsageError
-from pwasm_compiler.files import read_bytes, shown
+from pwasm_compiler.envoy.kinds import FILTER_NAMES, TYPE, WASM, Json, Kind, typed
+from pwasm_compiler.envoy.module import Remote
 
-Json = dict[str, Any]
-Kind = Literal["http", "tcp", "plugin"]
+LOOPBACK = "127.0.0.1"
+DIRECT_RESPONSE_BODY = "hello from upstream (a direct response of Envoy)\n"
+DIRECT_RESPONSE_BODY_LIMIT = 16 * 1024 * 1024
 
 NEWEST = (1, 40)
 """The newest Envoy that is known here."""
@@ -33,113 +38,71 @@ NODE = {"id": "pwasm", "cluster": "pwasm"}
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 FETCH_TIMEOUT = "30s"
 
-_TYPE = "type.googleapis.com/"
-MESSAGES: dict[Kind, str] = {
-    "http": f"{_TYPE}envoy.extensions.filters.http.wasm.v3.Wasm",
-    "tcp": f"{_TYPE}envoy.extensions.filters.network.wasm.v3.Wasm",
-    "plugin": f"{_TYPE}envoy.extensions.wasm.v3.WasmService",
-}
-FILTER_NAMES: dict[Kind, str] = {
-    "http": "envoy.filters.http.wasm",
-    "tcp": "envoy.filters.network.wasm",
-    "plugin": "envoy.bootstrap.wasm",
-}
+_HTTP_FILTERS = "envoy.extensions.filters.http"
+_NETWORK_FILTERS = "envoy.extensions.filters.network"
+CONNECTION_MANAGER = f"{_NETWORK_FILTERS}.http_connection_manager.v3.HttpConnectionManager"
+_HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_RESTRICTION = "capability_restriction_config"
+
+Payload = str | bytes | Mapping[str, Any]
+"""A configuration; a mapping is passed as its JSON text."""
+Metadata = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Module:
-    """A built module: what it is for, and what it needs of Envoy."""
+class WasmFilter:
+    """One Wasm plugin: what Envoy calls PluginConfig with its VmConfig.
 
-    path: Path
-    kind: Kind
-    sha256: str
-    capabilities: tuple[str, ...]
+    `path` is where the code is: a file, which Envoy reads relative to its working directory, or a `Remote`.
+    `reload_backoff_seconds` is Envoy's base interval (1 s unless set); with 1 ms Envoy 1.40 dies at the first reload.
+    """
 
-
-@dataclass(frozen=True)
-class Remote:
-    """Where Envoy fetches the code: over HTTP, through one of its clusters."""
-
-    url: str
-    sha256: str
-    cluster: str
-    own_cluster: bool
-    """Whether the cluster is to be made from the URL."""
-
-    def code(self) -> Json:
-        """The `code` of a VmConfig."""
-        uri = {"uri": self.url, "cluster": self.cluster, "timeout": FETCH_TIMEOUT}
-        return {"remote": {"http_uri": uri, "sha256": self.sha256}}
-
-    def cluster_config(self) -> Json:
-        """The cluster that leads to the URL's server."""
-        parts = urllib.parse.urlsplit(self.url)
-        tls = parts.scheme == "https"
-        address = {"address": parts.hostname, "port_value": parts.port or (443 if tls else 80)}
-        cluster: Json = {
-            "name": self.cluster,
-            "type": "STRICT_DNS",
-            "connect_timeout": "5s",
-            "load_assignment": {
-                "cluster_name": self.cluster,
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": address}}}]}],
-            },
-        }
-        if tls:
-            context = {
-                "@type": f"{_TYPE}envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-                "sni": parts.hostname,
-                "common_tls_context": {"validation_context": {
-                    "trusted_ca": {"filename": SYSTEM_CA},
-                    "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": parts.hostname}}],
-                }},
-            }  # fmt: skip
-            cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
-        return cluster
-
-
-@dataclass(frozen=True)
-class Filter:
-    """One Wasm filter as Envoy is to have it; `code` is a local file name or a `Remote`."""
-
-    module: Module
-    name: str
-    code: str | Remote
+    path: str | Path | Remote
+    kind: Kind = "http"
+    name: str = ""
     root_id: str = ""
-    configuration: str | None = None
+    vm_id: str = ""
+    configuration: Payload | None = None
+    vm_configuration: Payload | None = None
     failure_policy: str | None = None
-    """None is what is kept, else FAIL_RELOAD."""
-    environment: Mapping[str, str | None] = field(default_factory=dict)
-    restrict: bool = True
+    """None is what is kept, else FAIL_RELOAD where the Envoy has it."""
+    reload_backoff_seconds: float | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    host_environment: Sequence[str] = ()
+    """Variables that it gets from Envoy's own environment."""
+    allow_on_headers_stop_iteration: bool | None = None
+    singleton: bool = False
+    """Kind "plugin" only: one VM in the main thread instead of one for each worker."""
+    capabilities: Sequence[str] = ()
+    """The functions it may call and the callbacks it may have; without any, it is not restricted."""
     kept: Json = field(default_factory=dict)
     """The PluginConfig that it replaces, keys in snake_case: what is not said here stays as it is there."""
     envoy: tuple[int, int] = NEWEST
     """Version of the Envoy that is to take it; fields moved."""
 
+    def to_json(self) -> Json:
+        """The filter as a list of filters (or of bootstrap extensions) has it."""
+        return {"name": FILTER_NAMES[self.kind], "typed_config": self.message()}
+
     def message(self) -> Json:
-        """The typed_config."""
-        return {"@type": MESSAGES[self.module.kind], "config": self.plugin()}
+        """Its typed_config."""
+        service = {"singleton": True} if self.kind == "plugin" and self.singleton else {}
+        return typed(WASM[self.kind], config=self._plugin_config(), **service)
 
-    def entry(self) -> Json:
-        """The entry in a list of filters."""
-        return {"name": FILTER_NAMES[self.module.kind], "typed_config": self.message()}
-
-    def plugin(self) -> Json:
-        """The PluginConfig."""
-        kept = {key: value for key, value in self.kept.items() if key != "capability_restriction_config"}
-        plugin: Json = {"name": self.name, **kept, **({"root_id": self.root_id} if self.root_id else {})}
-        plugin |= {"name": self.name, **self._policy()}
-        code = self.code.code() if isinstance(self.code, Remote) else {"local": {"filename": self.code}}
-        vm = dict(kept.get("vm_config", {}))
-        vm.pop("capability_restriction_config", None)
-        plugin["vm_config"] = {"runtime": "envoy.wasm.runtime.v8", **vm, "code": code, **self._environment()}
-        if self.configuration is not None:
-            # A StringValue: Envoy passes exactly its text. A Struct it would write anew, with every number a double.
-            plugin["configuration"] = {"@type": f"{_TYPE}google.protobuf.StringValue", "value": self.configuration}
-        if self.restrict and self.module.capabilities:
-            allowed: Json = {name: {} for name in self.module.capabilities}
+    def _plugin_config(self) -> Json:
+        kept = {key: value for key, value in self.kept.items() if key != _RESTRICTION}
+        plugin: Json = {"name": self.name, **kept, **_given(root_id=self.root_id or None)}
+        plugin |= {"name": self.name, **self._policy(), "vm_config": self._vm_config(kept.get("vm_config", {}))}
+        backoff = self.reload_backoff_seconds
+        plugin |= _given(
+            configuration=_payload(self.configuration),
+            reload_config=None if backoff is None else {"backoff": {"base_interval": f"{backoff:.3f}s"}},
+            allow_on_headers_stop_iteration=self.allow_on_headers_stop_iteration,
+        )
+        if self.capabilities:
+            allowed: Json = {name: {} for name in self.capabilities}
             place = plugin["vm_config"] if self.envoy >= RESTRICTED_VM_SINCE else plugin
-            place["capability_restriction_config"] = {"allowed_capabilities": allowed}
+            place[_RESTRICTION] = {"allowed_capabilities": allowed}
         return plugin if self.failure_policy is None else _without_the_other_policy(plugin)
 
     def _policy(self) -> Json:
@@ -149,33 +112,196 @@ class Filter:
             return {"failure_policy": self.failure_policy or "FAIL_RELOAD"}
         return {"fail_open": True} if self.failure_policy == "FAIL_OPEN" else {}
 
-    def _environment(self) -> Json:
-        values = {name: value for name, value in self.environment.items() if value is not None}
-        keys = [name for name, value in self.environment.items() if value is None]
-        variables = {**({"key_values": values} if values else {}), **({"host_env_keys": keys} if keys else {})}
-        return {"environment_variables": variables} if variables else {}
+    def _vm_config(self, kept: Json) -> Json:
+        variables = {"key_values": dict(self.environment), "host_env_keys": list(self.host_environment)}
+        variables = {key: value for key, value in variables.items() if value}
+        return {
+            "runtime": "envoy.wasm.runtime.v8",
+            **{key: value for key, value in kept.items() if key != _RESTRICTION},
+            **_given(vm_id=self.vm_id or None),
+            "code": self._code(),
+            **_given(configuration=_payload(self.vm_configuration), environment_variables=variables or None),
+        }
+
+    def _code(self) -> Json:
+        if not isinstance(self.path, Remote):
+            return {"local": {"filename": str(self.path)}}
+        uri = {"uri": self.path.url, "cluster": self.path.cluster, "timeout": FETCH_TIMEOUT}
+        return {"remote": {"http_uri": uri, "sha256": self.path.sha256}}
 
 
-def _without_the_other_policy(plugin: Json) -> Json:
-    """Envoy takes failure_policy or its old name, and not both."""
-    return {key: value for key, value in plugin.items() if key != "fail_open" or "failure_policy" not in plugin}
+Entry = WasmFilter | Json
+"""What is in a list of filters: a filter, or somebody else's as Envoy's configuration has it."""
 
 
-def read_module(path: Path) -> Module:
-    """What Envoy needs to know of the module in `path`.
+@dataclass(frozen=True)
+class Upstream:
+    """A cluster with one endpoint. `metadata` is the cluster's filter metadata."""
 
-    Raises:
-        UsageError: there is no such file.
-        BinaryError, ProjectError: it is not a core module.
+    host: str
+    port: int
+    name: str = "upstream"
+    http2: bool = False
+    metadata: Metadata = field(default_factory=dict)
+
+    def to_json(self) -> Json:
+        """The cluster as Envoy's configuration has it."""
+        cluster = _cluster(self.name, self.host, self.port, dns_lookup_family="V4_PREFERRED")
+        if self.http2:
+            options = typed(_HTTP_PROTOCOL_OPTIONS, explicit_http_config={"http2_protocol_options": {}})
+            cluster["typed_extension_protocol_options"] = {_HTTP_PROTOCOL_OPTIONS: options}
+        return {**cluster, **_metadata(self.metadata)}
+
+
+@dataclass(frozen=True)
+class Route:
+    """Paths that begin with `prefix` go to the cluster `upstream`, or are answered with `status` and `body`."""
+
+    prefix: str = "/"
+    upstream: str | None = None
+    status: int = 200
+    body: str = DIRECT_RESPONSE_BODY
+    metadata: Metadata = field(default_factory=dict)
+
+    def to_json(self) -> Json:
+        """The route as Envoy's configuration has it."""
+        action: Json = {"route": {"cluster": self.upstream}}
+        if self.upstream is None:
+            action = {"direct_response": {"status": self.status, "body": {"inline_string": self.body}}}
+        return {"match": {"prefix": self.prefix}, **action, **_metadata(self.metadata)}
+
+
+@dataclass(frozen=True)
+class HttpListener:
+    """An HTTP listener; the filters see a request in this order and its response in the reverse order."""
+
+    filters: Sequence[Entry] = ()
+    port: int = 0
+    name: str = "http"
+    routes: Sequence[Route] = (Route(),)
+
+    def to_json(self) -> Json:
+        """The listener as Envoy's configuration has it."""
+        filters = _entries(self.filters)
+        if any(route.upstream is None for route in self.routes):
+            filters.append(_wait_for_the_body())
+        filters.append(
+            {"name": "envoy.filters.http.router", "typed_config": typed(f"{_HTTP_FILTERS}.router.v3.Router")}
+        )
+        host = {"name": "all", "domains": ["*"], "routes": [route.to_json() for route in self.routes]}
+        manager = typed(
+            CONNECTION_MANAGER,
+            stat_prefix=self.name,
+            route_config={"name": self.name, "virtual_hosts": [host]},
+            http_filters=filters,
+        )
+        chain = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+        return _listener(self.name, self.port, chain)
+
+
+@dataclass(frozen=True)
+class TcpListener:
+    """A TCP listener in front of the cluster `upstream`, or of an echo of what the client sends."""
+
+    filters: Sequence[Entry] = ()
+    port: int = 0
+    name: str = "tcp"
+    upstream: str | None = None
+
+    def to_json(self) -> Json:
+        """The listener as Envoy's configuration has it."""
+        last = {"name": "envoy.filters.network.echo", "typed_config": typed(f"{_NETWORK_FILTERS}.echo.v3.Echo")}
+        if self.upstream is not None:
+            proxy = typed(f"{_NETWORK_FILTERS}.tcp_proxy.v3.TcpProxy", stat_prefix=self.name, cluster=self.upstream)
+            last = {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
+        return _listener(self.name, self.port, [*_entries(self.filters), last])
+
+
+def bootstrap(
+    listeners: Sequence[HttpListener | TcpListener] = (),
+    *,
+    plugins: Sequence[Entry] = (),
+    upstreams: Sequence[Upstream] = (),
+    admin_port: int = 0,
+) -> Json:
+    """A complete bootstrap; `plugins` are Wasm services without traffic, each of kind "plugin"."""
+    config: Json = {
+        "admin": {"address": _address(LOOPBACK, admin_port)},
+        "static_resources": {
+            "listeners": [listener.to_json() for listener in listeners],
+            "clusters": [upstream.to_json() for upstream in upstreams],
+        },
+    }
+    if plugins:
+        config["bootstrap_extensions"] = _entries(plugins)
+    return config
+
+
+def bootstrap_for(
+    plugin: WasmFilter,
+    *,
+    port: int = 0,
+    admin_port: int = 0,
+    upstream: tuple[str, int] | None = None,
+    ecds_file: Path | None = None,
+) -> Json:
+    """A bootstrap around one filter, in the place of its kind: traffic goes to `upstream`, or Envoy answers itself.
+
+    With `ecds_file`, what is in that file (`ecds_document`) is the filter.
     """
-    data = read_bytes(path, hint="make it with: pwasm build")
-    report = inspect.describe(shown(path), data)
-    return Module(
-        path=path,
-        kind=kind_of(report["callbacks"]),
-        sha256=hashlib.sha256(data).hexdigest(),
-        capabilities=tuple(report["capabilities"]),
-    )
+    entry = plugin.to_json() if ecds_file is None else ecds_entry(plugin, ecds_file)
+    upstreams = [Upstream(*upstream)] if upstream else []
+    cluster = upstreams[0].name if upstreams else None
+    listeners: dict[Kind, list[HttpListener | TcpListener]] = {
+        "http": [HttpListener([entry], port, routes=[Route(upstream=cluster)])],
+        "tcp": [TcpListener([entry], port, upstream=cluster)],
+        "plugin": [],
+    }
+    plugins = [entry] if plugin.kind == "plugin" else []
+    config = bootstrap(listeners[plugin.kind], plugins=plugins, upstreams=upstreams, admin_port=admin_port)
+    if isinstance(plugin.path, Remote) and plugin.path.own_cluster:
+        config["static_resources"]["clusters"].append(remote_cluster(plugin.path))
+    return config if ecds_file is None else {"node": NODE, **config}
+
+
+def remote_cluster(remote: Remote) -> Json:
+    """The cluster that leads to the server with a filter's code."""
+    parts = urllib.parse.urlsplit(remote.url)
+    tls = parts.scheme == "https"
+    cluster = _cluster(remote.cluster, parts.hostname or "", parts.port or (443 if tls else 80))
+    if tls:
+        validation = {
+            "trusted_ca": {"filename": SYSTEM_CA},
+            "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": parts.hostname}}],
+        }
+        context = typed(
+            "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            sni=parts.hostname,
+            common_tls_context={"validation_context": validation},
+        )
+        cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
+    return cluster
+
+
+def ecds_entry(plugin: WasmFilter, file: Path) -> Json:
+    """The entry in a list of filters whose configuration Envoy reads from `file`, and again when that is replaced."""
+    return {"name": plugin.name, "config_discovery": config_discovery(file, TYPE + WASM[plugin.kind])}
+
+
+def config_discovery(file: Path, type_url: str) -> Json:
+    """What takes the place of a filter's typed_config if that is in `file`."""
+    source = {"path_config_source": {"path": str(file)}, "resource_api_version": "V3"}
+    return {"config_source": source, "type_urls": [type_url]}
+
+
+def ecds_document(plugin: WasmFilter) -> Json:
+    """What is in that file."""
+    return {"resources": [{**ecds_resource(plugin.name), "typed_config": plugin.message()}]}
+
+
+def ecds_resource(name: str) -> Json:
+    """The resource in such a file, but for its typed_config."""
+    return typed("envoy.config.core.v3.TypedExtensionConfig", name=name)
 
 
 def version_of(text: str) -> tuple[int, int]:
@@ -184,69 +310,60 @@ def version_of(text: str) -> tuple[int, int]:
     return (int(major), int(rest.partition(".")[0])) if text else NEWEST
 
 
-def kind_of(callbacks: Sequence[str]) -> Kind:
-    """Where a module belongs, by the callbacks it exports."""
-    from pwasm_compiler.envoy.run import kind_of
-
-    return kind_of(tuple(callbacks))
+def _without_the_other_policy(plugin: Json) -> Json:
+    """Envoy takes failure_policy or its old name, and not both."""
+    return {key: value for key, value in plugin.items() if key != "fail_open" or "failure_policy" not in plugin}
 
 
-def remote(url: str, sha256: str, cluster: str | None) -> Remote:
-    """The code at `url`, through `cluster` or through one made for it."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"\s", url):
-        raise UsageError(
-            f"'{url}' is not a URL that Envoy fetches from",
-            hint="write http:// or https://; an image in a registry is fetched by Istio, see: pwasm manifest",
-        )
-    if parts.username is not None:
-        raise UsageError("a URL with a password in it would show it in Envoy's config_dump", hint="leave it out")
-    made = "wasm_code_" + re.sub(r"[^A-Za-z0-9]+", "_", parts.netloc)
-    return Remote(url, sha256, cluster or made, cluster is None)
+def _given(**fields: Any) -> Json:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def ecds_entry(plugin: Filter, file: Path) -> Json:
-    """The entry in a list of filters whose configuration Envoy reads from `file`, and again when that is replaced."""
-    source = {"path_config_source": {"path": str(file)}, "resource_api_version": "V3"}
-    discovery = {"config_source": source, "type_urls": [MESSAGES[plugin.module.kind]]}
-    return {"name": plugin.name, "config_discovery": discovery}
+def _entries(filters: Sequence[Entry]) -> list[Json]:
+    return [item.to_json() if isinstance(item, WasmFilter) else item for item in filters]
 
 
-def ecds_document(plugin: Filter) -> Json:
-    """What is in that file."""
-    resource = {"@type": f"{_TYPE}envoy.config.core.v3.TypedExtensionConfig", "name": plugin.name}
-    return {"resources": [{**resource, "typed_config": plugin.message()}]}
+def _cluster(name: str, host: str, port: int, **fields: Any) -> Json:
+    endpoint = {"endpoint": {"address": _address(host, port)}}
+    return {
+        "name": name,
+        "type": "STRICT_DNS",
+        **fields,
+        "connect_timeout": "5s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
 
 
-def bootstrap(plugin: Filter, entry: Json, *, port: int, admin_port: int, upstream: tuple[str, int] | None) -> Json:
-    """A whole configuration around `entry`, on 127.0.0.1: traffic goes to `upstream`, or Envoy answers itself."""
-    from pwasm_compiler.envoy import test_config as made
-
-    upstreams = [made.Upstream(*upstream)] if upstream else []
-    cluster = upstreams[0].name if upstreams else None
-    if plugin.module.kind == "plugin":
-        config = made.bootstrap(upstreams=upstreams, admin_port=admin_port)
-        config["bootstrap_extensions"] = [entry]
-    elif plugin.module.kind == "tcp":
-        config = made.bootstrap(
-            [made.TcpListener((), port, upstream=cluster)], upstreams=upstreams, admin_port=admin_port
-        )
-        _chain(config).insert(0, entry)
-    else:
-        listener = made.HttpListener((), port, routes=[made.Route(upstream=cluster)])
-        config = made.bootstrap([listener], upstreams=upstreams, admin_port=admin_port)
-        _chain(config)[0]["typed_config"]["http_filters"].insert(0, entry)
-    if "config_discovery" in entry:
-        config = {"node": NODE, **config}
-    if isinstance(plugin.code, Remote) and plugin.code.own_cluster:
-        config["static_resources"]["clusters"].append(plugin.code.cluster_config())
-    return config
+def _listener(name: str, port: int, chain: Sequence[Json]) -> Json:
+    return {"name": name, "address": _address(LOOPBACK, port), "filter_chains": [{"filters": list(chain)}]}
 
 
-def _chain(config: Json) -> list[Json]:
-    chain: list[Json] = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
-    return chain
+def _address(host: str, port: int) -> Json:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _metadata(metadata: Metadata) -> Json:
+    return {"metadata": {"filter_metadata": {name: dict(values) for name, values in metadata.items()}}}
+
+
+def _payload(value: Payload | None) -> Json | None:
+    """The `Any` from which Envoy passes exactly these bytes to the plugin.
+
+    A Struct would not do for a mapping: Envoy writes it as JSON anew, with every number a double.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return typed("google.protobuf.BytesValue", value=base64.b64encode(value).decode("ascii"))
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return typed("google.protobuf.StringValue", value=text)
+
+
+def _wait_for_the_body() -> Json:
+    """A buffer filter behind the Wasm filters.
+
+    A direct response is sent as soon as the router sees the request's headers, and a request that is answered has
+    no more body callbacks. Holding the request here lets the Wasm filters see its body first.
+    """
+    buffer = typed(f"{_HTTP_FILTERS}.buffer.v3.Buffer", max_request_bytes=DIRECT_RESPONSE_BODY_LIMIT)
+    return {"name": "envoy.filters.http.buffer", "typed_config": buffer}

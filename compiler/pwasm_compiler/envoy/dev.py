@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pwasm_compiler.envoy import ecds
-from pwasm_compiler.envoy import run as serve
+from pwasm_compiler.envoy import ecds, run
 from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, report_a_bug
 from pwasm_compiler.files import shown
 from pwasm_compiler.project import Project, load_project, source_files
+from pwasm_compiler.yaml_text import in_file
 
 if TYPE_CHECKING:
     from pwasm_compiler.envoy.process import Envoy
@@ -57,7 +57,7 @@ class Session:
     """One run of `pwasm dev`."""
 
     path: Path
-    plan: serve.Plan
+    plan: run.Plan
     module: Path
     slots: tuple[ecds.Slot, ...]
     build: Callable[[Project], object]
@@ -130,7 +130,7 @@ class Session:
         raise ToolError("stopped")
 
     def _refused(self, envoy: Envoy, what: str) -> PwasmError:
-        return serve.refusal(envoy.log, self.plan.way_to_configure) or ToolError(what, why=_reason(envoy))
+        return run.refusal(envoy.log, self.plan.way_to_configure) or ToolError(what, why=_reason(envoy))
 
     def _updates(self, envoy: Envoy) -> tuple[int, int]:
         """How often Envoy took a version and how often it refused one; asked until it answers."""
@@ -150,18 +150,19 @@ class Session:
         raise ToolError("stopped")
 
 
-def prepare(request: serve.Request, build: Callable[[Project], object], folder: Path) -> Session:
-    """Build if needed and put what Envoy starts with into `folder`; errors as for `serve.prepare`."""
+def prepare(request: run.Request, build: Callable[[Project], object], folder: Path) -> Session:
+    """Build if needed and put what Envoy starts with into `folder`; errors as for `run.prepare`."""
     # Where it is now: "." would follow a folder that is moved, and Envoy's configuration would not.
     request = dataclasses.replace(request, path=request.path.absolute())
     seen = fingerprint(request.path)
-    plan = serve.prepare(request, build)
+    plan = run.prepare(request, build)
     module = request.path.absolute() if request.path.suffix == ".wasm" else load_project(request.path).output
     if isinstance(plan.config, Path):
         name, text = plan.config, plan.config_text or plan.config.read_text(encoding="utf-8")
     else:
-        name, text = Path(serve.OWN_CONFIGURATION), _text(plan.config)
-    text, slots = ecds.discover(text, module, plan.root, folder)
+        name, text = Path(run.OWN_CONFIGURATION), _text(plan.config)
+    with in_file(name):
+        text, slots = ecds.discover(text, module, plan.root, folder)
     ecds.publish(slots, 1, module)
     plan = dataclasses.replace(plan, config=name, config_text=text, arguments=_NODE)
     return Session(request.path, plan, module, slots, build, folder, _seen=seen)

@@ -6,7 +6,6 @@ configuration the Wasm filter's `typed_config` gives way to a `config_discovery`
     discover   text of a configuration → text with discoveries, and a Slot for each filter
     publish    a module → every slot's file, in one step; Envoy loads it beside the old one, and then changes over
 
-The text is edited at positions and not loaded and dumped: Python's YAML and Envoy's read some scalars differently.
 https://www.envoyproxy.io/docs/envoy/latest/configuration/overview/extension
 """
 
@@ -17,21 +16,18 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
+from pwasm_compiler.envoy.config import config_discovery, ecds_resource
+from pwasm_compiler.envoy.nodes import Edit, child, edited, end_of, in_place_of, items, pair, scalar, sequence, walk
 from pwasm_compiler.errors import ProjectError
+from pwasm_compiler.yaml_text import YamlError, compose_one, dump
 
-_LISTS = {"http_filters": "http_filter", "httpFilters": "http_filter", "filters": "network_filter"}
+_LISTS = {"http_filters": "http_filter", "filters": "network_filter"}
+"""A field with a list of filters → what the statistics of its discoveries are called."""
 _PATH = ("config", "vm_config", "code", "local", "filename")
-_RESOURCE = """\
-version_info: "{version}"
-resources:
-- "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
-  name: {name}
-  typed_config:
-{typed_config}
-"""
 
 
 @dataclass(frozen=True)
@@ -46,42 +42,48 @@ class Slot:
 
     def text(self, version: int, module: Path) -> str:
         """What the file holds for `module`."""
-        configuration = f"{self.before}{json.dumps(str(module))}{self.after}"
-        return _RESOURCE.format(version=version, name=json.dumps(self.name), typed_config=configuration)
+        document = {"version_info": str(version), "resources": [ecds_resource(self.name)]}
+        end = "" if self.after.endswith("\n") else "\n"  # one more would belong to a block scalar
+        return f"{dump(document)}  typed_config:\n{self.before}{json.dumps(str(module))}{self.after}{end}"
+
+
+class _Filter(NamedTuple):
+    """A filter in a list of filters, with its typed_config, and the module's name in that."""
+
+    kind: str
+    name: str
+    key: yaml.Node
+    value: yaml.Node
+    file_name: yaml.ScalarNode
 
 
 def discover(text: str, module: Path, root: Path, folder: Path) -> tuple[str, tuple[Slot, ...]]:
     """`text` with every filter that loads `module` moved into a file in `folder`; names in it are relative to `root`.
 
     Raises:
-        ProjectError: the text is not YAML, or no filter of it loads the module.
+        YamlError: the text is not YAML, or has no end.
+        ProjectError: no filter of it loads the module, or one cannot be moved.
     """
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ProjectError("the configuration is not YAML", why=f"{error}") from error
     slots: list[Slot] = []
-    edits: list[tuple[int, int, str]] = []
-    for kind, name, key, value in _filters(tree, ""):
-        file_name = _descend(value, _PATH)
-        if not isinstance(file_name, yaml.ScalarNode) or (root / file_name.value).resolve() != module.resolve():
+    edits: list[Edit] = []
+    for found in _filters(compose_one(text)):
+        if (root / found.file_name.value).resolve() != module.resolve():
             continue
         file = folder / f"ecds-{len(slots)}.yaml"
-        start, end = value.start_mark.index, _end(value)
-        pad = " " * (4 if value.flow_style else max(4, value.start_mark.column))
-        before = pad + text[start : file_name.start_mark.index]
-        slot = Slot(name, f"extension_config_discovery.{kind}.{name}.", file, before, text[_end(file_name) : end])
-        _check(slot, module)
-        slots.append(slot)
-        edits.append((key.start_mark.index, end, _discovery(file, value) + ("\n" if text[end - 1] == "\n" else "")))
+        slots.append(_slot(text, found, file))
+        start, end = found.key.start_mark.index, end_of(text, found.value)
+        discovery = config_discovery(file, scalar(child(found.value, "@type")) or "")
+        new = f'"config_discovery": {json.dumps(discovery, ensure_ascii=False)}'
+        edits.append(in_place_of(text, start, end, new))
     if not slots:
         raise ProjectError(
             f"no filter of the configuration loads {module.name}",
             why="Only an HTTP or TCP filter with its module in a local file can be replaced while Envoy runs.",
             hint="pwasm run takes any configuration",
         )
-    for start, end, new in sorted(edits, reverse=True):
-        text = text[:start] + new + text[end:]
+    text = edited(text, edits)
+    for name, moved in [*((slot.name, slot.text(1, module)) for slot in slots), (slots[0].name, text)]:
+        _check(name, moved)
     return text, tuple(slots)
 
 
@@ -97,62 +99,38 @@ def publish(slots: tuple[Slot, ...], version: int, module: Path) -> None:
     (folder / f"module-{version - 2}.wasm").unlink(missing_ok=True)
 
 
-def _filters(node: yaml.Node | None, inside: str) -> Iterator[tuple[str, str, yaml.Node, yaml.MappingNode]]:
-    """Kind, name, and the key and value of `typed_config` of each filter in a list of filters."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            pair = _pair(item, "typed_config")
-            name = _child(item, "name")
-            if inside in _LISTS and pair and isinstance(pair[1], yaml.MappingNode) and name is not None:
-                yield _LISTS[inside], str(name.value), pair[0], pair[1]
-            yield from _filters(item, "")
-    elif isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from _filters(value, str(key.value))
+def _filters(root: yaml.Node | None) -> Iterator[_Filter]:
+    """Each filter in a list of filters that loads a file, once: an alias is the list that it stands for."""
+    lists = ((_LISTS[key], value) for node in walk(root) for key, value in items(node) if key in _LISTS)
+    filters = {id(item): (kind, item) for kind, value in lists for item in sequence(value)}
+    for kind, item in filters.values():
+        config, name = pair(item, "typed_config"), scalar(child(item, "name"))
+        file_name = child(config[1], *_PATH) if config else None
+        if config and name is not None and isinstance(file_name, yaml.ScalarNode):
+            yield _Filter(kind, name, *config, file_name)
 
 
-def _pair(node: yaml.Node | None, wanted: str) -> tuple[yaml.Node, yaml.Node] | None:
-    """A field by its protobuf name or its JSON name, both of which Envoy takes."""
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    head, *rest = wanted.split("_")
-    names = {wanted, head + "".join(word.title() for word in rest)}
-    return next(((key, value) for key, value in node.value if key.value in names), None)
+def _slot(text: str, found: _Filter, file: Path) -> Slot:
+    start, end = found.value.start_mark.index, end_of(text, found.value)
+    cut, resume = found.file_name.start_mark.index, end_of(text, found.file_name)
+    if not found.key.start_mark.index < start < cut <= resume <= end:  # an alias: it stands elsewhere
+        raise _stands_elsewhere(found.name)
+    pad = " " * (4 if getattr(found.value, "flow_style", False) else max(4, found.value.start_mark.column))
+    statistics = f"extension_config_discovery.{found.kind}.{found.name}."
+    return Slot(found.name, statistics, file, pad + text[start:cut], text[resume:end])
 
 
-def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    pair = _pair(node, name)
-    return pair[1] if pair else None
-
-
-def _descend(node: yaml.Node | None, names: tuple[str, ...]) -> yaml.Node | None:
-    for name in names:
-        node = _child(node, name)
-    return node
-
-
-def _end(node: yaml.Node) -> int:
-    """Where a node's text ends; the parser's own mark for a block is where the next thing begins."""
-    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        last = node.value[-1]
-        return _end(last[1] if isinstance(last, tuple) else last)
-    return int(node.end_mark.index)
-
-
-def _discovery(file: Path, typed_config: yaml.MappingNode) -> str:
-    kind = _child(typed_config, "@type")
-    source = {"path_config_source": {"path": str(file)}, "resource_api_version": "V3"}
-    discovery = {"config_source": source, "type_urls": [str(kind.value) if kind else ""]}
-    return f'"config_discovery": {json.dumps(discovery, ensure_ascii=False)}'
-
-
-def _check(slot: Slot, module: Path) -> None:
-    """Whether the filter's configuration stands on its own."""
+def _check(name: str, text: str) -> None:
+    """Whether each of two texts stands on its own after a filter was moved from one into the other."""
     try:
-        yaml.compose(slot.text(1, module), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ProjectError(
-            f"the configuration of the filter {slot.name!r} cannot be moved into a file of its own",
-            why=f"{error}",
-            hint="write it without anchors and aliases",
-        ) from error
+        compose_one(text)
+    except YamlError as error:
+        raise _stands_elsewhere(name, error.why) from error
+
+
+def _stands_elsewhere(name: str, why: str = "") -> ProjectError:
+    return ProjectError(
+        f"the configuration of the filter {name!r} cannot be moved into a file of its own",
+        why=why,
+        hint="write it without anchors and aliases",
+    )

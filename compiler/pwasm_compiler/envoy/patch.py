@@ -1,6 +1,6 @@
 """A Wasm filter put into an Envoy configuration that somebody else wrote, of which nothing else changes.
 
-The file is edited as text, at positions that the YAML parser gives: comments, order and quotes stay. Whether the text
+Comments, order and quotes stay. Whether the text
 then says what was meant is not believed but checked: it is parsed again, and must be the old document with the entry.
 """
 
@@ -15,28 +15,20 @@ from typing import Any
 
 import yaml
 
-from pwasm_compiler.envoy.config import MESSAGES, NODE, Filter, Json, Remote, ecds_entry
-from pwasm_compiler.envoy.nodes import child, items
+from pwasm_compiler.envoy.config import CONNECTION_MANAGER, NODE, WasmFilter, ecds_entry, remote_cluster
+from pwasm_compiler.envoy.kinds import WASM, Json
+from pwasm_compiler.envoy.module import Remote
+from pwasm_compiler.envoy.nodes import Edit, child, edited, end_of, in_place_of, items, scalar, sequence, type_of
 from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.yaml_text import YamlError, construct, dump, load_all, nodes
 
-_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 # The tutorial's text has the network filter's type where the HTTP filter's belongs; it is replaced all the same.
-_WASM_TYPES = {message.rpartition("/")[2] for message in MESSAGES.values()}
+_WASM_TYPES = set(WASM.values())
 _KEPT = ("name", "disabled", "is_optional", "isOptional")
 
 
 class PatchError(PwasmError):
     """A configuration with no place for the filter."""
-
-
-@dataclass(frozen=True)
-class _Edit:
-    """Text to put in the place of `text[start:end]`."""
-
-    start: int
-    end: int
-    text: str
 
 
 @dataclass(frozen=True)
@@ -47,11 +39,15 @@ class Listener:
     chains: tuple[yaml.SequenceNode, ...]
 
 
-def patch(text: str, plugin: Filter, ecds_file: Path | None, listeners: Sequence[str] = ()) -> tuple[str, Filter]:
+def patch(
+    text: str, plugin: WasmFilter, module: str, ecds_file: Path | None, listeners: Sequence[str] = ()
+) -> tuple[str, WasmFilter]:
     """`text` with the filter in it: in the place of the one it replaces, else before the router (or TCP proxy).
 
-    Running it again changes nothing more. `listeners` names where, if there is more than one listener to choose from.
-    With `ecds_file` the filter itself is to be in that file; it is returned with what it keeps of the one it replaces.
+    Running it again changes nothing more. `module` is the name of the module's file: an entry without a name of its own
+    is the same if it loads a file of that name. `listeners` names where, if there is more than one listener to choose
+    from. With `ecds_file` the filter itself is to be in that file; it is returned with what it keeps of the one it
+    replaces.
 
     Raises:
         PatchError: there is no place, or more than one.
@@ -59,23 +55,22 @@ def patch(text: str, plugin: Filter, ecds_file: Path | None, listeners: Sequence
     """
     root, before = _compose(text)
     chains: dict[int, yaml.SequenceNode] = {}  # by place: an alias is one list in several places
-    for listener in _choose(_listeners(root, plugin.module.kind), listeners):
+    for listener in _choose(_listeners(root, plugin.kind), listeners):
         chains |= {chain.start_mark.index: chain for chain in listener.chains}
-    kept = [_plugin_config(same) for chain in chains.values() if (same := _same(chain, plugin)) is not None]
+    kept = [_plugin_config(same) for chain in chains.values() if (same := _same(chain, plugin, module)) is not None]
     if ecds_file is not None and kept:
         if any(config != kept[0] for config in kept):
             raise UsageError(
                 "the filter is configured differently in several places", hint="choose with --listener NAME"
             )
         plugin = replace(plugin, kept=kept[0])
-    made = [_edit(text, chain, plugin, ecds_file) for chain in chains.values()]
+    made = [_edit(text, chain, plugin, module, ecds_file) for chain in chains.values()]
     edits = [edit for edit, _ in made]
-    if isinstance(plugin.code, Remote) and plugin.code.own_cluster:
-        edits += _cluster_edit(text, root, plugin.code)
+    if isinstance(plugin.path, Remote) and plugin.path.own_cluster:
+        edits += _cluster_edit(text, root, plugin.path)
     if ecds_file is not None:
         edits += _node_edit(root)
-    for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
-        text = text[: edit.start] + edit.text + text[edit.end :]
+    text = edited(text, edits)
     _verify(text, before, [entry for _, entry in made])
     return text, plugin
 
@@ -95,17 +90,17 @@ def _listeners(root: yaml.Node, kind: str) -> list[Listener]:
             hint="without -c, pwasm config writes a configuration with it in bootstrap_extensions",
         )
     found = []
-    for number, listener in enumerate(_sequence(child(root, "static_resources", "listeners"))):
-        filters = [*_sequence(child(listener, "filter_chains")), child(listener, "default_filter_chain")]
+    for number, listener in enumerate(sequence(child(root, "static_resources", "listeners"))):
+        filters = [*sequence(child(listener, "filter_chains")), child(listener, "default_filter_chain")]
         chains = tuple(chain for node in filters if node for chain in _chains(child(node, "filters"), kind))
         if chains:
-            found.append(Listener(_text(child(listener, "name")) or f"number {number + 1}", chains))
+            found.append(Listener(scalar(child(listener, "name")) or f"number {number + 1}", chains))
     return found
 
 
 def _chains(filters: yaml.Node | None, kind: str) -> Iterator[yaml.SequenceNode]:
     """The lists in a filter chain into which a filter of this kind can go."""
-    managers = [node for node in _sequence(filters) if _type(node) == _MANAGER]
+    managers = [node for node in sequence(filters) if type_of(node) == CONNECTION_MANAGER]
     if kind == "tcp" and not managers and isinstance(filters, yaml.SequenceNode) and filters.value:
         yield filters
     for manager in managers if kind == "http" else ():
@@ -132,23 +127,25 @@ def _choose(found: list[Listener], wanted: Sequence[str]) -> list[Listener]:
     return [listener for listener in found if not wanted or listener.name in wanted]
 
 
-def _edit(text: str, chain: yaml.SequenceNode, plugin: Filter, ecds_file: Path | None) -> tuple[_Edit, Json]:
+def _edit(
+    text: str, chain: yaml.SequenceNode, plugin: WasmFilter, module: str, ecds_file: Path | None
+) -> tuple[Edit, Json]:
     """The edit of one list, and the entry that it then has."""
-    same = _same(chain, plugin)
+    same = _same(chain, plugin, module)
     if same is not None and ecds_file is None:
         plugin = replace(plugin, kept=_plugin_config(same))
-    entry = plugin.entry() if ecds_file is None else ecds_entry(plugin, ecds_file)
+    entry = plugin.to_json() if ecds_file is None else ecds_entry(plugin, ecds_file)
     if same is not None:
         old = {key.value: construct(value) for key, value in same.value if key.value in _KEPT}
         # By ECDS, Envoy asks for the entry's name; without, the name is the file's.
         entry = {**old, **entry} if ecds_file is not None else {**entry, **old}
-        start, end = same.start_mark.index, _end(text, same)
-        return _Edit(start, end, _entry_text(entry, chain, same.start_mark.column)), entry
+        start, end = same.start_mark.index, end_of(text, same)
+        return in_place_of(text, start, end, _entry_text(entry, chain, same.start_mark.column)), entry
     router = next((node for node in chain.value if _is_router(node)), chain.value[-1])
     if chain.flow_style:
-        return _Edit(router.start_mark.index, router.start_mark.index, json.dumps(entry) + ", "), entry
+        return Edit(router.start_mark.index, router.start_mark.index, json.dumps(entry) + ", "), entry
     dash, column = _dash(text, router)
-    return _Edit(dash, dash, f"- {_entry_text(entry, chain, column + 2)}\n{' ' * column}"), entry
+    return Edit(dash, dash, f"- {_entry_text(entry, chain, column + 2)}\n{' ' * column}"), entry
 
 
 def _dash(text: str, item: yaml.Node) -> tuple[int, int]:
@@ -164,9 +161,10 @@ def _entry_text(entry: Json, chain: yaml.SequenceNode, column: int) -> str:
     return textwrap.indent(dump(entry), " " * column).strip()
 
 
-def _same(chain: yaml.SequenceNode, plugin: Filter) -> yaml.MappingNode | None:
+def _same(chain: yaml.SequenceNode, plugin: WasmFilter, module: str) -> yaml.MappingNode | None:
     """The entry that is an earlier form of `plugin`."""
-    return next((n for n in chain.value if isinstance(n, yaml.MappingNode) and _is_the_same(n, plugin)), None)
+    mappings = (node for node in chain.value if isinstance(node, yaml.MappingNode))
+    return next((node for node in mappings if _is_the_same(node, plugin, module)), None)
 
 
 def _plugin_config(entry: yaml.Node) -> Json:
@@ -177,55 +175,55 @@ def _plugin_config(entry: yaml.Node) -> Json:
     return {**found, **({"vm_config": {key: construct(value) for key, value in items(vm)}} if vm else {})}
 
 
-def _is_the_same(node: yaml.Node, plugin: Filter) -> bool:
+def _is_the_same(node: yaml.Node, plugin: WasmFilter, module: str) -> bool:
     """Whether an entry of the file is an earlier form of `plugin`: by its name, or by the file that it loads."""
     if child(node, "config_discovery") is not None:
-        return _text(child(node, "name")) == plugin.name
-    if _type(node) not in _WASM_TYPES:
+        return scalar(child(node, "name")) == plugin.name
+    if type_of(node) not in _WASM_TYPES:
         return False
     config = child(node, "typed_config", "config")
-    name = _text(child(config, "name"))
-    file = _text(child(config, "vm_config", "code", "local", "filename")) or ""
-    return name == plugin.name if name else file.rpartition("/")[2] == plugin.module.path.name
+    name = scalar(child(config, "name"))
+    file = scalar(child(config, "vm_config", "code", "local", "filename")) or ""
+    return name == plugin.name if name else file.rpartition("/")[2] == module
 
 
 def _is_router(node: yaml.Node) -> bool:
-    return (_type(node) or _text(child(node, "name")) or "").endswith(("router.v3.Router", "filters.http.router"))
+    return (type_of(node) or scalar(child(node, "name")) or "").endswith(("router.v3.Router", "filters.http.router"))
 
 
-def _cluster_edit(text: str, root: yaml.Node, remote: Remote) -> list[_Edit]:
+def _cluster_edit(text: str, root: yaml.Node, remote: Remote) -> list[Edit]:
     resources, clusters = child(root, "static_resources"), child(root, "static_resources", "clusters")
-    cluster = remote.cluster_config()
-    if any(_text(child(node, "name")) == remote.cluster for node in _sequence(clusters)):
+    cluster = remote_cluster(remote)
+    if any(scalar(child(node, "name")) == remote.cluster for node in sequence(clusters)):
         return []
     if isinstance(clusters, yaml.SequenceNode) and clusters.value:
         last = clusters.value[-1]
-        end = _end(text, last)
+        end = len(text[: end_of(text, last)].rstrip())
         if clusters.flow_style:
-            return [_Edit(end, end, ", " + json.dumps(cluster))]
+            return [Edit(end, end, ", " + json.dumps(cluster))]
         column = _dash(text, last)[1]
         lines = textwrap.indent(dump([cluster]), " " * column)
-        return [_Edit(end, end, "\n" + lines.rstrip())]
+        return [Edit(end, end, "\n" + lines.rstrip())]
     if clusters is not None:  # `clusters: []`, or nothing after the colon
         start, end = clusters.start_mark.index, clusters.end_mark.index
-        return [_Edit(start, end if end > start else start, (" " if end == start else "") + json.dumps([cluster]))]
+        return [Edit(start, end if end > start else start, (" " if end == start else "") + json.dumps([cluster]))]
     assert isinstance(resources, yaml.MappingNode)
     first = resources.value[0][0].start_mark
     if resources.flow_style:
-        return [_Edit(first.index, first.index, f'"clusters": {json.dumps([cluster])}, ')]
+        return [Edit(first.index, first.index, f'"clusters": {json.dumps([cluster])}, ')]
     lines = textwrap.indent(dump({"clusters": [cluster]}), " " * first.column).strip()
-    return [_Edit(first.index, first.index, f"{lines}\n{' ' * first.column}")]
+    return [Edit(first.index, first.index, f"{lines}\n{' ' * first.column}")]
 
 
-def _node_edit(root: yaml.Node) -> list[_Edit]:
+def _node_edit(root: yaml.Node) -> list[Edit]:
     """A node of our own for a configuration without one: Envoy wants one for whatever comes over xDS."""
     node = child(root, "node")
     if node is None:
         at = root.start_mark.index
         if getattr(root, "flow_style", False):
-            return [_Edit(at + 1, at + 1, f'"node": {json.dumps(NODE)}, ')]
-        return [_Edit(at, at, dump({"node": NODE}))]
-    if not all(_text(child(node, key)) for key in NODE):
+            return [Edit(at + 1, at + 1, f'"node": {json.dumps(NODE)}, ')]
+        return [Edit(at, at, dump({"node": NODE}))]
+    if not all(scalar(child(node, key)) for key in NODE):
         raise PatchError("the configuration's node has no id or no cluster", hint="Envoy reads no ECDS without them")
     return []
 
@@ -268,27 +266,3 @@ def _replaceable(value: Json) -> bool:
     config = value.get("typed_config")
     message = config.get("@type", "") if isinstance(config, dict) else ""
     return "config_discovery" in value or str(message).rpartition("/")[2] in _WASM_TYPES
-
-
-def _end(text: str, node: yaml.Node) -> int:
-    """Where a node's own text ends: the parser's end of a block is where the next thing begins."""
-    end: int = node.end_mark.index
-    if getattr(node, "flow_style", False) or isinstance(node, yaml.ScalarNode):
-        return end
-    lines = text[node.start_mark.index : end].split("\n")
-    while len(lines) > 1 and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
-        lines.pop()
-    return int(node.start_mark.index) + len("\n".join(lines).rstrip())
-
-
-def _sequence(node: yaml.Node | None) -> list[yaml.Node]:
-    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
-
-
-def _text(node: yaml.Node | None) -> str | None:
-    return node.value if isinstance(node, yaml.ScalarNode) else None
-
-
-def _type(node: yaml.Node) -> str | None:
-    message = next((_text(value) for key, value in items(child(node, "typed_config")) if key == "@type"), None)
-    return message.rpartition("/")[2] if message else None

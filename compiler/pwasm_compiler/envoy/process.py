@@ -46,7 +46,7 @@ _RECORD_SECONDS = 0.05
 class Envoy:
     """One Envoy process.
 
-    `config` is a bootstrap (see `envoy_config.bootstrap`) or the path of one. Envoy resolves the file names in it
+    `config` is a bootstrap (see `config.bootstrap`) or the path of one. Envoy resolves the file names in it
     against `cwd`. `on_log` is called with each record from the thread that reads the log. What Envoy needs as files,
     and `envoy.log`, is in `run_dir`: a temporary folder unless one is given. `log` keeps all records, or the last
     `keep_log`.

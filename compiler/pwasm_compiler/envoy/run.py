@@ -9,7 +9,6 @@ Envoy's working directory is the filter's folder, so `filename: main.wasm` in a 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import json
 import queue
@@ -24,15 +23,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
-from pwasm_compiler.envoy.nodes import port_fields, with_ports
+from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, version_of
+from pwasm_compiler.envoy.kinds import Kind
+from pwasm_compiler.envoy.module import Module, read_module
+from pwasm_compiler.envoy.ports import port_fields, with_ports
 from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
 from pwasm_compiler.files import check_readable, printable, read_text, scratch_folder, shown
-from pwasm_compiler.project import ENTRY, Project, load_project, source_files
+from pwasm_compiler.project import ENTRY, Project, is_stale, load_project
+from pwasm_compiler.yaml_text import in_file
 
 if TYPE_CHECKING:
     from pwasm_compiler.envoy.log import LogRecord
     from pwasm_compiler.envoy.process import Envoy, EnvoyError
-    from pwasm_compiler.envoy.test_config import Kind
 
 OWN_CONFIGURATION = "envoy.yaml"
 DEFAULT_PORT = 10000
@@ -42,8 +44,6 @@ _REFUSED = "the plugin's configuration is refused"
 """How the SDK's record begins (`pwasm._config.binding`)."""
 _DID_NOT_START = "Failed to configure base Wasm plugin"
 
-_HTTP_CALLBACK = re.compile(r"proxy_on_(http_)?(request|response)_(headers|body|trailers|metadata)")
-_TCP_CALLBACK = re.compile(r"proxy_on_(new_connection|downstream_|upstream_)")
 _UPSTREAM = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 _HINTS = (
     ("Invalid path", "Envoy does not find that file from the filter's folder; `pwasm build` makes main.wasm"),
@@ -105,7 +105,6 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
     else:
         root, module, name = _built_module(request, build)
     config, text = _configuration(request, root, module, name)
-    _refuse_used_ports(json.dumps(config) if isinstance(config, dict) else text or read_text(config))
     again = None
     if isinstance(config, dict):
         kind = _kind_of_module(root / module)
@@ -150,27 +149,6 @@ def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRe
             envoy.stop()
 
 
-def is_stale(project: Project) -> bool:
-    """Whether the module is missing, older than a source file or the pyproject.toml, or perhaps another backend's."""
-    if project.language == "go" and project.backend is not None:
-        return True  # which compiler made it is not known
-    try:
-        built = project.output.stat().st_mtime_ns
-    except OSError:
-        return True
-    inputs = [*source_files(project), *filter(None, [project.configuration])]
-    return any(file.stat().st_mtime_ns > built for file in inputs)
-
-
-def kind_of(callbacks: tuple[str, ...]) -> Kind:
-    """Where a module belongs, by the callbacks it exports."""
-    if any(_HTTP_CALLBACK.match(name) for name in callbacks):
-        return "http"
-    if any(_TCP_CALLBACK.match(name) for name in callbacks):
-        return "tcp"
-    return "plugin"
-
-
 def parse_upstream(text: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`."""
     match = _UPSTREAM.fullmatch(text)
@@ -185,21 +163,20 @@ def generate(module: Path, root: Path, name: str, request: Request, kind: Kind |
     It restricts the filter to what its module uses. A module that is missing has nothing to be restricted to: Envoy
     itself is to say that it is missing. `kind` is what the module is taken for, whatever it is.
     """
-    from pwasm_compiler.envoy import config as envoy_config
     from pwasm_compiler.envoy import programs
 
     envoy, file = programs.envoy(request.envoy), root / module
-    found = envoy_config.read_module(file) if file.is_file() else envoy_config.Module(file, "http", "", ())
-    plugin = envoy_config.Filter(
-        module=found if kind is None else dataclasses.replace(found, kind=kind),
-        name=name,
-        code=str(module),
+    found = read_module(file) if file.is_file() else Module(file, "http", "", ())
+    plugin = WasmFilter(
+        module,
+        kind or found.kind,
+        name,
         configuration=None if request.plugin_config is None else plugin_config.read(request.plugin_config),
-        envoy=envoy_config.version_of(envoy.version if envoy else ""),
+        capabilities=found.capabilities,
+        envoy=version_of(envoy.version if envoy else ""),
     )
-    return envoy_config.bootstrap(
+    return bootstrap_for(
         plugin,
-        plugin.entry(),
         port=DEFAULT_PORT if request.port is None else request.port,
         admin_port=DEFAULT_ADMIN_PORT if request.admin_port is None else request.admin_port,
         upstream=parse_upstream(request.upstream) if request.upstream else None,
@@ -234,15 +211,19 @@ def _built_module(request: Request, build: Callable[[Project], object]) -> tuple
 
 
 def _configuration(request: Request, root: Path, module: Path, name: str) -> tuple[dict[str, Any] | Path, str | None]:
+    """What Envoy is started with, and the text that takes the place of what is in that file; its ports are free."""
     file = request.config or _own_configuration(request, root)
     if file is None:
-        return generate(module, root, name, request), None
-    text = read_text(file)
-    if request.port is None and request.admin_port is None:
-        return file.absolute(), None
-    changed = with_ports(text, port=request.port, admin_port=request.admin_port)
-    if changed is None:
-        raise UsageError(f"{shown(file)} has no port to replace", hint="leave --port and --admin-port out")
+        made = generate(module, root, name, request)
+        _refuse_used_ports(json.dumps(made))
+        return made, None
+    text, changed = read_text(file), None
+    with in_file(file):
+        if request.port is not None or request.admin_port is not None:
+            changed = with_ports(text, port=request.port, admin_port=request.admin_port)
+            if changed is None:
+                raise UsageError(f"{shown(file)} has no port to replace", hint="leave --port and --admin-port out")
+        _refuse_used_ports(text if changed is None else changed)
     return file.absolute(), changed
 
 
@@ -259,9 +240,7 @@ def _own_configuration(request: Request, root: Path) -> Path | None:
 def _kind_of_module(module: Path) -> Kind:
     if not module.is_file():
         return "http"  # --no-build: Envoy itself is to say that it is missing
-    from pwasm_compiler import inspect
-
-    return kind_of(inspect.callbacks(module))
+    return read_module(module).kind
 
 
 def _config_for_envoy(plan: Plan, folder: Path) -> dict[str, Any] | Path:

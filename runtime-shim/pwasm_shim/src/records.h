@@ -1,4 +1,4 @@
-/* The SDK's records (sdk/pwasm/_stream/records.py) as C sees them: Python objects with __slots__, of which each slot is
+/* The SDK's records (sdk/pwasm/_stream) as C sees them: Python objects with __slots__, of which each slot is
    a word.
 
    Which word, `bind_slots` finds out by writing to it through Python, so nothing depends on how the interpreter lays
@@ -48,7 +48,7 @@ static inline void set_word(PyObject *object, int word, PyObject *value) {
 int bind_slots(PyObject *sample, slot *slots); /* 0 when one is not there; spoils the sample */
 long words_of(PyObject *object);
 
-/* None, False, True and 0; `records.current`; the shim itself as the SDK's Host. NULL before `bind_records`. */
+/* None, False, True and 0; `current.current`; the shim itself as the SDK's Host. NULL before `bind_records`. */
 extern PyObject *none, *no, *yes, *zero, *current, *host;
 
 #endif

@@ -155,7 +155,7 @@ class Array(Type):
             problems.append(f"{path}: its items cannot be in a set")
             return BAD
         if len(made) != len(items):
-            problems.append(f"{path}: an item is there twice")
+            problems.append(f"{path}: duplicate item")
             return BAD
         return made
 
@@ -367,7 +367,7 @@ _LIMITS = {
 
 def report_twice(value: object, path: str, problems: Problems) -> None:
     """Report names that an object has twice; JSON does not say which one counts."""
-    problems += [f"{path}.{name}: is there twice" for name in getattr(value, "twice", ())]
+    problems += [f"{path}.{name}: duplicate key" for name in getattr(value, "twice", ())]
 
 
 def as_parsed(value: Any) -> Any:

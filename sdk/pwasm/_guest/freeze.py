@@ -63,7 +63,7 @@ def run(
     _forget_names()
     _tidy(frozenset(lazy_imports).union(include))
     if "failure" not in record:
-        names = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
+        names = sorted(sys.modules)
         record |= {"sdk": __version__, "python": sys.version.split()[0], "modules": names}
     gc.collect()
     gc.freeze()  # a collection at run time need not look at what stays for ever
@@ -150,10 +150,10 @@ def _import_all(
 ) -> dict[str, Any]:
     """Import everything and wire the filter; the part of the record that says what was found."""
     sys.dont_write_bytecode = True
-    from .._names import spelling  # forgotten before the snapshot
+    from .._names import functions, spelling  # forgotten before the snapshot
 
-    spelling.root = f"{root.rstrip('/')}/"
-    spelling.sources = frozenset(sources)
+    functions.root = f"{root.rstrip('/')}/"
+    functions.sources = frozenset(sources)
     randomness.watch()
     bundle.install(root, frozenset(sources))
     bundle.keep_data_files(data_files)

@@ -15,7 +15,7 @@ from typing import Any
 from pwasm_compiler.build.backends.go import GO
 from pwasm_compiler.build.backends.tinygo import TINYGO
 from pwasm_compiler.build.backends.toolchain import Compiler
-from pwasm_compiler.envoy.test_config import LOOPBACK, Upstream, WasmFilter
+from pwasm_compiler.envoy.config import LOOPBACK, Upstream, WasmFilter
 
 from ..builders import BuildTimes, build_at, build_go, build_pwasm
 from ..problems import BenchError, NotMeasuredError

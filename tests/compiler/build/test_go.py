@@ -16,11 +16,10 @@ from pwasm_compiler.build.backends import build
 from pwasm_compiler.build.backends.choose import MIGRATION
 from pwasm_compiler.build.backends.go import GO
 from pwasm_compiler.build.backends.toolchain import Toolchain, find
-from pwasm_compiler.envoy.run import is_stale
 from pwasm_compiler.errors import BuildError, PwasmError, ToolError, VerifyError
 from pwasm_compiler.gomod import OFFICIAL_PATH, TETRATELABS_PATH
 from pwasm_compiler.inspect import report
-from pwasm_compiler.project import load_project
+from pwasm_compiler.project import is_stale, load_project
 from tests.support.paths import GO_REFERENCE, PROJECTS
 
 pytestmark = pytest.mark.wasm

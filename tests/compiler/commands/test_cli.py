@@ -19,9 +19,9 @@ import pytest
 from pwasm_compiler import cli, errors, scaffold, usage
 from pwasm_compiler.build import pipeline
 from pwasm_compiler.build.pipeline import Artifact
-from pwasm_compiler.envoy import run as serve
+from pwasm_compiler.envoy.kinds import kind_of
 from pwasm_compiler.errors import BuildError, UsageError
-from pwasm_compiler.project import Project
+from pwasm_compiler.project import Project, is_stale
 from tests.support.command_line import Pwasm, Result, caller
 from tests.support.paths import FILTERS, ROOT
 
@@ -564,19 +564,19 @@ def test_the_address_for_bugs_is_that_of_the_metadata(monkeypatch: pytest.Monkey
     ],
 )
 def test_kind_of_a_module(callbacks: tuple[str, ...], kind: str) -> None:
-    assert serve.kind_of(callbacks) == kind
+    assert kind_of(callbacks) == kind
 
 
 def test_a_module_is_stale_when_a_source_is_newer(tmp_path: Path) -> None:
     for name in ("filter.py", "helper.py", "pyproject.toml"):
         (tmp_path / name).write_text("")
     project = Project(tmp_path, tmp_path / "filter.py", "x", tmp_path / "main.wasm")
-    assert serve.is_stale(project)
+    assert is_stale(project)
     project.output.write_text("")
     for name in ("filter.py", "helper.py", "pyproject.toml"):
         os.utime(tmp_path / name, (1, 1))
-    assert not serve.is_stale(project)
+    assert not is_stale(project)
     for name in ("filter.py", "helper.py", "pyproject.toml"):
         os.utime(tmp_path / name, (2**33, 2**33))
-        assert serve.is_stale(project)
+        assert is_stale(project)
         os.utime(tmp_path / name, (1, 1))

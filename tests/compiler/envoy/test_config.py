@@ -359,7 +359,7 @@ def test_half_written_files_never_stay(pwasm: Pwasm, module: Path, tmp_path: Pat
         (["main.wasm", "-c", "list.yaml"], 1, "not an Envoy configuration"),
         (["main.wasm", "-c", "empty.yaml"], 1, "not an Envoy configuration"),
         (["main.wasm", "-c", "xds.yaml"], 1, "no listener"),
-        (["main.wasm", "-c", "twice.yaml"], 1, "there twice"),
+        (["main.wasm", "-c", "twice.yaml"], 1, "duplicate key"),
         (["main.wasm", "-c", "latin.yaml"], 1, "not UTF-8"),
         (["main.wasm", "-c", "node.yaml", "--ecds", "e.yaml"], 1, "no id or no cluster"),
         (["main.wasm", "-c", "node.yaml", "--port", "1"], 2, "exclude each other"),

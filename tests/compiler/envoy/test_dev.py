@@ -20,7 +20,7 @@ from typing import IO
 import pytest
 import wasmtime
 
-from pwasm_compiler.envoy import dev as reload
+from pwasm_compiler.envoy.dev import fingerprint, saved_seconds_ago
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.envoy
@@ -237,13 +237,13 @@ def test_how_long_ago_a_file_was_saved(tmp_path: Path) -> None:
     """Of the files that changed; a time that is old, or to come, is not that of the edit."""
     file, now = tmp_path / "main.wasm", time.time()
     file.write_bytes(b"")
-    before = reload.fingerprint(file)
+    before = fingerprint(file)
     for saved, expected in ((now - 5, 5), (now - 3600, 0), (now + 60, 0)):
         os.utime(file, (saved, saved))
-        found = reload.saved_seconds_ago(before, reload.fingerprint(file))
+        found = saved_seconds_ago(before, fingerprint(file))
         assert expected <= found <= 60 * bool(expected)
-    assert reload.saved_seconds_ago(before, before) == 0
-    assert reload.saved_seconds_ago(before, "it is broken") == 0
+    assert saved_seconds_ago(before, before) == 0
+    assert saved_seconds_ago(before, "it is broken") == 0
 
 
 def test_a_new_version_may_use_more(dev: Callable[..., Dev], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pwasm_compiler.envoy.ecds import discover, publish
-from pwasm_compiler.errors import ProjectError
+from pwasm_compiler.errors import PwasmError
 
 WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
 BLOCK = f"""\
@@ -116,10 +116,77 @@ def test_a_later_build_does_not_change_what_was_published(tmp_path: Path, module
         ("", "no filter of the configuration loads main.wasm"),
         ("static_resources: {}", "no filter"),
         (BLOCK.replace("main.wasm", "no.wasm"), "no filter"),
-        ("a: [", "is not YAML"),
+        ("a: [", "not valid YAML"),
         (BLOCK.replace("fail_open: on", "fail_open: *x").replace("name: y", "name: &x y"), "of its own"),
     ],
 )
 def test_configurations_without_a_place(tmp_path: Path, module: Path, text: str, message: str) -> None:
-    with pytest.raises(ProjectError, match=message):
+    with pytest.raises(PwasmError, match=message):
+        discover(text, module, tmp_path, tmp_path)
+
+
+LAST = f"""\
+static_resources:
+  listeners:
+  - filter_chains: &chains
+    - filters: []
+    http_filters: &filters
+    - name: größe
+      typed_config:
+        "@type": {WASM}
+        config:
+          name: &name \U0001f600
+          vm_config: {{code: {{local: {{filename: main.wasm}}}}}}
+          END
+
+      # not of the filter
+    - name: router
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "value"),
+    [
+        ("root_id: *name", {"root_id": "\U0001f600"}),  # its node stands above
+        ("root_id: *name  # why", {"root_id": "\U0001f600"}),
+        ("configuration: |\n            # content\n            # more", {"configuration": "# content\n# more\n"}),
+        ("configuration: |+\n            # content\n\n", {"configuration": "# content\n\n\n\n"}),
+        ("configuration:", {"configuration": None}),
+    ],
+)
+def test_a_filter_is_moved_to_its_very_end(
+    tmp_path: Path, module: Path, end: str, value: dict[str, str | None]
+) -> None:
+    text, slots = discover(LAST.replace("END", end), module, tmp_path, tmp_path)
+    assert "# not of the filter" in text
+    moved, router = yaml.safe_load(text)["static_resources"]["listeners"][0]["http_filters"]
+    assert moved.keys() == {"name", "config_discovery"}
+    assert router == {"name": "router"}
+    (resource,) = yaml.safe_load(slots[0].text(1, module))["resources"]
+    config = resource["typed_config"]["config"]
+    assert {key: config[key] for key in value} == value
+    assert config["vm_config"]["code"]["local"]["filename"] == str(module)
+
+
+def test_a_list_that_is_there_twice_has_its_filters_once(tmp_path: Path, module: Path) -> None:
+    text, slots = discover(LAST.replace("END", "") + "other: {http_filters: *filters}\n", module, tmp_path, tmp_path)
+    assert len(slots) == 1
+    found = yaml.safe_load(text)
+    assert "config_discovery" in found["other"]["http_filters"][0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"c: &c {{'@type': {WASM}, config: {{vm_config: {{code: {{local: {{filename: main.wasm}}}}}}}}}}\n"
+        "filters: [{name: x, typed_config: *c}]\n",
+        f"file: &f main.wasm\nfilters: [{{name: x, typed_config: {{'@type': {WASM},"
+        " config: {vm_config: {code: {local: {filename: *f}}}}}}]\n",
+        f"c: &c\n  '@type': {WASM}\n  config: {{vm_config: {{code: {{local: {{filename: main.wasm}}}}}}}}\n"
+        "filters:\n- name: x\n  typed_config: *c\n",
+        LAST.replace("END", "vm_id: &moved x") + "other: *moved\n",
+    ],
+)
+def test_what_stands_elsewhere_is_not_moved(tmp_path: Path, module: Path, text: str) -> None:
+    with pytest.raises(PwasmError, match="write it without anchors"):
         discover(text, module, tmp_path, tmp_path)

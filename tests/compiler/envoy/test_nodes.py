@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pwasm_compiler.envoy.nodes import PortField, port_fields, with_ports
+from pwasm_compiler.envoy.ports import PortField, port_fields, with_ports
+from pwasm_compiler.yaml_text import NotYamlError, YamlError
 
 YAML = """\
 # a comment that stays
@@ -46,9 +47,8 @@ static_resources:
   - address: {socket_address: {address: "127.0.0.1", port_value: 10000}}
   - address: {socket_address: {address: "127.0.0.1", port_value: 10001}}
   - address: {socket_address: {address: "127.0.0.1", port_value: 10002}}
-  clusters: &c
+  clusters:
   - load_assignment: {endpoints: [{address: {socketAddress: {address: "127.0.0.1", portValue: 10001}}}]}
-  - circle: *c
 """
 
 
@@ -70,7 +70,20 @@ def test_json() -> None:
     assert with_ports(text, port=80) == text.replace("5", "80")
 
 
-@pytest.mark.parametrize("text", ["", "a: [", "- 1", "admin: 3", "static_resources: {listeners: [1, {address: []}]}"])
+@pytest.mark.parametrize("text", ["", "- 1", "admin: 3", "static_resources: {listeners: [1, {address: []}]}"])
 def test_a_text_without_ports(text: str) -> None:
     assert port_fields(text) == ()
     assert with_ports(text, port=1) is None
+
+
+def test_a_text_that_is_not_yaml() -> None:
+    """Without a port to replace it goes to Envoy, which may know it: it takes protobuf text as well."""
+    assert port_fields("a: [") == ()
+    with pytest.raises(NotYamlError, match="not valid YAML"):
+        with_ports("a: [", port=1)
+
+
+def test_a_text_without_an_end() -> None:
+    for use in (port_fields, with_ports):
+        with pytest.raises(YamlError, match="line 1: a value that contains itself"):
+            use("static_resources: &a\n  x: *a\n")

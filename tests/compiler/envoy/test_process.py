@@ -18,6 +18,7 @@ import pytest
 import wasmtime
 
 from pwasm_compiler.envoy import process as envoy_driver
+from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import (
     Envoy,
     EnvoyError,
@@ -26,7 +27,6 @@ from pwasm_compiler.envoy.process import (
     EnvoyTimeoutError,
     find_envoy,
 )
-from pwasm_compiler.envoy.test_config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
 
 pytestmark = pytest.mark.envoy
 
@@ -193,7 +193,7 @@ def test_no_envoy_survives_its_python() -> None:
     code = """
 import os, signal, sys
 from pwasm.testing.envoy import Envoy
-from pwasm_compiler.envoy.test_config import HttpListener, bootstrap
+from pwasm_compiler.envoy.config import HttpListener, bootstrap
 envoy = Envoy(bootstrap([HttpListener()])).start()
 print(envoy.pid, flush=True)
 if sys.argv[1] == "kill":

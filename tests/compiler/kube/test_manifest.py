@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pwasm_compiler import config_check as plugin_config
+from pwasm_compiler import config_check
 from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.kube import resources
 from pwasm_compiler.kube.resources import ResourceError
@@ -213,7 +213,7 @@ def test_every_problem_is_said_up_to_eight() -> None:
         (["--name", "x", "--image", "r/x:1", "--layout", "nowhere"], 2, "pwasm package"),
         (["--name", "x", *PIN, "--plugin-config", "nowhere.json"], 2, "there is no nowhere.json"),
         (["--name", "x", *PIN, "--plugin-config", "{"], 2, "not valid JSON"),
-        (["--name", "x", *PIN, "--plugin-config", '{"a": 1, "a": 2}'], 2, "'a' is there twice"),
+        (["--name", "x", *PIN, "--plugin-config", '{"a": 1, "a": 2}'], 2, "duplicate key 'a'"),
         (["--check", "nowhere.yaml"], 2, "there is no nowhere.yaml"),
         (["--check", "x.yaml", "--priority", "0"], 2, "exclude each other"),
     ],
@@ -247,7 +247,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\na: 2\n", "line 2: the key 'a' is there twice"),
+        ("a: 1\na: 2\n", "line 2: duplicate key 'a'"),
         ("on: 1\n", "is not a string"),
         ("1: 1\n", "is not a string"),
         ("a: &a {x: 1}\nb: {<<: *a}\n", "merge keys"),
@@ -300,7 +300,7 @@ def test_a_configuration_that_fails_the_schema(pwasm: Pwasm, tmp_path: Path, con
 def test_a_schema_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "schema.json").write_text('{"type": "objekt"}')
     with pytest.raises(PwasmError, match="not a JSON schema"):
-        plugin_config.read_schema(tmp_path / "schema.json")
+        config_check.read_schema(tmp_path / "schema.json")
 
 
 FILTER = """

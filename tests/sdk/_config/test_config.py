@@ -144,13 +144,13 @@ REFUSED: list[tuple[type, str | bytes, list[str]]] = [
     (Config, '{"routes": [], "value": {"prefix": 1}}', ["$.value.prefix: expected str, got int"]),
     (Config, '{"routes": [], "rotues": 1}', ["$.rotues: unknown field; did you mean routes?"]),
     (Defaults, '{"x": 1}', ["$.x: unknown field; there are debug"]),
-    (Defaults, '{"debug": true, "debug": false}', ["$.debug: is there twice"]),
-    (Config, '{"routes": [], "extra": {"a": [{"b": 1, "b": 2}]}}', ["$.extra.a[0].b: is there twice"]),
-    (Config, '{"routes": [], "names": {"b": 1, "b": 2}}', ["$.names.b: is there twice"]),
+    (Defaults, '{"debug": true, "debug": false}', ["$.debug: duplicate key"]),
+    (Config, '{"routes": [], "extra": {"a": [{"b": 1, "b": 2}]}}', ["$.extra.a[0].b: duplicate key"]),
+    (Config, '{"routes": [], "names": {"b": 1, "b": 2}}', ["$.names.b: duplicate key"]),
     (
         Config,
         '{"routes": [{"match": {"prefix": "/", "methods": ["GET", "GET"]}}]}',
-        ["$.routes[0].match.methods: an item is there twice"],
+        ["$.routes[0].match.methods: duplicate item"],
     ),
     (
         Config,

@@ -14,8 +14,8 @@ import pytest
 
 import pwasm
 from pwasm import HttpContext, PluginContext, RegistrationError, TcpContext, VMContext, go
-from pwasm._names import spelling
-from pwasm._names.spelling import BASES, SETTINGS, _callbacks
+from pwasm._names import functions, spelling
+from pwasm._names.words import BASES, SETTINGS, callbacks_of
 from pwasm.testing import HostEmulator
 from pwasm.testing.worlds.filters import import_filter
 from tests.support.paths import ROOT
@@ -456,7 +456,7 @@ def test_settings_are_those_of_the_classes() -> None:
     """A new setting has to be named here, or nobody would look for its misspellings."""
     others = {"context_id", "plugin", "vm", "config", "configuration", "request", "response"}
     found = {name for base in BASES for name in vars(base) if not name.startswith("_")}
-    assert found - others - {name for base in BASES for name in _callbacks(base)} == set(SETTINGS)
+    assert found - others - {name for base in BASES for name in callbacks_of(base)} == set(SETTINGS)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "filters").glob("*/filter.py")), ids=lambda path: path.parent.name)
@@ -659,7 +659,7 @@ def test_ordinary_helpers_are_free(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         file.write(f"\npwasm.set_{kind}_context(Filter)\n")
     import_filter(tmp_path)
     for cls in _all_below(*BASES):
-        if spelling._file(cls).startswith(str(tmp_path)):
+        if functions.file_of(cls).startswith(str(tmp_path)):
             spelling.check(cls)
     for name in ("events", "helper", "stream", "pwasm_ours", "pwasm_ours.helper"):
         sys.modules.pop(name, None)

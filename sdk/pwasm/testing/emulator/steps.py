@@ -19,6 +19,7 @@ from typing import Any
 from pwasm import _abi
 from pwasm._dispatch.callbacks import Dispatcher
 from pwasm._names import spelling
+from pwasm._names.words import BASES
 from pwasm._protocols import Host
 from pwasm._stream import budget
 from pwasm._stream.records import Root, Stream
@@ -51,7 +52,7 @@ class _Checking(Dispatcher):
 
 
 def _check(context: object) -> None:
-    if isinstance(context, spelling.BASES):
+    if isinstance(context, BASES):
         spelling.check(type(context))
 
 

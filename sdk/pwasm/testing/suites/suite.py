@@ -141,14 +141,12 @@ class _Reader:
         self._folder = path.parent
 
     def suite(self) -> Suite:
-        import yaml
+        from pwasm_compiler.yaml_text import YamlError, load
 
         try:
-            document = yaml.safe_load(self._path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
+            document = load(self._path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, YamlError) as error:
             raise SuiteError(f"{self._path}: {error}") from error
-        except yaml.YAMLError as error:
-            raise SuiteError(f"{self._path}: not YAML: {error}") from error
         self._check(document, _SUITE_KEYS, "the suite")
         env = document.get("env") or {}
         self._check(env, _ENV_KEYS | _IGNORED_ENV_KEYS, "env")

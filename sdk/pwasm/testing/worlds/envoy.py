@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pwasm._abi import LogLevel
+from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.kinds import Kind
 from pwasm_compiler.envoy.log import LogRecord
 from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
-from pwasm_compiler.envoy.test_config import HttpListener, Kind, Route, TcpListener, Upstream, WasmFilter, bootstrap
 
 from ..emulator import held
 from . import envoy_report

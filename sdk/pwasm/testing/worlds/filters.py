@@ -135,10 +135,9 @@ def kind_of_module(module: Path) -> str:
 
 @functools.cache
 def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
-    from pwasm_compiler import inspect
-    from pwasm_compiler.envoy import run as serve
+    from pwasm_compiler.envoy.module import read_module
 
-    return serve.kind_of(inspect.callbacks(module))
+    return read_module(module).kind
 
 
 def built_module(path: Path, progress: Callable[[str], None] = lambda _text: None) -> Path:

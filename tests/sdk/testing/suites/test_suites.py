@@ -149,7 +149,9 @@ test:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("test: [", "not YAML"),
+        ("test: [", "not valid YAML"),
+        ("env: {}\nenv: {}\n", "line 2: duplicate key 'env'"),
+        ("test: &a\n- *a\n", "a value that contains itself"),
         ("- a", "the suite: must be a mapping"),
         ("test: []", "test: there is none"),
         ("tests: []", "the suite: unknown: tests; known: env, test"),

@@ -1,0 +1,41 @@
+"""What a filter is for in Envoy: HTTP, TCP, or no traffic at all; and what Envoy calls each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Literal
+
+Json = dict[str, Any]
+Kind = Literal["http", "tcp", "plugin"]
+
+TYPE = "type.googleapis.com/"
+WASM: dict[Kind, str] = {
+    "http": "envoy.extensions.filters.http.wasm.v3.Wasm",
+    "tcp": "envoy.extensions.filters.network.wasm.v3.Wasm",
+    "plugin": "envoy.extensions.wasm.v3.WasmService",
+}
+"""The message that configures a filter of each kind."""
+FILTER_NAMES: dict[Kind, str] = {
+    "http": "envoy.filters.http.wasm",
+    "tcp": "envoy.filters.network.wasm",
+    "plugin": "envoy.bootstrap.wasm",
+}
+
+_HTTP_CALLBACK = re.compile(r"proxy_on_(http_)?(request|response)_(headers|body|trailers|metadata)")
+_TCP_CALLBACK = re.compile(r"proxy_on_(new_connection|downstream_|upstream_)")
+
+
+def kind_of(callbacks: Iterable[str]) -> Kind:
+    """Where a module belongs, by the callbacks it exports."""
+    names = tuple(callbacks)
+    if any(_HTTP_CALLBACK.match(name) for name in names):
+        return "http"
+    if any(_TCP_CALLBACK.match(name) for name in names):
+        return "tcp"
+    return "plugin"
+
+
+def typed(message: str, /, **fields: Any) -> Json:
+    """A protobuf `Any` with this message in it."""
+    return {"@type": TYPE + message, **fields}

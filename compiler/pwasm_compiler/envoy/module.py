@@ -1,0 +1,70 @@
+"""A built module on its way into Envoy: what it is for, what it may need, and where Envoy gets its code."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+
+from pwasm_compiler import inspect
+from pwasm_compiler.envoy.kinds import Kind, kind_of
+from pwasm_compiler.errors import UsageError
+from pwasm_compiler.files import read_bytes, shown
+
+
+@dataclass(frozen=True)
+class Module:
+    """A built module: what it is for, and what it needs of Envoy."""
+
+    path: Path
+    kind: Kind
+    sha256: str
+    capabilities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where Envoy fetches the code: over HTTP, through one of its clusters."""
+
+    url: str
+    sha256: str
+    cluster: str
+    own_cluster: bool
+    """Whether the cluster is to be made from the URL."""
+
+
+def read_module(path: Path) -> Module:
+    """What Envoy needs to know of the module in `path`.
+
+    Raises:
+        UsageError: there is no such file.
+        BinaryError, ProjectError: it is not a core module.
+    """
+    data = read_bytes(path, hint="make it with: pwasm build")
+    report = inspect.describe(shown(path), data)
+    return Module(
+        path=path,
+        kind=kind_of(report["callbacks"]),
+        sha256=hashlib.sha256(data).hexdigest(),
+        capabilities=tuple(report["capabilities"]),
+    )
+
+
+def remote(url: str, sha256: str, cluster: str | None) -> Remote:
+    """The code at `url`, through `cluster` or through one made for it."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"\s", url):
+        raise UsageError(
+            f"'{url}' is not a URL that Envoy fetches from",
+            hint="write http:// or https://; an image in a registry is fetched by Istio, see: pwasm manifest",
+        )
+    if parts.username is not None:
+        raise UsageError("a URL with a password in it would show it in Envoy's config_dump", hint="leave it out")
+    made = "wasm_code_" + re.sub(r"[^A-Za-z0-9]+", "_", parts.netloc)
+    return Remote(url, sha256, cluster or made, cluster is None)
