@@ -65,11 +65,6 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
     }
 
 
-def callbacks(path: Path) -> tuple[str, ...]:
-    """Names of the callbacks that the module in `path` exports; the same errors as `report`."""
-    return tuple(report(path)["callbacks"])
-
-
 def _capabilities(module: Module) -> list[str]:
     """What the module needs in Envoy's `allowed_capabilities`: all it imports and exports that a list can forbid.
 
