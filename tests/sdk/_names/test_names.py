@@ -677,7 +677,8 @@ def test_a_setting_that_an_instance_sets(tmp_path: Path, setting: str) -> None:
     """
     with pytest.raises(RegistrationError) as caught:
         registered(tmp_path, text)
-    what = f"{tmp_path / 'filter.py'}:6: Filter.__init__ sets {setting}, which is read from the class; set it in the class body"
+    sets = f"Filter.__init__ sets {setting}, which is read from the class; set it in the class body"
+    what = f"{tmp_path / 'filter.py'}:6: {sets}"
     assert what in str(caught.value)
 
 
