@@ -202,7 +202,7 @@ def test_a_configuration_that_is_refused_comes_first(run: Run, tmp_path: Path) -
     (tmp_path / "wrong.json").write_text("[3]")
     (tmp_path / "right.yaml").write_text("name: it")
     refused = "error: the filter refuses its configuration\n"
-    empty = f"{refused}$: the configuration is empty\n$.name: is missing (str)\n\nhint: "
+    empty = f"{refused}$: the configuration is empty\n$.name: missing (expected str)\n\nhint: "
     way = "give it one with --plugin-config FILE"
     _, err = run().communicate(timeout=120)
     assert without_progress(err).partition("\n")[0].startswith("main.wasm: ")

@@ -118,7 +118,7 @@ def test_a_hanging_filter_is_stopped_and_the_place_shown(emulated: tuple[str, di
     tier, said = emulated
     shown = said[f"test_hangs[{tier}]"]
     if tier == "python":
-        assert "a filter did not return within 3 s" in shown
+        assert "the filter did not return within 3 s" in shown
         assert re.search(r'filter\.py", line \d+, in path_hang\n    (while True|pass)', shown), shown
     else:
         assert re.search(r"proxy_on_request_headers of .* did not return in time", shown), shown
@@ -128,7 +128,10 @@ def test_a_hanging_filter_is_stopped_and_the_place_shown(emulated: tuple[str, di
 @pytest.mark.parametrize(
     ("test", "text"),
     [
-        ("test_marker", r"pytest.mark.pwasm does not know cluters; it knows cluster_metadata, clusters, configuration"),
+        (
+            "test_marker",
+            r"pytest.mark.pwasm: unknown argument cluters; known arguments: cluster_metadata, clusters, configuration",
+        ),
         ("test_refused", r"the plugin refused to start:\nconfiguration: Expecting property name"),
         ("test_not_refused", "the plugin started"),
         ("test_handler", "ValueError: in the handler"),
