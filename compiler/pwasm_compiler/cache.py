@@ -8,6 +8,7 @@ limit, the least recently used are evicted first.
 
 Several users may share a folder: files get the permissions of the umask, and an entry that is not readable by others
 is neither used nor replaced. The users have to trust one another, for entries hold machine code.
+"""
 
 from __future__ import annotations
 
@@ -74,9 +75,7 @@ class Cache:
         try:
             stored = path.read_bytes()
         except PermissionError as error:  # it belongs to another user
-            self.problem = (
-                f"cannot read a cache entry, so builds will not get faster: {path}: {error.strerror}"
-            )
+            self.problem = f"cannot read a cache entry, so builds will not get faster: {path}: {error.strerror}"
             return None
         except OSError:
             return None

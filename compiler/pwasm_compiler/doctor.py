@@ -164,7 +164,7 @@ def _challenge_check(name: str, challenges: Sequence[Challenge]) -> Check:
                 title,
                 "warning",
                 f"its token server is at {host}, which Istio 1.29.1 and later reject",
-                "use a host name that does not resolve to a private network",
+                "use a host name instead of a private network address",
             )
     return Check(title, "ok", "uses Bearer authentication")
 
