@@ -1,4 +1,4 @@
-"""Programs that are there or not, and which version they are."""
+"""Installed programs, and their versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SECONDS = 10
 
 @dataclass(frozen=True)
 class Program:
-    """A program that was found; `version` is empty if it would not say."""
+    """A program that was found; `version` is empty if it did not report one."""
 
     path: Path
     version: str
@@ -46,7 +46,7 @@ def existing_envoy(explicit: str | None = None) -> Program:
 
 @functools.cache
 def _version(path: Path, _changed: int) -> str:
-    said = output([str(path), "--version"])  # its own path, which may have numbers, "version:", a hash and the version
+    said = output([str(path), "--version"])  # its path, which may contain numbers, "version:", a hash and the version
     return version_in(said.rpartition("version:")[2])
 
 
@@ -57,7 +57,7 @@ def version_in(text: str) -> str:
 
 
 def output(command: list[str], seconds: float = _SECONDS) -> str:
-    """What a command prints; nothing if it fails, hangs or is not there."""
+    """The output of a command; "" if it fails, hangs or does not exist."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):
