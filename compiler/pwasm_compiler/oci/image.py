@@ -105,7 +105,7 @@ def _tar(module: bytes) -> bytes:
 
 
 def _gzip(data: bytes) -> bytes:
-    """Gzip without a time, name or system (RFC 1952); what Python's own module writes there depends on its version."""
+    """Gzip without a time, name or system (RFC 1952), which Python's module fills in depending on its version."""
     packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = packer.compress(data) + packer.flush()
     return _GZIP_HEADER + packed + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
