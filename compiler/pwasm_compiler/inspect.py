@@ -63,11 +63,6 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
     }
 
 
-def callbacks(path: Path) -> tuple[str, ...]:
-    """The callbacks that the module in `path` exports; the same errors as `report`."""
-    return tuple(report(path)["callbacks"])
-
-
 def _capabilities(module: Module) -> list[str]:
     """What the module needs in Envoy's `allowed_capabilities`: all of its imports and exports that can be restricted.
 

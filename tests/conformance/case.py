@@ -1,6 +1,6 @@
 """A conformance case is data: what the client sends, what the filter does with it, what upstream answers.
 
-What a case *expects* is in tests/golden/conformance: what a real Envoy did, written there by `pytest --bless`.
+What a case *expects* is in tests/golden/conformance.json: what a real Envoy did, written there by `pytest --bless`.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.programs import path_of_envoy
 from pwasm_compiler.envoy.run import parse_upstream, refusal, way_to_configure
 from pwasm_compiler.errors import BinaryError, ToolError
 from pwasm_compiler.files import scratch_folder
@@ -67,15 +68,13 @@ def measure(options: Options, build: Callable[[Project], object], say: Callable[
         ProjectError: it is not an HTTP filter.
         ToolError: there is no Envoy or client, or one of them failed.
     """
-    from pwasm_compiler.envoy.process import EnvoyError, EnvoyNotFoundError, find_envoy
+    from pwasm_compiler.envoy.process import EnvoyError
 
     run, client = choose_client(options)
     try:
-        executable = find_envoy(options.envoy)
+        executable = path_of_envoy(options.envoy)
         target = find_target(options, build)
         return _Bench(options, target, executable, run, client, say).report()
-    except EnvoyNotFoundError as error:
-        raise ToolError(error.what, hint=error.hint) from error
     except EnvoyError as error:
         way = way_to_configure(options.path, options.plugin_config, None)
         shown = ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint or _hint(error, options))

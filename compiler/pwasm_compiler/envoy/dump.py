@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-Json = dict[str, Any]
+from pwasm_compiler.envoy.kinds import WASM, Json
 
 _WASM = {
-    "envoy.extensions.filters.http.wasm.v3.Wasm": "HTTP filter",
-    "envoy.extensions.filters.network.wasm.v3.Wasm": "TCP filter",
+    WASM["http"]: "HTTP filter",
+    WASM["tcp"]: "TCP filter",
+    WASM["plugin"]: "service",
     "envoy.extensions.access_loggers.wasm.v3.WasmAccessLog": "access log",
     "envoy.extensions.stat_sinks.wasm.v3.Wasm": "statistics sink",
-    "envoy.extensions.wasm.v3.WasmService": "service",
     # their names up to Envoy 1.16, and so up to Istio 1.8
     "envoy.config.filter.http.wasm.v2.Wasm": "HTTP filter",
     "envoy.extensions.filters.http.wasm.v3alpha.Wasm": "HTTP filter",

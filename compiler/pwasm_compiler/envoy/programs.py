@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from pwasm_compiler.envoy.binary import find_envoy
+from pwasm_compiler.envoy.errors import EnvoyNotFoundError
 from pwasm_compiler.errors import ToolError
 
 _SECONDS = 10
@@ -35,13 +37,20 @@ def existing_envoy(explicit: str | None = None) -> Program:
     Raises:
         ToolError: there is none.
     """
-    from pwasm_compiler.envoy.process import EnvoyNotFoundError, find_envoy
+    path = path_of_envoy(explicit)
+    return Program(path, _version(path, path.stat().st_mtime_ns))
 
+
+def path_of_envoy(explicit: str | None = None) -> Path:
+    """Where it is, without asking it for its version.
+
+    Raises:
+        ToolError: there is none.
+    """
     try:
-        path = find_envoy(explicit)
+        return find_envoy(explicit)
     except EnvoyNotFoundError as error:
         raise ToolError(error.what, hint=error.hint) from error
-    return Program(path, _version(path, path.stat().st_mtime_ns))
 
 
 @functools.cache

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
+from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, version_of
 from pwasm_compiler.envoy.kinds import Kind
 from pwasm_compiler.envoy.module import Module, read_module
@@ -91,7 +92,7 @@ class Plan:
 
 def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
     """Load the filter, build it with `build` if needed, choose the configuration, check the ports."""
-    executable = _find_envoy(request.envoy)
+    executable = programs.path_of_envoy(request.envoy)
     if request.upstream is not None:
         if request.config is not None:
             raise UsageError("--upstream and -c are mutually exclusive", hint="set the upstream in the configuration")
@@ -163,8 +164,6 @@ def generate(module: Path, root: Path, name: str, request: Request, kind: Kind |
     It restricts the filter to what its module uses. If the module does not exist, nothing is restricted, and Envoy is
     left to report that. `kind` overrides the kind of the module.
     """
-    from pwasm_compiler.envoy import programs
-
     envoy, file = programs.envoy(request.envoy), root / module
     found = read_module(file) if file.is_file() else Module(file, "http", "", ())
     plugin = WasmFilter(
@@ -181,15 +180,6 @@ def generate(module: Path, root: Path, name: str, request: Request, kind: Kind |
         admin_port=DEFAULT_ADMIN_PORT if request.admin_port is None else request.admin_port,
         upstream=parse_upstream(request.upstream) if request.upstream else None,
     )
-
-
-def _find_envoy(explicit: str | None) -> Path:
-    from pwasm_compiler.envoy.process import EnvoyNotFoundError, find_envoy
-
-    try:
-        return find_envoy(explicit)
-    except EnvoyNotFoundError as error:
-        raise ToolError(error.what, hint=error.hint) from error
 
 
 def _existing_module(path: Path) -> tuple[Path, Path]:

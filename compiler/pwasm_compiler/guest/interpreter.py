@@ -18,7 +18,7 @@ import wasmtime
 from ..cache import Cache
 from ..component.decode import decode_component
 from ..component.graph import InstanceGraph, instance_graph
-from ..cpython314 import CONSTRUCT, RELOCATORS
+from ..cpython314 import CONSTRUCT, RAISES_RECURSION_ERROR, RELOCATORS
 from ..errors import LinkError, ToolError
 from ..link.layout import Layout, lay_out
 from ..link.merge import merge
@@ -112,7 +112,10 @@ def _link(shipped: Layout, constructors: dict[str, int]) -> bytes:
     exports |= {name: layout.target(starter.number, index) for name, index in constructors.items()}
     exports["malloc"] = imported_function(layout, "malloc")
     kept = reachable(layout, exports.values())
-    code = merge(layout, kept, exports, find_frames(layout, kept), export_globals=True)
+    frames = find_frames(layout, kept)
+    if not frames:  # the code of every module is of this component, so it is enough to look here
+        raise LinkError(f"no library of the build's Python has {RAISES_RECURSION_ERROR}: recursion would end the VM")
+    code = merge(layout, kept, exports, frames, export_globals=True)
     return code.module(layout, _MEMORY_PAGES)
 
 

@@ -54,8 +54,6 @@ def run(
     sys.stdout = sys.stderr = _Prints()
     try:
         record = _import_all(entry, root, sources, data_files, include, lazy_imports, encodings)
-    except _FailureError as failure:
-        record = {"failure": (failure.kind, failure.fields)}
     except BaseException as error:
         record = {"failure": _describe(error, root)}
     finally:
@@ -63,19 +61,11 @@ def run(
     _forget_names()
     _tidy(frozenset(lazy_imports).union(include))
     if "failure" not in record:
-        names = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
+        names = sorted(sys.modules)
         record |= {"sdk": __version__, "python": sys.version.split()[0], "modules": names}
     gc.collect()
     gc.freeze()  # a collection at run time need not look at what stays for ever
     vm.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
-
-
-class _FailureError(Exception):
-    """The filter was imported, and that is not enough; `fields` are what the compiler's class for `kind` has."""
-
-    def __init__(self, kind: str, **fields: str) -> None:
-        self.kind = kind
-        self.fields = fields
 
 
 def _forget_names() -> None:
@@ -148,7 +138,7 @@ def _import_all(
     lazy_imports: dict[str, str],
     encodings: dict[str, str],
 ) -> dict[str, Any]:
-    """Import everything and wire the filter; the part of the record that says what was found."""
+    """Import everything and wire the filter; what the record says of that."""
     sys.dont_write_bytecode = True
     from .._names import functions, spelling  # forgotten before the snapshot
 
@@ -169,14 +159,14 @@ def _import_all(
         try:
             __import__(name)
         except ImportError as error:
-            raise _FailureError("include", module=name, message=str(error)) from error
+            return {"failure": ("include", {"module": name, "message": str(error)})}
     noted += _import_lazy(lazy_imports)
     noted += _unknown_encodings(encodings)
     try:
         registration = entrypoint.registration()
         spelling.check_all()
     except Exception as error:
-        raise _FailureError("registration", message=str(error)) from error
+        return {"failure": ("registration", {"message": str(error)})}
     callbacks = vm.install(registration)
     randomness.stop_watching()
     return {"warnings": noted, "callbacks": callbacks, "written": callbacks_written(registration)}

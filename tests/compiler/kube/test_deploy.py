@@ -247,11 +247,20 @@ def test_the_gateways_address(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -
         assert "gateway: 192.0.2.1\n" in deploy().out
 
 
-def test_the_address_of_istios_own_gateway(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
+@pytest.mark.parametrize(
+    ("kind", "service", "namespace"),
+    [
+        ("WasmPlugin", "istio-ingressgateway", "istio-system"),
+        ("HigressWasmPlugin", "higress-gateway", "higress-system"),
+    ],
+)
+def test_the_address_of_a_products_own_gateway(
+    pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer, kind: str, service: str, namespace: str
+) -> None:
     ingress = {"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example"}]}}}
-    cluster.put("services", "istio-ingressgateway", ingress, "istio-system")
+    cluster.put("services", service, ingress, namespace)
     cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
-    manifest(pwasm, "--selector", "app=httpbin")
+    manifest(pwasm, kind=kind)
     assert "gateway: lb.example\n" in deploy().out
 
 
