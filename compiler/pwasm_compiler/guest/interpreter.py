@@ -114,7 +114,7 @@ def _link(shipped: Layout, constructors: dict[str, int]) -> bytes:
     kept = reachable(layout, exports.values())
     frames = find_frames(layout, kept)
     if not frames:  # the code of every module is of this component, so it is enough to look here
-        raise LinkError(f"no library of the build's Python has {RAISES_RECURSION_ERROR}: recursion would end the VM")
+        raise LinkError(f"no library of the build-time Python has {RAISES_RECURSION_ERROR}: recursion would end the VM")
     code = merge(layout, kept, exports, frames, export_globals=True)
     return code.module(layout, _MEMORY_PAGES)
 

