@@ -51,7 +51,7 @@ _STYLE = """\
 
 def chart(summary: Summary, subtitle: str) -> str:
     """The picture as SVG."""
-    figures = [figure for figure in FIGURES if figure.key in SHORT and summary.rounds[figure.key]]
+    figures = [figure for figure in FIGURES if figure.key in SHORT and _bars(summary, figure)]
     heights = [_TITLE + _ROW * len(_bars(summary, figure)) for figure in figures]
     rows = [max(heights[at : at + _COLUMNS]) for at in range(0, len(heights), _COLUMNS)]
     width = 2 * _MARGIN + _COLUMNS * _PANEL + (_COLUMNS - 1) * _GAP

@@ -45,7 +45,7 @@ def _all(run: Run) -> str:
             f"{_where(run)}, {settings.starts} starts, idle for {settings.idle_seconds} s. "
             f"{steadiness(run.summary.loops)}",
             short_table(run.summary),
-            "pwasm with the spread of its rounds; where no ratio to Go is given, there is none:",
+            "pwasm with the spread of its rounds:",
             spread_table(run.summary),
             "What pwasm is measured against:",
             marks_table(run.summary),

@@ -13,6 +13,7 @@ from pwasm_compiler.bench.figures import added, added_microseconds, best_added, 
 
 from .measure import MORE_WORKERS, OLDER, Row
 from .peers import BASELINE, FLOOR, PREVIOUS, PRODUCT, REFERENCE
+from .scenarios import DETAILED
 from .servers import Start
 from .tables import NONE, number, table, with_range
 
@@ -156,9 +157,9 @@ def start_table(rows: Sequence[Row]) -> str:
 
 def _older(scenario: str, rows: Sequence[Row]) -> tuple[str, ...]:
     """The same in an older Envoy, of those that were to be started there."""
-    rows = [row for row in rows if row.older or not row.measured("older")]
-    if not rows:
+    if scenario != DETAILED:
         return ()
+    rows = [row for row in rows if row.older or not row.measured("older")]
     return f"### Load into Envoy {OLDER} ({scenario})", older_table(rows)
 
 
