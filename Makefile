@@ -66,7 +66,7 @@ format: $(TESTS_READY)  ## let ruff and clang-format format, and mend what they 
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(C_SOURCES)
 
-bench: $(TESTS_READY)  ## measure against the peers (about 7 minutes; wants wrk and Go, names what is missing; ARGS=--quick)
+bench: $(TESTS_READY)  ## measure against the peers (about 13 minutes; wants wrk and Go, names what is missing; ARGS=--quick)
 	$(BIN)/python tests/bench/run.py $(ARGS)
 
 soak: $(TESTS_READY)  ## load, callouts, bodies, traps, updates for an hour (wants wrk); SOAK="--only headers --minutes 5" for less

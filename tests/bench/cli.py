@@ -13,11 +13,12 @@ from pathlib import Path
 
 from pwasm_compiler.bench.load import CONNECTIONS
 
+from . import publish
 from .chart import chart
 from .machine import this_machine
 from .marks import marks_table
 from .measure import QUICK, Row, Settings, measure
-from .peers import PEERS
+from .peers import BASELINE, PEERS, Peer
 from .report import report
 from .scenarios import SCENARIOS
 from .summary import Summary, short_table, spread_table, summarise
@@ -28,6 +29,8 @@ _PROGRAM = "tests/bench/run.py"
 def main(arguments: Sequence[str]) -> int:
     """Run the benchmark; 1 when something failed to run. A tool that is missing is no failure: the tables name it."""
     options = _options(arguments)
+    if options.read is not None:
+        return _show(options, publish.read(options.read))
     settings = QUICK if options.quick else Settings(rounds=options.rounds, seconds=options.seconds)
     machine = this_machine()
     print("# pwasm benchmark\n")
@@ -35,31 +38,44 @@ def main(arguments: Sequence[str]) -> int:
     print(f"Command: {shlex.join(['python', _PROGRAM, *arguments])}  ")
     print(
         f"Load: wrk, 1 thread, {CONNECTIONS} connections, 1 Envoy worker; {settings.rounds} alternations of "
-        f"{settings.seconds} s; {settings.starts} starts\n",
+        f"{settings.seconds} s; {settings.starts} starts; {settings.idle_seconds} idle seconds\n",
         flush=True,
     )
     results: dict[str, list[Row]] = {}
     with tempfile.TemporaryDirectory(prefix="pwasm-bench-") as scratch:
         for scenario in SCENARIOS:
-            rows = measure(scenario, PEERS, settings, Path(scratch), _say)
+            rows = measure(scenario, _chosen(options.only), settings, Path(scratch), _say)
             results[scenario.name] = rows
             versions = [f"{row.peer}: {row.prepared.version}" for row in rows if row.prepared.version]
             print(report(scenario.name, scenario.about, rows), "\nPeers: " + "; ".join(versions) + "\n", sep="\n")
-    summary = summarise(results)
-    print(closing(summary))
-    if options.chart is not None:
-        subtitle = f"{machine.cores} cores of {machine.processor}, Envoy {machine.envoy}, {machine.date}"
-        options.chart.write_text(chart(summary, subtitle), encoding="utf-8")
+    run = publish.Run(summarise(results), machine, settings)
+    failed = any(row.failed for rows in results.values() for row in rows)
     if options.json is not None:
         raw = {
-            "machine": dataclasses.asdict(machine),
+            **publish.as_json(run),
             "arguments": list(arguments),
-            "settings": dataclasses.asdict(settings),
-            "summary": summary.rounds,
             "scenarios": {name: [dataclasses.asdict(row) for row in rows] for name, rows in results.items()},
         }
         options.json.write_text(json.dumps(raw, indent=2, default=str) + "\n", encoding="utf-8")
-    return int(any(row.failed for rows in results.values() for row in rows))
+    if failed and options.publish:
+        _say("something failed, so nothing is published")
+        options.publish = False
+    return _show(options, run) or int(failed)
+
+
+def _show(options: argparse.Namespace, run: publish.Run) -> int:
+    """Print what the run comes to, and write what was asked for."""
+    print(closing(run.summary))
+    if options.chart is not None:
+        options.chart.write_text(chart(run.summary, publish.subtitle(run)), encoding="utf-8")
+    if options.publish:
+        for file in publish.publish(run):
+            _say(f"written: {file}")
+    return 0
+
+
+def _chosen(names: Sequence[str]) -> Sequence[Peer]:
+    return [peer for peer in PEERS if not names or peer.name in (BASELINE, *names)]
 
 
 def closing(summary: Summary) -> str:
@@ -84,7 +100,21 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all raw figures there")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="write the chart there, as SVG")
-    return parser.parse_args(arguments)
+    parser.add_argument("--publish", action="store_true", help="write the figures and the chart into the documents")
+    parser.add_argument("--read", type=Path, metavar="FILE", help="measure nothing, take what --json has written")
+    names = [peer.name for peer in PEERS[1:]]
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=names,
+        default=[],
+        metavar="PEER",
+        help=f"measure this one and no filter; may be repeated: {', '.join(names)}",
+    )
+    options = parser.parse_args(arguments)
+    if options.publish and (options.quick or options.only):
+        parser.error("--publish wants a whole run: leave --quick and --only out")
+    return options
 
 
 def _positive(text: str) -> int:

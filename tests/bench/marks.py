@@ -50,8 +50,12 @@ _NO_GROWTH = _fixed(0.1, "MB")
 MARKS = (
     Mark("small", _GO, _relative("floor + 0.5 µs", FLOOR, more=0.5)),
     Mark("json", _relative("3 × Go", REFERENCE, 3), _GO),
+    Mark("small before", _fixed(1.02, "×"), _fixed(1, "×")),
+    Mark("json before", _fixed(1.04, "×"), _fixed(1, "×")),
     Mark("load", _fixed(3, "s"), _GO),
-    Mark("memory", _fixed(160, "MB"), _GO),
+    Mark("cpu", _relative("0.85 × Go", REFERENCE, 0.85), _relative("0.85 × Go", REFERENCE, 0.85)),
+    Mark("memory", _relative("1.5 × Go", REFERENCE, 1.5), _GO),
+    Mark("idle", _relative("1.5 × Go", REFERENCE, 1.5), _GO),
     Mark("worker", _fixed(16, "MB"), _fixed(8, "MB")),
     Mark("module", _fixed(12, "MB"), _fixed(6, "MB")),
     Mark("first build", _fixed(15, "s"), _fixed(15, "s")),

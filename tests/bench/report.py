@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 
 from pwasm_compiler.bench.figures import added, added_microseconds, best_added, best_added_microseconds, ratios, spread
 
-from .measure import MORE_WORKERS, Row
-from .peers import BASELINE, FLOOR, REFERENCE
+from .measure import MORE_WORKERS, OLDER, Row
+from .peers import BASELINE, FLOOR, PREVIOUS, PRODUCT, REFERENCE
+from .scenarios import DETAILED
+from .servers import Start
 from .tables import NONE, number, table, with_range
 
 _MB = 1e6
@@ -29,11 +31,14 @@ def report(scenario: str, about: str, rows: Sequence[Row]) -> str:
         f'## Scenario "{scenario}": {about}',
         f"### Time added to a request ({scenario})",
         load_table(rows),
-        steadiness(rows),
+        steadiness(loops(rows)),
         f"### Microseconds of a request in each callback, in Envoy's V8 ({scenario})",
         callback_table(rows),
         f"### Load into Envoy ({scenario})",
         start_table(rows),
+        *_older(scenario, rows),
+        f"### Memory ({scenario})",
+        memory_table(rows),
         f"### Build ({scenario})",
         build_table(rows),
     )
@@ -82,17 +87,22 @@ def load_table(rows: Sequence[Row]) -> str:
     return _table(columns, rows, "load", cells)
 
 
-def steadiness(rows: Sequence[Row]) -> str:
+def loops(rows: Sequence[Row]) -> list[float]:
+    """How long the same loop took before each round, in milliseconds."""
+    return [sample.loop for row in rows for sample in row.samples]
+
+
+def steadiness(milliseconds: Sequence[float]) -> str:
     """How far the figures of the load can be trusted."""
-    loops = spread([sample.loop for row in rows for sample in row.samples])
-    if loops is None:
+    found = spread(milliseconds)
+    if found is None:
         return "Nothing was put under load."
     advice = (
         "the machine was quiet"
-        if loops.high < _STEADY * loops.low
+        if found.high < _STEADY * found.low
         else "it was not quiet, so these are no final figures"
     )
-    return f"Before each round the same loop took {with_range(loops, '.1f')} ms: {advice}."
+    return f"Before each round the same loop took {with_range(found, '.1f')} ms: {advice}."
 
 
 def callback_table(rows: Sequence[Row]) -> str:
@@ -115,37 +125,112 @@ def _by_callback(row: Row) -> dict[str, float]:
 
 
 def start_table(rows: Sequence[Row]) -> str:
-    """Seconds from the start of the process until it is ready, resident memory, and the size of the module."""
+    """Seconds from the start of the process until it is ready, and processor time until then."""
     columns = (
         "filter",
         "ready s",
         "added s",
         "vs Go",
+        "processor s",
+        "vs Go",
         "first answer s",
-        "RSS MB",
-        "added MB",
-        "per worker MB",
         "module MB",
         "reload ms",
     )
-    seconds_added = added_start(rows)
-    memory_added = added_memory(rows)
-    per_worker = added_memory_per_worker(rows)
+    start_added = added_start(rows)
+    used = start_cpu(rows)
 
     def cells(row: Row) -> tuple[str, ...]:
         return (
             number(statistics.median(_ready(row)), ".2f"),
-            with_range(spread(seconds_added.get(row.peer, [])), ".2f"),
-            _times_go(row, seconds_added),
+            with_range(spread(start_added.get(row.peer, [])), ".2f"),
+            _times_go(row, start_added),
+            with_range(spread(used[row.peer]), ".2f"),
+            _times_go(row, used),
             number(statistics.median(start.answer_seconds for start in row.starts), ".2f"),
-            number(statistics.median(_memory(row)), ".0f"),
-            _median(memory_added.get(row.peer, []), ".0f"),
-            _median(per_worker.get(row.peer, []), ".1f"),
             number(None if row.module_bytes is None else row.module_bytes / _MB, ".2f"),
             with_range(spread(row.reloads), ".1f") if row.measured("reload") else row.problems["reload"],
         )
 
     return _table(columns, rows, "start", cells)
+
+
+def _older(scenario: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    """The same in an older Envoy, of those that were to be started there."""
+    if scenario != DETAILED:
+        return ()
+    rows = [row for row in rows if row.older or not row.measured("older")]
+    return f"### Load into Envoy {OLDER} ({scenario})", older_table(rows)
+
+
+def older_table(rows: Sequence[Row]) -> str:
+    """Start and memory in an older Envoy."""
+    columns = ("filter", "ready s", "processor s", "vs Go", "RSS MB", "machine code MB", "vs Go")
+    used, code = older_cpu(rows), older_code(rows)
+
+    def cells(row: Row) -> tuple[str, ...]:
+        return (
+            number(statistics.median(start.ready_seconds for start in row.older), ".2f"),
+            with_range(spread(used[row.peer]), ".2f"),
+            _times_go(row, used),
+            number(statistics.median(start.rss_bytes / _MB for start in row.older), ".0f"),
+            _median(code[row.peer], ".1f"),
+            _times_go(row, code),
+        )
+
+    return _table(columns, rows, "older", cells)
+
+
+def memory_table(rows: Sequence[Row]) -> str:
+    """Resident memory of Envoy soon after its start, what of that is machine code, and after idle seconds.
+
+    "released" is of an Envoy whose memory_allocator_manager gives back what its allocator keeps.
+    """
+    columns = (
+        "filter",
+        "RSS MB",
+        "added MB",
+        "vs Go",
+        "machine code MB",
+        "vs Go",
+        "per worker MB",
+        "idle RSS MB",
+        "added MB",
+        "vs Go",
+        "released MB",
+        "added MB",
+        "vs Go",
+    )
+    now, worker, code = added_memory(rows), added_memory_per_worker(rows), start_code(rows)
+    idle, released = added_idle(rows), added_released(rows)
+
+    def cells(row: Row) -> tuple[str, ...]:
+        return (
+            number(statistics.median(_memory(row)), ".0f"),
+            _median(now.get(row.peer, []), ".0f"),
+            _times_go(row, now),
+            _median(code[row.peer], ".1f"),
+            _times_go(row, code),
+            _median(worker.get(row.peer, []), ".1f"),
+            *(
+                cell
+                for values, above in ((idle_memory(row), idle), (released_memory(row), released))
+                for cell in (
+                    _median(values, ".0f"),
+                    _median(above.get(row.peer, []), ".0f"),
+                    _times_go(row, above),
+                )
+            ),
+        )
+
+    problems = [
+        f"{row.peer}, {topic}: {row.problems[topic]}."
+        for row in rows
+        if row.measured("start")
+        for topic in ("idle", "released")
+        if not row.measured(topic)
+    ]
+    return "\n\n".join([_table(columns, rows, "start", cells), *problems])
 
 
 def build_table(rows: Sequence[Row]) -> str:
@@ -188,6 +273,31 @@ def added_start(rows: Sequence[Row]) -> Figures:
     return _above_baseline(rows, "start", _ready, added)
 
 
+def start_cpu(rows: Sequence[Row]) -> Figures:
+    """Processor seconds of the whole Envoy until it is ready."""
+    return _of_starts(rows, "start", lambda start: start.cpu_seconds)
+
+
+def start_code(rows: Sequence[Row]) -> Figures:
+    """Megabytes of machine code, with one worker."""
+    return _of_starts(rows, "start", lambda start: start.code_bytes / _MB)
+
+
+def older_cpu(rows: Sequence[Row]) -> Figures:
+    """Processor seconds of the older Envoy until it is ready."""
+    return _of_starts(rows, "older", lambda start: start.cpu_seconds)
+
+
+def older_code(rows: Sequence[Row]) -> Figures:
+    """Megabytes of machine code in the older Envoy."""
+    return _of_starts(rows, "older", lambda start: start.code_bytes / _MB)
+
+
+def _of_starts(rows: Sequence[Row], topic: str, value: Callable[[Start], float]) -> Figures:
+    starts = {row.peer: row.older if topic == "older" else row.starts for row in rows if row.measured(topic)}
+    return {peer: [value(start) for start in found] for peer, found in starts.items() if found}
+
+
 def added_memory(rows: Sequence[Row]) -> Figures:
     """Megabytes, with one worker."""
     return _above_baseline(rows, "start", _memory, added)
@@ -196,6 +306,44 @@ def added_memory(rows: Sequence[Row]) -> Figures:
 def added_memory_per_worker(rows: Sequence[Row]) -> Figures:
     """Megabytes for each further worker."""
     return _above_baseline(rows, "start", _memory_per_worker, added)
+
+
+def idle_memory(row: Row) -> list[float]:
+    """Megabytes of the whole Envoy after idle seconds."""
+    return [] if row.idle_bytes is None else [row.idle_bytes / _MB]
+
+
+def released_memory(row: Row) -> list[float]:
+    """The same, of an Envoy that gives back what its allocator keeps."""
+    return [] if row.released_bytes is None else [row.released_bytes / _MB]
+
+
+def added_idle(rows: Sequence[Row]) -> Figures:
+    """Megabytes after idle seconds."""
+    return _above_baseline([row for row in rows if idle_memory(row)], "idle", idle_memory, added)
+
+
+def added_released(rows: Sequence[Row]) -> Figures:
+    """Megabytes after idle seconds, both of an Envoy that gives back what its allocator keeps."""
+    return _above_baseline([row for row in rows if released_memory(row)], "released", released_memory, added)
+
+
+def added_against_previous(rows: Sequence[Row]) -> Figures:
+    """The product's added time as a multiple of what it was before this round of work."""
+    return _against_previous(added_time(rows))
+
+
+def request_against_previous(rows: Sequence[Row]) -> Figures:
+    """The same of the whole request, Envoy's part included."""
+    return _against_previous(
+        {row.peer: [1 / rate for rate in _per_second(row)] for row in rows if row.measured("load")}
+    )
+
+
+def _against_previous(figures: Figures) -> Figures:
+    if PRODUCT not in figures or PREVIOUS not in figures:
+        return {}
+    return {PRODUCT: ratios(figures[PRODUCT], figures[PREVIOUS])}
 
 
 def _above_baseline(

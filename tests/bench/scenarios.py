@@ -87,5 +87,6 @@ SCENARIOS: tuple[Scenario, ...] = (
         _PLACE_ORDER,
     ),
 )
-RELOADED = "headers"
-"""In which the reload of a VM is measured: its filter needs no callback for bodies, so that one can be made to trap."""
+DETAILED = "headers"
+"""In which is measured what hardly depends on the filter: memory of an idle Envoy, starts of another Envoy, and the
+reload of a VM, for its filter needs no callback for bodies, so that one can be made to trap."""

@@ -7,13 +7,15 @@ import statistics
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pwasm_compiler.bench.instrument import with_trap
 from pwasm_compiler.bench.load import run_wrk
-from pwasm_compiler.bench.process import cpu_seconds, rss_bytes
+from pwasm_compiler.bench.process import cpu_seconds, machine_code_bytes, rss_bytes
 from pwasm_compiler.bench.report import Callback
 from pwasm_compiler.bench.timers import PREFIX, between, read, with_timers
 from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
@@ -31,16 +33,23 @@ _LOOP = 300_000
 _PLUGIN = "bench"
 _BACKOFF_SECONDS = 0.02
 _BACKOFFS = 3  # Envoy adds up to a half
+RELEASE = {"memory_allocator_manager": {"bytes_to_release": 100_000_000, "memory_release_interval": "1s"}}
+"""In a bootstrap: Envoy gives back what its allocator keeps. docs/performance.md shows the same as YAML."""
 _BODY_CALLBACK = FuncType(bytes([I32] * 3), bytes([I32]))
 
 
 @dataclass(frozen=True)
 class Start:
-    """From the start of the process to readiness and to the first answer; then the resident memory."""
+    """From the start of the process to readiness and to the first answer; then the resident memory.
+
+    `cpu_seconds` is the processor time of Envoy until it is ready, of all its threads; `code_bytes` is machine code.
+    """
 
     ready_seconds: float
     answer_seconds: float
     rss_bytes: int
+    cpu_seconds: float
+    code_bytes: int
 
 
 def configuration(prepared: Prepared) -> dict[str, Any]:
@@ -52,20 +61,27 @@ def configuration(prepared: Prepared) -> dict[str, Any]:
     return config
 
 
-def envoy_for(prepared: Prepared, workers: int = 1) -> Envoy:
-    """An Envoy, not started. Its log level is info, so the debug messages of the filters are filtered by Envoy."""
-    return Envoy(configuration(prepared), concurrency=workers, ready_timeout=_READY_SECONDS)
+def envoy_for(
+    prepared: Prepared, workers: int = 1, executable: Path | None = None, more: Mapping[str, Any] = MappingProxyType({})
+) -> Envoy:
+    """An Envoy, not started, with `more` in its bootstrap.
+
+    Its log level is info, so the debug messages of the filters are filtered by Envoy.
+    """
+    config = {**configuration(prepared), **more}
+    return Envoy(config, executable=executable, concurrency=workers, ready_timeout=_READY_SECONDS)
 
 
-def measure_start(prepared: Prepared, scenario: Scenario, workers: int = 1) -> Start:
+def measure_start(prepared: Prepared, scenario: Scenario, workers: int = 1, executable: Path | None = None) -> Start:
     """Start an Envoy, time it, weigh it and stop it."""
     begin = time.perf_counter()
-    with envoy_for(prepared, workers) as envoy:
-        ready = time.perf_counter() - begin
+    with envoy_for(prepared, workers, executable) as envoy:
+        ready, used = time.perf_counter() - begin, cpu_seconds(envoy.pid)
         check_answer(envoy, scenario, prepared.http_filter is not None)
         answered = time.perf_counter() - begin
         time.sleep(_SETTLE_SECONDS)  # every worker has its VM by then, not only the one that answered
-        return Start(ready, answered, resident_bytes(envoy, prepared))
+        code = machine_code_bytes(envoy.pid)
+        return Start(ready, answered, resident_bytes(envoy, prepared), used, code)
 
 
 def resident_bytes(envoy: Envoy, prepared: Prepared) -> int:

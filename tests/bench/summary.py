@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pwasm_compiler.bench.figures import ratios, spread
 
 from . import report
-from .measure import Row
-from .peers import BASELINE, FLOOR, PEERS, PRODUCT, REFERENCE
-from .scenarios import RELOADED
-from .tables import NONE, number, table, with_range
+from .measure import OLDER, Row
+from .peers import BASELINE, FLOOR, OPTIMISED, PEERS, PRODUCT, REFERENCE
+from .scenarios import DETAILED
+from .tables import number, table, with_range
 
 Results = Mapping[str, Sequence[Row]]
 """The rows of each scenario."""
@@ -66,26 +66,45 @@ def _growth(row: Row) -> list[float]:
 
 
 _SMALL = "added to a request: two callbacks, one log call, one header"
+_ADDED, _WHOLE = report.added_against_previous, report.request_against_previous
 FIGURES = (
     Figure("small", _SMALL, "µs", ".1f", "headers", report.added_time),
     Figure("json", "added to a request: 10 reads, 3 writes, 2 kB of JSON", "µs", ".0f", _JSON, report.added_time),
+    Figure("small before", "added to the small request, as before = 1", "×", ".3f", "headers", _ADDED),
+    Figure("json before", "added to the JSON request, as before = 1", "×", ".3f", _JSON, _ADDED),
+    Figure("small whole", "the whole small request, as before = 1", "×", ".3f", "headers", _WHOLE),
+    Figure("json whole", "the whole JSON request, as before = 1", "×", ".3f", _JSON, _WHOLE),
     Figure("load", "load into Envoy", "s", ".2f", "headers", report.added_start),
+    Figure("cpu", "processor time until Envoy is ready", "s", ".2f", "headers", report.start_cpu),
+    Figure("older cpu", f"processor time until Envoy {OLDER} is ready", "s", ".2f", DETAILED, report.older_cpu),
+    Figure("code", "machine code", "MB", ".1f", "headers", report.start_code),
+    Figure("older code", f"machine code, Envoy {OLDER}", "MB", ".1f", DETAILED, report.older_code),
     Figure("memory", "memory added, 1 worker", "MB", ".0f", "headers", report.added_memory),
+    Figure("idle", "memory added, after idling", "MB", ".0f", DETAILED, report.added_idle),
+    Figure("released", "memory added, memory_allocator_manager", "MB", ".0f", DETAILED, report.added_released),
+    Figure("idle envoy", "memory of Envoy, after idling", "MB", ".0f", DETAILED, _of_rows(report.idle_memory)),
+    Figure("released envoy", "with memory_allocator_manager", "MB", ".0f", DETAILED, _of_rows(report.released_memory)),
     Figure("worker", "memory added, each further worker", "MB", ".1f", "headers", report.added_memory_per_worker),
     Figure("module", "module", "MB", ".1f", "headers", _of_rows(_module)),
     Figure("first build", "first build, empty caches", "s", ".1f", "headers", _of_rows(_first_build)),
     Figure("build", "build after an edit", "s", ".2f", "headers", _of_rows(_next_builds)),
     Figure("dependency", "build after a new dependency", "s", ".2f", "headers", _of_rows(_dependency)),
-    Figure("reload", "new VM after a trap", "ms", ".1f", RELOADED, _of_rows(lambda row: row.reloads)),
+    Figure("reload", "new VM after a trap", "ms", ".1f", DETAILED, _of_rows(lambda row: row.reloads)),
     Figure("growth", "memory grown under the load, small filter", "MB", ".1f", "headers", _of_rows(_growth)),
     Figure("json growth", "memory grown under the load, JSON", "MB", ".1f", _JSON, _of_rows(_growth)),
 )
 
-SHORT = ("small", "json", "load", "memory", "worker", "module", "reload")
+SHORT = ("small", "json", "load", "cpu", "older cpu", "code", "idle", "worker", "module", "reload")
 """What the table of docs/performance.md and the chart show."""
+README = ("small", "json", "load", "cpu", "code", "idle", "module")
+"""And the table of README.md, of these peers."""
+README_PEERS = (PRODUCT, REFERENCE, OPTIMISED)
+ALLOCATOR = ("idle envoy", "released envoy")
+"""What memory_allocator_manager changes: of the whole Envoy, also of one without a filter."""
 NOTE = (
-    "The floor parses no JSON. ext_proc is Envoy and a Python process, so its memory is that of both. "
-    "In parentheses: the ratio to Go, round by round."
+    "Go is as `go build` makes it; optimised, after `pwasm optimize`. pwasm before is pwasm at the first commit of "
+    "this round of work. The floor parses no JSON. ext_proc is Envoy and a Python process: its memory is that of both, "
+    "and its processor time Envoy's. The last column is the median of the ratios, round by round."
 )
 
 
@@ -96,6 +115,8 @@ class Summary:
     rounds: Mapping[str, report.Figures]
     problems: Mapping[str, str]
     """Peers that have no figure at all, and why."""
+    loops: Sequence[float] = ()
+    """How long the same loop took before each round of load, in milliseconds."""
 
     def median(self, key: str, peer: str = PRODUCT) -> float | None:
         """The median of a peer's rounds, or None."""
@@ -117,8 +138,6 @@ class Summary:
 def summarise(results: Results) -> Summary:
     """The figures of a run."""
     rounds = {figure.key: figure.values(results.get(figure.scenario, ())) for figure in FIGURES}
-    for figures in rounds.values():
-        figures.pop(BASELINE, None)
     measured = {peer for figures in rounds.values() for peer in figures}
     problems = {
         row.peer: next(iter(row.problems.values()))
@@ -126,7 +145,7 @@ def summarise(results: Results) -> Summary:
         for row in rows
         if row.problems and row.peer not in measured
     }
-    return Summary(rounds, problems)
+    return Summary(rounds, problems, [loop for rows in results.values() for loop in report.loops(rows)])
 
 
 def peers_of(summary: Summary) -> list[str]:
@@ -136,14 +155,21 @@ def peers_of(summary: Summary) -> list[str]:
 
 
 def short_table(summary: Summary) -> str:
-    """The table of docs/performance.md: one row per peer."""
-    figures = [figure for figure in FIGURES if figure.key in SHORT]
-    rows: list[tuple[str, ...]] = [
-        (f"**{peer}**" if peer == PRODUCT else peer, *(_cell(summary, figure, peer) for figure in figures))
-        for peer in peers_of(summary)
-    ]
-    rows += [(peer, why) for peer, why in summary.problems.items()]
-    return table(("filter", *(f"{figure.title}, {figure.unit}" for figure in figures)), rows) + "\n\n" + NOTE
+    """The table of docs/performance.md: one column per peer, and the ratio to Go."""
+    lines = [f"{peer}: {why}." for peer, why in summary.problems.items()]
+    return "\n\n".join([figure_table(summary, SHORT, peers_of(summary), ratio=True), *lines, NOTE])
+
+
+def figure_table(summary: Summary, keys: Sequence[str], peers: Sequence[str], *, ratio: bool = False) -> str:
+    """Medians: a row for each figure that anyone has, a column for each peer."""
+    rows = []
+    for figure in (figure for key in keys for figure in FIGURES if figure.key == key):
+        medians = [summary.median(figure.key, peer) for peer in peers]
+        if any(value is not None for value in medians):
+            vs_go = [number(summary.ratio(figure.key, PRODUCT), ".2f")] if ratio else []
+            rows.append((f"{figure.title}, {figure.unit}", *(number(value, figure.form) for value in medians), *vs_go))
+    names = [f"**{peer}**" if peer == PRODUCT else peer for peer in peers]
+    return table(("", *names, *([f"{PRODUCT} ÷ Go"] if ratio else [])), rows)
 
 
 def spread_table(summary: Summary) -> str:
@@ -155,11 +181,3 @@ def spread_table(summary: Summary) -> str:
         cells = [number(value, ".2f") for value in (summary.ratio(figure.key, PRODUCT), floor)]
         rows.append((f"{figure.title}, {figure.unit}", with_range(spread(values), figure.form), *cells))
     return table(("pwasm", "median (lowest … highest)", "vs Go", "vs floor"), rows)
-
-
-def _cell(summary: Summary, figure: Figure, peer: str) -> str:
-    value = summary.median(figure.key, peer)
-    if value is None:
-        return NONE
-    ratio = summary.ratio(figure.key, peer) if peer == PRODUCT else None
-    return number(value, figure.form) + ("" if ratio is None else f" ({ratio:.1f} × Go)")

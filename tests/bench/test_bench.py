@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
+import mmap
 import os
 import subprocess
 import sys
 import threading
+import time
 import xml.etree.ElementTree
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -20,24 +21,24 @@ import pytest
 
 from pwasm_compiler.bench.figures import Spread, added_microseconds, best_added, best_added_microseconds, ratios, spread
 from pwasm_compiler.bench.load import LoadResult, Request, parse_wrk, run_wrk, wrk_script
-from pwasm_compiler.bench.process import cpu_seconds, rss_bytes
-from pwasm_compiler.bench.report import Callback
+from pwasm_compiler.bench.process import cpu_seconds, machine_code_bytes, rss_bytes
 from pwasm_compiler.build.backends.tinygo import TINYGO
 from pwasm_compiler.envoy.config import Upstream
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.errors import ToolError
 
 from . import cli, measure
-from .builders import BuildTimes, Edit, build_at, build_go
+from .builders import Edit, build_at, build_go
 from .chart import chart
+from .examples import IDLE, START, example_rows, summary
 from .marks import MARKS, marks_table, met
-from .measure import Growth, Row, Sample
+from .measure import Row
 from .peers import BASELINE, FLOOR, PEERS, PRODUCT, REFERENCE, Peer, Prepared
 from .problems import BenchError, NotMeasuredError
 from .report import report
 from .scenarios import SCENARIOS, Scenario
-from .servers import Start, check_answer, configuration
-from .summary import FIGURES, Summary, summarise
+from .servers import check_answer, configuration
+from .summary import FIGURES, SHORT, Summary
 from .tables import table
 
 WRK = """\
@@ -166,20 +167,30 @@ def test_a_commit_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == f"not measured: git has no commit {'0' * 40}"
 
 
+def without_envoy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What starts an Envoy, idle or not, is replaced."""
+    monkeypatch.setattr(measure, "measure_start", lambda *_, **__: START)
+    monkeypatch.setattr(measure, "envoy_for", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(measure, "check_answer", lambda *_: None)
+    monkeypatch.setattr(measure, "resident_bytes", lambda *_: IDLE)
+    monkeypatch.setattr(measure, "binary_of", Path)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+
+
 @pytest.mark.programs
 def test_missing_tools_are_rows_and_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # neither wrk nor TinyGo
-    start = Start(0.1, 0.1, 70_000_000)
-    monkeypatch.setattr(measure, "measure_start", lambda *_: start)
+    without_envoy(monkeypatch)
     tinygo = next(peer for peer in PEERS if peer.name == "TinyGo")
     monkeypatch.setattr(cli, "PEERS", (PEERS[0], tinygo))
     files = {"--json": tmp_path / "raw.json", "--chart": tmp_path / "chart.svg"}
     assert cli.main(["--quick", *(str(word) for option in files.items() for word in option)]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("| not measured: no tinygo is on PATH |") == 3 * len(SCENARIOS) + 1
-    assert printed.count("| not measured: wrk is not installed |") == len(SCENARIOS) + 1
+    assert printed.count("| not measured: no tinygo is on PATH |") == 4 * len(SCENARIOS) + 1  # one in the older Envoy
+    assert "TinyGo: not measured: no tinygo is on PATH." in printed
+    assert printed.count("| not measured: wrk is not installed |") == len(SCENARIOS)
     assert "≤ 3 s: not measured" in printed
     assert '"rss_bytes": 70000000' in files["--json"].read_text(encoding="utf-8")
     assert files["--chart"].read_text(encoding="utf-8").endswith("</svg>\n")
@@ -192,7 +203,7 @@ def test_a_failure_is_a_row_and_an_exit_code(
     def fail(*_: object) -> Prepared:
         raise BenchError("the compiler broke")
 
-    monkeypatch.setattr(measure, "measure_start", lambda *_: Start(0.1, 0.1, 70_000_000))
+    without_envoy(monkeypatch)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(cli, "PEERS", (PEERS[0], Peer("broken", fail)))
     assert cli.main(["--quick"]) == 1
@@ -225,6 +236,10 @@ def test_marks_that_are_met_and_missed() -> None:
     assert found["worker"] == (True, False)
     assert found["build"] == (True, True)
     assert found["json"] == (None, None)
+    assert found["cpu"] == (True, True)
+    assert found["idle"] == (True, False)
+    assert found["memory"] == (False, False)
+    assert found["small before"] == (False, False)
     assert {mark.key for mark in MARKS} <= {figure.key for figure in FIGURES}
     assert "≤ 3 × Go: not measured" in marks_table(summary())
 
@@ -240,11 +255,12 @@ def test_the_chart_is_a_picture_of_the_figures() -> None:
     name = "{http://www.w3.org/2000/svg}"
     texts = [item.text for item in picture.iter(f"{name}text")]
     assert "a <machine>" in texts
-    assert texts.count(PRODUCT) == 6  # every panel but the JSON one, which has no figures
+    assert texts.count(PRODUCT) == len(SHORT) - 1  # every panel but the JSON one, which has no figures
     longest = {item.get("class"): float(item.get("width", "0")) for item in picture.iter(f"{name}rect")}
     assert longest["pwasm"] > longest["go"]  # of the last panel: the reload
     (title,) = picture.iter(f"{name}title")
-    assert "load into Envoy (s): floor (WAT) 0.00, Go, official SDK 0.00, pwasm 2.80" in (title.text or "")
+    medians = "floor (WAT) 0.00, Go, official SDK 1.15, Go, optimised 0.50, pwasm before 2.80, pwasm 2.80"
+    assert f"load into Envoy (s): {medians}" in (title.text or "")
     assert "prefers-color-scheme: dark" in chart(summary(), "")
 
 
@@ -325,6 +341,17 @@ def test_figures_of_a_process() -> None:
     assert 0 < cpu_seconds(os.getpid()) < 3600
 
 
+def test_machine_code_is_what_is_executable_and_no_file() -> None:
+    process, size = os.getpid(), 1 << 20
+    before = machine_code_bytes(process)
+    kinds = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    with mmap.mmap(-1, size, flags=kinds, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC) as code:
+        code.write(b"\xc3" * size)
+        with mmap.mmap(-1, size, flags=kinds, prot=mmap.PROT_READ | mmap.PROT_WRITE) as data:
+            data.write(b"\xc3" * size)
+            assert machine_code_bytes(process) - before == size
+
+
 @pytest.mark.programs
 def test_help_of_the_script() -> None:
     command = [sys.executable, str(Path(__file__).with_name("run.py")), "--help"]
@@ -355,42 +382,6 @@ def answering(headers: Mapping[str, str]) -> Iterator[tuple[Any, list[tuple[str,
         yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", log=[]), seen
         server.shutdown()
         thread.join()
-
-
-INSIDE = (Callback("proxy_on_request_headers", 1.0, 2.0), Callback("proxy_on_response_headers", 0.5, 3.0))
-
-
-def example_rows() -> list[Row]:
-    """Two rounds of five peers: one lacks its tool, and one failed."""
-    base = [Sample(50_000, 150, 800, 18, 9.5), Sample(40_000, 180, 900, 20, 9.6)]
-    slower = [Sample(40_000, 180, 900, 22, 9.7), Sample(32_000, 210, 1000, 26, 17.0)]
-    starts = [Start(0.09, 0.1, 66_000_000), Start(0.11, 0.12, 67_000_000)]
-    heavier = [Start(3.0, 3.1, 246_000_000), Start(2.8, 2.9, 250_000_000)]
-    workers = [dataclasses.replace(start, rss_bytes=start.rss_bytes + 20_000_000) for start in heavier]
-    build = BuildTimes(12.2, (0.9, 1.1), {"runtime": 9.4, "freeze": 1.7, "link": 0.6}, 2.4)
-    faster = BuildTimes(7.0, (1.0, 1.2))
-    return [
-        Row(BASELINE, starts=starts, more_workers=starts, samples=base),
-        Row("floor (WAT)", starts=starts, more_workers=starts, problems={"load": "failed: wrk: Socket errors: read 3"}),
-        Row("TinyGo", problems=dict.fromkeys(measure.TOPICS, "not measured: tinygo is not installed")),
-        Row(REFERENCE, Prepared(build=faster), 2_100_000, starts, starts, [3.0, 4.0], slower, callbacks=INSIDE[:1]),
-        Row(
-            "pwasm",
-            Prepared(build=build),
-            9_000_000,
-            heavier,
-            workers,
-            [24.0, 22.0],
-            slower,
-            Growth(9000, 200_000),
-            INSIDE,
-        ),
-    ]
-
-
-def summary() -> Summary:
-    """That of a run without the JSON scenario."""
-    return summarise({"headers": example_rows()})
 
 
 @pytest.fixture

@@ -62,14 +62,14 @@ def build(
 
     \b
       [project]
-        dependencies = ["idna"]       pure-Python packages to include in the module
-        [tool.pwasm]
-        include = ["package.module"]  modules that are imported only while serving requests
-        memory = 256                  MiB the module may use, 32 to 1024
-        output = "main.wasm"          where to write the module, relative to pyproject.toml
-        build-timeout = 120           seconds
-        docstrings = true             keep the docstrings of the filter and its dependencies
-        v8-inlining = true            the same as --no-optimize
+      dependencies = ["idna"]       pure-Python packages to include in the module
+      [tool.pwasm]
+      include = ["package.module"]  modules that are imported only while serving requests
+      memory = 256                  MiB the module may use, 32 to 1024
+      output = "main.wasm"          where to write the module, relative to pyproject.toml
+      build-timeout = 120           seconds
+      docstrings = true             keep the docstrings of the filter and its dependencies
+      v8-inlining = true            the same as --no-optimize
 
     Dependencies are resolved by pip for the Python inside the module, CPython 3.14 without native code, and cached for
     a day (see pwasm cache).

@@ -7,8 +7,8 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from pwasm_compiler.build.backends.go import GO
 from pwasm_compiler.build.backends.tinygo import TINYGO
 from pwasm_compiler.build.backends.toolchain import Compiler
 from pwasm_compiler.envoy.config import LOOPBACK, Upstream, WasmFilter
+from pwasm_compiler.link.inlining import spend_budgets
+from pwasm_compiler.wasm.decode import decode_module
 
 from ..builders import BuildTimes, build_at, build_go, build_pwasm
 from ..problems import BenchError, NotMeasuredError
@@ -29,11 +31,12 @@ _STOP_SECONDS = 10
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where a peer is built, how often, and what ends the processes that it starts."""
+    """Where a peer is built, how often, what ends the processes that it starts, and the peers that are ready."""
 
     scratch: Path
     next_builds: int
     running: contextlib.ExitStack
+    made: Mapping[str, Prepared] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,16 @@ def _go(compiler: Compiler) -> Callable[[Scenario, Workplace], Prepared]:
         return Prepared(_wasm(module), module, build, f"{version}, proxy-wasm-go-sdk {sdk[1] if sdk else 'unknown'}")
 
     return prepare
+
+
+def _optimised(_scenario: Scenario, place: Workplace) -> Prepared:
+    """The reference's module after `pwasm optimize`, which is what `pwasm build` makes of a filter in Go."""
+    go = place.made.get(REFERENCE)
+    if go is None or go.module is None:
+        raise NotMeasuredError(f"there is no module of '{REFERENCE}'")
+    module = place.scratch / "optimised.wasm"
+    module.write_bytes(spend_budgets(decode_module(memoryview(go.module.read_bytes()))).wasm)
+    return Prepared(_wasm(module), module, version=f"{go.version}, pwasm optimize")
 
 
 def _pwasm(scenario: Scenario, place: Workplace) -> Prepared:
@@ -150,7 +163,10 @@ def _wasm(module: Path) -> dict[str, Any]:
 BASELINE = "no filter"
 FLOOR = "floor (WAT)"
 REFERENCE = "Go, official SDK"
+"""As `go build` makes it."""
+OPTIMISED = "Go, optimised"
 PRODUCT = "pwasm"
+PREVIOUS = "pwasm before"
 BEFORE = "19d02f1"
 """The commit with which this round of work began: all of it together may cost a request 5 %."""
 PEERS = (
@@ -158,8 +174,9 @@ PEERS = (
     Peer(FLOOR, _floor),
     Peer("Lua", _lua),
     Peer(REFERENCE, _go(GO)),
+    Peer(OPTIMISED, _optimised),
     Peer("TinyGo", _go(TINYGO)),
     Peer("ext_proc in Python", _ext_proc),
-    Peer("pwasm before", _before),
+    Peer(PREVIOUS, _before),
     Peer(PRODUCT, _pwasm),
 )
