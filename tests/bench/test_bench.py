@@ -86,7 +86,7 @@ def test_an_output_that_cannot_be_read_is_an_error(text: str) -> None:
 @pytest.mark.programs
 def test_wrk_that_fails_is_an_error(fake_wrk: Callable[[str], None]) -> None:
     fake_wrk("echo unable to connect >&2; exit 1")
-    with pytest.raises(ToolError, match="exit code 1: unable to connect"):
+    with pytest.raises(ToolError, match="wrk exited with code 1: unable to connect"):
         run_wrk("http://127.0.0.1:1", Request(), 1)
 
 
@@ -156,7 +156,7 @@ def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotMeasuredError) as caught:
         build_go(TINYGO, tmp_path, SCENARIOS[0], tmp_path, 1)
-    assert str(caught.value) == "not measured: no tinygo is on PATH"
+    assert str(caught.value) == "not measured: tinygo is not on PATH"
 
 
 @pytest.mark.programs
@@ -188,8 +188,8 @@ def test_missing_tools_are_rows_and_no_failure(
     files = {"--json": tmp_path / "raw.json", "--chart": tmp_path / "chart.svg"}
     assert cli.main(["--quick", *(str(word) for option in files.items() for word in option)]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("| not measured: no tinygo is on PATH |") == 4 * len(SCENARIOS) + 1  # one in the older Envoy
-    assert "TinyGo: not measured: no tinygo is on PATH." in printed
+    assert printed.count("| not measured: tinygo is not on PATH |") == 4 * len(SCENARIOS) + 1  # one in the older Envoy
+    assert "TinyGo: not measured: tinygo is not on PATH." in printed
     assert printed.count("| not measured: wrk is not installed |") == len(SCENARIOS)
     assert "≤ 3 s: not measured" in printed
     assert '"rss_bytes": 70000000' in files["--json"].read_text(encoding="utf-8")
