@@ -86,7 +86,7 @@ def test_an_output_that_cannot_be_read_is_an_error(text: str) -> None:
 @pytest.mark.programs
 def test_wrk_that_fails_is_an_error(fake_wrk: Callable[[str], None]) -> None:
     fake_wrk("echo unable to connect >&2; exit 1")
-    with pytest.raises(ToolError, match="exited with code 1: unable to connect"):
+    with pytest.raises(ToolError, match="wrk exited with code 1: unable to connect"):
         run_wrk("http://127.0.0.1:1", Request(), 1)
 
 
