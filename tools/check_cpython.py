@@ -1,6 +1,6 @@
 """Compare what pwasm knows of CPython and componentize-py with those that are there.
 
-    python tools/check_cpython.py            the build's Python, as it was made when pwasm was installed
+    python tools/check_cpython.py            the build-time Python, as it was made when pwasm was installed
     python tools/check_cpython.py --make     one that the installed componentize-py makes now; see docs/upgrade.md
 
 What is compared: compiler/pwasm_compiler/cpython314.py, runtime-shim/pwasm_shim/src/cpython314.h, and the few numbers

@@ -14,7 +14,7 @@ TABLE = {
 }
 
 WRONG: list[tuple[object, str]] = [
-    ("", "$.routes: is missing (array)"),
+    ("", "$.routes: missing (expected array)"),
     ({"routes": []}, "$: a table needs a route"),
     (
         {"routes": [{"cluster": "a"}, {"cluster": "b", "percent": 101}]},

@@ -121,7 +121,7 @@ def test_what_four_want_at_once_is_made_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert [future.result() for future in [pool.submit(want) for _ in range(4)]] == [b"contents"] * 4
     assert len(made) == 1
-    assert set(waited) == {"waiting for another build, which makes what this one needs"}
+    assert set(waited) == {"waiting for another build that is preparing the same files"}
 
 
 def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ REFUSED = {
     ),
     "wrong callback type": (
         GOOD.replace("(param i32 i32 i32) (result i32) i32.const 0", "(param i32) (result i32) i32.const 0"),
-        "export proxy_on_request_headers has type (i32) → (i32), Envoy calls (i32 i32 i32) → (i32)",
+        "export proxy_on_request_headers has type (i32) → (i32), Envoy expects (i32 i32 i32) → (i32)",
     ),
     "start function": (GOOD[:-1] + "(func $s) (start $s))", "a start section"),
     "memory too large": (GOOD.replace("1 4", "20000"), "20000 pages"),

@@ -101,7 +101,7 @@ def test_a_single_file_is_alone(folder: Path) -> None:
         ("[tool.pwasm]\ninclude = 'a'", "Expected an array of strings, got a string, 'a'."),
         (
             "[tool.pwasm]\ninclude = ['a/b']",
-            "Expected names of modules, such as 'package.module', got a string, 'a/b'.",
+            "Expected module names, such as 'package.module', got a string, 'a/b'.",
         ),
         (
             "[tool.pwasm]\nkeep = ['_sqlite']",
@@ -109,8 +109,8 @@ def test_a_single_file_is_alone(folder: Path) -> None:
         ),
         ("[tool.pwasm]\nkeep = ['?']", "hint: the names are: eval, _abc, _ast, "),
         ("[tool.pwasm]\nkeep = 'eval'", "Expected an array of strings, got a string, 'eval'."),
-        ("[tool.pwasm]\noutput = ''", "Expected a string that is not empty, got a string, ''."),
-        ("[tool.pwasm]\noutput = ['x']", "Expected a string that is not empty, got an array."),
+        ("[tool.pwasm]\noutput = ''", "Expected a non-empty string, got a string, ''."),
+        ("[tool.pwasm]\noutput = ['x']", "Expected a non-empty string, got an array."),
         ("tool.pwasm = 3", "[tool.pwasm] of {file} is not a table"),
         ("project = 3", "[project] of {file} is not a table"),
         ("[project]\ndependencies = 'idna'", "Expected an array of strings, got a string, 'idna'."),
@@ -142,8 +142,8 @@ def test_a_configuration_that_is_a_folder(folder: Path) -> None:
     ("files", "path", "kind", "message"),
     [
         ([], "missing", UsageError, "there is no "),
-        (["README.md"], "", ProjectError, "hint: make one with: pwasm new NAME"),
-        (["test_x.py", "plugin.py"], "", ProjectError, "hint: a single file is built with: pwasm build "),
+        (["README.md"], "", ProjectError, "hint: create one with: pwasm new NAME"),
+        (["test_x.py", "plugin.py"], "", ProjectError, "hint: to build a single file: pwasm build "),
         (
             ["go.mod", "filter.py"],
             "",

@@ -85,7 +85,7 @@ def test_a_configuration_is_checked(folder: Path) -> None:
     assert error.splitlines() == [
         f"{file} does not fit",
         "$.nmae: unknown field; did you mean name?",
-        "$.name: is missing (str)",
+        "$.name: missing (expected str)",
         "$.retries: expected int, got str",
     ]
 

@@ -22,7 +22,7 @@ BETTER = {"routes": [{"prefix": "/a", "answer": "a", "status": 202.0}, {"prefix"
 STRUCT = "type.googleapis.com/google.protobuf.Struct"
 # Each costs Envoy a VM; tests/sdk/_config/test_config.py has many more.
 WRONG: list[tuple[Any, str]] = [
-    ("", "$.routes: is missing (array)"),
+    ("", "$.routes: missing (expected array)"),
     ({"routes": [{"prefix": "/", "answer": 1}]}, "$.routes[0].answer: expected str, got int"),
     ("[" * 5000, "$: nested deeper than 100 levels, at character 100"),
     ('"' + "x" * 5_000_000 + '"', "$: the configuration has 5000002 bytes, more than 4194304"),

@@ -53,7 +53,7 @@ CASES = {
     # time
     "sleep": Case(200, "enough"),
     "sleeps": Case(200, "all", ("finally 1", "finally 2", "finally 3")),
-    "wait_for": Case(200, "CalloutTimeout: call to wait_for: not finished in 0.1 s", ("finally inner",)),
+    "wait_for": Case(200, "CalloutTimeout: call to wait_for: did not finish within 0.1 s", ("finally inner",)),
     "in_time": Case(200, "200"),
     "nested": Case(200, "[200, 404, 200]"),
     # the stream
@@ -74,7 +74,7 @@ CASES = {
     "foreign": Case(500, "", errors=("await of builtins.int, which nothing in a proxy will ever complete",)),
     "foreign_loop": Case(500, "", errors=("await of builtins.int",)),
     "twice": Case(500, "", errors=("cannot reuse already awaited coroutine",)),
-    "gather_twice": Case(500, "", errors=("argument 2 .*was awaited already",)),
+    "gather_twice": Case(500, "", errors=("argument 2 .*has already been awaited",)),
     "forgotten": Case(500, "", errors=("coroutine 'Awaits.case_one' was never awaited",)),
 }
 

@@ -1,4 +1,4 @@
-"""Programs that are there or not, and which version they are."""
+"""Installed programs, and their versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = 10
 
 @dataclass(frozen=True)
 class Program:
-    """A program that was found; `version` is empty if it would not say."""
+    """A program that was found; `version` is empty if it did not report one."""
 
     path: Path
     version: str
@@ -55,7 +55,7 @@ def path_of_envoy(explicit: str | None = None) -> Path:
 
 @functools.cache
 def _version(path: Path, _changed: int) -> str:
-    said = output([str(path), "--version"])  # its own path, which may have numbers, "version:", a hash and the version
+    said = output([str(path), "--version"])  # its path, which may contain numbers, "version:", a hash and the version
     return version_in(said.rpartition("version:")[2])
 
 
@@ -66,7 +66,7 @@ def version_in(text: str) -> str:
 
 
 def output(command: list[str], seconds: float = _SECONDS) -> str:
-    """What a command prints; nothing if it fails, hangs or is not there."""
+    """The output of a command; "" if it fails, hangs or does not exist."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):

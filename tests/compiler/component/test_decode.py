@@ -69,7 +69,7 @@ def test_decodes_every_section() -> None:
         (b"\0asm\x02\0\0\0", "unknown version"),
         (b"\0asm\x0d\0\x01\0", "this is a component"),
         (b"\0asm\x01\0\0\0\x63\x00", "unknown section id 99"),
-        (b"\0asm\x01\0\0\0\x01\x7f", "127 bytes wanted, 0 left"),
+        (b"\0asm\x01\0\0\0\x01\x7f", "127 bytes expected, 0 left"),
         (b"\0asm\x01\0\0\0\x01\x05\xff\xff\xff\xff\x0f", "4294967295 elements declared"),
         (b"\0asm\x01\0\0\0\x03\x01\0\x01\x01\0", "out of order"),
         (b"\0asm\x01\0\0\0\x03\x02\x01\0", "1 functions declared, 0 bodies"),

@@ -354,7 +354,7 @@ def test_half_written_files_never_stay(pwasm: Pwasm, module: Path, tmp_path: Pat
     ("arguments", "code", "said"),
     [
         (["nowhere.wasm"], 2, "pwasm build"),
-        (["main.wasm", "-c", "nowhere.yaml"], 2, "there is no nowhere.yaml"),
+        (["main.wasm", "-c", "nowhere.yaml"], 2, "nowhere.yaml: no such file or directory"),
         (["main.wasm", "-c", "broken.yaml"], 1, "broken.yaml: not valid YAML"),
         (["main.wasm", "-c", "list.yaml"], 1, "not an Envoy configuration"),
         (["main.wasm", "-c", "empty.yaml"], 1, "not an Envoy configuration"),

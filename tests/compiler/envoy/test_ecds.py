@@ -113,7 +113,7 @@ def test_a_later_build_does_not_change_what_was_published(tmp_path: Path, module
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no filter of the configuration loads main.wasm"),
+        ("", "no filter in the configuration loads main.wasm"),
         ("static_resources: {}", "no filter"),
         (BLOCK.replace("main.wasm", "no.wasm"), "no filter"),
         ("a: [", "not valid YAML"),

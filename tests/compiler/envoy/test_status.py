@@ -318,10 +318,10 @@ def test_something_else_than_an_admin_interface(pwasm: Pwasm, answer: bytes, cod
         (["--admin", "https://x"], 2, "not the URL of an admin interface"),
         (["--admin", "http://x:y"], 2, "not the URL of an admin interface"),
         (["--admin", "http://x", "--dump", "y"], 2, "exclude each other"),
-        (["--dump", "nowhere"], 2, "there is no nowhere"),
+        (["--dump", "nowhere"], 2, "nowhere: no such file or directory"),
         (["--dump", "text"], 1, "is not a config_dump"),
         (["--dump", "list"], 1, "is not a config_dump"),
-        (["--log", "nowhere"], 2, "there is no nowhere"),
+        (["--log", "nowhere"], 2, "nowhere: no such file or directory"),
     ],
 )
 def test_bad_calls(pwasm: Pwasm, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
@@ -449,4 +449,4 @@ def test_messages_are_counted_and_made_harmless(pwasm: Pwasm, monkeypatch: pytes
 
 def test_a_log_without_known_messages(pwasm: Pwasm, tmp_path: Path) -> None:
     (tmp_path / "log").write_text("all is well\n")
-    assert pwasm("status", "--log", "log").out == "no message in the log that pwasm knows\n"
+    assert pwasm("status", "--log", "log").out == "no known message in the log\n"

@@ -154,7 +154,7 @@ def test_the_difference_is_shown_before_anything_changes(pwasm: Pwasm, deploy: P
     assert cluster.objects[WASM_PLUGINS, "default", "hello"]["spec"]["priority"] == 1
     assert "+  priority: 2" in deploy().err
     assert cluster.objects[WASM_PLUGINS, "default", "hello"]["spec"]["priority"] == 2
-    assert "nothing changes" in deploy().err
+    assert "no changes" in deploy().err
     manifest(pwasm)
     assert deploy().code == 0
     assert "priority" not in cluster.objects[WASM_PLUGINS, "default", "hello"]["spec"]
@@ -291,7 +291,7 @@ def test_the_namespace_of_a_resource_that_names_none(pwasm: Pwasm, deploy: Pwasm
     ("code", "reason", "said"),
     [
         (403, "Forbidden", "You may not do that"),
-        (401, "Unauthorized", "does not know you"),
+        (401, "Unauthorized", "rejected the credentials"),
         (422, "Invalid", "refused the content"),
         (500, "InternalError", "boom"),
     ],

@@ -146,10 +146,10 @@ def test_blobs_that_are_not_what_they_should_be(double: Start, tiny: bytes) -> N
     layer = Pulls(tiny).layer
     good = make_image(tiny, {}).blobs[layer.digest]
     for change, message in (
-        (registries.Answer(200, good[:-1]), "is cut short"),
-        (registries.Answer(200, good, cut=20), "is cut short"),
+        (registries.Answer(200, good[:-1]), "is truncated"),
+        (registries.Answer(200, good, cut=20), "is truncated"),
         (registries.Answer(200, good[:-1] + b"?"), "has other content"),
-        (registries.Answer(200, good + b"?"), "sends more than it should"),
+        (registries.Answer(200, good + b"?"), "sent too much"),
     ):
         server = double(Pulls(tiny, blobs=change))
         with pytest.raises(PwasmError, match=message):
@@ -212,7 +212,7 @@ def test_uploads_elsewhere_get_no_credentials(double: Start, tiny: bytes) -> Non
             return registries.Answer(404)
         return registries.Answer(202, headers={"Location": f"http://{elsewhere.address}/upload"})
 
-    with pytest.raises(RegistryError, match="did not take the blob"):
+    with pytest.raises(RegistryError, match="did not accept the blob"):
         client(double(answer), KNOWN).push(make_image(tiny, {}))
     assert [seen.method for seen in elsewhere.seen] == ["PUT"]
     assert credentials_in(elsewhere.seen) == []
@@ -231,7 +231,7 @@ def test_a_token_server_that_redirects_gets_no_identity_token(double: Start) -> 
 @pytest.mark.parametrize("realm", ["", "here", "file:///etc/passwd", "ftp://127.0.0.1/"])
 def test_a_realm_that_is_no_address(double: Start, realm: str) -> None:
     server = double(lambda seen: registries.Answer(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}"'}))
-    with pytest.raises(RegistryError, match="names no token server"):
+    with pytest.raises(RegistryError, match="names no valid token server"):
         client(server, KNOWN).manifest()
 
 

@@ -115,7 +115,7 @@ def test_a_method_that_looks_like_a_callback(base: type, name: str, said: str) -
     text = refusal(type("Mine", (base,), {name: method}))
     assert text.startswith(f"{__file__}:{method.__code__.co_firstlineno}: Mine.{name} is "), text
     assert said in text
-    assert text.endswith(f"\nhint: if a name is meant as it is, its class says so: own_names = ({name!r},)")
+    assert text.endswith(f"\nhint: to keep a name as it is, declare it in its class: own_names = ({name!r},)")
 
 
 @pytest.mark.parametrize(
@@ -473,7 +473,7 @@ def test_a_misspelt_annotation(name: str) -> None:
     """Nobody fills it, and what was meant stays empty."""
     cls = type("Filter", (HttpContext,), {"__annotations__": {name: Config}})
     meant = "config" if name.startswith("c") else "plugin"
-    assert f"Filter.{name} is not filled by anybody; did you mean {meant}?" in refusal(cls)
+    assert f"Filter.{name} is never set; did you mean {meant}?" in refusal(cls)
 
 
 @pytest.mark.parametrize("name", ["config", "plugin", "count", "conf", "plug", "_confg"])
@@ -677,7 +677,8 @@ def test_a_setting_that_an_instance_sets(tmp_path: Path, setting: str) -> None:
     """
     with pytest.raises(RegistrationError) as caught:
         registered(tmp_path, text)
-    what = f"{tmp_path / 'filter.py'}:6: Filter.__init__ sets {setting}, which is read from the class; set it there"
+    sets = f"Filter.__init__ sets {setting}, which is read from the class; set it in the class body"
+    what = f"{tmp_path / 'filter.py'}:6: {sets}"
     assert what in str(caught.value)
 
 

@@ -73,17 +73,17 @@ def answer() -> None:
 
 
 REFUSED: list[tuple[str, str, Call, str]] = [
-    ("K1", "on_http_request_headers", pwasm.resume_http_response, "no response has been seen yet"),
-    ("K2", "on_http_stream_done", lambda: pwasm.send_http_response(403), "the stream is over, and Envoy crashes"),
-    ("K4", "__del__", lambda: pwasm.send_http_response(403), "the stream is over, and Envoy crashes"),
-    ("K5", "on_http_stream_done", pwasm.close_http_request, "the stream is over, and Envoy crashes"),
-    ("K5", "on_http_stream_done", pwasm.close_http_response, "the stream is over, and Envoy crashes"),
-    ("K5", "__del__", pwasm.close_http_request, "the stream is over, and Envoy crashes"),
+    ("K1", "on_http_request_headers", pwasm.resume_http_response, "no response has arrived yet"),
+    ("K2", "on_http_stream_done", lambda: pwasm.send_http_response(403), "the stream has ended, and Envoy would crash"),
+    ("K4", "__del__", lambda: pwasm.send_http_response(403), "the stream has ended, and Envoy would crash"),
+    ("K5", "on_http_stream_done", pwasm.close_http_request, "the stream has ended, and Envoy would crash"),
+    ("K5", "on_http_stream_done", pwasm.close_http_response, "the stream has ended, and Envoy would crash"),
+    ("K5", "__del__", pwasm.close_http_request, "the stream has ended, and Envoy would crash"),
     (
         "second",
         "on_http_request_headers",
         both(answer, answer),
-        "a local response was sent already",
+        "a local response has already been sent",
     ),
     (
         "close after",
@@ -107,7 +107,7 @@ REFUSED: list[tuple[str, str, Call, str]] = [
         "request headers all",
         "on_http_response_headers",
         pwasm.get_http_request_headers,
-        "the host has no such headers now",
+        "the host has no such headers in this callback",
     ),
     (
         "response headers",

@@ -173,9 +173,9 @@ pwasm.testing.worlds.envoy.SECONDS = 1.0
 """
 # test → what holds the stream, and what the emulator and what Envoy says of it.
 SAID = {
-    "test_headers": ("on_http_request_headers", "nothing resumes it: there is neither a call under way nor a tick"),
-    "test_response": ("on_http_response_headers", "nothing resumes it: there is neither a call under way nor a tick"),
-    "test_body": ("on_http_response_body", "nothing resumes it: there is neither a call under way nor a tick"),
+    "test_headers": ("on_http_request_headers", "nothing resumes it: there is no pending call and no tick"),
+    "test_response": ("on_http_response_headers", "nothing resumes it: there is no pending call and no tick"),
+    "test_body": ("on_http_response_body", "nothing resumes it: there is no pending call and no tick"),
     "test_call": ("on_http_request_headers", "nothing resumed it within 10 s (1 call without an answer)"),
     "test_tick": ("on_http_request_headers", "nothing resumed it within 10 s (a tick every 300 ms)"),
 }

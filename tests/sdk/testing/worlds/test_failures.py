@@ -118,7 +118,7 @@ def test_a_hanging_filter_is_stopped_and_the_place_shown(emulated: tuple[str, di
     tier, said = emulated
     shown = said[f"test_hangs[{tier}]"]
     if tier == "python":
-        assert "a filter did not return within 3 s" in shown
+        assert "the filter did not return within 3 s" in shown
         assert re.search(r'filter\.py", line \d+, in path_hang\n    (while True|pass)', shown), shown
     else:
         assert re.search(r"proxy_on_request_headers of .* did not return in time", shown), shown
@@ -128,7 +128,10 @@ def test_a_hanging_filter_is_stopped_and_the_place_shown(emulated: tuple[str, di
 @pytest.mark.parametrize(
     ("test", "text"),
     [
-        ("test_marker", r"pytest.mark.pwasm does not know cluters; it knows cluster_metadata, clusters, configuration"),
+        (
+            "test_marker",
+            r"pytest.mark.pwasm: unknown argument cluters; known arguments: cluster_metadata, clusters, configuration",
+        ),
         ("test_refused", r"the plugin refused to start:\nconfiguration: Expecting property name"),
         ("test_not_refused", "the plugin started"),
         ("test_handler", "ValueError: in the handler"),
@@ -176,7 +179,7 @@ def test_a_filter_that_hangs_in_envoy_is_named_and_the_next_test_has_another_env
 @pytest.mark.wasm
 def test_a_crash_is_shown_with_its_stack(in_envoy: dict[str, str]) -> None:
     shown = in_envoy["test_dies[envoy]"]
-    assert "Envoy ended with signal 11 (SIGSEGV)" in shown
+    assert "Envoy exited with signal 11 (SIGSEGV)" in shown
     assert "Caught Segmentation fault" in shown
     assert re.search(r"#\d+: ", shown), shown
     assert "mutates state" not in shown
