@@ -346,7 +346,7 @@ BAD_MODULES = {
     "no allocator": ('(memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))', "no allocator"),
     "unknown import": ('(import "env" "proxy_fly" (func))' + GOOD, "lacks a function"),
     "wrong import": ('(import "env" "proxy_log" (func (param i64)))' + GOOD, "different signature"),
-    "too much memory": (GOOD.replace('"memory") 1', '"memory") 16385'), "VM could not be made"),
+    "too much memory": (GOOD.replace('"memory") 1', '"memory") 16385'), "VM could not be created"),
     "does not start": (
         GOOD + '(func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 0))',
         "failed to start",
