@@ -97,7 +97,7 @@ _EPILOG = """\
 Exit codes: 0 success, 1 failure, 2 wrong usage. NO_COLOR turns colours off.
 
 \b
-Shell completion for commands, options and values, in ~/.bashrc, ~/.zshrc (after compinit) or config.fish:
+Shell completion, for ~/.bashrc, ~/.zshrc (after compinit) or config.fish:
   eval "$(_PWASM_COMPLETE=bash_source pwasm)"
   eval "$(_PWASM_COMPLETE=zsh_source pwasm)"
   _PWASM_COMPLETE=fish_source pwasm | source
