@@ -32,7 +32,7 @@ COMMANDS = {
     # name: summary in the list of commands; the command is the attribute `name` of commands/<name>.py
     "bench": "Measure a filter's overhead: time, memory, startup.",
     "build": "Build a filter into main.wasm.",
-    "cache": "Show or clear the build cache.",
+    "cache": "Show or clear what is kept for later builds.",
     "config": "Write an Envoy configuration that includes a filter.",
     "deploy": "Apply a resource to a cluster and wait until it takes effect.",
     "dev": "Run a filter and reload it on every edit.",
@@ -98,7 +98,7 @@ _EPILOG = """\
 Exit codes: 0 success, 1 failure, 2 wrong usage. NO_COLOR turns colours off.
 
 \b
-Shell completion for commands, options and values, in ~/.bashrc, ~/.zshrc (after compinit) or config.fish:
+Shell completion, for ~/.bashrc, ~/.zshrc (after compinit) or config.fish:
   eval "$(_PWASM_COMPLETE=bash_source pwasm)"
   eval "$(_PWASM_COMPLETE=zsh_source pwasm)"
   _PWASM_COMPLETE=fish_source pwasm | source

@@ -11,7 +11,7 @@ from pwasm.config import Range
 
 @dataclass
 class Route:
-    """Requests that match go to the cluster."""
+    """A route: matching requests are sent to its cluster."""
 
     cluster: str
     prefix: str = "/"
@@ -20,7 +20,7 @@ class Route:
     percent: Annotated[int, Range(0, 100)] = field(default=100, metadata={"description": "How many of them."})
 
     def matches(self, method: str, authority: str, path: str, chance: int) -> bool:
-        """Whether a request goes this way; `chance` is from 0 to 99."""
+        """Whether a request takes this route; `chance` is from 0 to 99."""
         return (
             path.startswith(self.prefix)
             and (not self.methods or method in self.methods)
@@ -37,7 +37,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if not self.routes:
-            raise ValueError("a table needs a route")
+            raise ValueError("a table needs at least one route")
 
 
 class Plugin(PluginContext):

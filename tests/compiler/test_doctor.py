@@ -89,8 +89,8 @@ def test_the_builds_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     contents[len(contents) // 2] ^= 1
     files["standard_library"].write_bytes(contents)
     check = doctor.base()
-    assert (check.state, "not those that were installed" in check.detail) == ("broken", True)
-    assert "install pwasm again" in check.hint
+    assert (check.state, "differ from those that were installed" in check.detail) == ("broken", True)
+    assert "reinstall pwasm" in check.hint
     files["component"].unlink()
     assert f"{files['component']} is missing" in doctor.base().detail
     files["origin"].write_text("{}")

@@ -20,7 +20,7 @@ KINDS = {
 }
 
 
-@click.command(short_help="Show or clear the build cache.")
+@click.command(short_help="Show or clear what is kept for later builds.")
 @click.argument("action", type=click.Choice(["show", "clear"]), default="show")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def cache(action: str, as_json: bool) -> None:

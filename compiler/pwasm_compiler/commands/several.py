@@ -14,7 +14,9 @@ _T = TypeVar("_T")
 
 
 def _print(path: Path, error: PwasmError) -> None:
-    print_error(f"{shown(path)}: {error.what}", error.why, error.hint)
+    where = f"{shown(path)}: "
+    what = error.what if error.what.startswith(where) else where + error.what
+    print_error(what, error.why, error.hint)
 
 
 def for_each(

@@ -28,16 +28,16 @@ def test_a_record_with_all_its_fields() -> None:
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        ({**RECORD, "extra": 1}, "not known here: extra"),
-        ({name: value for name, value in RECORD.items() if name != "written"}, "missing: written;"),
-        ({}, "missing: callbacks, modules, python, sdk, warnings, written;"),
-        ({"failure": ("import", {"exception": "ValueError", "module": ""})}, "missing: traceback;"),
-        ({"failure": ("registration", {"message": "", "hint": ""})}, "not known here: hint"),
+        ({**RECORD, "extra": 1}, "unknown fields: extra"),
+        ({name: value for name, value in RECORD.items() if name != "written"}, "Missing fields: written;"),
+        ({}, "Missing fields: callbacks, modules, python, sdk, warnings, written;"),
+        ({"failure": ("import", {"exception": "ValueError", "module": ""})}, "Missing fields: traceback;"),
+        ({"failure": ("registration", {"message": "", "hint": ""})}, "unknown fields: hint"),
         ({"failure": ("accident", {})}, "'accident'"),
     ],
 )
 def test_a_record_of_another_version_is_refused(record: dict[str, Any], why: str) -> None:
-    with pytest.raises(BuildError, match="not the one that this compiler reads") as caught:
+    with pytest.raises(BuildError, match="incompatible with this compiler") as caught:
         parse_record(repr(record))
     assert why in caught.value.why
 
@@ -82,6 +82,6 @@ def test_what_is_no_abi_table_is_refused(tmp_path: Path, text: str | None, why: 
     file = tmp_path / "_abi.py"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(ToolError, match="cannot read the ABI table of the SDK") as caught:
+    with pytest.raises(ToolError, match="cannot read the SDK's ABI table") as caught:
         read_table(file)
     assert caught.value.why == why

@@ -47,7 +47,7 @@ def test_a_class_and_a_row_are_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     with pytest.raises(UsageError, match="Example Sidecar does not support --phase"):
         resources.build(Placement("x", "r.test/x:1", phase="AUTHN"), "Sidecar")
-    with pytest.raises(UsageError, match="Example knows no FAIL_OPEN"):
+    with pytest.raises(UsageError, match="Example does not support FAIL_OPEN"):
         resources.build(Placement("x", "r.test/x:1", fail_strategy="FAIL_OPEN"), "Sidecar")
 
 

@@ -68,7 +68,7 @@ def test_every_format_comes_back(pwasm: Pwasm, registry: Any, tiny: bytes, tiny_
     assert Path("back.wasm").read_bytes() == tiny
     for mesh in ("istio", "envoy-gateway", "higress"):
         looked = pwasm("inspect", reference, "--as", mesh)
-        assert (looked.code, "would take it" in looked.out) == (0, True), looked.out
+        assert (looked.code, "would accept it" in looked.out) == (0, True), looked.out
 
 
 def test_what_is_pushed_is_what_was_packaged(pwasm: Pwasm, registry: Any, tiny_file: Path) -> None:
