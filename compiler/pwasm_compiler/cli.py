@@ -40,7 +40,7 @@ COMMANDS = {
     "inspect": "Show the contents of a Wasm module or image.",
     "manifest": "Print the Kubernetes resource that adds a filter to a mesh.",
     "new": "Create a new filter.",
-    "optimize": "Make any Proxy-Wasm module load in half the time.",
+    "optimize": "Halve the load time of any Proxy-Wasm module.",
     "package": "Package a filter as an image, in a folder or a .tar.",
     "pull": "Pull a module from a registry.",
     "push": "Push a filter's image to a registry.",

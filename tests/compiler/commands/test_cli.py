@@ -129,6 +129,7 @@ def test_errors(pwasm: Pwasm, arguments: str, code: int, error: str, hint: str) 
         ("test --timeout x", "invalid value 'x' for --timeout", "It must be a number of 0 or more.", "see"),
         ("pull x --ca-file .", "invalid value for --ca-file", "File '.' is a directory.", "see: pwasm pull --help"),
         ("new", "missing argument NAME", "", "write pwasm new [OPTIONS] NAME"),
+        ("optimize x", "missing option -o OUT", "", "see: pwasm optimize --help"),
         ("inspect", "missing argument FILE|DIR|REF", "", "write pwasm inspect [OPTIONS] FILE|DIR|REF"),
         ("new a b", "unexpected argument 'b' to pwasm new", "", "write pwasm new [OPTIONS] NAME"),
         ("build a b -o main.wasm", "-o names one file for 2 filters", "", ""),
@@ -166,7 +167,8 @@ def test_with_json_every_error_is_json(
     """Whatever the command raises, and also what it is called with: one document, and nothing else."""
     command = cli.cli.get_command(click.Context(cli.cli), name)
     assert command is not None
-    given = ["x" for parameter in command.params if isinstance(parameter, click.Argument) and parameter.required]
+    required = [parameter for parameter in command.params if parameter.required]
+    given = [word for one in required for word in ("x", *(one.opts[:1] if isinstance(one, click.Option) else ()))[::-1]]
 
     def fails(**_options: object) -> None:
         raise raised

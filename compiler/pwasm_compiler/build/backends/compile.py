@@ -89,7 +89,10 @@ def compile_go(
     if not project.v8_inlining:
         spent = spend_budgets(module)
         data, module = spent.wasm, decode_module(memoryview(spent.wasm))
-        warnings += tuple(f"custom section {name} is left out: its places have moved" for name in spent.dropped)
+        warnings += tuple(
+            f"custom section {name} is left out: it refers to positions in the code, which have changed"
+            for name in spent.dropped
+        )
     write_atomically(output, data)
     # The names file of an earlier Python build would describe another module.
     output.with_name(output.name + ".names").unlink(missing_ok=True)
