@@ -89,7 +89,8 @@ def compile_go(
     if not project.v8_inlining:
         spent = spend_budgets(module)
         data, module = spent.wasm, decode_module(memoryview(spent.wasm))
-        warnings += tuple(
+        stale = "left out: it refers to positions in the code, which have changed"
+        warnings += tuple(f"custom section {name} is {stale}" for name in spent.dropped)
             f"custom section {name} is left out: it refers to positions in the code, which have changed"
             for name in spent.dropped
         )
