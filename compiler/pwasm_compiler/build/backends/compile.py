@@ -91,9 +91,6 @@ def compile_go(
         data, module = spent.wasm, decode_module(memoryview(spent.wasm))
         stale = "left out: it refers to positions in the code, which have changed"
         warnings += tuple(f"custom section {name} is {stale}" for name in spent.dropped)
-            f"custom section {name} is left out: it refers to positions in the code, which have changed"
-            for name in spent.dropped
-        )
     write_atomically(output, data)
     # The names file of an earlier Python build would describe another module.
     output.with_name(output.name + ".names").unlink(missing_ok=True)
