@@ -20,7 +20,7 @@ STATE = {
     "pwasm._validate: known_names": "header names found valid, up to a limit; true for everybody",
     "pwasm._config.binding: _known": "class -> type of its configuration, which does not change",
     "pwasm._dispatch.declarations: _known": "class -> what it declares, which does not change",
-    "pwasm._hostcalls.header_maps: made": "the functions made at import, for the shim's shortcuts",
+    "pwasm._hostcalls.header_maps: shortcut_candidates": "the functions made at import, for the shim's shortcuts",
     "pwasm._guest.bundle: files": "data files, read at build",
     "pwasm._guest.randomness: _unseeded": "generators that a new VM seeds; noted at build",
     "warnings: _warn_unawaited_coroutine": "Python's hook: for good in a VM, in the emulator while a callback runs",

@@ -153,7 +153,7 @@ def test_an_init_nobody_can_call() -> None:
     class Needy(pwasm.HttpContext):
         def __init__(self, a: int, b: int) -> None: ...
 
-    with pytest.raises(TypeError, match="Needy needs arguments other than context_id"):
+    with pytest.raises(TypeError, match="Needy requires arguments other than context_id"):
         pwasm.set_http_context(Needy)
 
 

@@ -226,7 +226,7 @@ WRONG: list[tuple[dict[str, Any], type[BaseException], str]] = [
     ({"timeout_ms": -1}, ValueError, "timeout_ms"),
     ({"timeout_ms": 1.5}, TypeError, "timeout_ms must be int"),
     ({"callback": 1}, TypeError, "callback must be a callable or None"),
-    ({"callback": nobody_iterates}, TypeError, "callback contains `yield`: nobody would take what it yields"),
+    ({"callback": nobody_iterates}, TypeError, "callback contains `yield`, but a callback must not be a generator"),
 ]
 
 

@@ -89,7 +89,7 @@ REFUSED: list[tuple[str, str, Call, str]] = [
         "close after",
         "on_http_request_headers",
         both(answer, pwasm.close_http_request),
-        "closing would lose it",
+        "closing the stream would lose it",
     ),
     (
         "reply after close",

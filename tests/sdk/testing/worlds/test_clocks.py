@@ -42,7 +42,7 @@ def test_advance_moves_every_clock(pwasm_world: World) -> None:
 )
 def test_time_only_goes_forward(pwasm_world: World, seconds: float, kind: type[Exception]) -> None:
     """The same words in every tier."""
-    with pytest.raises(kind, match=f"advance takes a number of seconds.*, not {seconds!r}"):
+    with pytest.raises(kind, match=f"advance takes a .*number of seconds.*, not {seconds!r}"):
         pwasm_world.advance(seconds)
     pwasm_world.advance(0)
 

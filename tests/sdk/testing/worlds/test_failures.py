@@ -246,7 +246,7 @@ def test_a_missing_wasmtime(tmp_path: Path, run_pytest: Run, arguments: list[str
     [
         (b"", "broken.wasm: "),
         (b"\0asm\1\0\0\0\xff\xff", "broken.wasm: "),
-        (None, "there is no "),
+        (None, "which does not exist"),
     ],
     ids=["empty", "cut", "missing"],
 )
