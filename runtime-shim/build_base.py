@@ -29,11 +29,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "compiler")]
 
 import pwasm_shim  # noqa: E402
-from build_shim import put  # noqa: E402
 from pwasm_compiler.component.decode import decode_component  # noqa: E402
 from pwasm_compiler.component.graph import instance_graph  # noqa: E402
 from pwasm_compiler.cpython314 import EXTENSION_SUFFIX, LIBRARY  # noqa: E402
 from pwasm_compiler.errors import LinkError  # noqa: E402
+from pwasm_compiler.files import write_atomically  # noqa: E402
 from pwasm_compiler.link.layout import Layout, lay_out  # noqa: E402
 from pwasm_compiler.link.memory import global_address, read_memory  # noqa: E402
 from pwasm_compiler.link.resolve import ABI_MARKER, resolve  # noqa: E402
@@ -76,14 +76,14 @@ def build() -> Path:
     """Run componentize-py and write the three files into the package; returns the folder."""
     component, library = make()
     folder = pwasm_shim.component().parent
-    put(pwasm_shim.component(), component)
-    put(pwasm_shim.standard_library(), library)
+    write_atomically(pwasm_shim.component(), component)
+    write_atomically(pwasm_shim.standard_library(), library)
     made = {
         "componentize-py": importlib.metadata.version("componentize-py"),
         "component": hashlib.sha256(component).hexdigest(),
         "library": hashlib.sha256(library).hexdigest(),
     }
-    put(pwasm_shim.origin(), (json.dumps(made, indent=1) + "\n").encode())
+    write_atomically(pwasm_shim.origin(), (json.dumps(made, indent=1) + "\n").encode())
     return folder
 
 

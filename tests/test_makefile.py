@@ -14,7 +14,7 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.programs
 
-WANTED = "pwasm needs Python 3.11 or later; name it with: make setup PYTHON=/path/to/python3\n"
+WANTED = "pwasm requires Python 3.11 or later; choose one with: make setup PYTHON=/path/to/python3\n"
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_without_a_python(checkout: Path, target: str) -> None:
     done = make(checkout, target, "PYTHON=no-such-python")
     assert done.returncode != 0
-    assert done.stderr.startswith(f"error: there is no no-such-python\n{WANTED}")
+    assert done.stderr.startswith(f"error: no-such-python not found\n{WANTED}")
     assert not (checkout / ".venv").exists()
 
 
@@ -51,7 +51,7 @@ def test_with_an_old_python(checkout: Path) -> None:
 def test_the_set_up_is_not_silent(checkout: Path) -> None:
     """It downloads for a minute or two: pip is let say what, and a line before it says why."""
     commands = make(checkout, "setup", "-n").stdout
-    assert "pip installs pwasm and all that its tests need" in commands
+    assert "installing pwasm and its test dependencies with pip" in commands
     assert "--quiet" not in commands
 
 

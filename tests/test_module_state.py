@@ -71,6 +71,7 @@ STATE = {
     "pwasm_compiler.wasm.module: _by_kind()": "imports of a module by kind",
 }
 _CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
+_CACHES = ("functools.cache", "functools.lru_cache", "cache", "lru_cache")
 _CONTAINERS = {"dict", "list", "set", "deque", "Counter", "defaultdict"}
 
 
@@ -89,7 +90,9 @@ def state_in(name: str, path: Path) -> Iterator[str]:
             yield from (f"{name}: {item}" for item in node.names)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGES:
             yield from (f"{name}: {item}" for item in containers & {_name(_container_of(node.func.value))})
-        elif isinstance(node, ast.FunctionDef) and any("cache" in ast.unparse(item) for item in node.decorator_list):
+        elif isinstance(node, ast.FunctionDef) and any(
+            ast.unparse(item).startswith(_CACHES) for item in node.decorator_list
+        ):
             yield f"{name}: {node.name}()"
         for target in _targets(node):
             if isinstance(target, ast.Subscript):

@@ -1,11 +1,11 @@
-"""Compare what pwasm knows of CPython and componentize-py with those that are there.
+"""Compare what pwasm knows about CPython and componentize-py with the actual ones.
 
-    python tools/check_cpython.py            the build's Python, as it was made when pwasm was installed
-    python tools/check_cpython.py --make     one that the installed componentize-py makes now; see docs/upgrade.md
+    python tools/check_cpython.py            check the build-time Python created when pwasm was installed
+    python tools/check_cpython.py --make     check one newly created by the installed componentize-py; see docs/upgrade.md
 
-What is compared: compiler/pwasm_compiler/cpython314.py, runtime-shim/pwasm_shim/src/cpython314.h, and the few numbers
-in code that runs inside the guest. Says which check failed and why; exit 1 if any did. tests/compiler/test_cpython.py
-makes the same checks.
+Compared are compiler/pwasm_compiler/cpython314.py, runtime-shim/pwasm_shim/src/cpython314.h, and the few numbers in
+code that runs inside the guest. Reports failed checks with the reason; exit 1 if there are any.
+tests/compiler/test_cpython.py runs the same checks.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ HEADER = ROOT / "runtime-shim" / "pwasm_shim" / "src" / "cpython314.h"
 _TIMEOUT_SECONDS = 60
 _ROOM = "/0"
 _MARSHALLED_CODE = (b"c", b"\xe3")
-"""How a code object begins, without and with a reference to it."""
+"""How a marshalled code object begins, without and with a reference to it."""
 
 
 @dataclass(frozen=True)
 class Python:
-    """The one that is looked at."""
+    """The Python under examination."""
 
     base: Base
     cache: Cache
 
     @functools.cached_property
     def layout(self) -> Layout:
-        """Before anything ran."""
+        """The layout before anything ran."""
         graph = instance_graph(decode_component(self.base.component))
         return lay_out(resolve(graph, ABI_MARKER), self.base.component)
 
@@ -82,7 +82,7 @@ class Python:
 
     @functools.cached_property
     def guest(self) -> Machine:
-        """It has started and imported `cpython_facts`."""
+        """The guest, started, with `cpython_facts` imported."""
         interpreter = interpreter_of(self.base, self.cache, lambda _message: None)
         files = FileTree()
         files.add_archive(known.LIBRARY, self.base.library)
@@ -105,7 +105,7 @@ class Python:
         return global_address(self.layout, "pwasm_build_record")
 
     def word(self, address: int, place: int) -> int:
-        """A word of an object in the guest, counted from its start."""
+        """A word of an object in the guest, by its index."""
         return int.from_bytes(self.guest.memory.read(address + 4 * place, 4), "little")
 
 
@@ -114,7 +114,7 @@ CHECKS: list[Check] = []
 
 
 def check(function: Check) -> Check:
-    """One of `CHECKS`: yields what is wrong; an exception is wrong, too. Its docstring says what it is about."""
+    """One of `CHECKS`: yields problems; an exception is a problem, too. Its docstring names its subject."""
     CHECKS.append(function)
     return function
 
@@ -151,9 +151,9 @@ def built_in_modules(python: Python) -> Iterator[str]:
         index, text = known.MODULE_DEFINITION.unpack(memory.read(definition, known.MODULE_DEFINITION.size))
         used |= {name} if index else set()
         said = text_at(python.layout, text)
-        yield from unless(said in (name, name.removeprefix("_")), f"the definition of {name} has the name {said!r}")
+        yield from unless(said in (name, name.removeprefix("_")), f"the definition of {name} is named {said!r}")
     imported_now = set(found) & set(python.facts["imported"])
-    yield from unless(used == imported_now, f"indices say otherwise of the use of {sorted(used ^ imported_now)}")
+    yield from unless(used == imported_now, f"indices disagree about the use of {sorted(used ^ imported_now)}")
 
 
 def text_at(layout: Layout, address: int) -> str:
@@ -178,7 +178,7 @@ def frozen_modules(python: Python) -> Iterator[str]:
             seen.add(text)
             begins = read_memory(python.layout, code, 1)
             if begins not in _MARSHALLED_CODE or size <= 0 or package not in (-1, 0, 1):
-                yield f"{table} has an entry {text!r} of {size} bytes that begin with {begins!r}, package {package}"
+                yield f"{table} has an entry {text!r} of {size} bytes that start with {begins!r}, package {package}"
                 break
             entry += known.FROZEN.size
     missing = {"_frozen_importlib", "os", "__hello__"} - seen
@@ -198,7 +198,7 @@ def compiler(python: Python) -> Iterator[str]:
 def docstrings(python: Python) -> Iterator[str]:
     """docstrings in C (DOCSTRING), and how libraries fill in their pointers (RELOCATORS)"""
     found = list(find_docs(python.layout, find_references(python.layout)))
-    yield from unless(len(found) > 1000, f"only {len(found)} are there")
+    yield from unless(len(found) > 1000, f"only {len(found)} found")
 
 
 @check
@@ -215,7 +215,7 @@ def recursion(python: Python) -> Iterator[str]:
         yield from unless(name in names, f"CPython has no function {name}")
 
 
-# --- memory of an interpreter that has started ------------------------------------------------------------------------
+# --- memory of a started interpreter ----------------------------------------------------------------------------------
 
 
 @check
@@ -241,7 +241,7 @@ def heap(python: Python) -> Iterator[str]:
     memory = python.guest.image().memory
     begin = symbol_value(python.layout, known.HEAP_BASE)
     ranges = list(free_ranges(memoryview(memory).cast("I"), begin))
-    yield from unless(len(ranges) > 10, f"the walk over the heap found {len(ranges)} free chunks")
+    yield from unless(len(ranges) > 10, f"walking the heap found {len(ranges)} free chunks")
     last = ranges[-1][1] if ranges else begin
     yield from unless(len(memory) - last < 1 << 16, f"it ended at {last:#x}, the memory at {len(memory):#x}")
 
@@ -289,7 +289,7 @@ IN_GUEST = (
     ROOT / "sdk" / "pwasm" / "_guest" / "freeze.py",
     ROOT / "sdk" / "pwasm" / "_guest" / "import_effects.py",
 )
-"""Code that knows numbers and can read neither of the two files."""
+"""Code that contains such numbers and cannot read either of the two files."""
 
 
 @check
@@ -300,7 +300,7 @@ def numbers_in_the_guest(python: Python) -> Iterator[str]:
     flags = {name: flags for name, (_, flags) in facts["types"].items()}
     module, function = facts["code_flags"]
     yield from unless(number["_ONLY_AST"] == facts["only_ast"], f"PyCF_ONLY_AST is {facts['only_ast']:#x} (_ONLY_AST)")
-    yield from unless(bool(flags["Plain"] & number["_HEAP_TYPE"]), "a class is no heap type (_HEAP_TYPE)")
+    yield from unless(bool(flags["Plain"] & number["_HEAP_TYPE"]), "a class is not a heap type (_HEAP_TYPE)")
     yield from unless(not flags["int"] & number["_HEAP_TYPE"], "int is a heap type (_HEAP_TYPE)")
     yield from unless(bool(flags["int"] & number["_IMMUTABLE"]), "int is not immutable (_IMMUTABLE)")
     yield from unless(not flags["Plain"] & number["_IMMUTABLE"], "a class is immutable (_IMMUTABLE)")
@@ -327,10 +327,10 @@ def module_names(python: Python) -> Iterator[str]:
         "NEW_IN_STANDARD_LIBRARY": known.NEW_IN_STANDARD_LIBRARY - there,
     }
     for table, missing in wanted.items():
-        yield from unless(not missing, f"{table} names what is not there: {', '.join(sorted(missing))}")
+        yield from unless(not missing, f"{table} has unknown names: {', '.join(sorted(missing))}")
     top = {name for name in python.library if "." not in name and not name.startswith("_")}
     new = top - sys.stdlib_module_names - known.NEW_IN_STANDARD_LIBRARY
-    yield from unless(not new, f"NEW_IN_STANDARD_LIBRARY lacks {', '.join(sorted(new))}")
+    yield from unless(not new, f"missing in NEW_IN_STANDARD_LIBRARY: {', '.join(sorted(new))}")
 
 
 @check
@@ -346,13 +346,13 @@ def lazy_imports(python: Python) -> Iterator[str]:
         for name in names:
             by_name = any(re.search(rf"[\"']{re.escape(name)}\b", text) for text in family)
             in_c = b"\0%s\0" % name.encode() in static
-            yield from unless(last(name) in lazily or by_name or in_c, f"nothing in {module} imports {name} later")
+            yield from unless(last(name) in lazily or by_name or in_c, f"nothing in {module} imports {name} lazily")
             at_once = module in python.library and last(name) in imported(python.library[module], inside=False)
-            yield from unless(not at_once, f"{module} imports {name} at once")
+            yield from unless(not at_once, f"{module} imports {name} eagerly")
 
 
 def imported(text: str, *, inside: bool) -> set[str]:
-    """Last words of the names in imports that are indented, or not. `text` may be for a newer Python than this."""
+    """Last parts of the names in imports that are indented, or not. `text` may be for a newer Python than this."""
     lines = re.findall(rf"(?m)^[ \t]{'+' if inside else '{0}'}(?:from +(\S+) +)?import +([^#\n]+)", text)
     return {last(word) for source, names in lines for word in re.findall(r"[\w.]+", f"{source} {names}")}
 
@@ -368,7 +368,7 @@ def functions_that_compile(python: Python) -> Iterator[str]:
     modules = ("annotationlib", "ast", "collections", "dataclasses", "typing")
     text = "\n".join(python.library[name] for name in modules)
     for name in known.COMPILES_TEXT:
-        yield from unless(bool(re.search(rf"(?m)^(def|class) {name}\b", text)), f"there is no {name}")
+        yield from unless(bool(re.search(rf"(?m)^(def|class) {name}\b", text)), f"{name} not found")
 
 
 @check
@@ -388,7 +388,7 @@ def colours(python: Python) -> Iterator[str]:
 
 
 def problems(function: Check, python: Python) -> list[str]:
-    """What a check finds; that it cannot be made is a problem, too."""
+    """The problems found by a check; that it fails to run is a problem, too."""
     try:
         return list(function(python))
     except Exception as error:
@@ -396,7 +396,7 @@ def problems(function: Check, python: Python) -> list[str]:
 
 
 def make_base() -> Base:
-    """What the installed componentize-py makes of the compiled shim."""
+    """The base that the installed componentize-py builds from the compiled shim."""
     sys.path.insert(0, str(ROOT / "runtime-shim"))
     import build_base
 

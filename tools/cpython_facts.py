@@ -1,5 +1,5 @@
-"""Runs in the build's guest: what the interpreter says of itself, and objects of whose memory `check_cpython` knows the
-contents. They stay in this module, so their addresses stay right."""
+"""Runs in the build's guest: what the interpreter reports about itself, and objects whose memory `check_cpython` knows.
+They are kept alive by this module, so their addresses stay valid."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import _pwasm_shim  # type: ignore[import-not-found]
 
 
 class Plain:
-    """Instances have their values in line."""
+    """Instances have inline values."""
 
 
 class Slotted:
-    """Those of this class have not, though weak references may refer to them."""
+    """Instances do not, though weak references may refer to them."""
 
     __slots__ = ("__weakref__", "value")
 

@@ -1,13 +1,13 @@
-"""Where pwasm keeps what it may throw away, and how it gets there: whole or not at all.
+"""The cache: what pwasm may throw away, written atomically.
 
     <cache>/<kind>/<key>    a file that starts with the SHA-256 of the rest, or a folder
 
-Keys are digests of everything an entry depends on, so an entry is never out of date; one that is damaged is not used
-and goes. A cache that cannot be written is no error, the build works without. What was used longest ago goes first when
-all entries together are larger than the limit.
+Keys are digests of everything an entry depends on, so an entry is never stale; a damaged one is ignored and removed.
+A cache that cannot be written is not an error, the build works without it. When all entries together exceed the
+limit, the least recently used are evicted first.
 
-Several users may share a folder: files have the permissions that the umask gives, and an entry that another user keeps
-to themself is neither used nor replaced. They have to trust one another, for entries hold machine code.
+Several users may share a folder: files get the permissions of the umask, and an entry that is not readable by others
+is neither used nor replaced. The users have to trust one another, for entries hold machine code.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from .errors import UsageError
 
 DEFAULT_LIMIT_MIB = 1024
 LOCK_SECONDS = 300.0
-"""How long to wait for others at most. Nothing depends on it but that work is not done twice."""
+"""The longest wait for others. Correctness does not depend on it; it only avoids doing work twice."""
 _DIGEST = hashlib.sha256().digest_size
 
 
 def cache_dir() -> Path:
-    """$PWASM_CACHE_DIR, else `pwasm` in the user's cache folder. It may not exist yet."""
+    """$PWASM_CACHE_DIR, else `pwasm` in the user's cache folder. It need not exist."""
     explicit = os.environ.get("PWASM_CACHE_DIR")
     if explicit:
         return Path(explicit).absolute()
@@ -43,41 +43,39 @@ def cache_dir() -> Path:
 def _home() -> Path:
     try:
         return Path.home()
-    except RuntimeError:  # no $HOME, and no entry for this user: a number in a container
+    except RuntimeError:  # no $HOME and no passwd entry for this uid, as in a container
         return Path("/nonexistent")
 
 
 def cache_limit() -> int:
-    """Bytes that all entries together may take: $PWASM_CACHE_LIMIT in MiB.
+    """Total size limit in bytes, from $PWASM_CACHE_LIMIT in MiB.
 
     Raises:
-        UsageError: it is not a whole number of at least 0.
+        UsageError: it is not a non-negative integer.
     """
     text = os.environ.get("PWASM_CACHE_LIMIT", "")
     if text and not (text.isascii() and text.isdigit()):
-        raise UsageError(f"PWASM_CACHE_LIMIT is {text!r}", why="it must be a whole number of MiB, 0 or more")
+        raise UsageError(f"PWASM_CACHE_LIMIT is {text!r}", why="It must be a non-negative integer (MiB).")
     return int(text or DEFAULT_LIMIT_MIB) << 20
 
 
 @dataclass
 class Cache:
-    """The cache as one build sees it."""
+    """The cache, as seen by one build."""
 
     folder: Path = field(default_factory=cache_dir)
     waiting: Callable[[str], None] = lambda _message: None
-    """Is told when another process is waited for."""
+    """Called when the build has to wait for another process."""
     problem: str = ""
-    """What did not work, as a warning says it."""
+    """What failed, in the words of a warning."""
 
     def read(self, kind: str, key: str) -> bytes | None:
-        """The contents of an entry, or None when there is none that is whole."""
+        """The contents of an entry, or None if it is missing or damaged."""
         path = self.folder / kind / key
         try:
             stored = path.read_bytes()
-        except PermissionError as error:  # another user's
-            self.problem = (
-                f"an entry of the cache cannot be read, so each build takes as long again: {path}: {error.strerror}"
-            )
+        except PermissionError as error:  # it belongs to another user
+            self.problem = f"cannot read a cache entry, so builds will not get faster: {path}: {error.strerror}"
             return None
         except OSError:
             return None
@@ -90,19 +88,19 @@ class Cache:
         return bytes(contents)
 
     def write(self, kind: str, key: str, contents: bytes) -> None:
-        """Store an entry, or note in `problem` why that is not possible."""
+        """Store an entry, or record in `problem` why that failed."""
         path = self.folder / kind / key
         scratch = path.with_name(f".{key}-{secrets.token_hex(8)}")
         try:
             if path.exists() and not os.access(path, os.R_OK):
-                return  # `read` has said so
+                return  # already reported by `read`
             path.parent.mkdir(parents=True, exist_ok=True)
-            with scratch.open("xb") as file:  # not `tempfile`, whose files are for one user only
+            with scratch.open("xb") as file:  # not `tempfile`, whose files only their owner can read
                 file.write(hashlib.sha256(contents).digest() + contents)
             scratch.replace(path)
         except OSError as error:
             self.problem = (
-                "the cache cannot be written, so the next build takes as long again: "
+                "cannot write the cache, so the next build will not be faster: "
                 f"{self.folder}: {error.strerror or error}"
             )
             with suppress(OSError):
@@ -110,10 +108,10 @@ class Cache:
 
     @contextmanager
     def alone(self, kind: str) -> Iterator[None]:
-        """While the block runs, other processes wait that want to make entries of `kind`; they find them afterwards.
+        """While the block runs, other processes that want to make entries of `kind` wait, and find them afterwards.
 
-        Several builds on a new machine would all compile the same otherwise. Where the cache cannot be locked, nobody
-        waits, and each makes its own.
+        Otherwise several builds on a new machine would all compile the same thing. If the cache cannot be locked,
+        nobody waits, and each process makes its own.
         """
         from filelock import FileLock, Timeout
 
@@ -123,7 +121,7 @@ class Cache:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                self.waiting("waiting for another build, which makes what this one needs")
+                self.waiting("waiting for another build that is preparing the same files")
                 lock.acquire(timeout=LOCK_SECONDS)
         try:
             yield
@@ -131,7 +129,7 @@ class Cache:
             lock.release()
 
     def obtain(self, kind: str, key: str, make: Callable[[], bytes]) -> bytes:
-        """The contents of an entry, which is made and stored when there is none."""
+        """The contents of an entry, made and stored first if it is missing."""
         found = self.read(kind, key)
         if found is not None:
             return found
@@ -144,7 +142,7 @@ class Cache:
 
 
 def touch(entry: Path) -> None:
-    """Note that an entry was used, for `evict`; a cache that cannot be written forgets it."""
+    """Record that an entry was used, for `evict`; has no effect on a read-only cache."""
     with suppress(OSError):
         os.utime(entry)
 
@@ -160,10 +158,10 @@ class Entry:
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Everything in the cache, what was used longest ago first. Remains of interrupted builds are entries too."""
+    """Everything in the cache, least recently used first. Remains of interrupted builds count as entries."""
     found = []
     for path in folder.glob("*/*"):
-        with suppress(OSError):  # another process has just removed it
+        with suppress(OSError):  # removed by another process meanwhile
             status = path.stat()
             size = _size_of_folder(path) if path.is_dir() else status.st_size
             found.append(Entry(path.parent.name, path, size, status.st_mtime))
@@ -175,7 +173,7 @@ def _size_of_folder(folder: Path) -> int:
 
 
 def evict(folder: Path, limit: int, in_use_since: float) -> list[Entry]:
-    """Remove entries until all take at most `limit` bytes; what was used after `in_use_since` stays."""
+    """Remove entries until the rest fit in `limit` bytes; those used after `in_use_since` are kept."""
     found = entries(folder)
     total = sum(entry.size for entry in found)
     removed = []
@@ -189,7 +187,7 @@ def evict(folder: Path, limit: int, in_use_since: float) -> list[Entry]:
 
 
 def remove(entry: Entry) -> bool:
-    """Remove an entry; whether it is gone."""
+    """Remove an entry; returns whether it is gone."""
     if entry.path.is_dir():
         shutil.rmtree(entry.path, ignore_errors=True)
     else:
@@ -200,12 +198,12 @@ def remove(entry: Entry) -> bool:
 
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `final` when the block ends without an error, replacing what was there.
+    """A temporary folder that replaces `final` when the block ends without an error.
 
-    Two processes may do this at once: each makes its own, and the last one stays.
+    Two processes may do this at once: each makes its own, and the last one wins.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder as `final`, so that it is the same file system and the rename is atomic.
+    # In the same folder as `final`, so that both are on one file system and the rename is atomic.
     with tempfile.TemporaryDirectory(prefix=f".{final.name}-", dir=final.parent, ignore_cleanup_errors=True) as room:
         fresh = Path(room) / "new"
         fresh.mkdir()

@@ -29,27 +29,27 @@ from pwasm_compiler.errors import DISTRIBUTION, PwasmError, report_a_bug
 from pwasm_compiler.files import shown
 
 COMMANDS = {
-    # name: what the list of commands says of it; the command is the attribute `name` of commands/<name>.py
-    "bench": "Measure what a filter costs: time, memory, load.",
+    # name: summary in the list of commands; the command is the attribute `name` of commands/<name>.py
+    "bench": "Measure a filter's overhead: time, memory, startup.",
     "build": "Build a filter into main.wasm.",
-    "cache": "Show what pwasm keeps for later builds, or clear it.",
-    "config": "Write an Envoy configuration with a filter in it.",
-    "deploy": "Apply a resource to a cluster, and wait until it is in force.",
-    "dev": "Run a filter, and change over to each edit of it.",
-    "doctor": "Check what pwasm needs, and say what to do.",
-    "inspect": "Show what is in a Wasm module or an image.",
-    "manifest": "Print the Kubernetes resource that puts a filter into a mesh.",
-    "new": "Make a folder with a new filter.",
-    "package": "Write the image of a filter, as a folder or a .tar.",
-    "pull": "Fetch a module from a registry.",
-    "push": "Put the image of a filter into a registry.",
-    "run": "Run a filter in a local Envoy, built if needed.",
-    "schema": "Print the JSON schema of a filter's configuration, or check one.",
+    "cache": "Show or clear what is kept for later builds.",
+    "config": "Write an Envoy configuration that includes a filter.",
+    "deploy": "Apply a resource to a cluster and wait until it takes effect.",
+    "dev": "Run a filter and reload it on every edit.",
+    "doctor": "Check the environment and suggest fixes.",
+    "inspect": "Show the contents of a Wasm module or image.",
+    "manifest": "Print the Kubernetes resource that adds a filter to a mesh.",
+    "new": "Create a new filter.",
+    "package": "Package a filter as an image, in a folder or a .tar.",
+    "pull": "Pull a module from a registry.",
+    "push": "Push a filter's image to a registry.",
+    "run": "Build a filter if needed and run it in a local Envoy.",
+    "schema": "Print the JSON schema of a filter's configuration, or validate one.",
     "status": "Show the Wasm filters of a running Envoy.",
-    "test": "Run a filter's tests, in Python and in Envoy.",
+    "test": "Run a filter's tests in Python, Wasm and Envoy.",
 }
 _PASSES_OPTIONS_ON = "test"
-"""Its --json would be one of pytest's."""
+"""Its --json may be meant for pytest."""
 _ABORTED = "aborted"
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -75,7 +75,7 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The names of commands are known without importing them; what comes behind one, that command completes."""
+        """Command names complete without importing the commands; the rest is completed by the command itself."""
         names = [name for name in sorted(COMMANDS) if name.startswith(incomplete)]
         items = [CompletionItem(name, help=COMMANDS[name]) for name in names]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
@@ -97,7 +97,7 @@ _EPILOG = """\
 Exit codes: 0 success, 1 failure, 2 wrong usage. NO_COLOR turns colours off.
 
 \b
-Completion of commands, options and values, in ~/.bashrc, ~/.zshrc (after compinit) or config.fish:
+Shell completion, for ~/.bashrc, ~/.zshrc (after compinit) or config.fish:
   eval "$(_PWASM_COMPLETE=bash_source pwasm)"
   eval "$(_PWASM_COMPLETE=zsh_source pwasm)"
   _PWASM_COMPLETE=fish_source pwasm | source
@@ -113,11 +113,11 @@ Completion of commands, options and values, in ~/.bashrc, ~/.zshrc (after compin
 def cli() -> None:
     """Write Envoy and Istio filters in Python.
 
-    A filter is a folder with filter.py, a Python class that pwasm builds into main.wasm, which Envoy loads.
+    A filter is a folder with filter.py: a Python class that pwasm builds into main.wasm, which Envoy loads.
 
     \b
-      pwasm new hello        a filter that works as it stands
-      pwasm test hello       its tests, in plain Python
+      pwasm new hello        create a filter that works as is
+      pwasm test hello       run its tests, in plain Python
       pwasm run hello        build it and try it in a local Envoy
     """
 
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         with _cleaning_up():
             code = _run(words)
     except BrokenPipeError:
-        # Whoever read our output has gone; Python must not try to flush it again at exit.
+        # The reader of our output is gone; Python must not try to flush it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     sys.exit(code)
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 @contextmanager
 def _cleaning_up() -> Iterator[None]:
-    """Signals that end the process end the block first, with its temporary folders. Ignored ones stay so (nohup)."""
+    """On signals that end the process, unwind the block to remove temporary folders. Ignored ones stay ignored."""
 
     def end(number: int, _frame: object) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
@@ -157,7 +157,7 @@ def _cleaning_up() -> Iterator[None]:
 
 
 def _run(words: tuple[str, ...]) -> int:
-    """The exit code of the command; nothing but this prints an error."""
+    """Run the command and return its exit code; errors are printed only here."""
     try:
         result = cli.main(words, prog_name="pwasm", standalone_mode=False, color=colour())
         return result if isinstance(result, int) else 0
@@ -178,13 +178,13 @@ def _tell(error: PwasmError, words: tuple[str, ...]) -> None:
     if _wants_json(words):
         print_error_as_json(error.what, error.why, error.hint)
     elif error.what == _ABORTED:
-        click.echo(_ABORTED, err=True)  # who pressed Ctrl-C knows of no error
+        click.echo(_ABORTED, err=True)  # Ctrl-C is not an error
     else:
         print_error(error.what, error.why, error.hint)
 
 
 def _explained(error: BaseException, words: tuple[str, ...]) -> PwasmError:
-    """Whatever ended a command, as an error with what, why and hint."""
+    """Any exception that ended a command, as an error with what, why and hint."""
     if isinstance(error, PwasmError):
         return error
     if isinstance(error, click.UsageError):
@@ -194,7 +194,7 @@ def _explained(error: BaseException, words: tuple[str, ...]) -> PwasmError:
     if isinstance(error, click.ClickException):
         return PwasmError(error.format_message())
     if isinstance(error, FileNotFoundError) and _folder_is_gone():
-        return PwasmError("the current folder is not there any more", hint='if it has been made again: cd "$PWD"')
+        return PwasmError("the current folder no longer exists", hint='if it was recreated: cd "$PWD"')
     if isinstance(error, OSError):
         where = f"{shown(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         return PwasmError(f"{where}{error.strerror or error}")
@@ -203,18 +203,18 @@ def _explained(error: BaseException, words: tuple[str, ...]) -> PwasmError:
     return PwasmError(
         f"pwasm failed: {type(error).__name__}: {error}",
         why=report_a_bug(),
-        hint="PWASM_TRACEBACK=1 shows the traceback that belongs into the report",
+        hint="set PWASM_TRACEBACK=1 to get the traceback for the report",
     )
 
 
 def _command_of(words: tuple[str, ...]) -> str:
-    """The name of the command that is called, or "" if there is none of that name."""
+    """The name of the called command, or "" if there is no such command."""
     name = next((word for word in words if not word.startswith("-")), "")
     return name if name in COMMANDS else ""
 
 
 def _wants_json(words: tuple[str, ...]) -> bool:
-    """Whether a program reads the answer. It may have misspelt the command, or one that has no such option."""
+    """Whether the caller asked for JSON, even if the command is misspelt or has no such option."""
     ours = words[: words.index("--")] if "--" in words else words
     return "--json" in ours and _command_of(words) != _PASSES_OPTIONS_ON
 

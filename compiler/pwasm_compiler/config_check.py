@@ -1,7 +1,7 @@
-"""A filter's configuration on its way into a mesh: read, and refused if the filter would refuse it.
+"""A filter's configuration on its way into a mesh: read it, and refuse it if the filter would.
 
-What decides is the filter's own configuration class, which decodes the text in plain Python, exactly as it will in the
-VM. A module whose filter is not here can be given a JSON schema instead.
+The filter's own configuration class decides: it decodes the text in plain Python, exactly as it will in the VM. For a
+module whose filter is not available, a JSON schema can be given instead.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from pwasm_compiler.project import Project
 from pwasm_compiler.validation import listed, problems
 
 Schema = dict[str, Any]
-_HINT = "the filter would refuse it at start, and the proxy with it"
+_HINT = "the filter would reject it at startup, and so would the proxy"
 
 
 def checked(
     source: str, schema_file: Path | None, project: Project | None, root_id: str, progress: Callable[[str], None]
 ) -> str:
-    """The configuration that `source` names, as the text that the filter gets.
+    """The configuration that `source` names, as the text that the filter receives.
 
-    `source` is a file with YAML or JSON, or JSON itself if it begins with a brace. It is compared with the schema in
+    `source` is a YAML or JSON file, or inline JSON if it begins with a brace. It is checked against the schema in
     `schema_file`, else with what the filter of `project` declares.
 
     Raises:
-        PwasmError: it does not fit; with every place.
+        PwasmError: it does not match; lists every problem.
         BuildError: the filter cannot be imported.
     """
     text = _inline(source) if source.lstrip().startswith("{") else plugin_config.read(Path(source))
@@ -42,13 +42,15 @@ def checked(
 
 
 def as_object(text: str) -> dict[str, Any]:
-    """The configuration as a Kubernetes resource holds it, which is as a mapping."""
+    """The configuration as a Kubernetes resource holds it: as a mapping."""
     try:
         value = plugin_config.parse(text)
     except ValueError as error:
-        raise ProjectError("a Kubernetes resource takes a configuration in JSON or YAML", why=f"{error}.") from error
+        raise ProjectError(
+            "the configuration in a Kubernetes resource must be JSON or YAML", why=f"{error}."
+        ) from error
     if not isinstance(value, dict):
-        raise ProjectError("a Kubernetes resource takes a configuration that is a mapping", why="This is none.")
+        raise ProjectError("the configuration in a Kubernetes resource must be a mapping", why="This one is not.")
     return value
 
 
@@ -75,7 +77,7 @@ def _problems_of_the_filter(project: Project, text: str, root_id: str, progress:
 
 def _refuse(found: list[str]) -> None:
     if found:
-        raise PwasmError("the configuration does not fit the filter", why=listed(found), hint=_HINT)
+        raise PwasmError("the filter does not accept this configuration", why=listed(found), hint=_HINT)
 
 
 def _inline(text: str) -> str:

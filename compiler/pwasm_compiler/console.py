@@ -1,4 +1,4 @@
-"""What every command shares of the terminal: colours, lines beside a progress, the form of an error."""
+"""Terminal output shared by every command: colours, lines next to a progress line, the form of an error."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from pwasm_compiler.progress import Progress, alone
 
 
 def colour() -> bool | None:
-    """Whether click may colour: `None` lets it look at the terminal."""
+    """Whether click may use colours: `None` lets it check the terminal."""
     return False if os.environ.get("NO_COLOR") else None
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a line, also while the line of a `Progress` is shown."""
+    """Print a line, even while a `Progress` line is shown."""
     with alone():
         click.echo(text, err=err, color=colour())
 
 
 def note(text: str) -> None:
-    """What pwasm decided for the user, on standard error."""
+    """A decision that pwasm made for the user, on standard error."""
     say(click.style(text, dim=True), err=True)
 
 
 def _harmless(text: str) -> str:
-    """`text` without what a terminal might act on: a file's name, and what is in it, may hold anything."""
+    """`text` without anything a terminal might act on: file names and contents may hold anything."""
     return "\n".join(printable(line.expandtabs()) for line in text.split("\n"))
 
 
 def complete_files(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Lets the shell complete names of files, for a parameter that is not always one."""
+    """Lets the shell complete file names, for a parameter that is not always one."""
     return [CompletionItem(incomplete, type="file")]
 
 
 @contextmanager
 def transfer(label: str, size: int) -> Iterator[Callable[[int], None]]:
-    """Shows how much of `size` bytes has gone, told how many more have."""
+    """Progress of a transfer of `size` bytes; call it with the number of further bytes transferred."""
     gone = 0
     with Progress() as progress:
 
@@ -69,7 +69,7 @@ def print_error(what: str, why: str, hint: str) -> None:
 
 
 def error_as_json(what: str, why: str, hint: str) -> dict[str, dict[str, str]]:
-    """The same for a program."""
+    """The same, for programs to read."""
     return {"error": {"what": what, "why": why, "hint": hint}}
 
 

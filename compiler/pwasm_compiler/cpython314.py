@@ -1,8 +1,8 @@
-"""What the compiler knows of CPython 3.14, as componentize-py 0.25 builds it: every name, number and layout.
+"""What the compiler knows about CPython 3.14 as built by componentize-py 0.25: every name, number and layout.
 
-Nothing of it is promised to anybody, so `tools/check_cpython.py` compares all of it with the Python that is there, as
-does tests/compiler/test_cpython.py; docs/upgrade.md says how to move to another. What the runtime shim knows lies in
-its src/cpython314.h.
+None of this is a stable interface, so `tools/check_cpython.py` compares all of it with the actual interpreter, as does
+tests/compiler/test_cpython.py; docs/upgrade.md explains how to move to another version. What the runtime shim knows is
+in its src/cpython314.h.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ import struct
 
 VERSION = "3.14"
 RELEASE = f"{VERSION}.0"
-"""What is said to pip: environment markers compare with it."""
+"""The release given to pip, for environment markers."""
 CACHE_TAG = "cpython-314"
 """`sys.implementation.cache_tag`: part of the names of compiled files."""
 EXTENSION_SUFFIX = ".cpython-314-wasm32-wasi.so"
-"""`sysconfig.get_config_var("EXT_SUFFIX")`: by it componentize-py finds the shim."""
+"""`sysconfig.get_config_var("EXT_SUFFIX")`: componentize-py finds the shim by it."""
 NEW_IN_STANDARD_LIBRARY = frozenset({"annotationlib", "compression"})
-"""Modules that Python 3.11, the oldest that pwasm runs on, does not have."""
+"""Modules that Python 3.11, the oldest host for pwasm, does not have."""
 
 # --- componentize-py --------------------------------------------------------------------------------------------------
 
 LIBRARY = "/python"
 """Where componentize-py puts the standard library in the guest."""
 LIBPYTHON = "libpython3.14.so"
-"""Under which name its component has the library that is CPython: symbols are exported as "<name>:<symbol>"."""
+"""The name of the CPython library in its component, which exports symbols as "<name>:<symbol>"."""
 CONSTRUCT = "_initialize"
-"""Export of a library that runs its constructors; the component's last module calls them."""
+"""Export of a library that runs its constructors; called by the component's last module."""
 STARTS = (CONSTRUCT, "__wasm_call_ctors")
-"""Exports of libraries that are called when they start."""
+"""Exports of libraries that are called on startup."""
 RELOCATORS = ("pwasm_apply_data_relocs_", "__wasm_apply_data_relocs")
-"""Exports that fill in a library's pointers; the shim's own has the first name (runtime-shim, src/build.c)."""
+"""Exports that relocate a library's pointers; the shim's is the first (runtime-shim, src/build.c)."""
 HEAP_BASE, STACK_LOW, STACK_POINTER = "__heap_base", "__stack_low", "__stack_pointer"
-"""Symbols of wasm-ld that the component keeps."""
+"""Symbols of wasm-ld that the component preserves."""
 
 # --- built-in modules -------------------------------------------------------------------------------------------------
 
 MODULE_INIT = "PyInit_"
 MODULE_REGISTER = "PyModuleDef_Init"
-"""What each `PyInit_…` calls with the module's definition, which gets an index then."""
+"""Called by each `PyInit_…` with the module's definition, which is assigned an index."""
 MODULE_DEFINITION = struct.Struct("<12xI4xI")
-"""Index and name of a PyModuleDef, behind reference count, type and init; between them is a copy. Source:
+"""Index and name in a PyModuleDef, after reference count, type and init, with a copy pointer between them. Source:
 Include/moduleobject.h."""
 BUILT_IN = (
     "_abc", "_ast", "_asyncio", "_bisect", "_blake2", "_codecs", "_codecs_cn", "_codecs_hk", "_codecs_iso2022",
@@ -55,21 +55,21 @@ BUILT_IN = (
     "cmath", "errno", "faulthandler", "gc", "itertools", "math", "posix", "pyexpat", "select", "time", "unicodedata",
     "zlib",
 )  # fmt: skip
-"""The modules that are compiled into CPython, as componentize-py builds it, and that can be left out."""
+"""The modules that are compiled into CPython as built by componentize-py, and that can be left out."""
 
-# --- modules that are frozen into CPython -----------------------------------------------------------------------------
+# --- modules frozen into CPython -----------------------------------------------------------------------------
 
 FROZEN = struct.Struct("<IIii")
 """`struct _frozen` (Include/cpython/import.h): name, code, its size, whether it is a package."""
 FROZEN_TABLES = ("_PyImport_FrozenBootstrap", "_PyImport_FrozenStdlib", "_PyImport_FrozenTest")
-"""Pointers to arrays of it, each of which ends with an entry of zeros."""
+"""Pointers to arrays of it, each terminated by a zero entry."""
 
 # --- the compiler -----------------------------------------------------------------------------------------------------
 
 _ERROR, _NULL = -1, 0
 
 COMPILER = {
-    # what compiles text, by the name that the rest of CPython calls: what it returns with an exception set
+    # entry point of the compiler, as called by the rest of CPython: what it returns with an exception set
     "PyAST_Check": _ERROR,
     "PyAST_mod2obj": _NULL,
     "PyAST_obj2mod": _NULL,
@@ -83,28 +83,28 @@ COMPILER = {
     "init_types": _ERROR,
 }
 COMPILER_CALLBACKS = (r"_PyPegen_\w+", r"ast2obj_\w+", r"\w+_rule")
-"""Names of functions of the parser and of `ast` that these pass to each other, and so are in the table."""
+"""Functions of the parser and of `ast` that are passed as callbacks, and therefore are in the table."""
 
 # --- docstrings in C --------------------------------------------------------------------------------------------------
 
 DOCSTRING = re.compile(rb"\0[A-Za-z_][A-Za-z0-9_.]*\([^\0]*?\)\n--\n\n([^\0]+)")
-"""What PyDoc_STRVAR leaves in memory: CPython cuts it at "--" (Objects/typeobject.c, find_signature)."""
+"""What PyDoc_STRVAR leaves in memory: CPython splits it at "--" (Objects/typeobject.c, find_signature)."""
 
 # --- the stack --------------------------------------------------------------------------------------------------------
 
 STACK_LIMITS = struct.Struct("<III")
 STACK_TOP, STACK_SOFT, STACK_HARD = 0x100000, 0x4000, 0x2000
-"""`c_stack_top`, `c_stack_soft_limit` and `c_stack_hard_limit` of `_PyThreadStateImpl`, which follow each other, for a
-stack of 1 MiB that ends at `STACK_TOP`. Source: Include/internal/pycore_tstate.h, Python/ceval.c."""
+"""`c_stack_top`, `c_stack_soft_limit` and `c_stack_hard_limit` of `_PyThreadStateImpl`, which are adjacent, for a stack
+of 1 MiB that ends at `STACK_TOP`. Source: Include/internal/pycore_tstate.h, Python/ceval.c."""
 
 RAISES_RECURSION_ERROR = "Py_EnterRecursiveCall"
 RECURSION_CHECKS = (RAISES_RECURSION_ERROR, "_Py_EnterRecursiveCall", "_Py_CheckRecursiveCall")
-"""Functions that compare the stack pointer with the limit for those that call them. The second is static in some
-builds, and in line in others."""
+"""Functions that compare the stack pointer with the limit on behalf of their callers. The second is static in some
+builds and inlined in others."""
 LARGE_FRAMES = {"_PyEval_EvalFrameDefault": 4096}
-"""Functions whose native frame is far larger than others': bytes of shadow stack they take."""
+"""Functions with an exceptionally large native frame: the bytes of shadow stack they take."""
 UNCHECKED = {
-    # functions that recurse with no check at all: what they return with an exception set
+    # functions that recurse without any check: what they return with an exception set
     "PyObject_Hash": _ERROR,
     "_PyObject_IsAbstract": _ERROR,
     "accumulate_next": _NULL,
@@ -144,10 +144,10 @@ UNCHECKED = {
 # --- the heap: wasi-libc's dlmalloc -----------------------------------------------------------------------------------
 
 PREVIOUS_IN_USE, IN_USE, CHUNK_FLAGS = 1, 2, 7
-"""Bits of a chunk's second word; the rest is its size."""
+"""Flag bits in a chunk's second word; the remaining bits are its size."""
 CHUNK_HEAD, CHUNK_ALIGNMENT = 8, 16
 TREE_CHUNK = 256
-"""Free chunks of this size and more are in trees, and have two more pairs of links."""
+"""Free chunks of at least this size are kept in trees, and have two more pairs of links."""
 
 # --- the standard library ---------------------------------------------------------------------------------------------
 
@@ -197,11 +197,11 @@ IMPORTED_AT_START = (
     "warnings",
     "weakref",
 )
-"""Files that the start of Python and the SDK import, so that they can be compiled before anybody asks. A name that is
-missing here, or not needed any more, costs a little time."""
+"""Files that are imported when Python and the SDK start, so that they can be compiled ahead. A missing or superfluous
+name only costs a little time."""
 
 LAZY: dict[str, tuple[str, ...]] = {
-    # module: what its functions import on first use, or those of modules that it imports
+    # module: what its functions, or those of modules it imports, import on first use
     "dataclasses": ("math",),
     "datetime": ("_strptime",),
     "decimal": ("numbers",),
@@ -223,7 +223,7 @@ LAZY: dict[str, tuple[str, ...]] = {
     "zoneinfo": ("importlib.resources", "tzdata"),
 }
 """Source: Lib/, Modules/_datetimemodule.c, Modules/timemodule.c, Modules/_decimal/_decimal.c. `tzdata` is a
-distribution, not part of it."""
+distribution, not part of the standard library."""
 
 ALWAYS_WANTED = (
     "_suggestions",
@@ -234,14 +234,14 @@ ALWAYS_WANTED = (
     "linecache",
     "traceback",
 )
-"""Imported into every snapshot: what tracebacks and `weakref.finalize` use, and the codecs that network code names
-without thinking."""
+"""Imported into every snapshot: used by tracebacks and `weakref.finalize`, and the codecs that network code names as a
+matter of course."""
 
 WANTED_BY_TEXT: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # what stands in a source (a regular expression): what CPython then imports when the source runs
+    # regular expression searched in the sources: what CPython imports when a matching source runs
     (r"\bidna\b", ("encodings.idna", "encodings.punycode")),
     (r"\bpunycode\b", ("encodings.punycode",)),
-    (r"\\N\{", ("unicodedata",)),  # in a pattern
+    (r"\\N\{", ("unicodedata",)),  # in a regular expression
     (r"\bruntime_checkable\b|\bSupports[A-Z]", ("inspect",)),
     (r"\bsingledispatch", ("typing", "annotationlib")),
     (r"(?m)^\s*(?:class|def|async def|type)\s+\w+\s*\[", ("typing", "annotationlib")),

@@ -1,4 +1,4 @@
-"""SHA-256 digests as images and resources write them: `sha256:` and 64 hexadecimal digits."""
+"""SHA-256 digests as written in images and resources: `sha256:` and 64 hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _PIN = re.compile(r"@sha256:([0-9a-f]{64})$")
 
 
 def digest_of(data: bytes) -> str:
-    """`sha256:…`, as manifests write it."""
+    """`sha256:…`, as written in manifests."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def sha256_of(text: str) -> str:
-    """The 64 digits of a digest, written with `sha256:` or without."""
+    """The 64 digits of a digest, given with or without `sha256:`."""
     match = _GIVEN.fullmatch(text.strip().lower())
     if match is None:
         raise UsageError(
-            f"'{text}' is not a SHA-256 digest", hint="pwasm push prints it: sha256: and 64 hexadecimal digits"
+            f"'{text}' is not a SHA-256 digest", hint="use what pwasm push prints: sha256: and 64 hexadecimal digits"
         )
     return match[1]
 
 
 def sha256_in(url: str) -> str | None:
-    """The 64 digits of the digest that `url` ends with, if it is pinned."""
+    """The 64 digits of the digest at the end of `url`, if it is pinned."""
     match = _PIN.search(url)
     return match[1] if match else None

@@ -1,4 +1,4 @@
-"""What pwasm needs, what of it is there, and what to do about the rest."""
+"""What pwasm needs, which of it is in place, and how to fix the rest."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ State = Literal["ok", "warning", "broken", "not checked"]
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_ENVOY = (1, 25)
-"""The oldest Envoy whose features the linker keeps to."""
+"""The oldest Envoy whose features the linked module is restricted to."""
 _REGISTRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at; `hint` says what to do unless it is ok."""
+    """One thing that was checked; `hint` says how to fix it unless it is ok."""
 
     name: str
     state: State
@@ -45,7 +45,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for beyond building and running a filter here."""
+    """What to check beyond building and running a filter on this machine."""
 
     registries: Sequence[str] = ()
     cluster: bool = False
@@ -56,7 +56,7 @@ class Wish:
 
 
 def checks(wish: Wish) -> Iterator[Check]:
-    """Every check, as soon as its answer is there."""
+    """Every check, yielded as soon as its result is known."""
     yield python()
     yield base()
     yield envoy(wish.envoy)
@@ -66,7 +66,7 @@ def checks(wish: Wish) -> Iterator[Check]:
 
 
 def python() -> Check:
-    """The Python that runs pwasm: its version, and whether it does what builds rely on."""
+    """The Python that runs pwasm: its version, and whether it handles what builds rely on."""
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST_PYTHON:
         return Check("Python", "broken", f"{found} is too old", "install Python 3.11 or later")
@@ -78,8 +78,8 @@ def python() -> Check:
 
 
 def base() -> Check:
-    """The Python that a build starts, which came with pwasm."""
-    name = "the build's Python"
+    """The build-time Python, which comes with pwasm."""
+    name = "build-time Python"
     try:
         found = load_base()
     except PwasmError as error:
@@ -93,23 +93,23 @@ def envoy(explicit: str | None) -> Check:
     try:
         found = programs.existing_envoy(explicit)
     except ToolError as error:
-        return Check("Envoy", "broken", f"{error.what}: pwasm run has nothing to start", error.hint or install)
+        return Check("Envoy", "broken", f"{error.what}: pwasm run cannot start one", error.hint or install)
     if not found.version:
-        return Check("Envoy", "broken", f"{found.path} does not say its version: is it an Envoy?", install)
+        return Check("Envoy", "broken", f"{found.path} does not report a version: is it an Envoy?", install)
     number = version_of(found.version)
     if number < OLDEST_ENVOY:
-        return Check("Envoy", "broken", f"{found.version}, {found.path}: too old for modules of pwasm", install)
+        return Check("Envoy", "broken", f"{found.version}, {found.path}: too old for pwasm modules", install)
     if number < RELOAD_SINCE:
-        return Check("Envoy", "warning", f"{found.version} has no FAIL_RELOAD: a crashed VM stays lost", install)
+        return Check("Envoy", "warning", f"{found.version} has no FAIL_RELOAD: a crashed VM is not replaced", install)
     return Check("Envoy", "ok", f"{found.version}, {found.path}")
 
 
 def registry_checks(reference: str) -> Iterator[Check]:
-    """Whether a registry answers as registries do, and whether Istio would take its challenge."""
+    """Whether a registry responds like one, and whether Istio would accept its challenge."""
     host = _registry_host(reference)
     name = f"registry {host}"
     if host is None:
-        yield Check("registry", "broken", "that is not the name of one", "write HOST or HOST:PORT")
+        yield Check("registry", "broken", "not a registry name", "write HOST or HOST:PORT")
         return
     try:
         scheme, status, challenges = _ping(host)
@@ -118,7 +118,7 @@ def registry_checks(reference: str) -> Iterator[Check]:
             name,
             "broken",
             f"its certificate is not trusted: {error.verify_message}",
-            "give it one that the proxies trust too",
+            "use one that the proxies trust as well",
         )
         return
     except (OSError, http.client.HTTPException) as error:
@@ -126,56 +126,59 @@ def registry_checks(reference: str) -> Iterator[Check]:
             name,
             "broken",
             f"no answer: {getattr(error, 'strerror', None) or error or type(error).__name__}",
-            "see its name, and whether it runs",
+            "check its name, and whether it is running",
         )
         return
     if status not in (200, 401):
-        yield Check(name, "broken", f"answered {status} to /v2/", "see whether that is a registry at all")
+        yield Check(name, "broken", f"answered {status} to /v2/", "check that this is a registry")
         return
     yield Check(
         name,
         "ok",
-        f"answers over {scheme}, {'anonymously' if status == http.client.OK else 'and asks for credentials'}",
+        f"reachable over {scheme}, {'anonymously' if status == http.client.OK else 'requires authentication'}",
     )
     if scheme == "http":
         yield Check(
-            f"{name}, from a mesh", "warning", "plain HTTP", "proxies reach it only if told to; give it a certificate"
+            f"{name}, from a mesh",
+            "warning",
+            "plain HTTP",
+            "proxies must be configured to allow it; prefer TLS",
         )
     if status == http.client.UNAUTHORIZED:
         yield _challenge_check(name, parse_challenges(challenges))
 
 
 def _challenge_check(name: str, challenges: Sequence[Challenge]) -> Check:
-    """What Istio says to them, see `registry_problems`."""
+    """What Istio makes of them, see `registry_problems`."""
     title = f"{name}, from Istio"
     if any(challenge.scheme == "basic" for challenge in challenges):
         return Check(
             title,
             "warning",
-            "asks with Basic, which Istio 1.29.1 and later refuse (rejected unsafe bearer realm)",
-            "put a token server before it, allow anonymous pulls, or serve the module over HTTPS",
+            "uses Basic authentication, which Istio 1.29.1 and later reject (rejected unsafe bearer realm)",
+            "put a token server in front of it, allow anonymous pulls, or serve the module over HTTPS",
         )
     for host in map(token_host, challenges):
         if is_private(host):
             return Check(
                 title,
                 "warning",
-                f"its token server is at {host}, which Istio 1.29.1 and later refuse",
-                "give it a name that is not an address of a private network",
+                f"its token server is at {host}, which Istio 1.29.1 and later reject",
+                "use a host name instead of a private network address",
             )
-    return Check(title, "ok", "asks with Bearer")
+    return Check(title, "ok", "uses Bearer authentication")
 
 
 def cluster_checks(wish: Wish) -> Iterator[Check]:
-    """kubectl, the cluster and its kinds: broken only if a cluster was asked for."""
+    """kubectl, the cluster and its kinds: broken only if a cluster was requested."""
     bad: State = "broken" if wish.cluster or wish.context or wish.kubeconfig else "warning"
     try:
         program = find_kubectl(wish.kubectl)
     except PwasmError as error:
-        yield Check("kubectl", bad, error.what, error.hint or "pwasm deploy needs it")
+        yield Check("kubectl", bad, error.what, error.hint or "required by pwasm deploy")
         return
     version = programs.version_in(programs.output([str(program), "version", "--client"]))
-    yield Check("kubectl", "ok" if version else bad, f"{version or 'does not say its version'}, {program}")
+    yield Check("kubectl", "ok" if version else bad, f"{version or 'unknown version'}, {program}")
     cluster = Kubectl(program, wish.context, wish.kubeconfig)
     try:
         yield Check("cluster", "ok", f"Kubernetes {cluster.server_version()}")
@@ -194,29 +197,27 @@ def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
     try:
         found = cluster.get("customresourcedefinitions.apiextensions.k8s.io")
     except PwasmError as error:
-        yield Check(
-            "kinds of resources", "warning", error.why.splitlines()[-1] if error.why else error.what, error.hint
-        )
+        yield Check("resource kinds", "warning", error.why.splitlines()[-1] if error.why else error.what, error.hint)
         return
     names = {item["metadata"]["name"] for item in (found or {}).get("items", ())}
     there = [kind for kind in KINDS.values() if kind.resource in names]
     if not there:
         yield Check(
-            "kinds of resources",
+            "resource kinds",
             bad,
-            "none that carries a filter",
+            "none that supports filters",
             "install Istio, Envoy Gateway or Higress in the cluster",
         )
         return
-    yield Check("kinds of resources", "ok", ", ".join(kind.name for kind in there))
+    yield Check("resource kinds", "ok", ", ".join(kind.name for kind in there))
     for kind in there:
         if kind.needs_gateway_api and f"gateways.{GATEWAY_API}" not in names:
-            what = f"not there, and {kind.product} needs it"
-            yield Check("Gateway API", bad, what, "install its resource definitions")
+            what = f"not installed, but required by {kind.product}"
+            yield Check("Gateway API", bad, what, "install its CRDs")
 
 
 def _ping(host: str) -> tuple[str, int, list[str]]:
-    """Scheme, status and challenges of GET /v2/; plain HTTP is tried on this machine only. No credentials are sent."""
+    """Scheme, status and challenges of GET /v2/; plain HTTP is tried only on this machine. No credentials are sent."""
     attempts: list[tuple[str, Callable[[], http.client.HTTPConnection]]] = [
         ("https", lambda: http.client.HTTPSConnection(host, timeout=_REGISTRY_SECONDS)),
         ("http", lambda: http.client.HTTPConnection(host, timeout=_REGISTRY_SECONDS)),
@@ -238,7 +239,7 @@ def _ping(host: str) -> tuple[str, int, list[str]]:
 
 
 def _registry_host(reference: str) -> str | None:
-    """The host of a registry, of a reference to an image in it, or of a URL."""
+    """The host of a registry, given as its name, an image reference or a URL."""
     host = reference.removeprefix("oci://").removeprefix("https://").partition("/")[0]
     try:
         parts = urllib.parse.urlsplit(f"//{host}")

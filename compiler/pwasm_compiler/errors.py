@@ -1,17 +1,17 @@
-"""Every error this compiler shows to a person.
+"""Every error that the compiler shows to the user.
 
     PwasmError            what / why / hint; the command line prints it and exits with 1
     ├── UsageError        the command was called wrongly; exits with 2
     ├── ProjectError      the filter's folder, pyproject.toml or dependencies are not usable
     ├── BuildError        the filter could not be imported or frozen
     ├── ToolError         something that must be installed is missing or failed
-    ├── ImageError        an image, a layout or an archive is not what it must be
-    ├── RegistryError     a registry, or the way to it, does not do what was asked
+    ├── ImageError        an invalid image, layout or archive
+    ├── RegistryError     a registry, or the connection to it, failed
     └── BinaryError       a Wasm binary; the message ends "(at offset 0x…)" where an offset is known
         ├── DecodeError       not the binary format it claims to be
         │   └── UnsupportedError  perhaps valid, but outside the subset that componentize-py emits
-        ├── LinkError         an import nobody provides
-        └── VerifyError       a finished module that Envoy would not take
+        ├── LinkError         an unresolved import, or a component of an unknown shape
+        └── VerifyError       a finished module that Envoy would not load
 
 Only `pwasm_compiler.cli` prints and exits.
 """
@@ -24,7 +24,7 @@ DISTRIBUTION = "pwasm-sdk"
 
 
 def report_a_bug() -> str:
-    """The reason of an error that only a bug in pwasm can cause; the address is that of the package's metadata."""
+    """The `why` of an error that only a bug in pwasm can cause; the URL is in the package's metadata."""
     return f"This is a bug in pwasm; please report it {_issue_tracker()}"
 
 
@@ -38,7 +38,7 @@ def _issue_tracker() -> str:
 
 
 def split_hint(message: str) -> tuple[str, str]:
-    """What is wrong and what to do, of an error of the SDK, which has both in one text."""
+    """`what` and `hint` of an error of the SDK, which has both in one text."""
     what, _, hint = message.partition("hint: ")
     return what.strip(), hint.strip()
 
@@ -82,11 +82,11 @@ class ToolError(PwasmError):
 
 
 class ImageError(PwasmError):
-    """An image, a layout or an archive is not what it must be."""
+    """An image, a layout or an archive is invalid."""
 
 
 class RegistryError(PwasmError):
-    """A registry, or the way to it, does not do what was asked."""
+    """A registry, or the connection to it, failed."""
 
 
 class BinaryError(PwasmError):
@@ -110,14 +110,14 @@ class UnsupportedError(DecodeError):
         super().__init__(
             what,
             offset=offset,
-            why="This may be valid WebAssembly, but pwasm reads only what componentize-py, Go and TinyGo emit.",
-            hint="in a build, `pwasm doctor` says whether Python and the installed files are as they should be",
+            why="This may be valid WebAssembly, but pwasm supports only what componentize-py, Go and TinyGo emit.",
+            hint="if this happens in a build, run `pwasm doctor` to check Python and the installed files",
         )
 
 
 class LinkError(BinaryError):
-    """An import that nobody provides."""
+    """An unresolved import, or a component of an unknown shape."""
 
 
 class VerifyError(BinaryError):
-    """A finished module that Envoy would not take."""
+    """A finished module that Envoy would not load."""

@@ -1,6 +1,6 @@
-"""Files that a user names: each is a regular file of a size that makes sense, or one clear error.
+"""Files named by the user: each is a regular file of a sensible size, or one clear error.
 
-A pipe is never opened, for nobody may ever write into it; nor is a device, which may have no end. The size is looked at
+A pipe is never opened, because nobody may ever write to it; nor is a device, which may be endless. The size is checked
 before anything is read.
 """
 
@@ -18,9 +18,9 @@ from pathlib import Path
 from pwasm_compiler.errors import ProjectError, ToolError, UsageError
 
 MODULE_LIMIT = 256 << 20
-"""Bytes of a module, and of anything that goes into one: no mesh takes more, and a VM gets no more by default."""
+"""Size limit of a module and of anything that goes into one: no mesh accepts more, and a VM gets no more by default."""
 TEXT_LIMIT = 16 << 20
-"""Bytes of a configuration: four times the most that etcd, and so Kubernetes, would hold with its limit raised."""
+"""Size limit of a configuration: four times what etcd, and so Kubernetes, stores with its limit raised."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _SHOWN_LETTERS = 200
@@ -34,35 +34,35 @@ _KINDS = {
 
 
 def shown(path: str | Path) -> str:
-    """A path as a message shows it: one line, no control characters, no bytes that are not UTF-8, not endless."""
+    """A path for display: one line, no control characters, valid UTF-8, of limited length."""
     text = printable(str(path))
     half = _SHOWN_LETTERS // 2
     return text if len(text) <= _SHOWN_LETTERS else f"{text[:half]}…{text[-half:]}"
 
 
 def is_utf8(name: str) -> bool:
-    """Whether the bytes of a file's name are UTF-8, as all but Unix wants them."""
+    """Whether a file name's bytes are UTF-8, which only Unix does not enforce."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def printable(text: str) -> str:
-    """`text` with what a terminal might act on, or could not show, as escapes."""
+    """`text` with escapes for what a terminal might act on or cannot show."""
     return "".join(letter if unicodedata.category(letter)[0] != "C" else ascii(letter)[1:-1] for letter in text)
 
 
 def check_readable(path: Path, limit: int = MODULE_LIMIT, *, hint: str = "") -> None:
-    """Return if `path` is a regular file of at most `limit` bytes; it is not opened.
+    """Raise unless `path` is a regular file of at most `limit` bytes; it is not opened.
 
     Raises:
-        UsageError: there is nothing; with `hint`.
-        ProjectError: it is something else, it is too large, or it cannot be looked at.
+        UsageError: it does not exist; with `hint`.
+        ProjectError: it is not a regular file, too large or inaccessible.
     """
     try:
         status = path.stat()
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            why = f"It is a link to {shown(path.readlink())}, where nothing is." if path.is_symlink() else ""
-            raise UsageError(f"there is no {shown(path)}", why=why, hint=hint) from error
+            why = f"It is a dangling link to {shown(path.readlink())}." if path.is_symlink() else ""
+            raise UsageError(f"{shown(path)}: no such file or directory", why=why, hint=hint) from error
         raise _unreadable(path, error) from error
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
@@ -74,7 +74,7 @@ def check_readable(path: Path, limit: int = MODULE_LIMIT, *, hint: str = "") -> 
 
 
 def read_bytes(path: Path, limit: int = MODULE_LIMIT, *, hint: str = "") -> bytes:
-    """What is in `path`; the errors are those of `check_readable`."""
+    """The contents of `path`; the same errors as `check_readable`."""
     check_readable(path, limit, hint=hint)
     try:
         with path.open("rb") as stream:
@@ -84,7 +84,7 @@ def read_bytes(path: Path, limit: int = MODULE_LIMIT, *, hint: str = "") -> byte
 
 
 def read_text(path: Path, limit: int = TEXT_LIMIT, *, hint: str = "") -> str:
-    """What is in `path`, which is UTF-8; ends of lines become `\\n`. The errors are those of `check_readable`."""
+    """The text in `path`, in UTF-8; line ends become `\\n`. The same errors as `check_readable`."""
     try:
         text = read_bytes(path, limit, hint=hint).decode()
     except UnicodeDecodeError as error:
@@ -98,19 +98,19 @@ def check_writable(output: Path) -> None:
     try:
         mode = output.stat().st_mode if output.exists() else stat.S_IFREG
         if stat.S_ISDIR(mode):
-            raise ToolError(what, why="it is a folder", hint="name a file with -o")
+            raise ToolError(what, why="It is a folder.", hint="name a file with -o")
         if not stat.S_ISREG(mode):
-            raise ToolError(what, why=f"it is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file")
+            raise ToolError(what, why=f"It is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, not a file.")
         if not folder.is_dir():
-            raise ToolError(what, why=f"the folder {shown(folder)} does not exist")
+            raise ToolError(what, why=f"The folder {shown(folder)} does not exist.")
         if not os.access(folder, os.W_OK) or (output.exists() and not os.access(output, os.W_OK)):
-            raise ToolError(what, why="permission denied", hint="choose another place with -o")
+            raise ToolError(what, why="Permission denied.", hint="choose another location with -o")
     except OSError as error:
         raise ToolError(what, why=error.strerror or str(error)) from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `path` in one step: readers see the old file or the new one, never a part."""
+    """Write `path` atomically: readers see the old file or the new one, never a partial one."""
     scratch = path.with_name(f".{path.name[:40]}.{os.getpid()}")
     try:
         try:
@@ -124,10 +124,10 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextmanager
 def scratch_folder(prefix: str = "pwasm-") -> Iterator[Path]:
-    """A temporary folder for the length of the block.
+    """A temporary folder that exists while the block runs.
 
     Raises:
-        ToolError: it is full; few people look there by themselves.
+        ToolError: the file system is full, which few would suspect.
     """
     try:
         with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
@@ -138,7 +138,7 @@ def scratch_folder(prefix: str = "pwasm-") -> Iterator[Path]:
         raise ToolError(
             f"no space left in the temporary folder {shown(tempfile.gettempdir())}",
             why=os.strerror(error.errno),
-            hint="free some space, or let TMPDIR name another folder",
+            hint="free some space, or set TMPDIR to another folder",
         ) from error
 
 

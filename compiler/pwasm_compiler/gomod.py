@@ -1,4 +1,4 @@
-"""What pwasm reads of a `go.mod`: the module's name and the Proxy-Wasm SDK it requires. The rest is Go's business."""
+"""What pwasm reads from a `go.mod`: the module's name and the Proxy-Wasm SDK it requires. The rest is left to Go."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ TETRATELABS_PATH = "github.com/tetratelabs/proxy-wasm-go-sdk"
 class Sdk(enum.Enum):
     """The SDK of a Go filter; its value completes "go.mod …"."""
 
-    OFFICIAL = "has the official SDK"
-    TETRATELABS = "has the tetratelabs SDK"
-    UNKNOWN = "names no Proxy-Wasm SDK that pwasm knows"
+    OFFICIAL = "requires the official SDK"
+    TETRATELABS = "requires the tetratelabs SDK"
+    UNKNOWN = "requires no Proxy-Wasm SDK known to pwasm"
 
 
 _SDKS = {OFFICIAL_PATH: Sdk.OFFICIAL, TETRATELABS_PATH: Sdk.TETRATELABS}
@@ -36,12 +36,12 @@ class GoMod:
 
     @property
     def name(self) -> str:
-        """The last part of the module's path that is no version."""
+        """The last part of the module's path that is not a version."""
         return _MAJOR_VERSION.sub("", self.module).rpartition("/")[2]
 
 
 def read_go_mod(file: Path) -> GoMod:
-    """Read what is understood of `file`; what is wrong in it, Go says better than we could.
+    """Read what pwasm needs from `file`; errors in it are left to Go, which explains them better.
 
     Raises:
         ProjectError: it cannot be read.
@@ -59,17 +59,17 @@ def read_go_mod(file: Path) -> GoMod:
 
 
 def _sdk(required: list[str], replaced: dict[str, str]) -> Sdk:
-    """The first of our SDKs in the order of `_SDKS`; a module that is replaced is what replaces it."""
+    """The first of our SDKs in the order of `_SDKS`; a replaced module counts as its replacement."""
     for path in required:
         target = replaced.get(path, path)
-        if target.startswith((".", "/")):  # a folder: whatever the fork in it is, its name says which SDK it is of
+        if target.startswith((".", "/")):  # a local fork, whose module name still tells which SDK it is
             replaced[path] = path
     used = {replaced.get(path, path) for path in required}
     return next((sdk for path, sdk in _SDKS.items() if path in used), Sdk.UNKNOWN)
 
 
 def _directives(contents: str) -> Iterator[list[str]]:
-    """Each directive as words, the verb first, quotes and comments removed; those of a block `verb (…)` one by one."""
+    """Each directive as words, verb first, without quotes and comments; a block `verb (…)` is expanded."""
     block = ""
     for line in contents.splitlines():
         text = line.partition("//")[0].replace("(", " ( ").replace(")", " ) ")

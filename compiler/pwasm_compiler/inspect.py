@@ -1,4 +1,4 @@
-"""What `pwasm inspect` shows of a finished module: any Proxy-Wasm module, ours or another SDK's."""
+"""The report of `pwasm inspect` on a finished module: any Proxy-Wasm module, built by pwasm or another SDK."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def report(path: Path) -> dict[str, Any]:
     """Describe the module in `path` as plain values (what `--json` prints).
 
     Raises:
-        ProjectError: the file cannot be read, or is too large to be a module.
+        ProjectError: the file cannot be read, or is too large for a module.
         DecodeError: it is not a core module; with the offset.
     """
     return describe(shown(path), read_bytes(path))
@@ -63,15 +63,10 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
     }
 
 
-def callbacks(path: Path) -> tuple[str, ...]:
-    """Names of the callbacks that the module in `path` exports; the same errors as `report`."""
-    return tuple(report(path)["callbacks"])
-
-
 def _capabilities(module: Module) -> list[str]:
-    """What the module needs in Envoy's `allowed_capabilities`: all it imports and exports that a list can forbid.
+    """What the module needs in Envoy's `allowed_capabilities`: all of its imports and exports that can be restricted.
 
-    Envoy looks at no list for the allocator, `_initialize` and what is its own extension (`envoy_…`).
+    Envoy does not restrict the allocator, `_initialize` and its own extensions (`envoy_…`).
     """
     hostcalls = [name for name in hostcalls_of(module) if name.startswith("proxy_")]
     return sorted({*callbacks_of(module), *hostcalls, *(i.name for i in module.imports if i.module in WASI_MODULES)})
@@ -91,7 +86,7 @@ def _decode(where: str, data: bytes) -> Module:
 
 
 def _producers(module: Module) -> list[str]:
-    """Languages and tools that the module says it was made with (tool conventions, "producers section"); each once."""
+    """Languages and tools in the module's producers section (tool conventions), without duplicates."""
     found: dict[str, None] = {}
     for custom in module.customs:
         if custom.name == "producers":
@@ -103,20 +98,20 @@ def _producers(module: Module) -> list[str]:
                         text = f"{reader.name()} {reader.name()}".strip()
                         found["".join(letter if letter.isprintable() else "?" for letter in text)] = None
             except DecodeError:
-                continue  # a custom section cannot make a module invalid
+                continue  # a malformed custom section does not make a module invalid
     return list(found)
 
 
 def filter_words(written: Mapping[str, Sequence[str] | None]) -> list[str]:
     """A filter as its author knows it: `AddHeader: on_http_response_headers`."""
     return [
-        f"{name}: {'decides at run time' if methods is None else ', '.join(methods) or 'no callbacks of its own'}"
+        f"{name}: {'decided at run time' if methods is None else ', '.join(methods) or 'no callbacks of its own'}"
         for name, methods in written.items()
     ]
 
 
 def render(found: dict[str, Any]) -> str:
-    """`report` for people."""
+    """`report` as text."""
     memory = found["memory"] or {"initial_bytes": 0, "maximum_bytes": None}
     maximum = memory["maximum_bytes"]
     lines = [
@@ -131,7 +126,7 @@ def render(found: dict[str, Any]) -> str:
         *_wrapped("callbacks", [name.removeprefix("proxy_on_") for name in found["callbacks"]]),
         *_wrapped("hostcalls", [name.removeprefix("proxy_") for name in found["hostcalls"]]),
         *_wrapped("WASI", found["wasi"]),
-        f"  to allow     all {len(found['capabilities'])} of these, see capability_restriction_config of: pwasm config",
+        f"  to allow     all {len(found['capabilities'])} of these, see capability_restriction_config in: pwasm config",
         *(
             f"  {'sections' if not n else '':<13}{s['name']:<22}{s['size']:>12,}"
             for n, s in enumerate(found["sections"])
@@ -150,7 +145,7 @@ def render(found: dict[str, Any]) -> str:
 
 
 def _verdict(found: dict[str, Any]) -> str:
-    return f"would load it, since version {found['oldest_envoy']}" if found["accepted"] else "would refuse it"
+    return f"would load it, since version {found['oldest_envoy']}" if found["accepted"] else "would reject it"
 
 
 def _top_level(modules: list[str]) -> list[str]:

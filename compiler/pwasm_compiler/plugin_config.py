@@ -1,6 +1,6 @@
-"""A plugin's configuration from a file: YAML becomes JSON here, for the filter in the VM reads no YAML.
+"""A plugin's configuration from a file: YAML is converted to JSON here, because the filter in the VM reads no YAML.
 
-The text is what Envoy's configuration would hold as a StringValue. A .json file, and any other, is passed on as it is;
+The text is what Envoy's configuration would hold as a StringValue. A .json file, like any other, is passed on as is;
 `parse` reads what must be JSON.
 """
 
@@ -19,7 +19,7 @@ YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 
 
 def read(file: Path) -> str:
-    """The configuration in `file`, as Envoy would pass it."""
+    """The configuration in `file`, as Envoy would pass it on."""
     text = read_text(file)
     if file.suffix.lower() not in YAML_SUFFIXES:
         return text
@@ -27,15 +27,15 @@ def read(file: Path) -> str:
         with in_file(file):
             return json.dumps(load(text), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ProjectError(f"{shown(file)} holds what JSON cannot", why=f"{error}.") from error
+        raise ProjectError(f"{shown(file)} contains a value that JSON does not support", why=f"{error}.") from error
 
 
 def parse(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, it is nested too deeply, or an object has a key twice, of which JSON does not say
-            which one counts.
+        ValueError: it is not JSON, it is nested too deeply, or an object has a duplicate key, for which JSON does not
+            define which one counts.
     """
     try:
         value = json.loads(text, object_pairs_hook=_Object)
@@ -44,11 +44,11 @@ def parse(text: str) -> Any:
     for path, found in _objects(value):
         if found.twice is not None:
             raise ValueError(f"{path}: duplicate key '{found.twice}'" if path else f"duplicate key '{found.twice}'")
-    return json.loads(text)  # without what was only for this
+    return json.loads(text)  # without the bookkeeping for duplicates
 
 
 class _Object(dict[str, Any]):
-    """A JSON object that remembers a key that it was given twice: while it is read, nobody knows where it is."""
+    """A JSON object that records a duplicate key: while parsing, its path is not known yet."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""What somebody who waits is shown: what is done, how far it is, for how many seconds.
+"""Progress for a user who waits: the current step, how far it is, for how many seconds.
 
-On a terminal it is one line, written over and gone once the work is done or something else is printed. Elsewhere (a
-pipe, the log of a CI), and on a terminal that cannot write over a line (TERM=dumb), only what takes long is shown, on
-lines of its own: after some seconds, and then each time the wait has doubled.
+On a terminal it is one line that is overwritten, and erased once the work is done or something else is printed.
+Elsewhere (a pipe, a CI log), and on a terminal that cannot overwrite a line (TERM=dumb), only slow steps are shown, on
+lines of their own: after some seconds, and then each time the wait has doubled.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pwasm_compiler.files import printable
 
 _REDRAW_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
-"""How long nothing is said where a line stays."""
+"""How long to stay silent where lines cannot be overwritten."""
 _PATIENCE_AT_A_TERMINAL_SECONDS = 1.0
 _ERASE = "\r\x1b[K"
 
 _lock = threading.RLock()
 _running: list[Progress] = []
-"""Who may draw is the last one: a build within a measurement."""
+"""Only the last one may draw: a build within a measurement."""
 
 
 class Progress:
-    """Something that takes a while. Call it with what is being done; it ends with its block, or with `close`."""
+    """A long-running operation. Call it with the current step; it ends with its block, or with `close`."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
@@ -47,7 +47,7 @@ class Progress:
         self.close()
 
     def __call__(self, text: str) -> None:
-        """Show that `text` is being done now."""
+        """Show `text` as the current step."""
         with _lock:
             if self._closed.is_set():
                 return
@@ -58,7 +58,7 @@ class Progress:
             self._draw()
 
     def close(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         with _lock:
             self._closed.set()
             if self in _running:
@@ -66,7 +66,7 @@ class Progress:
                     _running.remove(self)
 
     def erase(self) -> None:
-        """Take the line away until it is drawn again."""
+        """Erase the line until it is drawn again."""
         if self._in_place:
             self._drawn = ""
             click.echo(_ERASE, err=True, nl=False, color=True)
@@ -96,7 +96,7 @@ class Progress:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """While the block prints something else, no line is drawn, and none is in its way."""
+    """While the block prints something else, no line is drawn or in the way."""
     with _lock:
         if _running:
             _running[-1].erase()

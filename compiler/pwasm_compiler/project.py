@@ -1,18 +1,18 @@
-"""What is built: a folder with `filter.py` and perhaps a `pyproject.toml`, a single Python file, or a Go module.
+"""What is built: a folder with `filter.py` and optionally a `pyproject.toml`, a single Python file, or a Go module.
 
     [project]
     name = "add-header"
-    dependencies = ["idna>=3.7"]       pure-Python packages that go into the module
+    dependencies = ["idna>=3.7"]       pure-Python packages to include in the module
 
-    [tool.pwasm]                       all of it is optional
-    include = ["codecs_of_mine"]       modules that only run time imports, imported at build as well
-    keep = ["eval"]                    parts of Python that would be left out: built-in modules, or the compiler
+    [tool.pwasm]                       every key is optional
+    include = ["codecs_of_mine"]       modules imported only at run time, to import at build as well
+    keep = ["eval"]                    parts of Python to keep: built-in modules, or the compiler
     memory = 256                       MiB the module may grow to, 32 … 1024
     output = "main.wasm"               relative to this file
     build-timeout = 120                seconds
-    docstrings = true                  keep those of the filter and of its dependencies
+    docstrings = true                  keep the docstrings of the filter and its dependencies
 
-A path to `filter.py` stands for its folder; any other `.py` file is a filter on its own. A Go filter is a folder with a
+A path to `filter.py` means its folder; any other `.py` file is a filter by itself. A Go filter is a folder with a
 `go.mod`; it has no settings.
 """
 
@@ -34,9 +34,9 @@ from pwasm_compiler.trim_options import COMPILER, kept_name
 
 ENTRY = "filter.py"
 GO_SOURCE = "main.go"
-# Language → the file that says that a folder is a filter in it.
+# Language → the file that marks a folder as a filter in it.
 ENTRIES = {"python": ENTRY, "go": GO_MODULE}
-# What can build a filter → the language it builds.
+# Backend → the language it builds.
 BACKENDS = {"python": "python", "go": "go", "tinygo": "go"}
 SDK_DISTRIBUTION = "pwasm-sdk"
 
@@ -50,7 +50,7 @@ _REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)
 _NEVER = {"__pycache__", "node_modules"}
 _NEVER_AT_THE_TOP = {"venv", "build", "dist", "test"}
 _RESERVED = {"pwasm", "pwasm_app", "pwasm_shim", "wit_world", "componentize_py_runtime", "componentize_py_types"}
-# Of the Python that runs the filter, which may be newer than this one.
+# That of the Python that runs the filter, which may be newer than this one.
 _STANDARD_LIBRARY = sys.stdlib_module_names | NEW_IN_STANDARD_LIBRARY
 
 
@@ -65,15 +65,15 @@ class Project:
     dependencies: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
-    """What trimming leaves in: built-in modules, and `trim_options.COMPILER`."""
+    """What trimming must keep: built-in modules, and `trim_options.COMPILER`."""
     memory_max_mib: int = 256
     build_timeout_seconds: int = 120
     docstrings: bool = False
-    """Whether those of the filter and its dependencies are there at run time."""
+    """Whether the filter and its dependencies keep theirs at run time."""
     hash_seed: int | None = None
-    """That of the module's str and bytes (0 to 2**32 - 1, as PYTHONHASHSEED); None derives it from what goes in."""
+    """For str and bytes in the module (0 to 2**32 - 1, like PYTHONHASHSEED); None derives it from the input files."""
     backend: str | None = None
-    """The one of `BACKENDS` that was asked for; None leaves the choice to pwasm."""
+    """The requested one of `BACKENDS`; None leaves the choice to pwasm."""
 
     @property
     def language(self) -> str:
@@ -93,9 +93,9 @@ def is_filter(folder: Path) -> bool:
 
 
 def load_project(path: Path, backend: str | None = None) -> Project:
-    """The project at `path`; a path that is missing is a `UsageError`, one that is no filter a `ProjectError`.
+    """The project at `path`; raises `UsageError` if it does not exist, `ProjectError` if it is not a filter.
 
-    `backend`, one of `BACKENDS`, is what is to build it; in a folder with filters of two languages it decides.
+    `backend`, one of `BACKENDS`, is the requested one; it decides in a folder with filters in two languages.
     """
     entry = _entry(path, backend)
     root = entry.parent
@@ -130,10 +130,11 @@ def requirement_name(requirement: str) -> str | None:
 
 
 def source_files(project: Project) -> tuple[Path, ...]:
-    """The entry, the modules beside it and the packages with all their data, sorted; no tests, caches or builds.
+    """The entry, the modules next to it and the packages with all their data, sorted; no tests, caches or build output.
 
-    A filter that is a single file other than `filter.py` is that file alone. Of a Go filter it is every file below its
-    folder that is not hidden: any may be embedded. Modules that its go.mod replaces by other folders are not looked at.
+    A filter that is a single file other than `filter.py` consists of that file alone. For a Go filter it is every file
+    below its folder that is not hidden, because any may be embedded. Modules that its go.mod replaces with other
+    folders are not considered.
     """
     if project.language == "go":
         return tuple(sorted(file for file in _below(project.root, (), _hidden) if not _BUILT.search(file.name)))
@@ -156,7 +157,7 @@ def source_files(project: Project) -> tuple[Path, ...]:
 def is_stale(project: Project) -> bool:
     """Whether the module is missing, older than a source file or the pyproject.toml, or perhaps another backend's."""
     if project.language == "go" and project.backend is not None:
-        return True  # which compiler made it is not known
+        return True  # there is no record of which compiler built it
     try:
         built = project.output.stat().st_mtime_ns
     except OSError:
@@ -166,23 +167,25 @@ def is_stale(project: Project) -> bool:
 
 
 def refuse_to_overwrite(project: Project, output: Path) -> None:
-    """Raise `UsageError` if a module in `output` would take the place of a file that it is made from."""
+    """Raise `UsageError` if writing the module to `output` would overwrite one of its inputs."""
     inputs = {file.resolve() for file in (*source_files(project), project.entry, project.root / CONFIGURATION)}
     if output.resolve() in inputs:
-        raise UsageError(f"{shown(output)} is part of the filter", hint="name another file, such as main.wasm, with -o")
+        raise UsageError(
+            f"{shown(output)} is part of the filter", hint="choose another file with -o, such as main.wasm"
+        )
 
 
 def _entry(path: Path, backend: str | None) -> Path:
     if path.is_dir():
         return _entry_of_folder(path.resolve(), backend)
-    check_readable(path, hint="give a folder with filter.py, or a .py file")
+    check_readable(path, hint="pass a folder with filter.py, or a .py file")
     if path.suffix == ".go" or path.name == GO_MODULE:
         return _entry_of_folder(path.parent.resolve(), backend or "go")
     if path.suffix != ".py":
-        raise ProjectError(f"{shown(path)} is not a filter", hint="give a folder with filter.py, or a .py file")
+        raise ProjectError(f"{shown(path)} is not a filter", hint="pass a folder with filter.py, or a .py file")
     if backend is not None and BACKENDS[backend] != "python":
         raise ProjectError(f"{path} is a Python file", why=f"The backend {backend} builds Go modules.")
-    # The folder is resolved and the file is not: a filter.py that is a link stays in its own folder.
+    # The folder is resolved but the file is not: a filter.py that is a symlink stays in its own folder.
     return path.parent.resolve() / path.name
 
 
@@ -198,8 +201,8 @@ def _entry_of_folder(folder: Path, backend: str | None) -> Path:
     if len(found) > 1:
         raise ProjectError(
             f"{folder} has a {GO_MODULE} and a {ENTRY}",
-            why="One folder is one filter, in Go or in Python.",
-            hint="move one of them into another folder, or say which is meant with --backend",
+            why="A folder is one filter, in Go or in Python.",
+            hint="move one of them to another folder, or choose one with --backend",
         )
     for entry in found.values():
         return entry
@@ -207,17 +210,17 @@ def _entry_of_folder(folder: Path, backend: str | None) -> Path:
 
 
 def _what_to_do_in(folder: Path) -> str:
-    """The way out for somebody who takes `folder` for a filter."""
+    """A hint for a user who takes `folder` for a filter."""
     if (folder / GO_SOURCE).is_file():
         return f"a Go filter has a {GO_MODULE}: go mod init {folder.name}, then go mod tidy"
     candidates = sorted(file.name for file in folder.glob("*.py") if not _is_test(file.name))
     if candidates:
-        return f"a single file is built with: pwasm build {folder / candidates[0]}"
-    return "make one with: pwasm new NAME"
+        return f"to build a single file: pwasm build {folder / candidates[0]}"
+    return "create one with: pwasm new NAME"
 
 
 def _is_test(name: str) -> bool:
-    """Whether a file or folder of this name belongs to the tests and not to the filter."""
+    """Whether a file or folder with this name belongs to the tests rather than the filter."""
     return name in {"conftest.py", "tests"} or name.startswith("test_") or name.endswith("_test.py")
 
 
@@ -225,7 +228,7 @@ def _module_names(tool: Table) -> tuple[str, ...]:
     names = tool.strings("include")
     for name in names:
         if not _MODULE_NAME.fullmatch(name):
-            raise tool.wrong("include", "names of modules, such as 'package.module'", name)
+            raise tool.wrong("include", "module names, such as 'package.module'", name)
     return names
 
 
@@ -244,12 +247,12 @@ def _is_sdk(requirement: str, file: Path) -> bool:
     """Whether a requirement is the SDK itself, which is always part of the module."""
     name = requirement_name(requirement)
     if name is None:
-        raise ProjectError(f"'{requirement}' in [project] dependencies of {file} is not a requirement")
+        raise ProjectError(f"invalid requirement '{requirement}' in [project] dependencies of {file}")
     return name == SDK_DISTRIBUTION
 
 
 def _below(folder: Path, above: tuple[tuple[int, int], ...], skipped: Callable[[str], bool]) -> Iterator[Path]:
-    """Every file below `folder`; a link to one of the folders `above` is not followed again."""
+    """Every file below `folder`; links back to one of the folders `above` are not followed."""
     status = folder.stat()
     identity = (status.st_dev, status.st_ino)
     if identity in above:
@@ -278,8 +281,6 @@ def _module_name(path: Path) -> str:
 def _refuse_shadowing(path: Path) -> None:
     name = _module_name(path)
     if name in _RESERVED:
-        raise ProjectError(f"{path} would hide pwasm's own module '{name}'", hint="give it another name")
+        raise ProjectError(f"{path} would shadow pwasm's own module '{name}'", hint="rename it")
     if name in _STANDARD_LIBRARY:
-        raise ProjectError(
-            f"{path} would hide the module '{name}' of the standard library", hint="give it another name"
-        )
+        raise ProjectError(f"{path} would shadow the standard library's module '{name}'", hint="rename it")

@@ -1,4 +1,4 @@
-"""Read a `pyproject.toml`: each value of the type that it should have, or an error that names the place."""
+"""Read a `pyproject.toml`: each value has the expected type, or an error names its location."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pwasm_compiler.files import read_text
 
 CONFIGURATION = "pyproject.toml"
 CONFIGURATION_LIMIT = 256 << 10
-"""Bytes; reading a key of a million dots takes time that is the square of it."""
+"""Size limit in bytes; a key with a million dots takes quadratic time."""
 _TOML_TYPES = {
     bool: "a boolean",
     int: "an integer",
@@ -27,33 +27,33 @@ _TOML_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of `file`; `name` is the one in its brackets."""
+    """A table of `file`; `name` is its name in brackets."""
 
     values: Mapping[str, Any]
     name: str
     file: Path
 
     def table(self, key: str) -> Table:
-        """The table `key`, empty if it is not there."""
+        """The table `key`, empty if it is missing."""
         value, name = self.values.get(key, {}), f"{self.name}.{key}".lstrip(".")
         if not isinstance(value, dict):
             raise ProjectError(f"[{name}] of {self.file} is not a table")
         return Table(value, name, self.file)
 
     def refuse_others(self, known: Sequence[str]) -> None:
-        """Raise `ProjectError` if there is a key that is none of the `known`."""
+        """Raise `ProjectError` if there is a key other than the `known` ones."""
         for key in self.values:
             if key not in known:
                 hint = did_you_mean(key, known, "keys")
                 raise ProjectError(f"unknown key '{key}' in [{self.name}] of {self.file}", hint=hint)
 
     def string(self, key: str) -> str:
-        """A string that is not empty; "" if it is not there."""
+        """A non-empty string; "" if it is missing."""
         value = self.values.get(key)
         if value is None:
             return ""
         if not isinstance(value, str) or not value or "\0" in value:
-            raise self.wrong(key, "a string that is not empty", value)
+            raise self.wrong(key, "a non-empty string", value)
         return value
 
     def strings(self, key: str) -> tuple[str, ...]:
@@ -81,10 +81,10 @@ class Table:
         return value
 
     def wrong(self, key: str, expected: str, value: object) -> ProjectError:
-        """The error for a value that is not what is `expected`."""
+        """The error for a value that is not as `expected`."""
         got = _TOML_TYPES.get(type(value), "a date or time")
         shown = f"{got}, {value!r}" if isinstance(value, bool | int | float | str) else got
-        what = f"wrong value for '{key}' in [{self.name}] of {self.file}"
+        what = f"invalid value for '{key}' in [{self.name}] of {self.file}"
         return ProjectError(what, why=f"Expected {expected}, got {shown}.")
 
 
@@ -92,13 +92,13 @@ def read_configuration(file: Path) -> Table:
     """All of `file`; `ProjectError` if it is not valid TOML."""
     try:
         return Table(tomllib.loads(read_text(file, CONFIGURATION_LIMIT)), "", file)
-    except ValueError as error:  # also a number of thousands of digits
+    except ValueError as error:  # also raised for a number of thousands of digits
         raise ProjectError(f"{file} is not valid TOML", why=f"{error}.") from error
     except RecursionError as error:
         raise ProjectError(f"{file} is not valid TOML", why="It is nested too deeply.") from error
 
 
 def did_you_mean(word: str, known: Sequence[str], what: str) -> str:
-    """The hint for a `word` that is none of the `known`, which are called `what`."""
+    """The hint for a `word` that is not among the `known` ones, which are called `what`."""
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean '{near[0]}'?" if near else f"the {what} are: {', '.join(known)}"

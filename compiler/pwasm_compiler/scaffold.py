@@ -1,8 +1,8 @@
 """`pwasm new`: a folder from the template in `templates/filter`, or a copy of one of the example filters.
 
-A template file is copied with `{{name}}` replaced; its name loses the suffix `.template`, which keeps it from being
-taken for a module, a test or a configuration of pwasm itself. The examples are the folders of `filters`; the wheel has
-them beside this module.
+A template file is copied with `{{name}}` replaced, and loses the suffix `.template`, which prevents it from being taken
+for a module, test or configuration of pwasm itself. The examples are the folders in `filters`; in a wheel they are next
+to this module.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _EXAMPLE_FILES = ("*.py", "*.yaml", "*.md", "*.toml", "*.json")
 
 
 def create(folder: Path, example: str | None = None) -> tuple[Path, ...]:
-    """Make `folder`, named after the new filter; the files in it. All of them are made, or none.
+    """Create `folder`, named after the new filter, atomically; returns its files.
 
     Args:
-        folder: does not exist yet.
+        folder: must not exist yet.
         example: the filter to copy; None for the template.
     """
     if not _NAME.fullmatch(folder.name):
         raise UsageError(
-            f"'{folder}' is not a name for a filter",
-            hint="use letters, digits, '-' and '_', beginning with a letter, for example: add-header",
+            f"'{folder}' is not a valid filter name",
+            hint="use letters, digits, '-' and '_', starting with a letter, for example: add-header",
         )
     contents = _template(folder.name) if example is None else _copy(example, folder.name)
     if folder.exists() or folder.is_symlink():
-        raise ProjectError(f"{folder} exists already", hint="choose another name, or remove it first")
+        raise ProjectError(f"{folder} already exists", hint="choose another name, or remove it first")
     if not folder.parent.is_dir():
-        raise UsageError(f"there is no folder {folder.parent}", hint="make it first")
+        raise UsageError(f"{folder.parent}: no such directory", hint="create it first")
     with new_folder(folder) as room:
         for name, text in contents.items():
             (room / name).parent.mkdir(parents=True, exist_ok=True)
@@ -69,11 +69,11 @@ def _template(name: str) -> dict[str, str]:
 
 
 def _copy(example: str, name: str) -> dict[str, str]:
-    """The files of an example, and the template's .gitignore. Where the folder or the project is named, `name` is."""
+    """The files of an example, with the template's .gitignore; its name is replaced by `name`."""
     if example not in examples():
         near = difflib.get_close_matches(example, examples(), n=1)
-        meant = f"did you mean {near[0]}? There are: " if near else "there are: "
-        raise UsageError(f"there is no example '{example}'", hint=meant + ", ".join(examples()))
+        meant = f"did you mean {near[0]}? The examples are: " if near else "the examples are: "
+        raise UsageError(f"unknown example '{example}'", hint=meant + ", ".join(examples()))
     source = _examples_folder() / example
     found = {".gitignore": _template(name)[".gitignore"]}
     for file in sorted(file for pattern in _EXAMPLE_FILES for file in source.rglob(pattern)):

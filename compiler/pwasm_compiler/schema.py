@@ -1,6 +1,6 @@
-"""What a filter's configuration must look like, asked of the filter itself: it is imported in a Python of its own.
+"""The schema of a filter's configuration, obtained from the filter itself: it is imported in a separate Python process.
 
-No build is needed. The filter runs with the rights of whoever calls this, as it does in its tests.
+No build is needed. The filter runs with the caller's privileges, as it does in its tests.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pwasm_compiler.project import Project
 
 _TIMEOUT_SECONDS = 60
 
-# The answer goes to the last line of standard output, for a filter may print. An error is shown as a build shows it:
-# with the frames of the filter and its dependencies, under names relative to the folder.
+# The answer is the last line of standard output, because a filter may print. An error is shown as a build shows it:
+# with the frames of the filter and its dependencies, with paths relative to the folder.
 _ASK = """
 import importlib, json, sys, traceback
 request = json.load(sys.stdin)
@@ -59,36 +59,36 @@ print(json.dumps(answer))
 
 
 ANY = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-"""The schema that everything fits."""
+"""The schema that accepts anything."""
 
 
 class NoConfigurationError(ProjectError):
-    """What configuration the filter takes is not declared, or cannot be asked for."""
+    """The filter's configuration is not declared, or the filter cannot be asked for it."""
 
 
 class UndeclaredError(NoConfigurationError):
-    """The filter declares none, so it takes any."""
+    """The filter declares no configuration, so it accepts any."""
 
 
 class Answer(NamedTuple):
-    """Schemas of the configurations a filter declares, and what is wrong with a text; both by root_id."""
+    """Schemas of the configurations that a filter declares, and the problems in a text; both by root_id."""
 
     schemas: dict[str, Any]
     problems: dict[str, list[str]]
 
 
 def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> Answer:
-    """Import the filter and ask for its schemas; `text`, a configuration, is checked against them.
+    """Import the filter and get its schemas; `text`, a configuration, is validated against them.
 
     Raises:
         BuildError: the filter cannot be imported.
         UndeclaredError: it declares no configuration.
-        NoConfigurationError: it cannot be asked, for it is not in Python.
+        NoConfigurationError: the filter is not written in Python.
     """
     if project.language != "python":
         raise NoConfigurationError(
-            f"{project.root} is a filter in Go, which declares no configuration",
-            hint="pwasm manifest and pwasm config compare a configuration with a JSON schema of yours: --schema FILE",
+            f"{project.root} is a Go filter, and Go filters declare no configuration",
+            hint="pwasm manifest and pwasm config can validate it against a JSON schema of your own: --schema FILE",
         )
     with scratch_folder("pwasm-schema-") as packages:
         resolve(project, packages, progress, Cache())
@@ -103,9 +103,9 @@ def ask(project: Project, text: str | None, progress: Callable[[str], None]) -> 
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise BuildError(f"{project.entry} was not imported within {_TIMEOUT_SECONDS} s") from error
+            raise BuildError(f"importing {project.entry} took longer than {_TIMEOUT_SECONDS} s") from error
     if done.returncode or not done.stdout:
-        raise BuildError(f"{project.entry} cannot be imported", why=done.stderr.strip() or "It ends the process.")
+        raise BuildError(f"cannot import {project.entry}", why=done.stderr.strip() or "It exits the process.")
     said = json.loads(done.stdout.splitlines()[-1])
     _refuse_error(project, said.pop("error"))
     answer = Answer(**said)
@@ -120,4 +120,4 @@ def _refuse_error(project: Project, error: dict[str, Any] | None) -> None:
     if error["registration"]:
         what, hint = split_hint(error["message"])
         raise BuildError(f"{project.entry}: {what}", hint=hint)
-    raise BuildError(f"{project.entry} cannot be imported", why=error["traceback"])
+    raise BuildError(f"cannot import {project.entry}", why=error["traceback"])

@@ -1,7 +1,7 @@
-"""What click says of a wrong call, in the words of every other error: what, why, `hint:`.
+"""click's usage errors in the form of every other error: what, why, `hint:`.
 
-click's own form has the usage first, the error last and a period behind it, and only some of its errors guess what was
-meant. Each row of `_EXPLANATIONS` takes one of its exceptions.
+click prints the usage first, the error last and a period after it, and only some of its errors suggest what was meant.
+Each row of `_EXPLANATIONS` handles one of its exceptions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _REJECTED_VALUE = re.compile(r"'?(?P<value>.*?)'? is not ", re.DOTALL)
 _EXTRA = re.compile(r"unexpected extra arguments? \((?P<words>.*)\)", re.DOTALL)
 
 _MISSPELT = 0.8
-"""How alike two names of options must be: one letter more, less or elsewhere, in names of four letters or more."""
+"""How similar two option names must be: one letter more, less or elsewhere, in names of four letters or more."""
 
 
 def explained(error: click.UsageError, command: click.Command, path: str) -> UsageError:
@@ -28,23 +28,23 @@ def explained(error: click.UsageError, command: click.Command, path: str) -> Usa
     for kind, explain in _EXPLANATIONS:
         if isinstance(error, kind):
             found = explain(error, command, path)
-            return UsageError(found.what, why=found.why, hint=found.hint or f"see {path} --help")
-    return UsageError(error.format_message().rstrip("."), hint=f"see {path} --help")
+            return UsageError(found.what, why=found.why, hint=found.hint or f"see: {path} --help")
+    return UsageError(error.format_message().rstrip("."), hint=f"see: {path} --help")
 
 
 def no_such_command(name: str, known: Iterable[str]) -> UsageError:
     """The error for a command that is none of `known`."""
     hint = _did_you_mean(name, known) or "pwasm --help lists the commands"
-    return UsageError(f"there is no command '{name}'", hint=hint)
+    return UsageError(f"unknown command '{name}'", hint=hint)
 
 
 def check_spelling(words: Iterable[str], command: click.Command, path: str) -> None:
-    """For a command that passes on what it does not know: an option that is nearly one of its own was meant as that.
+    """For a command that passes unknown options on: one that is nearly an option of its own was meant as that.
 
     What comes after "--" is passed on as it is.
 
     Raises:
-        UsageError: there is one.
+        UsageError: an option is misspelt.
     """
     known = [name for option in _options(command) for name in option.opts]
     for word in itertools.takewhile(lambda word: word != "--", words):
@@ -53,7 +53,7 @@ def check_spelling(words: Iterable[str], command: click.Command, path: str) -> N
             # Of about the same length: --env may well be pytest's, though --envoy is ours.
             alike = [own for own in known if abs(len(own) - len(name)) <= 1]
             if difflib.get_close_matches(name, alike, cutoff=_MISSPELT):
-                why = f"If it is not meant for {path} itself, write it after --."
+                why = f"If it is not meant for {path} itself, put it after --."
                 raise UsageError(f"{path} has no option {name}", why=why, hint=_did_you_mean(name, alike))
 
 
@@ -74,7 +74,7 @@ def _option_used_wrongly(error: click.BadOptionUsage, command: click.Command, pa
 
 def _missing(error: click.MissingParameter, command: click.Command, path: str) -> UsageError:
     name = "an argument" if error.param is None else _metavar(error.param)
-    return UsageError(f"{name} is missing", hint=f"write {_usage(command, path)}")
+    return UsageError(f"missing argument {name}", hint=f"write {_usage(command, path)}")
 
 
 def _wrong_value(error: click.BadParameter, _command: click.Command, _path: str) -> UsageError:
@@ -83,10 +83,10 @@ def _wrong_value(error: click.BadParameter, _command: click.Command, _path: str)
     name = max(error.param.opts, key=len) if isinstance(error.param, click.Option) else _metavar(error.param)
     wanted, found = _wanted(error.param.type), _REJECTED_VALUE.match(error.message)
     if not wanted or found is None:
-        return UsageError(f"wrong value for {name}", why=error.message)
+        return UsageError(f"invalid value for {name}", why=error.message)
     choices = error.param.type.choices if isinstance(error.param.type, click.Choice) else ()
     hint = _did_you_mean(found["value"], map(str, choices))
-    return UsageError(f"'{found['value']}' is not a value for {name}", why=f"It takes {wanted}.", hint=hint)
+    return UsageError(f"invalid value '{found['value']}' for {name}", why=f"It must be {wanted}.", hint=hint)
 
 
 def _not_understood(error: click.UsageError, command: click.Command, path: str) -> UsageError:
@@ -94,11 +94,11 @@ def _not_understood(error: click.UsageError, command: click.Command, path: str) 
     if extra is None:
         return UsageError(error.format_message().rstrip("."))
     words = extra["words"].split()
-    what = f"{path} takes fewer arguments: '{words[0]}' is one too many"
+    what = f"unexpected argument '{words[0]}' to {path}"
     return UsageError(what, hint=f"write {_usage(command, path)}")
 
 
-# The first that fits counts; MissingParameter is a BadParameter.
+# The first match wins; MissingParameter is a BadParameter.
 _EXPLANATIONS: tuple[tuple[type[click.UsageError], Callable[..., UsageError]], ...] = (
     (click.NoSuchOption, _no_such_option),
     (click.BadOptionUsage, _option_used_wrongly),
@@ -109,7 +109,7 @@ _EXPLANATIONS: tuple[tuple[type[click.UsageError], Callable[..., UsageError]], .
 
 
 def _wanted(kind: click.ParamType[Any]) -> str:
-    """The values that a type takes, or "" where its own words are better."""
+    """The values that a type accepts, or "" where click's own wording is better."""
     if isinstance(kind, click.Choice):
         *first, last = map(str, kind.choices)
         return f"{', '.join(first)} or {last}" if first else last
@@ -135,6 +135,6 @@ def _metavar(parameter: click.Parameter) -> str:
 
 
 def _usage(command: click.Command, path: str) -> str:
-    """How `command` is called, in one line."""
+    """The usage of `command`, in one line."""
     context = click.Context(command)
     return " ".join([path, *command.collect_usage_pieces(context)])

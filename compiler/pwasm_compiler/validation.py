@@ -1,4 +1,4 @@
-"""What a JSON schema says against a value, as a person would say it: where, what, and what was perhaps meant."""
+"""JSON schema validation errors in plain language: where, what, and what was perhaps meant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 8
 _LIMITS = {
     "minLength": "shorter than {} character(s)",
     "maxLength": "longer than {} characters",
-    "pattern": "not of the form {}",
+    "pattern": "does not match {}",
     "minimum": "less than {}",
     "maximum": "more than {}",
     "maxItems": "more than {} items",
@@ -26,20 +26,20 @@ _NAMES = {dict: "a mapping", list: "a list", str: "a string", bool: "a boolean",
 
 
 def problems(value: Any, schema: dict[str, Any], whole: str) -> list[str]:
-    """Everything in `value` that `schema` does not allow; `whole` is what the value itself is called."""
+    """Everything in `value` that `schema` does not allow; `whole` names the value itself."""
     found = jsonschema.Draft202012Validator(schema).iter_errors(value)
     ordered = sorted(found, key=lambda error: [str(part) for part in error.absolute_path])
     return [line for error in ordered for line in _explain(error, whole)]
 
 
 def listed(lines: Sequence[str]) -> str:
-    """The lines as a list, and how many more there are."""
+    """The lines as a list, shortened to a count beyond a limit."""
     more = len(lines) - _SHOWN
     return "\n".join(f"- {line}" for line in [*lines[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
 def near(word: str, known: Iterable[Any]) -> str:
-    """`; did you mean '…'?` if one of the `known` words is close to `word`, else nothing."""
+    """`; did you mean '…'?` if one of the `known` words is close to `word`, else ""."""
     words = {str(item).lower(): str(item) for item in known}
     found = difflib.get_close_matches(word.lower(), words, n=1)
     return f"; did you mean '{words[found[0]]}'?" if found and words[found[0]] != word else ""
@@ -55,12 +55,12 @@ def _explain(error: jsonschema.ValidationError, whole: str) -> Iterator[str]:
         known = list(schema.get("properties", ()))
         yield from (f"{where} has no field '{key}'{near(str(key), known)}" for key in value if key not in known)
     elif rule == "required":
-        yield f"{where} lacks '{error.message.split(chr(39))[1]}', which is required"
+        yield f"{where} is missing the required field '{error.message.split(chr(39))[1]}'"
     elif rule == "enum":
-        yield f"{where} is {_shown(value)}, and must be {' or '.join(map(_shown, wanted))}{near(str(value), wanted)}"
+        yield f"{where} is {_shown(value)}, but must be {' or '.join(map(_shown, wanted))}{near(str(value), wanted)}"
     elif rule == "type":
         kinds = [wanted] if isinstance(wanted, str) else wanted
-        yield f"{where} is {_type_of(value)}, and must be {' or '.join(_WANTED[kind] for kind in kinds)}"
+        yield f"{where} is {_type_of(value)}, but must be {' or '.join(_WANTED[kind] for kind in kinds)}"
     elif rule in _LIMITS:
         yield f"{where} is {_shown(value)}: {_LIMITS[rule].format(wanted)}"
     else:

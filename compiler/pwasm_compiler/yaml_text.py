@@ -1,11 +1,11 @@
-"""YAML that everybody reads alike, and that costs no more than it looks like.
+"""YAML that every reader understands alike, and that costs no more to read than its size suggests.
 
 Python's, Go's and Envoy's YAML readers take different plain words for booleans and numbers (`y`, `on`, `1e3`, `0x10`).
-So strings are written in quotes, and what is read is refused where readers differ silently: a key that is there twice
-(Python keeps the last), a key that is no string.
+So strings are written in quotes, and input is refused where readers differ silently: duplicate keys (Python keeps the
+last), and keys that are not strings.
 
-A few bytes of YAML can stand for billions of values, for a value that contains itself, or for one number that takes
-hours. `compose` refuses such a text, and everything that reads YAML reads it through `compose`.
+A few bytes of YAML can expand to billions of values, to a value that contains itself, or to a number that takes hours
+to parse. `compose` refuses such a text, and everything that reads YAML reads it through `compose`.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from pwasm_compiler.files import shown
 
 SIZE_LIMIT = 4 << 20
 NODE_LIMIT = 100_000
-"""Values a document may have once its aliases are written out; a few bytes of them can stand for billions."""
+"""Limit on a document's values with its aliases expanded; a few bytes of aliases can stand for billions."""
 VALUE_LIMIT = 1_000_000
-"""The same for configurations of Envoy and of filters, which are larger than a resource of Kubernetes may be."""
+"""The same for Envoy and filter configurations, which may be larger than a Kubernetes resource."""
 
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""In C where PyYAML has it: twenty times as fast, and it ends nesting at 1,000 levels."""
+"""The C loader if PyYAML has it: twenty times as fast, and it limits nesting to 1,000 levels."""
 _TOO_DEEP = "nesting depth"
-"""As libyaml says it."""
+"""In libyaml's words."""
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _DIGITS = 4000
-"""Of a number; Python makes no int of more than 4,300, and sexagesimal ones (`1:30:00`) cost their square."""
+"""Limit on a number's digits; Python converts at most 4,300, and sexagesimal ones (`1:30:00`) take quadratic time."""
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _NOT_PLAIN = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
 
 
 class YamlError(PwasmError):
-    """A text that is not the YAML it should be."""
+    """A text that is not acceptable YAML."""
 
 
 class NotYamlError(YamlError):
@@ -47,10 +47,10 @@ class NotYamlError(YamlError):
 
 
 class _Loader(_SafeLoader):  # type: ignore[misc]
-    """SafeLoader without dates, and with an error where a mapping has a key twice."""
+    """SafeLoader without dates, and with an error for duplicate keys."""
 
     merges = False
-    """Whether `<<` puts one mapping into another, which neither Kubernetes nor Envoy reads."""
+    """Whether `<<` merges mappings, which neither Kubernetes nor Envoy supports."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         if self.merges:
@@ -59,10 +59,10 @@ class _Loader(_SafeLoader):  # type: ignore[misc]
         for key, _ in node.value:
             line = key.start_mark.line + 1
             if key.tag == "tag:yaml.org,2002:merge":
-                raise YamlError(f"line {line}: merge keys (<<) are not part of what Kubernetes and Envoy read")
+                raise YamlError(f"line {line}: merge keys (<<) are not supported by Kubernetes and Envoy")
             if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
                 shown = getattr(key, "value", "?")
-                raise YamlError(f"line {line}: the key {shown} is not a string", hint="write it in quotes")
+                raise YamlError(f"line {line}: the key {shown} is not a string", hint="quote it")
             if key.value in seen:
                 raise YamlError(f"line {line}: duplicate key '{key.value}'")
             seen.add(key.value)
@@ -81,7 +81,7 @@ class _MergingLoader(_Loader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Strings in double quotes, keys plain where every reader takes them for strings; no aliases."""
+    """Strings in double quotes, keys plain if every reader takes them as strings; no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
@@ -102,13 +102,13 @@ _Dumper.add_representer(str, _quoted)
 
 
 def load_all(text: str) -> list[Any]:
-    """The documents of `text` that are not empty; the errors are those of `nodes`."""
+    """The non-empty documents of `text`; the same errors as `nodes`."""
     documents = [construct(node) for node in nodes(text)]
     return [document for document in documents if document is not None]
 
 
 def load(text: str) -> Any:
-    """The one document of `text` as the YAML of a user who never heard of Kubernetes: large, and with merge keys.
+    """The one document of `text`, with the limits of general YAML: larger, and with merge keys.
 
     Raises:
         YamlError: as for `nodes`.
@@ -118,10 +118,10 @@ def load(text: str) -> Any:
 
 
 def nodes(text: str) -> list[yaml.Node]:
-    """The documents as nodes, which know where in the text they are.
+    """The documents as nodes, which carry their position in the text.
 
     Raises:
-        YamlError: not YAML, a key twice, a key that is no string, or larger than anybody's configuration.
+        YamlError: not YAML, a duplicate key, a key that is not a string, or larger than any real configuration.
     """
     if len(text) > SIZE_LIMIT:
         raise YamlError(f"the text is larger than {SIZE_LIMIT >> 20} MiB")
@@ -132,20 +132,20 @@ def nodes(text: str) -> list[yaml.Node]:
 
 
 def compose_one(text: str, limit: int = VALUE_LIMIT) -> yaml.Node | None:
-    """The one document of `text`; None if there is none. The errors are those of `compose`."""
+    """The one document of `text`; None if there is none. The same errors as `compose`."""
     found = compose(text, limit)
     if len(found) > 1:
-        raise NotYamlError("not valid YAML", why=f"line {found[1].start_mark.line + 1}: a second document.")
+        raise NotYamlError("not valid YAML", why=f"line {found[1].start_mark.line + 1}: unexpected second document.")
     return found[0] if found else None
 
 
 def compose(text: str, limit: int = VALUE_LIMIT) -> list[yaml.Node]:
-    """The documents as nodes, whatever their keys are.
+    """The documents as nodes; keys are not checked.
 
     Raises:
         NotYamlError: the text is not YAML.
-        YamlError: it stands for more than `limit` values, contains itself, is nested too deeply, or has a number that
-            nobody has written by hand.
+        YamlError: it expands to more than `limit` values, contains itself, is nested too deeply, or has a number that
+            no one would write by hand.
     """
     with _yaml_errors():
         found = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
@@ -155,10 +155,10 @@ def compose(text: str, limit: int = VALUE_LIMIT) -> list[yaml.Node]:
 
 
 def construct(node: yaml.Node, *, merges: bool = False) -> Any:
-    """What a node of `compose` stands for; with `merges`, `<<` is taken for what YAML 1.1 means by it.
+    """The value of a node of `compose`; with `merges`, `<<` has its YAML 1.1 meaning.
 
     Raises:
-        YamlError: a key twice, a key that is no string, or a value that is not what its tag says.
+        YamlError: a duplicate key, a key that is not a string, or a value that contradicts its tag.
     """
     loader = (_MergingLoader if merges else _Loader)("")
     try:
@@ -169,7 +169,7 @@ def construct(node: yaml.Node, *, merges: bool = False) -> Any:
 
 
 def dump(document: Any) -> str:
-    """One document as YAML, in the order it has."""
+    """One document as YAML, in its own order."""
     return dump_all([document])
 
 
@@ -180,7 +180,7 @@ def dump_all(documents: list[Any]) -> str:
 
 @contextmanager
 def in_file(file: Path | str) -> Iterator[None]:
-    """Let a `YamlError` of the block name the file that the text is from."""
+    """Prefix a `YamlError` raised in the block with the file that the text is from."""
     try:
         yield
     except YamlError as error:
@@ -208,7 +208,7 @@ def _where(error: yaml.YAMLError) -> str:
 
 
 def _count(node: yaml.Node, limit: int, known: dict[int, int], above: set[int]) -> int:
-    """How many values `node` stands for, every alias written out; an error if they are more than `limit`."""
+    """How many values `node` stands for with every alias expanded; an error if more than `limit`."""
     line = node.start_mark.line + 1
     if id(node) in above:
         raise YamlError(f"line {line}: a value that contains itself")
@@ -224,5 +224,5 @@ def _count(node: yaml.Node, limit: int, known: dict[int, int], above: set[int]) 
         known[id(node)] = 1 + sum(_count(child, limit, known, above) for child in children)
         above.discard(id(node))
         if known[id(node)] > limit:
-            raise YamlError(f"the YAML stands for more than {limit:,} values", why="Its aliases multiply them.")
+            raise YamlError(f"the YAML expands to more than {limit:,} values", why="Its aliases multiply them.")
     return known[id(node)]

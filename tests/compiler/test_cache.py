@@ -99,7 +99,7 @@ def test_what_another_user_keeps_to_themself_is_not_replaced(tmp_path: Path, mon
         assert cache.obtain("kind", "key", lambda: b"ours") == b"ours"
         place = tmp_path / "kind" / "key"
         assert cache.problem == (
-            f"an entry of the cache cannot be read, so each build takes as long again: {place}: Permission denied"
+            f"cannot read a cache entry, so builds will not get faster: {place}: Permission denied"
         )
     assert Cache(tmp_path).read("kind", "key") == b"theirs"
 
@@ -121,7 +121,7 @@ def test_what_four_want_at_once_is_made_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert [future.result() for future in [pool.submit(want) for _ in range(4)]] == [b"contents"] * 4
     assert len(made) == 1
-    assert set(waited) == {"waiting for another build, which makes what this one needs"}
+    assert set(waited) == {"waiting for another build that is preparing the same files"}
 
 
 def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +214,7 @@ def test_show(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Cache().write("code", "x", bytes(1 << 20))
     lines = run("show")[1].splitlines()
     assert lines[0] == f"{empty_cache}: 1.0 MiB of at most 2.0 MiB"
-    assert lines[1].split() == ["code", "1", "1.0", "MiB", "linked", "code,", "by", "callbacks"]
+    assert lines[1].split() == ["code", "1", "1.0", "MiB", "linked", "code,", "per", "set", "of", "callbacks"]
 
 
 def test_show_and_clear_as_json(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_this_machine_has_what_is_needed(pwasm: Pwasm) -> None:
     found = json.loads(result.out)
     assert (result.code, found["ok"]) == (0, True)
     states = {check["name"]: check["state"] for check in found["checks"]}
-    needed = ("Python", "the build's Python", "Envoy", "kubectl")
+    needed = ("Python", "build-time Python", "Envoy", "kubectl")
     assert {name: states[name] for name in needed} == dict.fromkeys(needed, "ok")
     assert states["cluster"] == "warning"
     assert all(check["hint"] for check in found["checks"] if check["state"] != "ok")
@@ -75,7 +75,7 @@ def test_a_python_that_cannot_match(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instructions, "_RUN_THEN_CONSTANT", re.compile(instructions._RUN.pattern + rb"(\x40)?"))
     check = doctor.python()
     assert (check.state, "another Python" in check.hint) == ("broken", True)
-    assert "does not read a known function body right: unknown instruction 0x" in check.detail
+    assert "misreads a known function body: unknown instruction 0x" in check.detail
 
 
 def test_the_builds_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_the_builds_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     contents[len(contents) // 2] ^= 1
     files["standard_library"].write_bytes(contents)
     check = doctor.base()
-    assert (check.state, "not those that were installed" in check.detail) == ("broken", True)
-    assert "install pwasm again" in check.hint
+    assert (check.state, "differ from those that were installed" in check.detail) == ("broken", True)
+    assert "reinstall pwasm" in check.hint
     files["component"].unlink()
     assert f"{files['component']} is missing" in doctor.base().detail
     files["origin"].write_text("{}")
@@ -135,7 +135,7 @@ def test_the_kinds_of_a_cluster(pwasm: Pwasm, tmp_path: Path) -> None:
     with api_server() as cluster:
         kubeconfig = cluster.kubeconfig(tmp_path)
         none = pwasm("doctor", "--kubeconfig", kubeconfig)
-        assert (none.code, "none that carries a filter" in none.out) == (1, True)
+        assert (none.code, "none that supports filters" in none.out) == (1, True)
         for name in ("WasmPlugin", "EnvoyExtensionPolicy"):
             cluster.put("customresourcedefinitions.apiextensions.k8s.io", KINDS[name].resource, {}, "")
         half = pwasm("doctor", "--kubeconfig", kubeconfig)

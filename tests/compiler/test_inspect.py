@@ -99,7 +99,7 @@ def test_says_what_was_left_out_and_keep_brings_it_back(component: bytes, tmp_pa
 
 REFUSED = {
     "no ABI marker": (GOOD.replace("proxy_abi_version_0_2_0", "other"), "not a Proxy-Wasm module"),
-    "unknown ABI": (GOOD.replace("0_2_0", "0_3_0"), "not an ABI version that Envoy knows"),
+    "unknown ABI": (GOOD.replace("0_2_0", "0_3_0"), "not an ABI version that Envoy supports"),
     "no malloc": (GOOD.replace('(export "malloc")', ""), "no export malloc"),
     "no memory": (GOOD.replace('(export "memory")', ""), "the memory is not exported"),
     "unknown import": (GOOD.replace('"proxy_log"', '"proxy_dance"'), "import env.proxy_dance, which Envoy does not"),
@@ -109,9 +109,9 @@ REFUSED = {
     ),
     "wrong callback type": (
         GOOD.replace("(param i32 i32 i32) (result i32) i32.const 0", "(param i32) (result i32) i32.const 0"),
-        "export proxy_on_request_headers has type (i32) → (i32), Envoy calls (i32 i32 i32) → (i32)",
+        "export proxy_on_request_headers has type (i32) → (i32), Envoy expects (i32 i32 i32) → (i32)",
     ),
-    "start function": (GOOD[:-1] + "(func $s) (start $s))", "a start section"),
+    "start function": (GOOD[:-1] + "(func $s) (start $s))", "start section"),
     "memory too large": (GOOD.replace("1 4", "20000"), "20000 pages"),
 }
 
@@ -128,7 +128,7 @@ def test_says_why_envoy_would_refuse(tmp_path: Path, text: str, reason: str) -> 
     ("contents", "message"),
     [
         (b"", r"is empty \(at offset 0x0\)"),
-        (b"\0as", r"bytes wanted, .* \(at offset 0x0\)"),
+        (b"\0as", r"bytes expected, .* \(at offset 0x0\)"),
         (b"hello, I am text\n", r"magic number is missing \(at offset 0x0\)"),
         (b"\0asm\x0d\0\x01\0", r"this is a component, not a core module \(at offset 0x4\)"),
         (b"\0asm\x01\0\0\0\x01\x80", r"unexpected end \(at offset 0xa\)"),
@@ -157,7 +157,7 @@ def test_every_truncation_of_a_module_is_an_error(tmp_path: Path) -> None:
 def test_a_folder_and_a_missing_file_say_so(tmp_path: Path) -> None:
     with pytest.raises(PwasmError, match="is a folder"):
         report(tmp_path)
-    with pytest.raises(PwasmError, match="there is no "):
+    with pytest.raises(PwasmError, match="no such file or directory"):
         report(tmp_path / "nothing.wasm")
 
 

@@ -101,7 +101,7 @@ def test_a_single_file_is_alone(folder: Path) -> None:
         ("[tool.pwasm]\ninclude = 'a'", "Expected an array of strings, got a string, 'a'."),
         (
             "[tool.pwasm]\ninclude = ['a/b']",
-            "Expected names of modules, such as 'package.module', got a string, 'a/b'.",
+            "Expected module names, such as 'package.module', got a string, 'a/b'.",
         ),
         (
             "[tool.pwasm]\nkeep = ['_sqlite']",
@@ -109,13 +109,13 @@ def test_a_single_file_is_alone(folder: Path) -> None:
         ),
         ("[tool.pwasm]\nkeep = ['?']", "hint: the names are: eval, _abc, _ast, "),
         ("[tool.pwasm]\nkeep = 'eval'", "Expected an array of strings, got a string, 'eval'."),
-        ("[tool.pwasm]\noutput = ''", "Expected a string that is not empty, got a string, ''."),
-        ("[tool.pwasm]\noutput = ['x']", "Expected a string that is not empty, got an array."),
+        ("[tool.pwasm]\noutput = ''", "Expected a non-empty string, got a string, ''."),
+        ("[tool.pwasm]\noutput = ['x']", "Expected a non-empty string, got an array."),
         ("tool.pwasm = 3", "[tool.pwasm] of {file} is not a table"),
         ("project = 3", "[project] of {file} is not a table"),
         ("[project]\ndependencies = 'idna'", "Expected an array of strings, got a string, 'idna'."),
         ("[project]\ndependencies = [1]", "Expected an array of strings, got an integer, 1."),
-        ("[project]\ndependencies = ['-r x']", "'-r x' in [project] dependencies of {file} is not a requirement"),
+        ("[project]\ndependencies = ['-r x']", "invalid requirement '-r x' in [project] dependencies of {file}"),
         ("[tool.pwasm]\n\nmemory = \n", "{file} is not valid TOML\nInvalid value (at line 3, column 10)."),
     ],
 )
@@ -141,14 +141,14 @@ def test_a_configuration_that_is_a_folder(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "path", "kind", "message"),
     [
-        ([], "missing", UsageError, "there is no "),
-        (["README.md"], "", ProjectError, "hint: make one with: pwasm new NAME"),
-        (["test_x.py", "plugin.py"], "", ProjectError, "hint: a single file is built with: pwasm build "),
+        ([], "missing", UsageError, "no such file or directory"),
+        (["README.md"], "", ProjectError, "hint: create one with: pwasm new NAME"),
+        (["test_x.py", "plugin.py"], "", ProjectError, "hint: to build a single file: pwasm build "),
         (
             ["go.mod", "filter.py"],
             "",
             ProjectError,
-            "hint: move one of them into another folder, or say which is meant",
+            "hint: move one of them to another folder, or choose one",
         ),
         (["main.go"], "", ProjectError, "hint: a Go filter has a go.mod: go mod init "),
         (["main.go"], "main.go", ProjectError, "needs one.\nhint: a Go filter has a go.mod: go mod init "),
@@ -238,11 +238,11 @@ def test_a_linked_package_belongs_to_the_filter(folder: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("json.py", "json.py would hide the module 'json' of the standard library"),
-        ("email/__init__.py", "email would hide the module 'email' of the standard library"),
-        ("annotationlib.py", "annotationlib.py would hide the module 'annotationlib' of the standard library"),
-        ("pwasm.py", "pwasm.py would hide pwasm's own module 'pwasm'"),
-        ("wit_world.py", "wit_world.py would hide pwasm's own module 'wit_world'"),
+        ("json.py", "json.py would shadow the standard library's module 'json'"),
+        ("email/__init__.py", "email would shadow the standard library's module 'email'"),
+        ("annotationlib.py", "annotationlib.py would shadow the standard library's module 'annotationlib'"),
+        ("pwasm.py", "pwasm.py would shadow pwasm's own module 'pwasm'"),
+        ("wit_world.py", "wit_world.py would shadow pwasm's own module 'wit_world'"),
     ],
 )
 def test_a_module_that_hides_another_is_refused(folder: Path, name: str, message: str) -> None:

@@ -83,7 +83,7 @@ def test_a_configuration_is_checked(folder: Path) -> None:
     code, output, error = run(folder, "--check", file)
     assert (code, output) == (1, "")
     assert error.splitlines() == [
-        f"{file} does not fit",
+        f"{file} is not a valid configuration",
         "$.nmae: unknown field; did you mean name?",
         "$.name: missing (expected str)",
         "$.retries: expected int, got str",
@@ -142,7 +142,7 @@ def test_a_filter_in_go_has_no_schema(tmp_path: Path) -> None:
     (tmp_path / "go.mod").write_text("module example.org/filter\n")
     code, output, error = run(tmp_path)
     assert (code, output) == (1, "")
-    assert "is a filter in Go, which declares no configuration" in error
+    assert "is a Go filter, and Go filters declare no configuration" in error
 
 
 # --- YAML ---------------------------------------------------------------------------------------------------------
@@ -176,8 +176,8 @@ def test_other_files_are_passed_on(tmp_path: Path) -> None:
         ("1: x\n", "the key 1 is not a string"),
         ("yes: x\n", "the key yes is not a string"),
         ("a: !!python/object:os.system x\n", "not valid YAML"),
-        ("a: .nan\n", "holds what JSON cannot"),
-        ("a: !!binary aGk=\n", "holds what JSON cannot"),
+        ("a: .nan\n", "contains a value that JSON does not support"),
+        ("a: !!binary aGk=\n", "contains a value that JSON does not support"),
         ("a: &a [*a]\n", "a value that contains itself"),
         ("[" * 20_000, "nested too deeply"),
         (b"\xff", "is not UTF-8"),
@@ -190,5 +190,5 @@ def test_wrong_yaml(tmp_path: Path, text: str | bytes, problem: str) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(PwasmError, match="there is no "):
+    with pytest.raises(PwasmError, match="no such file or directory"):
         plugin_config.read(tmp_path / "nothing.yaml")

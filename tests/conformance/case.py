@@ -1,6 +1,6 @@
 """A conformance case as data: the client's request, the filter's actions, and upstream's response.
 
-What a case *expects* is in tests/golden/conformance: what a real Envoy did, written there by `pytest --bless`.
+What a case *expects* is in tests/golden/conformance.json: what a real Envoy did, written there by `pytest --bless`.
 """
 
 from __future__ import annotations

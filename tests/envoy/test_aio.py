@@ -1,6 +1,6 @@
-"""The table of tests/aio_cases.py in a real Envoy: services that are slow, fail, reset or say nothing; clients leave.
+"""The table of tests/support/aio_cases.py in a real Envoy: services fail or say nothing, clients leave.
 
-The filter is tests/projects/awaits; the HTTP server is that of wire.py, the gRPC one that of test_callouts.py.
+The filter is tests/projects/awaits; the HTTP server is in tests/support/wire.py, the gRPC one in grpc_double.py.
 """
 
 from __future__ import annotations

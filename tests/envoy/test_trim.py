@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pwasm_compiler.envoy.config import WasmFilter
 from pwasm_compiler.inspect import report
+from tests.support.runner import Runner, running
 
 pytestmark = pytest.mark.envoy
 
@@ -43,18 +43,18 @@ FAILS = {
 
 
 @pytest.fixture(scope="module")
-def runner(built: Callable[[str], Path], run_in_envoy: Callable[..., Any]) -> Iterator[Any]:
-    with run_in_envoy(WasmFilter(built("standard_library"), name="standard_library")) as running:
-        yield running
+def runner(built: Callable[[str], Path]) -> Iterator[Runner]:
+    with running(WasmFilter(built("standard_library"), name="standard_library")) as found:
+        yield found
 
 
 @pytest.mark.parametrize(("path", "expected"), WORKS.items(), ids=WORKS)
-def test_works(runner: Any, path: str, expected: str) -> None:
+def test_works(runner: Runner, path: str, expected: str) -> None:
     assert runner.answer(path) == (200, expected)
 
 
 @pytest.mark.parametrize(("path", "error"), FAILS.items(), ids=FAILS)
-def test_what_was_left_out_raises_and_the_vm_lives(runner: Any, path: str, error: str) -> None:
+def test_what_was_left_out_raises_and_the_vm_lives(runner: Runner, path: str, error: str) -> None:
     record = runner.failure(path, then="/class")
     assert re.search(error, record), record
     assert runner.answer("/class") == (200, "2")

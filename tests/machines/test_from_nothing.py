@@ -85,7 +85,7 @@ def test_a_user_who_can_write_next_to_nothing(installed: Machine) -> None:
     said = installed.run(test, user="ana", network=False, environment={"LANG": "C"})
     assert re.search(r" \d+ passed in ", said), said
     said = installed.run(f"{BUILD} {quoted}", user="ana", network=False, environment={"LANG": "C"})
-    assert "warning: the cache cannot be written, so the next build takes as long again: /home/ana" in said
+    assert "warning: cannot write the cache, so the next build will not be faster: /home/ana" in said
     assert digest(installed, f"{ELSEWHERE}/main.wasm") == digest(installed, "/tmp/main.wasm")
 
 
@@ -134,7 +134,7 @@ def test_a_full_temporary_folder(installed: Machine) -> None:
 
 
 def test_a_cold_build_that_is_ended_leaves_nothing(installed: Machine) -> None:
-    """While the build's Python is compiled, which is when people lose patience."""
+    """While the build-time Python is compiled, which is when people lose patience."""
     script = f"""
     mkdir /tmp/ended
     {BUILD} {EXAMPLE} -o /tmp/ended.wasm >/tmp/ended.log 2>&1 &
@@ -173,4 +173,4 @@ def test_the_environment_of_a_user_is_small(installed: Machine) -> None:
 def test_doctor_is_content(installed: Machine) -> None:
     report = json.loads(installed.run(f"{VENV}/bin/pwasm doctor --json", network=False))
     states = {check["name"]: check["state"] for check in report["checks"]}
-    assert (report["ok"], states["Python"], states["the build's Python"], states["Envoy"]) == (True, "ok", "ok", "ok")
+    assert (report["ok"], states["Python"], states["build-time Python"], states["Envoy"]) == (True, "ok", "ok", "ok")

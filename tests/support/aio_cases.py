@@ -1,7 +1,7 @@
 """Every order of events around an await: what tests/projects/awaits does with each path.
 
 One table, run in CPython (tests/sdk), in wasmtime (tests/wasm) and in Envoy (tests/envoy). In the first two the host is
-emulated, and so are the services: `play` answers the calls as the server of tests/envoy/wire.py does.
+emulated, and so are the services: `play` answers the calls as the server of tests/support/wire.py does.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def play(host: Any, stream: Any) -> None:
 
 
 def answer_grpc(host: Any, call: Any) -> None:
-    """Do what the gRPC server of tests/envoy/test_callouts.py does."""
+    """Do what the gRPC server of tests/support/grpc_double.py does."""
     if call.method == "Echo":
         host.answer_grpc(call, b"<" + call.message + b">")
     elif call.method == "Fail":
@@ -133,7 +133,7 @@ def answer_grpc(host: Any, call: Any) -> None:
 
 
 def answer(host: Any, call: Any) -> None:
-    """Do what the server of tests/envoy/wire.py does, or the cluster."""
+    """Do what the server of tests/support/wire.py does, or the cluster."""
     word = call.headers[":path"].partition("?")[2]
     if call.cluster == "refusing":
         host.refuse(call)

@@ -1,4 +1,4 @@
-"""The table of tests/aio_cases.py with the compiled module: coroutines in a Wasm VM."""
+"""The table of tests/support/aio_cases.py with the compiled module: coroutines in a Wasm VM."""
 
 from __future__ import annotations
 

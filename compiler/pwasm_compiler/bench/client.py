@@ -1,7 +1,7 @@
-"""The load where there is no wrk: `python -m pwasm_compiler.bench.client`, told what to do on standard input.
+"""The load generator for when there is no wrk: `python -m pwasm_compiler.bench.client`, configured on standard input.
 
-One thread, a few connections that are kept alive, one request at a time on each. It reads only what it must know of
-an answer: its status and where it ends (RFC 9112 §6.3).
+One thread, a few keep-alive connections, one request at a time on each. It reads only what it must know about a
+response: its status and where it ends (RFC 9112 §6.3).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _STATUS_LINE = re.compile(r"http/1\.[01] \d{3}( |$)")
 
 @dataclass
 class Counts:
-    """What all connections have seen; times in seconds."""
+    """The combined results of all connections; times in seconds."""
 
     until: float
     left: float
-    """How many requests may still be sent."""
+    """The number of requests that may still be sent."""
     times: list[float] = field(default_factory=list)
     other: int = 0
 
 
 def request_bytes(host: str, asked: dict[str, Any]) -> bytes:
-    """The request as it goes over the wire."""
+    """The request as sent over the wire."""
     body = base64.b64decode(asked["body"]) if asked["body"] is not None else None
     headers = {"host": host, **{name.lower(): value for name, value in asked["headers"].items()}}
     if body is not None:
@@ -45,13 +45,13 @@ def request_bytes(host: str, asked: dict[str, Any]) -> bytes:
 
 
 async def read_answer(reader: asyncio.StreamReader, method: str) -> tuple[int, bool]:
-    """The status of the next answer, and whether the connection stays open after it."""
+    """The status of the next response, and whether the connection stays open after it."""
     status = 100
     while 100 <= status < 200:
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         first, *lines = head.decode("latin-1").split("\r\n")
         if not _STATUS_LINE.match(first):
-            raise ValueError(f"no answer of HTTP/1: {first[:80]!r}")
+            raise ValueError(f"not an HTTP/1 response: {first[:80]!r}")
         status = int(first[9:12])
     headers = {name: value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
     if method == "HEAD" or status in (204, 304):
@@ -70,7 +70,7 @@ async def read_answer(reader: asyncio.StreamReader, method: str) -> tuple[int, b
 
 
 async def connection(host: str, port: int, request: bytes, method: str, counts: Counts) -> None:
-    """Send and read until the time is over; a connection that the server closes is opened anew."""
+    """Send and read until the time is up; a connection closed by the server is reopened."""
     while counts.left > 0 and time.monotonic() < counts.until:
         reader, writer = await asyncio.open_connection(host, port)
         alive = True
@@ -108,10 +108,10 @@ async def run(asked: dict[str, Any]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Read what to do, do it, print the figures; exit with a message when a connection fails."""
+    """Read the configuration, run it, print the figures; exit with a message if a connection fails."""
     try:
         figures = asyncio.run(run(json.load(sys.stdin)))
-    except Exception as error:  # and not `except*`: what leaves that is a group again, and its traceback
+    except Exception as error:  # not `except*`, from which a group would escape again, with its traceback
         sys.exit("; ".join(sorted({_words(one) for one in _leaves(error)})))
     print(json.dumps(figures))
 
@@ -126,7 +126,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 def _words(error: BaseException) -> str:
     if isinstance(error, asyncio.IncompleteReadError):
-        return "the server closed the connection before it had answered"
+        return "the server closed the connection before responding"
     return f"{type(error).__name__}: {error}"
 
 

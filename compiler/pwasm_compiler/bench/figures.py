@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmark. Rounds are paired: what is compared was measured one after the other."""
+"""The arithmetic of the benchmark. Rounds are paired: measurements that are compared directly followed one another."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def added_microseconds(requests_per_second: Sequence[float], baseline: Sequence[
 
 
 def best_added_microseconds(requests_per_second: Sequence[float], baseline: Sequence[float]) -> list[float]:
-    """The same of each one's fastest round: no pair, but what a neighbour on the host slows down has no part in it."""
+    """The same for the fastest round of each: not paired, but unaffected by slowdowns from others on the host."""
     return added_microseconds([max(requests_per_second)], [max(baseline)])
 
 
 def added(values: Sequence[float], baseline: Sequence[float]) -> list[float]:
-    """What each round has above the baseline of the same round."""
+    """Each round minus the baseline of the same round."""
     return [value - without for value, without in zip(values, baseline, strict=True)]
 
 
 def best_added(values: Sequence[float], baseline: Sequence[float]) -> list[float]:
-    """The lowest round above the lowest of the baseline."""
+    """The lowest round minus the lowest baseline round."""
     return [min(values) - min(baseline)]
 
 
 def ratios(values: Sequence[float], reference: Sequence[float]) -> list[float]:
-    """Each round over the reference's; rounds whose reference is lost in the noise (not positive) have no ratio."""
+    """Each round divided by the reference's; rounds whose reference is lost in noise (not positive) are omitted."""
     return [value / other for value, other in zip(values, reference, strict=True) if other > 0]

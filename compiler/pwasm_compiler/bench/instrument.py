@@ -1,7 +1,7 @@
-"""A finished module with more in it: imports, functions and exports. For measurements only; none of this ships.
+"""A finished module with additional imports, functions and exports. For measurements only; none of this ships.
 
-New functions and globals get the last numbers of their kind, so nothing in the module moves, unless functions are
-imported that it did not import so far: they come before its own functions, and then every call is renumbered.
+New functions and globals get the last indices of their kind, so nothing in the module moves, unless new functions are
+imported: they precede the module's own functions, and then every call is renumbered.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Function:
     locals: bytes = b""
 
     def encoded(self) -> bytes:
-        """The body as the code section has it."""
+        """The body as encoded in the code section."""
         declared = [b"\x01" + bytes([kind]) for kind in self.locals]
         body = encode_unsigned(len(declared)) + b"".join(declared) + self.code + _END
         return encode_unsigned(len(body)) + body
@@ -47,15 +47,15 @@ class Function:
 
 @dataclass
 class Edit:
-    """The module `original`, and what is added. Indices are those of the module that `finish` writes."""
+    """The module `original` and its additions. Indices refer to the module that `finish` writes."""
 
     original: Module
     host_functions: Sequence[tuple[str, str, FuncType]] = ()
-    """Functions to be imported, each (module, name, type); `imported` has their indices."""
+    """Functions to be imported, each (module, name, type); `imported` holds their indices."""
     functions: list[Function] = field(default_factory=list)
     globals: list[Global] = field(default_factory=list)
     exports: dict[str, int] = field(default_factory=dict)
-    """New functions that are exported, under names that may be new or take the place of others."""
+    """New functions to export, under new names or replacing existing exports."""
 
     def __post_init__(self) -> None:
         self.types = list(self.original.types)
@@ -63,24 +63,24 @@ class Edit:
         wanted = [(module, name) for module, name, _ in self.host_functions]
         missing = [item for item in self.host_functions if item[:2] not in there]
         self.more = [Import(module, name, Kind.FUNC, self.type_index(kind)) for module, name, kind in missing]
-        self.first_new = len(self.original.imported(Kind.FUNC))  # Go imports one function more than once
+        self.first_new = len(self.original.imported(Kind.FUNC))  # Go imports a function more than once
         there.update({item[:2]: self.first_new + at for at, item in enumerate(missing)})
         self.imported = tuple(there[name] for name in wanted)
 
     def type_index(self, item: FuncType) -> int:
-        """The index of this type, which is added if the module has none like it."""
+        """The index of this type, which is added if the module does not have it."""
         if item not in self.types:
             self.types.append(item)
         return self.types.index(item)
 
     def add(self, function: Function) -> int:
-        """Add a function; its index."""
+        """Add a function; returns its index."""
         self.functions.append(function)
         self.type_index(function.type)
         return self.first_new + len(self.more) + len(self.original.functions) + len(self.functions) - 1
 
     def add_global(self, item: Global) -> int:
-        """Add a global; its index."""
+        """Add a global; returns its index."""
         self.globals.append(item)
         return len(self.original.imported(Kind.GLOBAL)) + len(self.original.globals) + len(self.globals) - 1
 
@@ -101,7 +101,7 @@ class Edit:
         """The edited module, without its custom sections.
 
         Raises:
-            UnsupportedError: a part of the module that would have to be written anew is of an unusual form.
+            UnsupportedError: a part of the module that must be rewritten has an unsupported form.
         """
         original = self.original
         written: dict[Section, bytes] = {
@@ -132,7 +132,7 @@ class Edit:
         if not self.more:
             return self._copied(Section.IMPORT)
         if any(item.kind is not Kind.FUNC for item in self.original.imports):
-            raise UnsupportedError("a module that imports more than functions")
+            raise UnsupportedError("unsupported module: it imports more than functions")
         return encode.section(Section.IMPORT, map(encode.function_import, [*self.original.imports, *self.more]))
 
     def _exports(self) -> list[Export]:
@@ -156,7 +156,7 @@ class Edit:
         usual = segment.table == 0 and segment.offset is not None and segment.offset.global_index is None
         functions = [self.moved(at) for at in segment.functions if at is not None]
         if not usual or len(functions) != len(segment.functions):
-            raise UnsupportedError("an element segment that is not active, or not of functions")
+            raise UnsupportedError("unsupported element segment: not active, or not of functions")
         assert segment.offset is not None
         return encode.active_element(segment.offset.value, functions)
 
@@ -194,7 +194,7 @@ _BEFORE_CODE = (
 
 
 def _replaced(source: bytes, body: Body, indices: dict[bytes, int], number: Callable[[Site], bytes]) -> bytes:
-    """The body with `number` of each function's index in the place of the index."""
+    """The body with each function index replaced by its `number`."""
     pieces: list[bytes] = []
     position = body.start
     for site in sites(source, body, indices):
@@ -206,7 +206,7 @@ def _replaced(source: bytes, body: Body, indices: dict[bytes, int], number: Call
 
 
 def with_trap(wasm: bytes, callback: str, kind: FuncType) -> bytes:
-    """The module with a callback of this type that traps as soon as it is called."""
+    """The module with a callback of this type that traps when called."""
     edit = Edit(decode_module(memoryview(wasm)))
     edit.exports[callback] = edit.add(Function(kind, b"\x00"))
     return edit.finish()

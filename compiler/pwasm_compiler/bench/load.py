@@ -1,10 +1,10 @@
 """The load: one request, sent again and again over a few connections for some seconds.
 
-    wrk      saturates one Envoy worker from one thread, so the time a request takes is the filter's and Envoy's
-    python   the client of this package (`client`), where there is no wrk: several times slower, so Envoy is not
-             saturated and only its processor time per request says something
+    wrk      saturates one Envoy worker from one thread, so the time per request is that of the filter and Envoy
+    python   the client of this package (`client`), if there is no wrk: several times slower, so Envoy is not
+             saturated and only its processor time per request is meaningful
 
-What is not a plain GET is told to wrk by a script without functions, so wrk makes the request once and only sends it.
+Anything but a plain GET is passed to wrk as a script without functions, so wrk builds the request only once.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """One run; latencies in microseconds. `other` answers had a status outside 200 to 399."""
+    """One run; latencies in microseconds. `other` responses had a status outside 200 to 399."""
 
     requests: int
     requests_per_second: float
@@ -72,10 +72,10 @@ def run_wrk(server: str, request: Request, seconds: int, connections: int = CONN
 def run_client(
     server: str, request: Request, seconds: int, connections: int = CONNECTIONS, requests: int | None = None
 ) -> LoadResult:
-    """Load `server` with the client of this package, a process of its own; it ends after `requests` if that is sooner.
+    """Load `server` with the client of this package, a separate process; it ends early after `requests`.
 
     Raises:
-        ToolError: a connection failed, or what came back was no answer.
+        ToolError: a connection failed, or a response was invalid.
     """
     asked = {
         "server": server,
@@ -97,16 +97,16 @@ def _run(command: list[str], name: str, seconds: int, given: str = "") -> str:
             command, input=given, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise ToolError(f"{name} did not end {_GRACE_SECONDS} s after it should have") from error
+        raise ToolError(f"{name} was still running {_GRACE_SECONDS} s after it should have ended") from error
     except OSError as error:
         raise ToolError(f"{name} could not be started: {error.strerror}") from error
     if done.returncode != 0:
-        raise ToolError(f"{name} ended with exit code {done.returncode}: {(done.stderr or done.stdout).strip()}")
+        raise ToolError(f"{name} exited with code {done.returncode}: {(done.stderr or done.stdout).strip()}")
     return done.stdout
 
 
 def wrk_script(request: Request) -> str:
-    """What makes wrk send `request`; nothing for a plain GET. The path is in the URL."""
+    """The script that makes wrk send `request`; "" for a plain GET. The path is in the URL."""
     lines = []
     if request.method != "GET":
         lines.append(f"wrk.method = {_lua(request.method.encode())}\n")
@@ -119,7 +119,7 @@ def wrk_script(request: Request) -> str:
 
 
 def _lua(data: bytes) -> str:
-    """A string of Lua. What does not stand for itself in quotes is a number of three digits."""
+    """A Lua string literal, with special characters escaped as three decimal digits."""
     plain = (32 <= byte < 127 and byte not in b'"\\' for byte in data)
     return '"' + "".join(chr(byte) if keep else f"\\{byte:03}" for byte, keep in zip(data, plain, strict=True)) + '"'
 
@@ -144,12 +144,12 @@ def parse_wrk(text: str) -> LoadResult:
 def _field(text: str, pattern: str) -> str:
     found = re.search(pattern, text)
     if found is None:
-        raise ToolError(f"wrk printed no {pattern!r}: {text.strip()}")
+        raise ToolError(f"wrk's output has no match for {pattern!r}: {text.strip()}")
     return found[1]
 
 
 def _latency(text: str) -> float:
     found = re.fullmatch(r"([\d.]+)(us|ms|s|m|h)", text)
     if found is None:
-        raise ToolError(f"wrk printed a time of an unknown form: {text}")
+        raise ToolError(f"wrk printed a time in an unknown format: {text}")
     return float(found[1]) * _MICROSECONDS[found[2]]

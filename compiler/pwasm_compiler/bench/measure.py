@@ -1,7 +1,7 @@
 """Measure one filter: `Options` → `Report`.
 
 Both Envoys run all the time, each is loaded in turn, and a round with the filter is compared with the round without it
-just before: what the machine does meanwhile hits both. The callbacks are measured last, in an Envoy of their own.
+just before: any disturbance on the machine affects both. The callbacks are measured last, in a separate Envoy.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.programs import path_of_envoy
 from pwasm_compiler.envoy.run import parse_upstream, refusal, way_to_configure
 from pwasm_compiler.errors import BinaryError, ToolError
 from pwasm_compiler.files import scratch_folder
@@ -39,7 +40,7 @@ _SETTLE_SECONDS = 0.5
 _ANSWER_SECONDS = 10.0
 _READY_SECONDS = 300.0
 _END_SECONDS = 1.0
-"""How long an Envoy that has closed its connections may take to be gone."""
+"""How long an Envoy that has closed its connections may take to exit."""
 _KEPT_RECORDS = 1000
 _MB = 1e6
 _PLUGIN = "bench"
@@ -47,7 +48,7 @@ _PLUGIN = "bench"
 
 @dataclass
 class _Side:
-    """One of the two Envoys, with what was seen of it."""
+    """One of the two Envoys, with its measurements."""
 
     filtered: bool
     ready: list[float] = field(default_factory=list)
@@ -63,19 +64,17 @@ def measure(options: Options, build: Callable[[Project], object], say: Callable[
     """Build the filter if needed, and measure it.
 
     Raises:
-        UsageError: the path or the options are of no use.
-        ProjectError: it is no HTTP filter.
+        UsageError: the path or the options are invalid.
+        ProjectError: it is not an HTTP filter.
         ToolError: there is no Envoy or client, or one of them failed.
     """
-    from pwasm_compiler.envoy.process import EnvoyError, EnvoyNotFoundError, find_envoy
+    from pwasm_compiler.envoy.process import EnvoyError
 
     run, client = choose_client(options)
     try:
-        executable = find_envoy(options.envoy)
+        executable = path_of_envoy(options.envoy)
         target = find_target(options, build)
         return _Bench(options, target, executable, run, client, say).report()
-    except EnvoyNotFoundError as error:
-        raise ToolError(error.what, hint=error.hint) from error
     except EnvoyError as error:
         way = way_to_configure(options.path, options.plugin_config, None)
         shown = ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint or _hint(error, options))
@@ -86,8 +85,8 @@ def _hint(error: EnvoyError, options: Options) -> str:
     from pwasm_compiler.envoy.process import EnvoyExitedError
 
     if options.plugin_config is not None or not (isinstance(error, EnvoyExitedError) and error.returncode > 0):
-        return ""  # a signal is no refusal
-    return "a filter that needs a configuration gets it with --plugin-config FILE"
+        return ""  # a signal is not a rejection
+    return "if the filter needs a configuration, provide it with --plugin-config FILE"
 
 
 class _Bench:
@@ -131,7 +130,7 @@ class _Bench:
 
     @contextlib.contextmanager
     def _envoy(self, side: _Side, workers: int | None = None) -> Iterator[Envoy]:
-        """An Envoy of one side; its start counts, unless it has another number of workers."""
+        """An Envoy of one side; its start is measured, unless it has another number of workers."""
         begin = time.perf_counter()
         with self._start(self.target.module if side.filtered else None, workers) as envoy, _its_end_first(envoy):
             ready = time.perf_counter() - begin
@@ -164,7 +163,7 @@ class _Bench:
         return bootstrap([HttpListener(filters, routes=routes)], upstreams=upstreams)
 
     def _answer(self, envoy: Envoy) -> int:
-        """The status of the answer to one request."""
+        """The status of the response to one request."""
         sent = self.options.request
         request = urllib.request.Request(envoy.url + sent.path, sent.body, dict(sent.headers), method=sent.method)
         try:
@@ -174,7 +173,7 @@ class _Bench:
             return error.code
         except OSError as error:
             envoy.check_alive()
-            raise ToolError(f"Envoy did not answer the request: {error}") from error
+            raise ToolError(f"Envoy did not respond: {error}") from error
 
     def _memory_per_worker(self) -> float:
         weights = []
@@ -212,12 +211,12 @@ class _Bench:
     def _look_for_traps(self, envoy: Envoy) -> None:
         reloads = {name.rpartition(".")[2]: count for name, count in envoy.stats(f"wasm.{_PLUGIN}.vm_reload").items()}
         if traps := sum(reloads.values()):
-            self.problems.append(f"the filter's VM trapped under the load ({traps} reloads or refused reloads)")
+            self.problems.append(f"the filter's VM trapped under load ({traps} reloads or failed reloads)")
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 
     def _callbacks(self) -> tuple[tuple[Callback, ...], float]:
-        """A round in an Envoy of its own with the module that measures itself; its load counts not."""
+        """A round in a separate Envoy with the instrumented module; its load is not part of the results."""
         try:
             timed = timers.with_timers(self.target.module.read_bytes())
         except BinaryError as error:
@@ -274,7 +273,7 @@ _COUNTS = ("rounds", "seconds", "requests", "connections", "concurrency")
 
 @contextlib.contextmanager
 def _its_end_first(envoy: Envoy) -> Iterator[None]:
-    """When the block fails because Envoy has ended, that is the error, and not what its end has done to the client."""
+    """If the block fails because Envoy has exited, raise that as the error, not the client's failure."""
     try:
         yield
     except ToolError:
@@ -284,7 +283,7 @@ def _its_end_first(envoy: Envoy) -> Iterator[None]:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A filter's redirect is its answer."""
+    """Do not follow a filter's redirect: it is the response."""
 
     def redirect_request(self, *_arguments: Any) -> None:
         return None

@@ -1,4 +1,4 @@
-"""What the kernel says of a process (Linux, proc(5))."""
+"""What the kernel reports about a process (Linux, proc(5))."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def rss_bytes(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of the threads a process has now, user and system, in nanoseconds' resolution (schedstat)."""
+    """Processor time of a process's current threads, user and system, with nanosecond resolution (schedstat)."""
     threads = Path(f"/proc/{pid}/task")
     try:
         return sum(int(_read(f"{thread}/schedstat").split()[0]) for thread in threads.iterdir()) / 1e9
@@ -35,7 +35,7 @@ def _read(file: str) -> str:
 def _no_figures(error: OSError) -> ToolError:
     return ToolError(
         f"cannot read {error.filename}",
-        why="Memory and processor time are read from /proc, which only Linux has."
+        why="Memory and processor time are read from /proc, which exists only on Linux."
         if not Path("/proc/self").exists()
         else f"{error.strerror}.",
     )

@@ -1,4 +1,4 @@
-"""A `Report` for a person."""
+"""A `Report` as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NAME, _NUMBER = 30, 12
 
 
 def render(report: Report) -> str:
-    """Several lines: what was measured, the table, the callbacks, what to beware of."""
+    """Several lines: what was measured, the table, the callbacks, caveats."""
     parts = [_head(report), _figures(report), _callbacks(report), _remarks(report)]
     return "\n\n".join(part for part in parts if part)
 
@@ -42,8 +42,8 @@ def _figures(report: Report) -> str:
         _pair_row("slowest 1 %, µs", report.p99_microseconds, ".0f"),
         _pair_row("start of Envoy, s", report.load_seconds, ".2f"),
         _pair_row("memory, MB", report.memory_megabytes, ".1f"),
-        _row("  each further worker", "", "", f"{report.memory_per_worker:.1f}"),
-        _pair_row(f"  grown in {report.requests:,} requests", report.memory_grown, ".1f"),
+        _row("  each additional worker", "", "", f"{report.memory_per_worker:.1f}"),
+        _pair_row(f"  growth in {report.requests:,} requests", report.memory_grown, ".1f"),
     ]
     return "\n".join(rows)
 
@@ -85,8 +85,8 @@ def _remarks(report: Report) -> str:
         )
     if report.microseconds.added is None:
         remarks.append(
-            "what the filter adds to the time is not known: only wrk saturates Envoy; see the processor time"
+            "the time added by the filter is unknown, because only wrk saturates Envoy; see the processor time"
             if report.client != "wrk"
-            else "what the filter adds to the time is known for one worker only; see the processor time"
+            else "the time added by the filter is only known for a single worker; see the processor time"
         )
     return "\n".join(f"note: {remark}" for remark in remarks)

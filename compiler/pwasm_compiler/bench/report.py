@@ -1,4 +1,4 @@
-"""What `pwasm bench` has measured, as plain data: what `--json` prints."""
+"""What `pwasm bench` measured, as plain data (what `--json` prints)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .figures import Spread
 
 @dataclass(frozen=True)
 class Pair:
-    """A figure without the filter, with it, and the difference, round by round (None: it says nothing here)."""
+    """A figure without the filter, with it, and the difference, round by round (None: not meaningful)."""
 
     without: Spread
     with_filter: Spread
@@ -18,7 +18,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Callback:
-    """One callback, by a clock inside the module; `microseconds` is the mean of a call, with its hostcalls."""
+    """One callback, timed inside the module; `microseconds` is the mean per call, including hostcalls."""
 
     name: str
     calls_per_request: float
@@ -27,7 +27,7 @@ class Callback:
 
 @dataclass(frozen=True)
 class Report:
-    """All that was measured; times in the unit of their name, memory in megabytes (10⁶ bytes)."""
+    """All measurements; times in the unit of their name, memory in megabytes (10⁶ bytes)."""
 
     filter: str
     module: str
@@ -37,11 +37,11 @@ class Report:
     request: str
     options: dict[str, int | None]
     status: dict[str, int]
-    """Of the answer to one request, "without" the filter and "with" it."""
+    """The response status of one request, "without" the filter and "with" it."""
     requests: int
-    """Sent through the filter in all rounds."""
+    """Requests sent through the filter in all rounds."""
     other_answers: int
-    """Of these, answered with a status outside 200 to 399."""
+    """Those of them answered with a status outside 200 to 399."""
     requests_per_second: Pair
     microseconds: Pair
     cpu_microseconds: Pair

@@ -1,4 +1,4 @@
-"""What is measured: the options of `pwasm bench`, and the module they lead to."""
+"""What is measured: the options of `pwasm bench`, and the module they refer to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .load import CONNECTIONS, LoadResult, Request, find_wrk, run_client, run_wr
 
 CLIENTS = ("wrk", "python")
 Run = Callable[[str], LoadResult]
-"""One round of load on the server with this URL."""
+"""One round of load on the server at this URL."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Options:
     rounds: int = 5
     seconds: int = 2
     requests: int | None = None
-    """A round ends after so many, if its seconds are not over before; the client then is "python"."""
+    """A round ends after this many, if its seconds are not over before; requires the client "python"."""
     connections: int = CONNECTIONS
     concurrency: int = 1
     client: str | None = None
@@ -38,7 +38,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Target:
-    """A built module, and the folder that Envoy is to work in."""
+    """A built module, and Envoy's working directory."""
 
     root: Path
     module: Path
@@ -47,18 +47,18 @@ class Target:
 
 
 def choose_client(options: Options) -> tuple[Run, str]:
-    """What makes a round of load, and its name.
+    """The load generator, and its name.
 
     Raises:
-        ToolError: wrk was asked for and is not there.
-        UsageError: wrk was asked for what it cannot do.
+        ToolError: wrk was requested but is not installed.
+        UsageError: wrk was requested for what it cannot do.
     """
     wrk = find_wrk()
     client = options.client or ("python" if options.requests is not None or wrk is None else "wrk")
     if client == "wrk" and wrk is None:
-        raise ToolError("there is no wrk on PATH", hint="install it, or leave --client out: pwasm has its own")
+        raise ToolError("wrk is not on PATH", hint="install it, or omit --client to use pwasm's own client")
     if client == "wrk" and options.requests is not None:
-        raise UsageError("wrk does not count requests", hint="leave --requests or --client wrk out")
+        raise UsageError("wrk cannot limit the number of requests", hint="omit --requests or --client wrk")
     if client == "wrk":
         return lambda server: run_wrk(server, options.request, options.seconds, options.connections), client
     limit = options.requests
@@ -66,16 +66,16 @@ def choose_client(options: Options) -> tuple[Run, str]:
 
 
 def find_target(options: Options, build: Callable[[Project], object]) -> Target:
-    """The module at the path, built with `build` if that is needed.
+    """The module at the path, built with `build` if needed.
 
     Raises:
-        UsageError: there is nothing.
-        ProjectError: it is no HTTP filter.
+        UsageError: the path does not exist.
+        ProjectError: it is not an HTTP filter.
     """
     path = options.path
     if path.suffix == ".wasm":
         if not path.is_file():
-            raise UsageError(f"there is no {path}", hint="make it with: pwasm build")
+            raise UsageError(f"{path}: no such file or directory", hint="create it with: pwasm build")
         root, module, name = path.parent.resolve(), path.resolve(), path.stem
     else:
         project = load_project(path, options.backend)
@@ -85,10 +85,10 @@ def find_target(options: Options, build: Callable[[Project], object]) -> Target:
     kind = read_module(module).kind
     if kind != "http":
         raise ProjectError(
-            f"{name} is no HTTP filter",
-            why="It is a TCP filter, and pwasm bench sends HTTP requests."
+            f"{name} is not an HTTP filter",
+            why="It is a TCP filter, but pwasm bench sends HTTP requests."
             if kind == "tcp"
             else "It has no callback for requests or responses, so it adds nothing to a request.",
-            hint="pwasm run starts it",
+            hint="run it with: pwasm run",
         )
     return Target(root, module, name, module.stat().st_size)

@@ -1,11 +1,11 @@
-"""A module that measures its own callbacks, where it runs: in Envoy's V8.
+"""A module that measures its own callbacks in place: in Envoy's V8.
 
-Each exported callback gets a wrapper that asks the host's monotonic clock before and after, and adds the difference to
-a counter of Envoy, and one call to another. What the filter's hostcalls take is in it; the two counters are not. What
-one reading of the clock takes is measured as well, so that it can be taken off.
+Each exported callback gets a wrapper that reads the host's monotonic clock before and after, adds the difference to one
+Envoy counter, and counts the call in another. The time includes the filter's hostcalls, but not the two counters. The
+cost of reading the clock is measured as well, so that it can be subtracted.
 
-A wrapper needs memory for what the host writes. It borrows some from the module, for the length of a hostcall, and
-puts back what was there: no part of a memory is sure to be nobody's.
+A wrapper needs memory for what the host writes. It borrows some from the module for the duration of a hostcall, and
+restores its contents afterwards: no part of memory is certain to be unused.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _DEFINE = ("env", "proxy_define_metric", FuncType(bytes([I32] * 4), bytes([I32])
 _INCREMENT = ("env", "proxy_increment_metric", FuncType(bytes([I32, I64]), bytes([I32])))
 
 PREFIX = "wasmcustom."
-"""What Envoy puts before the name of a counter."""
+"""Envoy's prefix for the name of a counter."""
 _BORROWED = 1024
-"""Where the borrowed 24 bytes are: 16 for a name, 8 for a number."""
+"""The address of the 24 borrowed bytes: 16 for a name, 8 for a number."""
 _READINGS = 1000
 _MONOTONIC = 1
 _NOT_TIMED = ("proxy_on_memory_allocate",)
@@ -55,7 +55,7 @@ def with_timers(wasm: bytes) -> Timed:
     """The module with a clock around each callback.
 
     Raises:
-        UnsupportedError: the module uses features that are not known here.
+        UnsupportedError: the module uses unsupported features.
     """
     edit = Edit(decode_module(memoryview(wasm)), (_CLOCK, _DEFINE, _INCREMENT))
     callbacks = tuple(
@@ -75,7 +75,7 @@ def with_timers(wasm: bytes) -> Timed:
 
 
 def read(timed: Timed, stats: Mapping[str, int]) -> tuple[tuple[CallbackTime, ...], float]:
-    """What the counters say, and the seconds that one reading of the clock takes (they are in each call's)."""
+    """The values of the counters, and the seconds per reading of the clock (included in each call's time)."""
     times = []
     for number, name in enumerate(timed.callbacks):
         calls, nanoseconds = (stats.get(PREFIX + _name(number, suffix), 0) for suffix in _SUFFIXES)
@@ -88,7 +88,7 @@ def read(timed: Timed, stats: Mapping[str, int]) -> tuple[tuple[CallbackTime, ..
 def between(
     before: tuple[CallbackTime, ...], after: tuple[CallbackTime, ...], clock: float, requests: int
 ) -> tuple[Callback, ...]:
-    """What each callback that was called took between two readings, for as many requests."""
+    """The time of each called callback between two readings, over this number of requests."""
     found = []
     for old, new in zip(before, after, strict=True):
         calls = new.calls - old.calls
@@ -105,7 +105,7 @@ _SUFFIXES = ("calls", "nanos")
 _CLOCK_NUMBER = 999
 _NO_METRIC = Global(GlobalType(I32, True), ConstExpr(I32, -1))
 _DROP, _ELSE_NOTHING, _MINUS = b"\x1a", b"\x0b", b"\x7d"
-_LONG = 10**9  # a second, for a reading of the clock
+_LONG = 10**9  # a second, as the initial minimum
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _Calls:
 
 
 def _name(number: int, suffix: str) -> str:
-    """Of a counter: 16 characters at most, so that it fits into what is borrowed."""
+    """The name of a counter: at most 16 characters, to fit into the borrowed memory."""
     return f"pwasm_t{number:03}_{suffix}"
 
 
@@ -155,7 +155,7 @@ def _clock(calls: _Calls) -> bytes:
 
 
 def _now(calls: _Calls, saved: int, result: int) -> bytes:
-    """Set the local `result` to the time; the local `saved` keeps what was in memory."""
+    """Set the local `result` to the time; the local `saved` preserves the memory."""
     kept = _load64(_BORROWED) + _set(saved)
     return kept + _clock(calls) + _load64(_BORROWED) + _set(result) + _store64(_BORROWED, _get(saved))
 
@@ -186,7 +186,7 @@ def _wrapper(edit: Edit, calls: _Calls, index: int, define: int, identifiers: li
 
 
 def _define(calls: _Calls, number: int, identifiers: list[int]) -> bytes:
-    """Code that defines the two counters of a callback and keeps their identifiers; the locals 0 to 2 are free."""
+    """Code that defines the two counters of a callback and stores their identifiers; locals 0 to 2 are free."""
     restore = b"".join(_store64(_BORROWED + 8 * at, _get(at)) for at in range(3))
     code = b"".join(_load64(_BORROWED + 8 * at) + _set(at) for at in range(3))
     for identifier, suffix in zip(identifiers, _SUFFIXES, strict=True):
@@ -199,9 +199,9 @@ def _define(calls: _Calls, number: int, identifiers: list[int]) -> bytes:
 
 
 def _once(edit: Edit, calls: _Calls) -> bytes:
-    """Code that reads the clock many times, the first time it runs in a VM; the locals 0 to 3 are free.
+    """Code that reads the clock many times, on its first run in a VM; the locals 0 to 3 are free.
 
-    What counts is the shortest time between two readings: in all others somebody else may have had the processor.
+    The shortest time between two readings counts: in all others, the thread may have been descheduled.
     """
     identifiers = [edit.add_global(_NO_METRIC) for _ in _SUFFIXES]
     left = edit.add_global(Global(GlobalType(I32, True), ConstExpr(I32, _READINGS)))

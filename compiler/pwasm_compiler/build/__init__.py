@@ -1,1 +1,1 @@
-"""From a project to a module: the stages of `pwasm build`, and the other compilers behind it."""
+"""From a project to a module: the stages of `pwasm build`, and the compilers for other languages."""

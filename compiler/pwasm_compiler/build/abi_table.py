@@ -1,6 +1,6 @@
-"""The ABI table of the SDK: the hostcalls and callbacks, each with its types. It is written once, in `pwasm._abi`.
+"""The SDK's ABI table: the hostcalls and callbacks with their types, defined once, in `pwasm._abi`.
 
-The compiler imports nothing of the SDK, so the file is run by itself; it needs nothing beside it.
+The compiler does not import the SDK, so it executes that file by itself; the file depends on nothing else.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ class AbiFunction(Protocol):
 
     @property
     def name(self) -> str:
-        """As imports and exports have it."""
+        """The name in imports and exports."""
         ...
 
     def core_type(self) -> tuple[str, str]:
-        """Parameters and results, as words of WebAssembly: ("i32 i32", "i32")."""
+        """Parameters and results, as WebAssembly type names: ("i32 i32", "i32")."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AbiTable:
-    """What Envoy offers, and what it calls."""
+    """What Envoy provides, and what it calls."""
 
     hostcalls: tuple[AbiFunction, ...]
     callbacks: tuple[AbiFunction, ...]
@@ -41,15 +41,15 @@ def abi_table() -> AbiTable:
     """The table of the installed SDK.
 
     Raises:
-        ToolError: it is not there, or is not the table that is known here.
+        ToolError: it is missing, or not in the expected format.
     """
     return read_table(sdk_folder() / _FILE)
 
 
 def read_table(file: Path) -> AbiTable:
-    """The table in `file`; the error is that of `abi_table`."""
+    """The table in `file`; the same error as `abi_table`."""
     if not file.is_file():
-        raise _not_the_table(file, "It is not there.")
+        raise _not_the_table(file, "The file does not exist.")
     names = runpy.run_path(str(file))
     return AbiTable(_rows(file, names, "HOSTCALLS"), _rows(file, names, "CALLBACKS"))
 
@@ -57,12 +57,12 @@ def read_table(file: Path) -> AbiTable:
 def _rows(file: Path, names: dict[str, object], name: str) -> tuple[AbiFunction, ...]:
     rows = names.get(name)
     if not isinstance(rows, tuple) or not rows:
-        raise _not_the_table(file, f"It has no rows {name}.")
+        raise _not_the_table(file, f"It does not define {name}.")
     if not all(isinstance(getattr(row, "name", None), str) and hasattr(row, "core_type") for row in rows):
-        raise _not_the_table(file, f"Rows of {name} have no name, or no core type.")
+        raise _not_the_table(file, f"Rows of {name} have no name or no core type.")
     return rows
 
 
 def _not_the_table(file: Path, why: str) -> ToolError:
-    hint = "the SDK and the compiler have to be one version: install pwasm-sdk again"
-    return ToolError(f"cannot read the ABI table of the SDK, {file}", why=why, hint=hint)
+    hint = "the SDK and the compiler must be the same version: reinstall pwasm-sdk"
+    return ToolError(f"cannot read the SDK's ABI table, {file}", why=why, hint=hint)

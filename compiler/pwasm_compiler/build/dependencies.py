@@ -1,9 +1,9 @@
 """The filter's dependencies, as pip resolves them for the Python inside the module.
 
-That Python is CPython on WASI: pip is told so, and gets wheels without native code only. What it installs is
-kept in the cache under a key of the requirements, pip's version and pip's index settings, for one day: after that
-(or after removing `dependencies` from the cache folder) a requirement that is not pinned may resolve to a newer
-version. Requirements that name a path or a URL are resolved every time.
+That Python is CPython on WASI: pip is told so, and selects only wheels without native code. What it installs is cached
+for one day under a key of the requirements, pip's version and pip's index settings: after that (or after removing
+`dependencies` from the cache folder), an unpinned requirement may resolve to a newer version. Requirements that refer
+to a path or a URL are resolved every time.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ NATIVE_SUFFIXES = (".so", ".pyd", ".dylib", ".dll")
 _KIND, _NOTE = "dependencies", ".pwasm.json"
 
 _GUEST_TAGS = ("--python-version", VERSION, "--implementation", "py", "--abi", "none", "--platform", "any")
-# pip takes each platform literally, so every glibc that wheels are built for is named.
+# pip matches platforms literally, so every glibc version that wheels are built for is listed.
 _NATIVE_PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (5, 12, 17, 24, 27, 28, 31, 34, 35, 38, 39)]
 _NATIVE_TAGS = ["--python-version", VERSION, "--implementation", "cp"]
 _NATIVE_TAGS += [part for platform in _NATIVE_PLATFORMS for part in ("--platform", platform)]
 _COMMON = ("--only-binary=:all:", "--disable-pip-version-check", "--no-input", "--no-compile", "--no-color")
 
-# With --python-version pip chooses wheels for that Python, but it still evaluates environment markers, such as
-# `; python_version < "3.14"`, for the Python it runs on. So they are set before it starts.
+# With --python-version, pip selects wheels for that Python, but still evaluates environment markers, such as
+# `; python_version < "3.14"`, for the Python it runs on. So they are overridden before it starts.
 _PIP = f"""
 import sys
 from pip._vendor.packaging import markers
@@ -72,11 +72,13 @@ _CAUSES = 6
 
 
 def resolve(project: Project, into: Path, progress: Callable[[str], None], cache: Cache) -> tuple[str, ...]:
-    """Install the project's dependencies and theirs into the folder `into`; what was installed, as `name==version`."""
+    """Install the dependencies, direct and indirect, into the folder `into`; returns them as `name==version`."""
     if not project.dependencies:
         return ()
     if find_spec("pip") is None:
-        raise ToolError("this filter has dependencies, and pip is not installed", hint=f"{sys.executable} -m ensurepip")
+        raise ToolError(
+            "this filter has dependencies, but pip is not installed", hint=f"run: {sys.executable} -m ensurepip"
+        )
     key = _key(project.dependencies)
     by_path = any("@" in requirement for requirement in project.dependencies)
     packed = None if by_path else _fresh(cache, key)
@@ -93,7 +95,7 @@ def resolve(project: Project, into: Path, progress: Callable[[str], None], cache
 
 
 def _pack(requirements: Sequence[str]) -> bytes:
-    """Everything that pip installs, as a ZIP file with a note of what it is and when that was."""
+    """Everything that pip installs, as a ZIP file with a list of the distributions and the time."""
     with scratch_folder() as scratch:
         packages = scratch / "packages"
         _install(requirements, packages)
@@ -113,14 +115,14 @@ def _open(packed: bytes) -> zipfile.ZipFile:
 
 
 def _key(requirements: Sequence[str]) -> str:
-    """What the result depends on: the requirements, and where and with which pip they are looked up."""
+    """What the result depends on: the requirements, the package indexes and the version of pip."""
     settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     parts = [sorted(requirements), sorted(settings.items()), importlib.metadata.version("pip"), VERSION]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _fresh(cache: Cache, key: str) -> bytes | None:
-    """What is stored, unless it is older than a day."""
+    """The cached result, unless it is older than a day."""
     packed = cache.read(_KIND, key)
     if packed is None:
         return None
@@ -137,7 +139,7 @@ def _install(requirements: Sequence[str], target: Path) -> None:
 
 
 def _pip(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # -P: the current folder is the filter's, and its modules must not take the place of pip's.
+    # -P: the current folder is the filter's, and its modules must not shadow pip's.
     python = [sys.executable, "-P", "-c", _PIP]
     return subprocess.run(
         [*python, command, *_COMMON, *arguments],
@@ -151,7 +153,7 @@ def _pip(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _explain(output: str, requirements: Sequence[str]) -> ProjectError | ToolError:
-    """Why pip failed, from its output and, where that says only "none", from further questions to pip."""
+    """Why pip failed, from its output and, if that only says "none", from further queries with pip."""
     if os.strerror(errno.ENOSPC) in output:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     match = _NO_MATCH.search(output)
@@ -160,34 +162,34 @@ def _explain(output: str, requirements: Sequence[str]) -> ProjectError | ToolErr
     requirement, name = match["requirement"], requirement_name(match["requirement"]) or match["requirement"]
     needed = f" (needed by {match['parent']})" if match["parent"] else ""
     if match["versions"] != "none" and not _has_native_wheel(requirement):
-        why = f"There are: {match['versions']}."
+        why = f"Available versions: {match['versions']}."
         return ProjectError(f"no version of '{name}' satisfies '{requirement}'{needed}", why=why)
     if _has_native_wheel(name):
-        return _native(name, f"It comes as compiled libraries{needed}; the module runs pure Python only.")
+        return _native(name, f"It is distributed as compiled libraries{needed}; the module can run only pure Python.")
     if "Retrying (" in output or "Could not fetch URL" in output:
         return ToolError(f"cannot reach the package index to look up '{name}'{needed}", why=_last_errors(output))
     return _no_wheel(name, needed)
 
 
 def _conflict(output: str, requirements: Sequence[str]) -> ProjectError:
-    """Requirements that exclude one another, or an indirect one that exists with native code only."""
+    """Conflicting requirements, or an indirect one that is only available with native code."""
     causes = [
         line.strip() for line in output.partition("The conflict is caused by:")[2].partition("\n\n")[0].splitlines()
     ]
     for name in output.partition(_NO_DISTRIBUTION)[2].partition("\n\n")[0].split():
         parents = [cause for cause in causes if requirement_name(cause.partition(" depends on ")[2]) == name]
         if parents and _has_native_wheel(name):
-            return _native(name, f"It is needed, because {parents[0]}.")
+            return _native(name, f"It is required because {parents[0]}.")
     why = "\n".join([cause for cause in causes if cause][:_CAUSES]) or _last_errors(output)
     return ProjectError(f"pip could not resolve the dependencies: {', '.join(requirements)}", why=why)
 
 
 def _no_wheel(name: str, needed: str) -> ProjectError:
     if not _has_any_release(name):
-        return ProjectError(f"there is no package '{name}'{needed}", why="pip found no version of it.")
+        return ProjectError(f"no package '{name}' found{needed}", why="pip found no version of it.")
     return ProjectError(
         f"'{name}'{needed} has no pure-Python wheel for Python {VERSION} that satisfies the requirement",
-        hint="pwasm installs wheels only; make one with `pip wheel` and name its folder in PIP_FIND_LINKS",
+        hint="pwasm installs only wheels; build one with `pip wheel` and set PIP_FIND_LINKS to its folder",
     )
 
 
@@ -195,12 +197,12 @@ def _native(name: str, why: str) -> ProjectError:
     return ProjectError(
         f"'{name}' has native code, which cannot run in the module",
         why=why,
-        hint="use a package that is written in Python alone",
+        hint="use a package written in pure Python",
     )
 
 
 def _has_native_wheel(requirement: str) -> bool:
-    """Whether there is a wheel for the usual CPython on Linux where there is none for the module."""
+    """Whether there is a wheel for regular CPython on Linux, given that there is none for the module."""
     with scratch_folder() as nowhere:
         options = ("--dry-run", "--no-deps", "--target", str(nowhere))
         return _pip("install", *options, *_NATIVE_TAGS, "--", requirement).returncode == 0
@@ -233,7 +235,7 @@ def _owner(packages: Path, file: str) -> str | None:
 
 
 def _remove_what_varies(packages: Path) -> None:
-    """Drop scripts, which nothing in the module can start, and what pip notes about this installation."""
+    """Remove scripts, which nothing in the module can run, and pip's metadata about the installation."""
     shutil.rmtree(packages / "bin", ignore_errors=True)
     for name in ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json"):
         for note in packages.glob(f"*.dist-info/{name}"):

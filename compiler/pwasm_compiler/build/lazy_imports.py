@@ -1,7 +1,7 @@
-"""What a filter may import only when it runs: found by reading its sources, for a VM has no files to import from.
+"""Imports that a filter may only execute at run time, found by reading its sources: a VM has no files to import from.
 
-Four kinds: imports inside functions, modules of the standard library that others import lazily, codecs named in the
-source, and what a word in the source makes CPython import. An import that is not in the snapshot would be a
+Four kinds: imports inside functions, standard library modules that others import lazily, codecs named in the source,
+and imports that CPython performs for certain words in the source. A module missing from the snapshot would raise
 ModuleNotFoundError in production.
 """
 
@@ -20,7 +20,7 @@ _CODEC_CALLS = {"encode": 0, "decode": 0, "bytes": 1, "str": 1, "bytearray": 1, 
 
 @dataclass(frozen=True, slots=True)
 class LazyImports:
-    """Module or codec → "file:line" where it is named; "" for what the standard library adds by itself."""
+    """Module or codec → "file:line" where it is named; "" if only the standard library imports it."""
 
     modules: dict[str, str] = field(default_factory=dict)
     encodings: dict[str, str] = field(default_factory=dict)
@@ -29,8 +29,8 @@ class LazyImports:
 def find_lazy_imports(sources: Mapping[str, str], own: frozenset[str]) -> LazyImports:
     """Scan `sources` (path → text).
 
-    Only the places in the filter's `own` files are named: a dependency that falls back when an optional import
-    fails is not the author's business.
+    Locations are recorded only for the filter's `own` files: a dependency that falls back when an optional import fails
+    is not the author's concern.
     """
     found = LazyImports(modules=dict.fromkeys(ALWAYS_WANTED, ""))
     imported: set[str] = set()
@@ -39,7 +39,7 @@ def find_lazy_imports(sources: Mapping[str, str], own: frozenset[str]) -> LazyIm
             found.modules.setdefault(name, "")
         tree = parse(text)
         if tree is None:
-            continue  # the import in the guest reports it, with the guest's own words
+            continue  # the import in the guest reports it, in the guest's words
         for name, line, nested in _imports(tree):
             imported.add(name)
             if nested:
@@ -72,7 +72,7 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
 
 
 def _encodings(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """(codec, line) of every string that is used as one: `.encode("…")`, `str(b, "…")`, `encoding="…"`."""
+    """(codec, line) of every string used as a codec: `.encode("…")`, `str(b, "…")`, `encoding="…"`."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue

@@ -1,4 +1,4 @@
-"""What a module of ours says of itself, in a custom section; for `pwasm inspect`."""
+"""What our modules record about themselves in a custom section, for `pwasm inspect`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _SECTION = "pwasm"
 
 @dataclass(frozen=True, slots=True)
 class ModuleRecord:
-    """How a module was made; empty where it does not say."""
+    """How a module was built; empty where unknown."""
 
     sdk: str | None = None
     python: str | None = None
     callbacks: Sequence[str] = ()
     written: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
-    """Each registered class with the callbacks that its author wrote; None for a factory."""
+    """Each registered class with the callbacks that its author defined; None for a factory."""
     modules: Sequence[str] = ()
     dependencies: Sequence[str] = ()
     hash_seed: int | None = None
     removed: Sequence[str] = ()
-    """What was left out, as `[tool.pwasm] keep` names it."""
+    """What was left out, in the names of `[tool.pwasm] keep`."""
 
     def section(self) -> bytes:
         """The custom section."""
@@ -34,7 +34,7 @@ class ModuleRecord:
 
 
 def module_record(module: Module) -> ModuleRecord:
-    """What `module` says. Anybody may have written it: what is not a record of ours says nothing."""
+    """The record in `module`. Anyone may have written the section, so anything malformed is ignored."""
     for custom in module.customs:
         if custom.name == _SECTION:
             try:
@@ -46,7 +46,7 @@ def module_record(module: Module) -> ModuleRecord:
 
 
 def _record(found: Mapping[str, object]) -> ModuleRecord:
-    """Fields that this version does not know are another version's."""
+    """Fields unknown to this version come from another version."""
     known = {field.name for field in dataclasses.fields(ModuleRecord)}
     return ModuleRecord(**{name: value for name, value in found.items() if name in known})  # type: ignore[arg-type]
 

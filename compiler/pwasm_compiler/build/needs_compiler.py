@@ -1,8 +1,8 @@
-"""Whether a filter may want CPython's compiler when it runs: found by reading its sources and its dependencies'.
+"""Whether a filter may need CPython's compiler at run time: found by reading its sources and its dependencies'.
 
-Code at the top level of a module has run when the memory is frozen, with the compiler there. What counts is inside
-functions: `eval`, `exec` and `compile`, and what of the standard library calls them on behalf of its caller. A way that
-this does not see ends in an exception that names the setting, not in a dead VM.
+Module-level code has run, with the compiler available, before the memory is frozen. What matters is inside functions:
+`eval`, `exec` and `compile`, and standard library functions that call them on behalf of their caller. A use that this
+misses ends in an exception that names the setting, not in a dead VM.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..cpython314 import COMPILES_TEXT, MODULES_THAT_COMPILE
 from .sources import parse, walk
 
 _BUILT_IN = frozenset({"compile", "eval", "exec"})
-"""As a name; an attribute, as in `re.compile`, only of the module `builtins`."""
+"""As a plain name; as an attribute (unlike `re.compile`) only of the module `builtins`."""
 _MODULES = {"ast": frozenset({"parse"}), "builtins": _BUILT_IN}
 _WORD = re.compile(rf"(?<!\bre\.)\b({'|'.join(sorted(_BUILT_IN | COMPILES_TEXT | MODULES_THAT_COMPILE))})\b")
 
@@ -30,7 +30,7 @@ def first_use_of_compiler(sources: Mapping[str, str]) -> str:
 
 
 def _words(text: str) -> Iterator[int]:
-    """Lines of a text that the build's own Python cannot parse: it may be older than the guest's."""
+    """Lines of a text that the host's Python cannot parse: it may be older than the guest's."""
     for number, line in enumerate(text.splitlines(), 1):
         if _WORD.search(line):
             yield number
@@ -55,7 +55,7 @@ def _names_it(node: ast.expr) -> bool:
 
 
 def _imports_it(node: ast.Import | ast.ImportFrom, nested: bool) -> bool:
-    """An import of a module that compiles; or of one of the names, under another or inside a function."""
+    """An import of a module that compiles, or of one of the names, renamed or inside a function."""
     if isinstance(node, ast.Import):
         return any(alias.name in MODULES_THAT_COMPILE for alias in node.names)
     if node.module in MODULES_THAT_COMPILE:

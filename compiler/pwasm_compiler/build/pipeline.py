@@ -50,16 +50,16 @@ class Artifact:
     toolchain: str = "componentize-py"
     hash_seed: int = 0
     written: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
-    """Each registered class with the callbacks that its author wrote, None for a factory; empty for other compilers."""
+    """Each registered class with the callbacks its author defined, None for a factory; empty for other compilers."""
 
 
 _STAGES = {
-    # name in the report → what is said to somebody who waits
-    "stage": "collecting the files",
-    "runtime": "loading the Python of the build",
+    # name in the report → progress message
+    "stage": "collecting files",
+    "runtime": "loading the build-time Python",
     "freeze": "importing the filter",
     "link": "linking",
-    "verify": "checking the module",
+    "verify": "verifying the module",
     "write": "writing the module",
 }
 
@@ -72,7 +72,7 @@ class _Clock:
     stages: list[tuple[str, float]] = field(default_factory=list)
 
     def say(self, text: str) -> None:
-        """Tell what the stage that runs now does."""
+        """Announce the current stage."""
         self.progress(f"[{len(self.stages) + 1}/{len(_STAGES)}] {text}")
 
     @contextmanager
@@ -85,7 +85,7 @@ class _Clock:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """The linker makes a million objects and no cycles, and the collector would look at them again and again."""
+    """Pause garbage collection: the linker creates a million objects without cycles, all scanned again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -99,12 +99,12 @@ def _no_collection() -> Iterator[None]:
 def build(project: Project, output: Path, *, progress: Callable[[str], None] = ignore) -> Artifact:
     """Build `project` into the core Wasm module `output`, which is replaced only by a finished module.
 
-    The same files give the same bytes: the hash seed is a digest of all that goes in, unless the project has one.
+    The same files give the same bytes: the hash seed is a digest of all inputs, unless the project sets one.
 
     Raises:
-        ProjectError: the filter's folder or dependencies are not usable.
+        ProjectError: the filter's folder or dependencies are unusable.
         BuildError: the filter could not be imported or frozen.
-        BinaryError: the component or the linked module is not what it must be.
+        BinaryError: the component or the linked module is invalid.
         ToolError: a tool is missing, or `output` cannot be written.
     """
     clock, start = _Clock(progress), time.perf_counter()
@@ -148,7 +148,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
 
 
 def _seed_of(staged: Staged) -> int:
-    """The hash seed that belongs to this content; 0 would turn the randomisation of hashes off."""
+    """The hash seed derived from this content; never 0, which would turn hash randomisation off."""
     return int.from_bytes(content_digest(staged.folder)[:4], "big") or 1
 
 
@@ -159,7 +159,7 @@ def _module_record(made: BuildRecord, staged: Staged, seed: int, removed: tuple[
 
 
 def _cuts(layout: Layout, project: Project, staged: Staged) -> tuple[dict[Item, Cut], tuple[str, ...]]:
-    """What is left out of the module, and its names as `[tool.pwasm] keep` has them."""
+    """What is left out of the module, and its names for `[tool.pwasm] keep`."""
     cpython = find_cpython(layout)
     unused = unused_modules(layout, cpython, project.keep)
     cuts, removed = dict(unused.values()), sorted(unused)

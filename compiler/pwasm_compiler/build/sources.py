@@ -1,4 +1,4 @@
-"""The sources of a filter as trees: which nodes run at build, and which only when the filter runs."""
+"""The sources of a filter as syntax trees: which nodes run at build time, and which only at run time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 def parse(text: str) -> ast.Module | None:
-    """The tree of `text`; None where this Python, which may be older than the guest's, cannot read it."""
+    """The tree of `text`; None if this Python, which may be older than the guest's, cannot parse it."""
     try:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -15,7 +15,7 @@ def parse(text: str) -> ast.Module | None:
 
 
 def walk(tree: ast.Module) -> Iterator[tuple[ast.AST, bool]]:
-    """Every node, and whether it is inside a function: what is not has run when the memory is frozen."""
+    """Every node, and whether it is inside a function: code that is not runs before the memory is frozen."""
     pending: list[tuple[ast.AST, bool]] = [(tree, False)]
     while pending:
         node, nested = pending.pop()

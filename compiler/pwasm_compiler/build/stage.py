@@ -1,7 +1,7 @@
 """Lay out a clean folder with exactly what goes into the module: the SDK, the filter, its dependencies.
 
-The build's guest can read all of it, and the hash seed is a digest of it, so nothing else may lie there: no `.env`, no
-`.git`, no tests.
+The build's guest can read all of it, and the hash seed is a digest of it, so it must contain nothing else: no `.env`,
+no `.git`, no tests.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, in
 
 
 def ignore(_message: str) -> None:
-    """A progress callback that shows nothing."""
+    """A progress callback that does nothing."""
 
 
 def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str], None] = ignore) -> Staged:
-    """Fill the empty `folder` for `project`; `progress` is told when pip has to install something.
+    """Fill the empty `folder` for `project`; `progress` is called when pip has to install something.
 
     Raises:
-        ProjectError: the filter's files or dependencies are not usable.
+        ProjectError: the filter's files or dependencies are unusable.
     """
     installed = dependencies.resolve(project, folder, progress, cache) if project.dependencies else ()
     _copy_sdk(folder / "pwasm")
@@ -61,7 +61,7 @@ def content_digest(folder: Path) -> bytes:
 
 
 def sdk_folder() -> Path:
-    """The SDK as files: it runs in the guest, this compiler never imports it."""
+    """The SDK as files: it runs in the guest; the compiler never imports it."""
     spec = importlib.util.find_spec("pwasm")
     if spec is None or spec.origin is None:
         raise ProjectError("the SDK (package pwasm) is not installed", hint="pip install pwasm-sdk")
@@ -69,11 +69,11 @@ def sdk_folder() -> Path:
 
 
 def sdk_files() -> dict[Path, Path]:
-    """What of the SDK goes into every module: names relative to the package, and where the files lie."""
+    """The part of the SDK that goes into every module: names relative to the package, and the files."""
     source = sdk_folder()
     missing = _NOT_IN_GUEST - {file.name for file in source.iterdir()}
     if missing:
-        raise RuntimeError(f"the SDK has no {', '.join(sorted(missing))}, which modules are to go without")
+        raise RuntimeError(f"cannot exclude from modules what the SDK does not contain: {', '.join(sorted(missing))}")
     names = (file.relative_to(source) for file in sorted(source.rglob("*.py")))
     return {name: source / name for name in names if name.parts[0] not in _NOT_IN_GUEST}
 
@@ -90,12 +90,12 @@ def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
     for source in source_files(project):
         check_readable(source)
         if not is_utf8(source.name):
-            raise ProjectError(f"the name of {shown(source)} is not UTF-8", hint="rename it")
+            raise ProjectError(f"the file name {shown(source)} is not valid UTF-8", hint="rename it")
         name = source.relative_to(project.root)
         target = folder / name
         if target.exists():
             raise ProjectError(
-                f"{name} collides with a file of the SDK or of a dependency", hint="rename it in your filter"
+                f"{name} conflicts with a file of the SDK or of a dependency", hint="rename it in your filter"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
@@ -104,7 +104,7 @@ def _copy_filter(project: Project, folder: Path) -> tuple[str, ...]:
 
 
 def _refuse_null_bytes(sources: dict[str, str]) -> None:
-    """Python's own message does not say in which file they are."""
+    """Python's own message does not include the file."""
     for name, text in sources.items():
         before, found, _ = text.partition("\0")
         if found:
@@ -116,7 +116,7 @@ def _write_app(project: Project, folder: Path, own: tuple[str, ...], texts: dict
     lazy = find_lazy_imports(texts, frozenset(own))
     data_files = _data_files(folder)
     for package in _packages_of(folder, data_files):
-        lazy.modules.setdefault(package, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by its name
+        lazy.modules.setdefault(package, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by name
     text = _APP.format(
         entry=project.entry.stem,
         root=GUEST_ROOT,
@@ -140,7 +140,7 @@ def _texts(folder: Path) -> dict[str, str]:
 
 
 def _data_files(folder: Path) -> list[str]:
-    """Files beside the modules of packages; metadata of dependencies and loose files at the top are left out."""
+    """Files next to the modules of packages; without the metadata of dependencies and loose files at the top."""
     found = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
@@ -150,7 +150,7 @@ def _data_files(folder: Path) -> list[str]:
 
 
 def _packages_of(folder: Path, data_files: list[str]) -> list[str]:
-    """Packages that directly hold data files."""
+    """Packages that directly contain data files."""
     folders = sorted({Path(name).parent for name in data_files})
     return [".".join(found.parts) for found in folders if (folder / found / "__init__.py").is_file()]
 

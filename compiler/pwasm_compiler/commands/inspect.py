@@ -23,24 +23,24 @@ from pwasm_compiler.oci.registry import Registry
 from pwasm_compiler.oci.unpack import module_layer
 
 
-@click.command(short_help="Show what is in a Wasm module or an image.")
+@click.command(short_help="Show the contents of a Wasm module or image.")
 @click.argument("file", metavar="FILE|DIR|REF", shell_complete=complete_files)
 @click.option(
     "--as",
     "mesh",
     type=click.Choice(list(MESHES)),
     metavar="MESH",
-    help=f"Say whether this mesh would take it: {', '.join(MESHES)}. Exit code 1 if not.",
+    help=f"Check whether this mesh would accept it: {', '.join(MESHES)}. Exit code 1 if not.",
 )
 @registry_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def inspect(file: str, mesh: str | None, plain_http: bool, ca_file: Path | None, as_json: bool) -> int:
-    """Show what is in a Wasm module: size, sections, callbacks, host functions.
+    """Show the contents of a Wasm module: size, sections, callbacks, host functions.
 
     FILE is a core Wasm module, such as main.wasm, or an image: a .tar, the folder DIR, or REF, an image in a registry
-    (registry/name:tag). Of an image, its digest, layers and annotations are shown as well.
+    (registry/name:tag). For an image, its digest, layers and annotations are shown as well.
 
-    The exit code is 1 if Envoy would refuse the module; the report says why.
+    The exit code is 1 if Envoy would reject the module; the report says why.
     """
     found, module = _look(file, plain_http, ca_file)
     document = dict(module or {})
@@ -62,12 +62,12 @@ def _look(file: str, plain_http: bool, ca_file: Path | None) -> tuple[InspectedI
     path = Path(file)
     if not path.exists():
         if not names_a_registry(file):
-            check_readable(path, hint="make one with: pwasm build")
+            check_readable(path, hint="create one with: pwasm build")
         found = _remote(connect(parse_reference(file), plain_http, ca_file))
     elif path.suffix == ".tar" or (path.is_dir() and layout.is_layout(path)):
         found = inspect_image(file, layout.read_layout(path))
     elif path.is_dir():
-        what = f"{shown(path)} is a folder, and not an OCI image layout"
+        what = f"{shown(path)} is a folder, but not an OCI image layout"
         raise UsageError(what, hint="name a file, such as main.wasm")
     else:
         return None, report(path)
@@ -81,7 +81,7 @@ def _module(found: InspectedImage) -> dict[str, Any] | None:
 
 
 def _remote(registry: Registry) -> InspectedImage:
-    """Fetch what the meshes would: of a list, the image for linux/amd64; of an image, the layer with the module."""
+    """Fetch what the meshes would: from a list, the image for linux/amd64; from an image, the layer with the module."""
     manifest, index = registry.manifest(), None
     if manifest.is_index and (child := manifest.linux_amd64()):
         manifest, index = registry.manifest(child.digest), manifest
@@ -89,7 +89,7 @@ def _remote(registry: Registry) -> InspectedImage:
         layer = module_layer(manifest)
         blobs = {layer.digest: registry.blob(layer)}
     except ImageError:
-        blobs = {}  # `inspect_image` says what is wrong with it
+        blobs = {}  # `inspect_image` reports what is wrong with it
     return inspect_image(
         str(registry.reference), Image(manifest, blobs), index=index, challenges=tuple(registry.challenges())
     )
@@ -98,7 +98,7 @@ def _remote(registry: Registry) -> InspectedImage:
 def _judge(mesh: str, found: InspectedImage | None, module: dict[str, Any] | None) -> Verdict:
     problems = list(found.problems) if found else []
     if module is not None:
-        problems += [f"Envoy refuses the module: {problem['message']}" for problem in module["problems"]]
+        problems += [f"Envoy rejects the module: {problem['message']}" for problem in module["problems"]]
         if module["size"] > BLOB_LIMIT:
             problems.append(f"the module is larger than {BLOB_LIMIT >> 20} MiB")
     if found is None:
@@ -107,5 +107,5 @@ def _judge(mesh: str, found: InspectedImage | None, module: dict[str, Any] | Non
 
 
 def _render_verdict(verdict: Verdict) -> str:
-    lines = [f"{verdict.mesh} would {'take it' if verdict.accepted else 'not take it'}"]
+    lines = [f"{verdict.mesh} would {'accept' if verdict.accepted else 'reject'} it"]
     return "\n".join([*lines, *(f"  - {text}" for text in (*verdict.problems, *verdict.notes))])

@@ -1,7 +1,7 @@
-"""pytest plugin of `pwasm test`: SIGTERM and SIGHUP end the tests as Ctrl-C does, fixtures and summary included.
+"""pytest plugin of `pwasm test`: SIGTERM and SIGHUP end the tests as Ctrl-C does, including fixtures and summary.
 
-SIGINT itself would not do: a shell script starts what it runs in the background with SIGINT ignored. And `timeout`, or
-a terminal that is closed, sends its signal to pytest as well as to us.
+Sending SIGINT would not work: a shell script starts background processes with SIGINT ignored. And `timeout`, or a
+terminal that is closed, signals pytest as well as us.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 
 
 def pytest_configure() -> None:
-    if threading.current_thread() is threading.main_thread():  # in those of pytest-xdist it may be another
+    if threading.current_thread() is threading.main_thread():  # in workers of pytest-xdist it may not be
         for number in _ENDING:
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, _interrupt)
@@ -22,5 +22,5 @@ def pytest_configure() -> None:
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
     for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)  # the second must not end the fixtures
+        signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the fixtures
     raise KeyboardInterrupt

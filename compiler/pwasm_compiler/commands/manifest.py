@@ -26,7 +26,7 @@ from pwasm_compiler.yaml_text import dump_all, in_file, load_all
 _FILE = click.Path(path_type=Path)
 
 
-@click.command(short_help="Print the Kubernetes resource that puts a filter into a mesh.")
+@click.command(short_help="Print the Kubernetes resource that adds a filter to a mesh.")
 @click.argument("path", type=_FILE, default=".")
 @click.option(
     "--kind",
@@ -34,9 +34,9 @@ _FILE = click.Path(path_type=Path)
     metavar="KIND",
     help=f"One of: {', '.join(KINDS)} (default {DEFAULT_KIND}).",
 )
-@click.option("--image", metavar="REF", help="Where the filter is: REGISTRY/NAME:TAG, …@sha256:DIGEST, or a URL.")
-@click.option("--sha256", metavar="DIGEST", help="Pin the image: the digest that pwasm push prints.")
-@click.option("--layout", type=_FILE, metavar="DIR", help="Pin the image to the one that pwasm package wrote into DIR.")
+@click.option("--image", metavar="REF", help="Location of the filter: REGISTRY/NAME:TAG, …@sha256:DIGEST, or a URL.")
+@click.option("--sha256", metavar="DIGEST", help="Pin the image to the digest that pwasm push printed.")
+@click.option("--layout", type=_FILE, metavar="DIR", help="Pin the image to the one that pwasm package wrote to DIR.")
 @click.option("--name", metavar="NAME", help="Name of the resource (default: the filter's).")
 @click.option("-n", "--namespace", metavar="NAME", help="Namespace of the resource.")
 @click.option(
@@ -64,28 +64,28 @@ _FILE = click.Path(path_type=Path)
     "--match",
     multiple=True,
     metavar="MODE[:PORT,…]",
-    help="Only this traffic: CLIENT, SERVER or CLIENT_AND_SERVER, and ports.",
+    help="Restrict to this traffic: CLIENT, SERVER or CLIENT_AND_SERVER, and ports.",
 )
 @click.option(
     "--plugin-config",
     metavar="FILE",
     shell_complete=complete_files,
-    help="The filter's configuration: a JSON or YAML file, or JSON in braces.",
+    help="The filter's configuration: a JSON or YAML file, or inline JSON in braces.",
 )
 @click.option("--schema", type=_FILE, metavar="FILE", help="JSON schema for it (default: the filter's own).")
-@click.option("--root-id", metavar="ID", help="Which filter of the module (pluginName, rootID).")
+@click.option("--root-id", metavar="ID", help="Which of the module's filters to use (pluginName, rootID).")
 @click.option(
     "--fail-strategy",
     type=click.Choice(FAIL_STRATEGIES),
     metavar="STRATEGY",
-    help=f"After a crash or a failed fetch: {', '.join(FAIL_STRATEGIES)} (default for Istio: FAIL_RELOAD).",
+    help=f"Behaviour after a crash or a failed fetch: {', '.join(FAIL_STRATEGIES)} (default for Istio: FAIL_RELOAD).",
 )
 @click.option(
     "--env",
     "environment",
     multiple=True,
     metavar="NAME[=VALUE]",
-    help="An environment variable; without a value, the proxy's own.",
+    help="Environment variable; without a value, taken from the proxy's environment.",
 )
 @click.option("--pull-secret", metavar="NAME", help="Secret with the registry's credentials, in the same namespace.")
 @click.option(
@@ -99,25 +99,25 @@ _FILE = click.Path(path_type=Path)
     "check_file",
     metavar="FILE",
     shell_complete=complete_files,
-    help="Check the resources in FILE (- is standard input) instead, and print them.",
+    help="Validate and print the resources in FILE (- is standard input) instead.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
 def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
-    """Print the Kubernetes resource that makes a mesh load the filter at PATH from a registry.
+    """Print the Kubernetes resource that tells a mesh to load the filter at PATH from a registry.
 
     \b
       pwasm manifest --image REGISTRY/hello:v1 --sha256 DIGEST --selector app=httpbin
       pwasm manifest --kind EnvoyExtensionPolicy --image … --target Gateway/eg
       pwasm manifest --check plugin.yaml
 
-    PATH is the filter's folder; it gives the resource its name, and its configuration class checks --plugin-config.
-    The image is in a registry already: see pwasm push. Of an image, the digest is its manifest's; of a module at a URL,
-    the module's. HigressWasmPlugin is the kind WasmPlugin of Higress.
+    PATH is the filter's folder; the resource is named after it, and its configuration class validates --plugin-config.
+    The image must already be in a registry: see pwasm push. The digest is that of an image's manifest, or for a module
+    at a URL, that of the module itself. HigressWasmPlugin is Higress's WasmPlugin.
 
-    Everything is checked before it is printed: fields that the API does not have, or that are misspelt, are refused,
-    where a cluster would drop them silently. All strings are in quotes, so that every reader takes them for strings.
+    Everything is validated before it is printed: unknown or misspelt fields, which a cluster would silently drop, are
+    rejected. All strings are quoted, so that every YAML reader takes them as strings.
 
-    With --check, the resources of a file are checked and printed in this form; comments are not kept.
+    With --check, the resources in a file are validated and printed in this form; comments are not kept.
     """
     documents = _checked(check_file, options) if check_file is not None else [_made(options)]
     for document in documents:
@@ -132,21 +132,21 @@ def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
 def _checked(file: str, options: dict[str, Any]) -> list[Document]:
     given = [name for name, value in options.items() if value not in (None, (), Path())]
     if given:
-        raise UsageError(f"--check and --{given[0].replace('_', '-')} exclude each other", hint="change the file")
+        raise UsageError(f"--check and --{given[0].replace('_', '-')} are mutually exclusive", hint="change the file")
     return read_resources(file)
 
 
 def read_resources(file: str) -> list[Document]:
     """The resources in `file` (`-` is standard input), each checked."""
     try:
-        text = sys.stdin.read() if file == "-" else read_text(Path(file), hint="make one with: pwasm manifest")
+        text = sys.stdin.read() if file == "-" else read_text(Path(file), hint="create one with: pwasm manifest")
     except UnicodeDecodeError as error:
         raise ProjectError("standard input is not UTF-8", why=f"At byte {error.start}.") from error
     name = "standard input" if file == "-" else file
     with in_file(name):
         documents = load_all(text)
     if not documents:
-        raise ProjectError(f"{name} holds no resource", hint="make one with: pwasm manifest")
+        raise ProjectError(f"no resource in {name}", hint="create one with: pwasm manifest")
     for document in documents:
         resources.check(document)
     return documents
@@ -154,12 +154,14 @@ def read_resources(file: str) -> list[Document]:
 
 def _made(options: dict[str, Any]) -> Document:
     if not options["image"]:
-        raise UsageError("--image is missing", hint="name the image that pwasm push wrote, or a file with --check")
+        raise UsageError(
+            "--image is missing", hint="name the image that pwasm push wrote, or validate a file with --check"
+        )
     if not options["image"].startswith(("http://", "https://", "file://")):
-        parse_reference(options["image"])  # a word about it, and not a pattern
+        parse_reference(options["image"])  # for a clear message rather than a mismatched pattern
     project = _project(options["path"], needed=options["name"] is None)
     if options["sha256"] and options["layout"]:
-        raise UsageError("--sha256 and --layout exclude each other")
+        raise UsageError("--sha256 and --layout are mutually exclusive")
     placement = Placement(
         name=options["name"] or resources.resource_name(project.name if project else ""),
         url=options["image"],
@@ -182,7 +184,7 @@ def _made(options: dict[str, Any]) -> Document:
 
 
 def _project(path: Path, *, needed: bool) -> Project | None:
-    """The filter at `path`; a name given on the command line lets one do without."""
+    """The filter at `path`; optional if a name is given on the command line."""
     if not needed and not (path / "filter.py").is_file() and path == Path():
         return None
     return load_project(path)
@@ -200,7 +202,7 @@ def variable(text: str) -> tuple[str, str | None]:
     """Name and value of `NAME=VALUE`; `NAME` alone has the value None."""
     name, equals, value = text.partition("=")
     if not name:
-        raise UsageError(f"'{text}' is not a variable", hint="write --env NAME=VALUE, or --env NAME")
+        raise UsageError(f"invalid variable '{text}'", hint="write --env NAME=VALUE, or --env NAME")
     return name, value if equals else None
 
 
@@ -214,7 +216,7 @@ def _pair(text: str, option: str, form: str) -> tuple[str, str]:
 def _target(text: str) -> tuple[str, str]:
     kind, slash, name = text.partition("/")
     if not kind or not name or not slash:
-        raise UsageError(f"'{text}' is not a target", hint="write --target KIND/NAME, for example Gateway/ingress")
+        raise UsageError(f"invalid target '{text}'", hint="write --target KIND/NAME, for example Gateway/ingress")
     return kind, name
 
 
@@ -223,6 +225,6 @@ def _match(text: str) -> tuple[str, tuple[int, ...]]:
     numbers = ports.split(",") if ports else []
     if mode not in MODES or not all(number.isascii() and number.isdigit() for number in numbers):
         raise UsageError(
-            f"'{text}' is not a match", hint="write --match MODE or MODE:PORT,PORT, for example CLIENT:80,443"
+            f"invalid match '{text}'", hint="write --match MODE or MODE:PORT,PORT, for example CLIENT:80,443"
         )
     return mode, tuple(map(int, numbers))

@@ -9,7 +9,7 @@ import click
 from pwasm_compiler import scaffold
 
 
-@click.command(short_help="Make a folder with a new filter.")
+@click.command(short_help="Create a new filter.")
 @click.argument("name")
 @click.option(
     "--from",
@@ -19,11 +19,11 @@ from pwasm_compiler import scaffold
     help="Copy an example: its filter, test and Envoy configuration.",
 )
 def new(name: str, example: str | None) -> None:
-    """Make a folder NAME with a new filter: filter.py, a test, and what to do next.
+    """Create the folder NAME with a new filter: filter.py, a test, and a README.
 
     The filter adds a header to each response. With --from it is a copy of one of pwasm's examples, such as
-    http_headers, shared_data or network; for an EXAMPLE that does not exist the answer lists those that do. It builds,
-    runs and passes its test as it stands. Nothing that exists is overwritten.
+    http_headers, shared_data or network; an unknown EXAMPLE is answered with the list of examples. It builds, runs and
+    passes its test as is. Existing files are never overwritten.
     """
     files = scaffold.create(Path(name), example)
     for file in files:

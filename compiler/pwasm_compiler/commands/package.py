@@ -32,7 +32,7 @@ from pwasm_compiler.pyproject import read_configuration
 
 _DEFAULT_OUTPUT = "image"
 _PLAIN_NAME = re.compile(r"[\w.+-]+", re.ASCII)
-"""What a Dockerfile's COPY takes as it is."""
+"""What a Dockerfile's COPY accepts without quoting."""
 _LAYOUT_ENTRIES = {layout.LAYOUT_FILE, layout.INDEX_FILE, "blobs"}
 
 format_option = click.option(
@@ -41,25 +41,27 @@ format_option = click.option(
     type=click.Choice(FORMATS),
     default="oci",
     metavar="FORMAT",
-    help="oci, which all take; docker or artifact, for registries that take no other (default oci).",
+    help="oci, accepted everywhere; docker or artifact for registries that accept nothing else (default oci).",
 )
 
 
-@click.command(short_help="Write the image of a filter, as a folder or a .tar.")
+@click.command(short_help="Package a filter as an image, in a folder or a .tar.")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar", help="Where the image goes.")
-@click.option("-t", "--tag", metavar="NAME:TAG", help="What the image is called (default: the filter's name, latest).")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR|FILE.tar", help="Where to write the image."
+)
+@click.option("-t", "--tag", metavar="NAME:TAG", help="Name of the image (default: the filter's name, latest).")
 @format_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
 def package(path: Path, output: Path | None, tag: str | None, style: Format, as_json: bool) -> None:
-    """Write the image of the filter at PATH, which Istio, Envoy Gateway and Higress take from a registry.
+    """Package the filter at PATH as an image that Istio, Envoy Gateway and Higress accept from a registry.
 
     PATH is a folder with a filter in Python or Go, a single .py file, or a built module (.wasm); the default is the
     current folder. A filter is built first if needed. The same module gives the same image, with the same digest.
 
-    The image is written to the folder DIR as an OCI image layout (default: image, beside the module), or to FILE.tar,
-    which docker load and podman load take. A Dockerfile that makes such an image is put beside the module, if there is
-    none. `pwasm push` needs none of these files.
+    The image is written to the folder DIR as an OCI image layout (default: image, next to the module), or to FILE.tar,
+    which docker load and podman load accept. A Dockerfile that builds the same kind of image is placed next to the
+    module unless there is one. `pwasm push` needs none of these files.
     """
     module = find_module(path)
     image, name = image_of(path, module, style)
@@ -78,9 +80,9 @@ def package(path: Path, output: Path | None, tag: str | None, style: Format, as_
 
 
 def find_module(path: Path) -> Path:
-    """The module at `path`, built first if it is a filter whose module is missing or old."""
+    """The module at `path`; for a filter whose module is missing or stale, built first."""
     if path.suffix == ".wasm":
-        check_readable(path, hint="make one with: pwasm build")
+        check_readable(path, hint="create one with: pwasm build")
         return path.absolute()
     project = load_project(path)
     if is_stale(project):
@@ -89,11 +91,11 @@ def find_module(path: Path) -> Path:
 
 
 def image_of(path: Path, module: Path, style: Format) -> tuple[Image, str]:
-    """The image of `module`, and the name it has if nobody says otherwise."""
+    """The image of `module`, and its default name."""
     data = read_bytes(module)
     report = describe(shown(module), data)
     for problem in report["problems"]:
-        warn(f"Envoy would refuse {shown(module)}: {problem['message']}")
+        warn(f"Envoy would reject {shown(module)}: {problem['message']}")
     table, name = _described(path, module)
     return make_image(data, labels_for(data, name, table, report["sdk"]), style), _image_name(name)
 
@@ -109,12 +111,12 @@ def _described(path: Path, module: Path) -> tuple[Mapping[str, Any], str]:
 
 
 def _image_name(name: str) -> str:
-    """`name` in the letters that an image may have."""
+    """`name` reduced to the characters allowed in an image name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "filter"
 
 
 def write_image(image: Image, reference: Reference, output: Path) -> None:
-    """Write `image` to `output`, a folder or a .tar, whole or not at all; nothing else is overwritten."""
+    """Write `image` to `output`, a folder or a .tar, atomically; nothing but an image is overwritten."""
     if output.suffix == ".tar":
         check_writable(output)
         write_atomically(output, layout.archive_of(image, reference))
@@ -130,9 +132,11 @@ def _refuse_to_replace(output: Path) -> None:
     if not output.exists() and not output.is_symlink():
         return
     if not output.is_dir() or output.is_symlink():
-        raise UsageError(f"{output} exists and is not a folder", hint="name another with -o; a file ends in .tar")
+        raise UsageError(
+            f"{output} exists and is not a folder", hint="choose another with -o; a file name must end in .tar"
+        )
     others = {entry.name for entry in output.iterdir()} - _LAYOUT_ENTRIES
     if others or (any(output.iterdir()) and not layout.is_layout(output)):
-        raise UsageError(f"{output} holds something else than an image", hint="name another folder with -o")
+        raise UsageError(f"{output} contains something other than an image", hint="choose another folder with -o")
     if layout.is_layout(output):
-        layout.read_layout(output)  # several images, of which all but one would be lost, are an error
+        layout.read_layout(output)  # an error for several images, of which all but one would be lost

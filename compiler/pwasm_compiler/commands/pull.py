@@ -17,21 +17,21 @@ from pwasm_compiler.oci.reference import Reference, parse_reference
 from pwasm_compiler.oci.unpack import extract, module_layer
 
 
-@click.command(short_help="Fetch a module from a registry.")
+@click.command(short_help="Pull a module from a registry.")
 @click.argument("reference", metavar="REF")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.wasm|DIR|FILE.tar", help="Where it goes."
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE.wasm|DIR|FILE.tar", help="Where to write it."
 )
 @registry_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def pull(reference: str, output: Path | None, as_json: bool, plain_http: bool, ca_file: Path | None) -> None:
-    """Fetch the module of the image REF from a registry.
+    """Pull the module of the image REF from a registry.
 
-    REF is registry/name:tag, or registry/name@sha256:… for exactly that image. Any image that the meshes take is
-    taken, whoever made it; digests are checked, and no more than 256 MiB are unpacked.
+    REF is registry/name:tag, or registry/name@sha256:… for exactly that image. Any image that the meshes accept works,
+    whoever built it; digests are verified, and at most 256 MiB are unpacked.
 
-    The module goes to FILE.wasm (default: the image's name, in the current folder). Any other output is the whole
-    image, as `pwasm package` writes it: the folder DIR, or FILE.tar. Logging in is described at `pwasm push`.
+    The module is written to FILE.wasm (default: the image's name, in the current folder). Any other output is the whole
+    image, as `pwasm package` writes it: the folder DIR, or FILE.tar. For logging in, see `pwasm push`.
     """
     source = parse_reference(reference)
     target = output or _default(source)
@@ -61,4 +61,4 @@ def _default(source: Reference) -> Path:
 
 def _keep_what_is_there(target: Path, module: bytes, *, asked_for: bool) -> None:
     if not asked_for and target.is_file() and target.read_bytes() != module:
-        raise UsageError(f"{target} exists and is another module", hint=f"to replace it: -o {target}")
+        raise UsageError(f"{target} already exists and is a different module", hint=f"to replace it: -o {target}")

@@ -21,44 +21,44 @@ from pwasm_compiler.oci.transport import Transport
 
 
 def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that talks to a registry."""
+    """The options shared by all commands that talk to a registry."""
     command = click.option(
         "--ca-file",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Certificate authority of the registry, if the system does not know it (PEM).",
+        help="The registry's certificate authority, if the system does not trust it (PEM).",
     )(command)
     return click.option(
-        "--plain-http", is_flag=True, help="Talk plain HTTP, without credentials; always so to this machine."
+        "--plain-http", is_flag=True, help="Use plain HTTP, without credentials; the default for this machine."
     )(command)
 
 
 def connect(reference: Reference, plain_http: bool, ca_file: Path | None) -> Registry:
-    """The registry of `reference`, as the options say."""
+    """The registry of `reference`, configured by the options."""
     if plain_http and ca_file is not None:
-        raise UsageError("--plain-http and --ca-file exclude each other")
+        raise UsageError("--plain-http and --ca-file are mutually exclusive")
     return Registry(reference, Transport(plain_http=plain_http, ca_file=ca_file))
 
 
-@click.command(short_help="Put the image of a filter into a registry.")
+@click.command(short_help="Push a filter's image to a registry.")
 @click.argument("reference", metavar="REF")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @format_option
 @registry_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def push(reference: str, path: Path, style: Format, as_json: bool, plain_http: bool, ca_file: Path | None) -> None:
-    """Put the image of the filter at PATH into a registry, as REF.
+    """Push the image of the filter at PATH to a registry, as REF.
 
-    REF is registry/name:tag; the tag is `latest` if there is none. PATH is a folder with a filter in Python or Go, a
+    REF is registry/name:tag; the default tag is `latest`. PATH is a folder with a filter in Python or Go, a
     single .py file, a built module (.wasm), or an image that `pwasm package` wrote; the default is the current folder.
     A filter is built first if needed.
 
-    Everything is read back and compared. Then the image's name with its digest is printed: that is what to write
-    into the mesh's resource, because a digest always means the same bytes.
+    Everything is read back and compared. Then the image's name with its digest is printed: use that in the mesh's
+    resource, because a digest always refers to the same bytes.
 
-    Who you are is looked up where `docker login` and `podman login` put it, helpers included: $REGISTRY_AUTH_FILE,
-    containers/auth.json, ~/.docker/config.json. Credentials are sent over TLS or to this machine only, and to no other
-    host than the registry and the token server that it names. $HTTPS_PROXY and $NO_PROXY are obeyed.
+    Credentials are those of `docker login` and `podman login`, credential helpers included: $REGISTRY_AUTH_FILE,
+    containers/auth.json, ~/.docker/config.json. They are sent only over TLS or to this machine, and only to the
+    registry and the token server that it names. $HTTPS_PROXY and $NO_PROXY are honoured.
     """
     target = parse_reference(reference)
     image = _image(path, style)

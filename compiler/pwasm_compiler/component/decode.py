@@ -1,4 +1,4 @@
-"""Decode a component (component-model, design/mvp/Binary.md); only what fills the core index spaces."""
+"""Decode a component (component-model, design/mvp/Binary.md); only what populates the core index spaces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAYER_AND_VERSION = b"\x0d\0\x01\0"
 
 @dataclass
 class _Spaces:
-    """Index spaces while they grow."""
+    """Index spaces under construction."""
 
     modules: list[Module] = field(default_factory=list)
     instances: list[Instantiate | InlineExports] = field(default_factory=list)
@@ -62,8 +62,8 @@ def decode_component(data: bytes) -> Component:
             wiring.append(SectionSpan(f"component {identifier}", contents.position, contents.end - contents.position))
         decode(contents, spaces)
         contents.finish(f"component section {identifier}")
-    if not spaces.exports_function:  # the world's function comes last: a file cut at a section's end lacks it
-        raise DecodeError("the component ends before it exports a function", offset=reader.position)
+    if not spaces.exports_function:  # the world's function comes last: a file truncated at a section boundary lacks it
+        raise DecodeError("the component is truncated: it exports no function", offset=reader.position)
     return Component(
         tuple(spaces.modules),
         tuple(spaces.instances),
@@ -94,7 +94,7 @@ def _index(reader: Reader, space: Sequence[object], what: str) -> int:
 def _sort(reader: Reader) -> Sort:
     at, byte = reader.position, reader.byte()
     if byte not in Sort.__members__.values():
-        raise DecodeError(f"core sort {byte:#x}", offset=at)
+        raise DecodeError(f"unknown core sort {byte:#x}", offset=at)
     return Sort(byte)
 
 
@@ -110,13 +110,13 @@ def _core_instances(reader: Reader, spaces: _Spaces) -> None:
             exports = dict(_inline_export(reader, spaces) for _ in range(reader.count()))
             spaces.instances.append(InlineExports(exports, at))
         else:
-            raise DecodeError(f"core instance form {form:#x}", offset=at)
+            raise DecodeError(f"unknown core instance form {form:#x}", offset=at)
 
 
 def _argument(reader: Reader, spaces: _Spaces) -> tuple[str, int]:
     name, at = reader.name(), reader.position
     if reader.byte() != Sort.INSTANCE:
-        raise DecodeError("a core instance is expected as argument", offset=at)
+        raise DecodeError("the argument must be a core instance", offset=at)
     return name, _index(reader, spaces.instances, "core instance")
 
 
@@ -148,7 +148,7 @@ def _aliases(reader: Reader, spaces: _Spaces) -> None:
             reader.u32()
             reader.u32()
         else:
-            raise DecodeError(f"alias target {target:#x}", offset=at)
+            raise DecodeError(f"unknown alias target {target:#x}", offset=at)
 
 
 def _canonicals(reader: Reader, spaces: _Spaces) -> None:
@@ -157,7 +157,7 @@ def _canonicals(reader: Reader, spaces: _Spaces) -> None:
         at, form = reader.position, reader.byte()
         if form in (0x00, 0x01):
             if reader.byte() != 0x00:
-                raise DecodeError("canon lift or lower", offset=at)
+                raise DecodeError("malformed canon lift or lower", offset=at)
             reader.u32()
             _canonical_options(reader)
             if form == 0x00:

@@ -65,7 +65,7 @@ class Component:
     tables: tuple[CoreExport, ...]
     memories: tuple[CoreExport, ...]
     globals: tuple[CoreExport, ...]
-    wiring: tuple[SectionSpan, ...]  # where the sections lie that define all this, modules and names left out
+    wiring: tuple[SectionSpan, ...]  # the sections that define all this, except modules and names
 
     def space(self, sort: Sort) -> tuple[CoreExport | Canonical, ...]:
         return {

@@ -1,6 +1,6 @@
-"""The core-instance graph: which item of which module instance every import stands for.
+"""The core-instance graph: the item of a module instance that each import refers to.
 
-Follows indices only. componentize-py strips the names of the modules it synthesises and promises no order.
+Only indices are followed. componentize-py strips the names of the modules it synthesises and guarantees no order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SORT_OF = {Kind.FUNC: Sort.FUNC, Kind.TABLE: Sort.TABLE, Kind.MEMORY: Sort.MEMO
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item that a module *defines*: `index` counts from 0 behind the imports of its kind."""
+    """An item that a module *defines*: `index` counts from 0 after the imports of its kind."""
 
     instance: int
     kind: Kind
@@ -46,7 +46,7 @@ class InstanceGraph:
         return next((item for item in self.instances if name in item.exports), None)
 
     def export(self, instance: ModuleInstance, name: str) -> Item | Canonical:
-        """What `instance` exports as `name`, followed to where it is defined."""
+        """What `instance` exports as `name`, traced to its definition."""
         exported = instance.exports[name]
         imported = instance.module.imported(exported.kind)
         if exported.index >= len(imported):
@@ -59,7 +59,7 @@ def instance_graph(component: Component) -> InstanceGraph:
     """Resolve every import of every core module instance of `component`.
 
     Raises:
-        LinkError: an import without provider, or one of another kind; with the offset of the import.
+        LinkError: an unresolved import, or one of another kind; with the offset of the import.
     """
     return InstanceGraph(tuple(_Resolver(component).instances), component.wiring)
 
@@ -83,9 +83,11 @@ class _Resolver:
     def _provider(self, definition: Instantiate, item: Import) -> Item | Canonical:
         argument = definition.arguments.get(item.module)
         if argument is None:
-            raise LinkError(f"nobody provides the import {item.module}.{item.name}", offset=item.offset)
+            raise LinkError(f"unresolved import {item.module}.{item.name}", offset=item.offset)
         if item.kind not in _SORT_OF:
-            raise LinkError(f"import {item.module}.{item.name} of kind {item.kind.name.lower()}", offset=item.offset)
+            raise LinkError(
+                f"unsupported import {item.module}.{item.name} of kind {item.kind.name.lower()}", offset=item.offset
+            )
         return self._export(argument, item.name, item.kind, item.offset)
 
     def _export(self, instance: int, name: str, kind: Kind, offset: int) -> Item | Canonical:

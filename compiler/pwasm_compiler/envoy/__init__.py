@@ -1,1 +1,1 @@
-"""Envoy as a process and as a configuration: found, started, watched, asked, and told what to run."""
+"""Envoy as a process and as a configuration: find, start, watch, query and configure it."""

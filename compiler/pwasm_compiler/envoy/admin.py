@@ -1,4 +1,4 @@
-"""An Envoy's admin interface, of which only pages that change nothing are asked."""
+"""An Envoy's admin interface; only read-only pages are requested."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _STATS = "^wasm[._]|extension_config_discovery|^listener_manager.lds.update_reje
 
 
 class AdminError(PwasmError):
-    """The admin interface did not answer, or what answered is no admin interface."""
+    """The admin interface did not answer, or the server is not an admin interface."""
 
 
 def config_dump(url: str) -> dict[str, Any]:
-    """The whole configuration."""
+    """The complete configuration."""
     return _json(url, "/config_dump", "configs")
 
 
@@ -37,7 +37,7 @@ def check_url(url: str) -> tuple[str, str, int]:
     except ValueError:
         host, port = None, None
     if host is None or parts.scheme != "http":
-        raise UsageError(f"'{url}' is not the URL of an admin interface", hint="write it as http://127.0.0.1:9901")
+        raise UsageError(f"'{url}' is not the URL of an admin interface", hint="write it like http://127.0.0.1:9901")
     return parts.path.rstrip("/"), host, 80 if port is None else port
 
 
@@ -50,25 +50,25 @@ def _json(url: str, page: str, key: str) -> dict[str, Any]:
         data = response.read(SIZE_LIMIT + 1)
     except (OSError, http.client.HTTPException) as error:
         raise AdminError(
-            f"no answer from {url}",
+            f"no response from {url}",
             why=f"{getattr(error, 'strerror', None) or error or type(error).__name__}.",
             hint="is Envoy running? For a pod: kubectl port-forward POD 15000, and --admin http://127.0.0.1:15000",
         ) from error
     finally:
         connection.close()
     if response.status != http.client.OK:
-        raise _no_admin(url, f"It answered {response.status} to {page.partition('?')[0]}.")
+        raise _no_admin(url, f"It responded with {response.status} to {page.partition('?')[0]}.")
     if len(data) > SIZE_LIMIT:
-        raise AdminError(f"{url} answered with more than {SIZE_LIMIT >> 20} MiB")
+        raise AdminError(f"{url} responded with more than {SIZE_LIMIT >> 20} MiB")
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _no_admin(url, f"It answered something else than JSON to {page.partition('?')[0]}.") from error
+        raise _no_admin(url, f"Its response to {page.partition('?')[0]} is not JSON.") from error
     if not isinstance(document, dict) or not isinstance(document.get(key), list):
-        raise _no_admin(url, f"Its answer to {page.partition('?')[0]} has no {key}.")
+        raise _no_admin(url, f"Its response to {page.partition('?')[0]} has no {key}.")
     return document
 
 
 def _no_admin(url: str, why: str) -> AdminError:
-    hint = "its port is 9901 in examples, 15000 in Istio, 19000 in Envoy Gateway"
+    hint = "the port is 9901 in most examples, 15000 in Istio, 19000 in Envoy Gateway"
     return AdminError(f"{url} is not an Envoy's admin interface", why=why, hint=hint)

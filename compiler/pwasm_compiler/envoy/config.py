@@ -1,13 +1,13 @@
-"""Envoy configuration with Wasm filters in it: the filter, what is around it, a whole bootstrap, a file for ECDS.
+"""Envoy configuration for Wasm filters: the filter, what surrounds it, a complete bootstrap, a file for ECDS.
 
-Everything is a dict that `json.dumps` turns into what Envoy reads. JSON it is where nobody reads it, because Envoy's
-YAML reader types plain scalars differently from Python's (`y`, `on`, `0x10`), and in JSON every string is quoted.
+Everything is a dict that `json.dumps` turns into what Envoy reads. It is JSON wherever no human reads it, because
+Envoy's YAML reader types plain scalars differently from Python's (`y`, `on`, `0x10`), and JSON quotes every string.
 
     listener = HttpListener([WasmFilter("main.wasm", configuration={"header": "x-one"})], port=10000)
     bootstrap([listener], admin_port=9901)
 
-A filter gets `failure_policy: FAIL_RELOAD` unless told otherwise, so that a trap costs a VM and not the filter. Every
-address is on 127.0.0.1. Port 0 lets the kernel choose; `Envoy.listeners` tells what it chose.
+A filter gets `failure_policy: FAIL_RELOAD` by default, so that a trap costs one VM rather than the filter. Every
+address is on 127.0.0.1. Port 0 lets the kernel choose; see `Envoy.listeners` for the result.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ DIRECT_RESPONSE_BODY = "hello from upstream (a direct response of Envoy)\n"
 DIRECT_RESPONSE_BODY_LIMIT = 16 * 1024 * 1024
 
 NEWEST = (1, 40)
-"""The newest Envoy that is known here."""
+"""The newest Envoy known to pwasm."""
 RELOAD_SINCE = (1, 33)
-"""The Envoy that has `failure_policy`; an older one refuses a configuration with it."""
+"""The first Envoy with `failure_policy`; older ones reject a configuration with it."""
 RESTRICTED_VM_SINCE = (1, 40)
-"""The Envoy that has the restriction in VmConfig. An older one refuses it there, a newer one warns elsewhere."""
+"""The first Envoy with the restriction in VmConfig. Older ones reject it there, newer ones warn elsewhere."""
 NODE = {"id": "pwasm", "cluster": "pwasm"}
-"""What Envoy asks for before it reads anything over xDS, be it from a file."""
+"""Required by Envoy before it reads anything over xDS, even from a file."""
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 FETCH_TIMEOUT = "30s"
 
@@ -45,16 +45,16 @@ _HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions
 _RESTRICTION = "capability_restriction_config"
 
 Payload = str | bytes | Mapping[str, Any]
-"""A configuration; a mapping is passed as its JSON text."""
+"""A plugin's configuration; a mapping is passed as JSON text."""
 Metadata = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class WasmFilter:
-    """One Wasm plugin: what Envoy calls PluginConfig with its VmConfig.
+    """One Wasm plugin: Envoy's PluginConfig with its VmConfig.
 
-    `path` is where the code is: a file, which Envoy reads relative to its working directory, or a `Remote`.
-    `reload_backoff_seconds` is Envoy's base interval (1 s unless set); with 1 ms Envoy 1.40 dies at the first reload.
+    `path` locates the code: a file, which Envoy resolves against its working directory, or a `Remote`.
+    `reload_backoff_seconds` is Envoy's base interval (default 1 s); with 1 ms, Envoy 1.40 crashes at the first reload.
     """
 
     path: str | Path | Remote
@@ -65,23 +65,23 @@ class WasmFilter:
     configuration: Payload | None = None
     vm_configuration: Payload | None = None
     failure_policy: str | None = None
-    """None is what is kept, else FAIL_RELOAD where the Envoy has it."""
+    """None means the kept one, else FAIL_RELOAD if the Envoy supports it."""
     reload_backoff_seconds: float | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     host_environment: Sequence[str] = ()
-    """Variables that it gets from Envoy's own environment."""
+    """Variables inherited from Envoy's own environment."""
     allow_on_headers_stop_iteration: bool | None = None
     singleton: bool = False
-    """Kind "plugin" only: one VM in the main thread instead of one for each worker."""
+    """Kind "plugin" only: one VM in the main thread instead of one per worker."""
     capabilities: Sequence[str] = ()
-    """The functions it may call and the callbacks it may have; without any, it is not restricted."""
+    """The functions it may call and the callbacks it may have; if empty, it is not restricted."""
     kept: Json = field(default_factory=dict)
-    """The PluginConfig that it replaces, keys in snake_case: what is not said here stays as it is there."""
+    """The PluginConfig that it replaces, with keys in snake_case: what is unspecified here is kept from there."""
     envoy: tuple[int, int] = NEWEST
-    """Version of the Envoy that is to take it; fields moved."""
+    """Version of the target Envoy; fields have moved between versions."""
 
     def to_json(self) -> Json:
-        """The filter as a list of filters (or of bootstrap extensions) has it."""
+        """The filter as an entry in a list of filters (or of bootstrap extensions)."""
         return {"name": FILTER_NAMES[self.kind], "typed_config": self.message()}
 
     def message(self) -> Json:
@@ -131,7 +131,7 @@ class WasmFilter:
 
 
 Entry = WasmFilter | Json
-"""What is in a list of filters: a filter, or somebody else's as Envoy's configuration has it."""
+"""An entry in a list of filters: a Wasm filter, or another one as in Envoy's configuration."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Upstream:
     metadata: Metadata = field(default_factory=dict)
 
     def to_json(self) -> Json:
-        """The cluster as Envoy's configuration has it."""
+        """The cluster as in Envoy's configuration."""
         cluster = _cluster(self.name, self.host, self.port, dns_lookup_family="V4_PREFERRED")
         if self.http2:
             options = typed(_HTTP_PROTOCOL_OPTIONS, explicit_http_config={"http2_protocol_options": {}})
@@ -155,7 +155,7 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Route:
-    """Paths that begin with `prefix` go to the cluster `upstream`, or are answered with `status` and `body`."""
+    """Paths that start with `prefix` go to the cluster `upstream`, or are answered with `status` and `body`."""
 
     prefix: str = "/"
     upstream: str | None = None
@@ -164,7 +164,7 @@ class Route:
     metadata: Metadata = field(default_factory=dict)
 
     def to_json(self) -> Json:
-        """The route as Envoy's configuration has it."""
+        """The route as in Envoy's configuration."""
         action: Json = {"route": {"cluster": self.upstream}}
         if self.upstream is None:
             action = {"direct_response": {"status": self.status, "body": {"inline_string": self.body}}}
@@ -181,7 +181,7 @@ class HttpListener:
     routes: Sequence[Route] = (Route(),)
 
     def to_json(self) -> Json:
-        """The listener as Envoy's configuration has it."""
+        """The listener as in Envoy's configuration."""
         filters = _entries(self.filters)
         if any(route.upstream is None for route in self.routes):
             filters.append(_wait_for_the_body())
@@ -201,7 +201,7 @@ class HttpListener:
 
 @dataclass(frozen=True)
 class TcpListener:
-    """A TCP listener in front of the cluster `upstream`, or of an echo of what the client sends."""
+    """A TCP listener in front of the cluster `upstream`, or of an echo filter."""
 
     filters: Sequence[Entry] = ()
     port: int = 0
@@ -209,7 +209,7 @@ class TcpListener:
     upstream: str | None = None
 
     def to_json(self) -> Json:
-        """The listener as Envoy's configuration has it."""
+        """The listener as in Envoy's configuration."""
         last = {"name": "envoy.filters.network.echo", "typed_config": typed(f"{_NETWORK_FILTERS}.echo.v3.Echo")}
         if self.upstream is not None:
             proxy = typed(f"{_NETWORK_FILTERS}.tcp_proxy.v3.TcpProxy", stat_prefix=self.name, cluster=self.upstream)
@@ -245,9 +245,9 @@ def bootstrap_for(
     upstream: tuple[str, int] | None = None,
     ecds_file: Path | None = None,
 ) -> Json:
-    """A bootstrap around one filter, in the place of its kind: traffic goes to `upstream`, or Envoy answers itself.
+    """A bootstrap around one filter, placed by its kind: traffic goes to `upstream`, or Envoy answers itself.
 
-    With `ecds_file`, what is in that file (`ecds_document`) is the filter.
+    With `ecds_file`, the filter is read from that file (`ecds_document`).
     """
     entry = plugin.to_json() if ecds_file is None else ecds_entry(plugin, ecds_file)
     upstreams = [Upstream(*upstream)] if upstream else []
@@ -265,7 +265,7 @@ def bootstrap_for(
 
 
 def remote_cluster(remote: Remote) -> Json:
-    """The cluster that leads to the server with a filter's code."""
+    """The cluster for the server that provides a filter's code."""
     parts = urllib.parse.urlsplit(remote.url)
     tls = parts.scheme == "https"
     cluster = _cluster(remote.cluster, parts.hostname or "", parts.port or (443 if tls else 80))
@@ -284,34 +284,34 @@ def remote_cluster(remote: Remote) -> Json:
 
 
 def ecds_entry(plugin: WasmFilter, file: Path) -> Json:
-    """The entry in a list of filters whose configuration Envoy reads from `file`, and again when that is replaced."""
+    """A filter entry whose configuration Envoy reads from `file`, and reloads when that is replaced."""
     return {"name": plugin.name, "config_discovery": config_discovery(file, TYPE + WASM[plugin.kind])}
 
 
 def config_discovery(file: Path, type_url: str) -> Json:
-    """What takes the place of a filter's typed_config if that is in `file`."""
+    """The replacement for a filter's typed_config that is in `file`."""
     source = {"path_config_source": {"path": str(file)}, "resource_api_version": "V3"}
     return {"config_source": source, "type_urls": [type_url]}
 
 
 def ecds_document(plugin: WasmFilter) -> Json:
-    """What is in that file."""
+    """The contents of that file."""
     return {"resources": [{**ecds_resource(plugin.name), "typed_config": plugin.message()}]}
 
 
 def ecds_resource(name: str) -> Json:
-    """The resource in such a file, but for its typed_config."""
+    """The resource in such a file, without its typed_config."""
     return typed("envoy.config.core.v3.TypedExtensionConfig", name=name)
 
 
 def version_of(text: str) -> tuple[int, int]:
-    """The version of Envoy in `1.40.0`; the newest known for an Envoy that would not say."""
+    """The version of Envoy in `1.40.0`; the newest known if Envoy does not report one."""
     major, _, rest = text.partition(".")
     return (int(major), int(rest.partition(".")[0])) if text else NEWEST
 
 
 def _without_the_other_policy(plugin: Json) -> Json:
-    """Envoy takes failure_policy or its old name, and not both."""
+    """Envoy accepts either failure_policy or its old name, not both."""
     return {key: value for key, value in plugin.items() if key != "fail_open" or "failure_policy" not in plugin}
 
 
@@ -349,7 +349,7 @@ def _metadata(metadata: Metadata) -> Json:
 def _payload(value: Payload | None) -> Json | None:
     """The `Any` from which Envoy passes exactly these bytes to the plugin.
 
-    A Struct would not do for a mapping: Envoy writes it as JSON anew, with every number a double.
+    A Struct would not work for a mapping: Envoy converts it back to JSON with every number a double.
     """
     if value is None:
         return None
@@ -360,10 +360,10 @@ def _payload(value: Payload | None) -> Json | None:
 
 
 def _wait_for_the_body() -> Json:
-    """A buffer filter behind the Wasm filters.
+    """A buffer filter after the Wasm filters.
 
-    A direct response is sent as soon as the router sees the request's headers, and a request that is answered has
-    no more body callbacks. Holding the request here lets the Wasm filters see its body first.
+    A direct response is sent as soon as the router sees the request's headers, and a request that has been answered
+    gets no more body callbacks. Holding the request here lets the Wasm filters see its body first.
     """
     buffer = typed(f"{_HTTP_FILTERS}.buffer.v3.Buffer", max_request_bytes=DIRECT_RESPONSE_BODY_LIMIT)
     return {"name": "envoy.filters.http.buffer", "typed_config": buffer}

@@ -1,10 +1,10 @@
-"""What `pwasm dev` does beside `pwasm run`: build after each edit, and change the running Envoy over to the result.
+"""What `pwasm dev` adds to `pwasm run`: build after each edit, and reload the result in the running Envoy.
 
-    prepare    Request → Session    the configuration with the filter in a file of its own, version 1 in it
-    Session.watch                   until `stop`: an edit, a build, a change of versions, or an error and none
+    prepare    Request → Session    the configuration with the filter in a separate file, at version 1
+    Session.watch                   until `stop`: edit, build, reload (or report an error)
 
-Envoy's main thread compiles the new module while its workers go on with the old one; connections stay. What cannot be
-built or loaded never replaces what serves.
+Envoy's main thread compiles the new module while its workers keep serving the old one; connections stay open. A version
+that cannot be built or loaded never replaces the one that is serving.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.1
 _SETTLED_SECONDS = 0.05
-"""An editor may write several files, or one in several steps."""
+"""Editors may write several files, or one file in several steps."""
 _NOTICED_SECONDS = 60
-"""What was saved longer ago than this was not noticed late, but has an old time."""
+"""A modification time older than this is not the time of the edit."""
 _LOAD_SECONDS = 300
 _NODE = ("--service-node", "pwasm-dev", "--service-cluster", "pwasm-dev")
 _REJECTED = re.compile(r"config update rejected: (?P<why>.*)", re.DOTALL)
@@ -44,7 +44,7 @@ Failed = Callable[[PwasmError], None]
 
 @dataclass(frozen=True)
 class Live:
-    """A new version serves; times in seconds, `after_seconds` since the edit was saved."""
+    """A new version is serving; times in seconds, `after_seconds` since the edit was saved."""
 
     version: int
     build_seconds: float
@@ -64,16 +64,16 @@ class Session:
     folder: Path
     version: int = 1
     good: bool = True
-    """Whether some version serves: the first may have been refused."""
+    """Whether any version is serving: the first may have been rejected."""
     stop: threading.Event = field(default_factory=threading.Event)
     _seen: object = None
 
     def watch(self, envoy: Envoy, changed: Callable[[], None], live: Callable[[Live], None], failed: Failed) -> None:
-        """Follow the edits until `stop`; what is told is told from this thread."""
+        """Follow the edits until `stop`; callbacks run in this thread."""
         with contextlib.suppress(ToolError):  # stopped
             if self._updates(envoy)[1]:
                 self.good = False
-                failed(self._refused(envoy, "Envoy refused the filter"))
+                failed(self._refused(envoy, "Envoy rejected the filter"))
         while not self.stop.wait(_POLL_SECONDS):
             now = fingerprint(self.path)
             if now == self._seen:
@@ -96,7 +96,7 @@ class Session:
                     failed(error)
             except OSError as error:
                 failed(ToolError(f"{error.filename or self.path}: {error.strerror or error}"))
-            except Exception as error:  # the thread must live: the next edit may mend what this one broke
+            except Exception as error:  # the thread must survive: the next edit may fix what this one broke
                 what = f"pwasm failed: {type(error).__name__}: {error}"
                 failed(ToolError(what, why=report_a_bug()))
 
@@ -107,7 +107,7 @@ class Session:
             self.build(project)
             self.module = project.output
         built = time.monotonic()
-        if self.plan.again is not None:  # the restriction is that of the new module
+        if self.plan.again is not None:  # update the restriction to match the new module
             self.slots = ecds.discover(_text(self.plan.again()), self.module, self.plan.root, self.folder)[1]
         before = self._updates(envoy)
         self.version += 1
@@ -117,12 +117,12 @@ class Session:
         return Live(self.version, built - start, end - built, waited + end - start)
 
     def _wait(self, envoy: Envoy, before: tuple[int, int]) -> None:
-        """Until Envoy has taken or refused each slot's new version. It answers nothing while it compiles."""
+        """Wait until Envoy has accepted or rejected each slot's new version. It does not respond while it compiles."""
         deadline = time.monotonic() + _LOAD_SECONDS
         while not self.stop.wait(_SETTLED_SECONDS):
             taken, refused = self._updates(envoy)
             if refused > before[1]:
-                raise self._refused(envoy, "Envoy refused the new version")
+                raise self._refused(envoy, "Envoy rejected the new version")
             if taken >= before[0] + len(self.slots):
                 return
             if time.monotonic() > deadline:
@@ -133,7 +133,7 @@ class Session:
         return run.refusal(envoy.log, self.plan.way_to_configure) or ToolError(what, why=_reason(envoy))
 
     def _updates(self, envoy: Envoy) -> tuple[int, int]:
-        """How often Envoy took a version and how often it refused one; asked until it answers."""
+        """How often Envoy accepted and rejected a version; retried until it responds."""
         from pwasm_compiler.envoy.process import EnvoyError
 
         while not self.stop.is_set():
@@ -151,8 +151,8 @@ class Session:
 
 
 def prepare(request: run.Request, build: Callable[[Project], object], folder: Path) -> Session:
-    """Build if needed and put what Envoy starts with into `folder`; errors as for `run.prepare`."""
-    # Where it is now: "." would follow a folder that is moved, and Envoy's configuration would not.
+    """Build if needed and write what Envoy starts with to `folder`; the same errors as `run.prepare`."""
+    # Its current location: "." would follow a folder that is moved, but Envoy's configuration would not.
     request = dataclasses.replace(request, path=request.path.absolute())
     seen = fingerprint(request.path)
     plan = run.prepare(request, build)
@@ -173,7 +173,7 @@ def _text(config: dict[str, Any]) -> str:
 
 
 def fingerprint(path: Path) -> object:
-    """What changes when a file of the filter at `path` does; for a filter that is broken, how it is."""
+    """A fingerprint of the files of the filter at `path`; for a broken filter, of its error."""
     try:
         files = [path] if path.suffix == ".wasm" else _files(load_project(path))
         return [(str(file), state.st_mtime_ns, state.st_size, state.st_ino) for file in files if (state := file.stat())]
@@ -182,7 +182,7 @@ def fingerprint(path: Path) -> object:
 
 
 def saved_seconds_ago(before: object, now: object) -> float:
-    """How long ago the newest file that differs between two fingerprints was saved; 0 if no time says it."""
+    """How long ago the newest file that differs between two fingerprints was saved; 0 if unknown."""
     old = before if isinstance(before, list) else []
     saved = [entry[1] for entry in now if entry not in old] if isinstance(now, list) else []
     ago = time.time() - max(saved, default=0) / 1e9
@@ -191,9 +191,9 @@ def saved_seconds_ago(before: object, now: object) -> float:
 
 def _gone(path: Path) -> PwasmError:
     return ProjectError(
-        f"{shown(path)} is not there any more",
-        why="It was moved or removed, so edits are not seen.",
-        hint="put it back, or end this and start pwasm dev where it is now",
+        f"{shown(path)} no longer exists",
+        why="It was moved or removed, so edits go unnoticed.",
+        hint="restore it, or restart pwasm dev in its new location",
     )
 
 
@@ -202,6 +202,6 @@ def _files(project: Project) -> list[Path]:
 
 
 def _reason(envoy: Envoy) -> str:
-    """What Envoy's log says of the last refusal; the lines before it have been shown."""
+    """The last rejection in Envoy's log; the lines before it have been shown."""
     matches = [match for record in envoy.log if (match := _REJECTED.search(record.message))]
-    return f"{matches[-1]['why'].strip()}." if matches else "Its log says why."
+    return f"{matches[-1]['why'].strip()}." if matches else "See its log for the reason."

@@ -1,7 +1,7 @@
-"""Every Wasm filter in an Envoy's config_dump, wherever it is: listeners, ECDS, access logs, bootstrap.
+"""All Wasm filters in an Envoy's config_dump: in listeners, ECDS, access logs and the bootstrap.
 
-The dump is untrusted in its form only: it comes from any Envoy of the last years, with fields in either spelling, and
-configuration that Istio wrapped into a TypedStruct.
+Nothing is assumed about the form of the dump: it may come from any Envoy of recent years, with fields in either
+spelling, and with configuration that Istio wrapped in a TypedStruct.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-Json = dict[str, Any]
+from pwasm_compiler.envoy.kinds import WASM, Json
 
 _WASM = {
-    "envoy.extensions.filters.http.wasm.v3.Wasm": "HTTP filter",
-    "envoy.extensions.filters.network.wasm.v3.Wasm": "TCP filter",
+    WASM["http"]: "HTTP filter",
+    WASM["tcp"]: "TCP filter",
+    WASM["plugin"]: "service",
     "envoy.extensions.access_loggers.wasm.v3.WasmAccessLog": "access log",
     "envoy.extensions.stat_sinks.wasm.v3.Wasm": "statistics sink",
-    "envoy.extensions.wasm.v3.WasmService": "service",
-    # as they were called up to Envoy 1.16, and so up to Istio 1.8
+    # their names up to Envoy 1.16, and so up to Istio 1.8
     "envoy.config.filter.http.wasm.v2.Wasm": "HTTP filter",
     "envoy.extensions.filters.http.wasm.v3alpha.Wasm": "HTTP filter",
 }
@@ -43,16 +43,16 @@ class Code:
 
 @dataclass(frozen=True)
 class WasmFilter:
-    """One Wasm filter as it is configured."""
+    """The configuration of one Wasm filter."""
 
     name: str
     entry: str
-    """Name of the entry in the list of filters: what ECDS and its statistics go by."""
+    """Name of the entry in the list of filters, used by ECDS and its statistics."""
     kind: str
     listener: str | None
     address: str | None
     state: str
-    """active, warming, draining, or waiting: for ECDS, which has not come."""
+    """active, warming, draining, or waiting for ECDS."""
     runtime: str | None = None
     code: Code = Code("unknown", "")
     root_id: str = ""
@@ -62,13 +62,13 @@ class WasmFilter:
     disabled: bool = False
     ecds: bool = False
     replaced_by: str | None = None
-    """What the control plane put in the filter's place: deny or allow."""
+    """What the control plane substituted for the filter: deny or allow."""
     key: tuple[str, str, str] = field(default=("", "", ""), compare=False)
     """Filters with the same key and runtime share their VMs."""
 
 
 def wasm_filters(dump: Json) -> list[WasmFilter]:
-    """The Wasm filters in a config_dump; nothing is left out because it looks odd."""
+    """The Wasm filters in a config_dump; malformed ones are included as far as possible."""
     configs = [config for config in _list(dump.get("configs")) if isinstance(config, dict)]
     ecds = _ecds(configs)
     found: list[WasmFilter] = []
@@ -82,7 +82,7 @@ def wasm_filters(dump: Json) -> list[WasmFilter]:
 
 
 def version(dump: Json) -> str | None:
-    """The Envoy's version, as its node says."""
+    """The Envoy's version, from its node."""
     for config in _list(dump.get("configs")):
         node = _get(config, "bootstrap", "node")
         number = _get(node, "user_agent_build_version", "version")
@@ -118,7 +118,7 @@ def _of_listener(listener: Any, state: str, ecds: dict[str, Any]) -> Iterator[Wa
     seen = []
     for entry in entries:
         for found in _entry(entry, name or address, address, state, ecds):
-            if found not in seen:  # one filter in each of a listener's chains
+            if found not in seen:  # the same filter in several chains of a listener
                 seen.append(found)
                 yield found
 
@@ -126,7 +126,7 @@ def _of_listener(listener: Any, state: str, ecds: dict[str, Any]) -> Iterator[Wa
 def _entry(
     entry: Any, listener: str | None, address: str | None, state: str, ecds: dict[str, Any]
 ) -> Iterator[WasmFilter]:
-    """The Wasm filter that an entry of a list is, if it is one."""
+    """An entry of a list as a Wasm filter, if it is one."""
     name = str(_get(entry, "name") or "")
     disabled = bool(_get(entry, "disabled"))
     discovery = _get(entry, "config_discovery")
@@ -204,7 +204,7 @@ def _inline(data: str) -> Code:
 
 
 def _ecds(configs: list[Json]) -> dict[str, Any]:
-    """Name of each extension that came by ECDS → its typed_config."""
+    """Name of each extension delivered by ECDS → its typed_config."""
     found = {}
     for config in configs:
         if _type(config).endswith("EcdsConfigDump"):
@@ -228,7 +228,7 @@ def _plugin_of(entry: str) -> str:
 
 
 def _unwrapped(config: Any) -> tuple[str, Any]:
-    """Type and fields of a typed_config; a TypedStruct is what it holds."""
+    """Type and fields of a typed_config; a TypedStruct is unwrapped."""
     message = _type(config)
     if message in _STRUCTS:
         return str(_get(config, "type_url") or "").rpartition("/")[2], _get(config, "value")
@@ -253,7 +253,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _get(value: Any, *keys: str) -> Any:
-    """What is at a path of snake_case names; a dump may have them in camelCase."""
+    """The value at a path of snake_case names, which a dump may have in camelCase."""
     for key in keys:
         if not isinstance(value, dict):
             return None

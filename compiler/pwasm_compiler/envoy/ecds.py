@@ -1,10 +1,10 @@
-"""A filter that Envoy reads from a file of its own, and reads anew when the file is replaced.
+"""A filter that Envoy reads from a separate file, and reloads when the file is replaced.
 
-Envoy calls it extension config discovery (ECDS), here from a file: what Istio does from its control plane. In the
-configuration the Wasm filter's `typed_config` gives way to a `config_discovery`, and goes into a file as it is:
+Envoy calls this extension config discovery (ECDS), here from a file; Istio does it from its control plane. In the
+configuration, the Wasm filter's `typed_config` is replaced by a `config_discovery` and moved unchanged to the file:
 
     discover   text of a configuration → text with discoveries, and a Slot for each filter
-    publish    a module → every slot's file, in one step; Envoy loads it beside the old one, and then changes over
+    publish    a module → every slot's file, atomically; Envoy loads it alongside the old one, then switches
 
 https://www.envoyproxy.io/docs/envoy/latest/configuration/overview/extension
 """
@@ -32,7 +32,7 @@ _PATH = ("config", "vm_config", "code", "local", "filename")
 
 @dataclass(frozen=True)
 class Slot:
-    """One filter: its name, the start of its statistics, its file, its configuration before and after the module."""
+    """One filter: its name, statistics prefix, file, and its configuration before and after the module's name."""
 
     name: str
     statistics: str
@@ -41,14 +41,14 @@ class Slot:
     after: str
 
     def text(self, version: int, module: Path) -> str:
-        """What the file holds for `module`."""
+        """The contents of the file for `module`."""
         document = {"version_info": str(version), "resources": [ecds_resource(self.name)]}
-        end = "" if self.after.endswith("\n") else "\n"  # one more would belong to a block scalar
+        end = "" if self.after.endswith("\n") else "\n"  # an extra one would become part of a block scalar
         return f"{dump(document)}  typed_config:\n{self.before}{json.dumps(str(module))}{self.after}{end}"
 
 
 class _Filter(NamedTuple):
-    """A filter in a list of filters, with its typed_config, and the module's name in that."""
+    """A filter in a list of filters, with its typed_config, and the module's name in it."""
 
     kind: str
     name: str
@@ -58,11 +58,11 @@ class _Filter(NamedTuple):
 
 
 def discover(text: str, module: Path, root: Path, folder: Path) -> tuple[str, tuple[Slot, ...]]:
-    """`text` with every filter that loads `module` moved into a file in `folder`; names in it are relative to `root`.
+    """`text` with every filter that loads `module` moved to a file in `folder`; file names are relative to `root`.
 
     Raises:
-        YamlError: the text is not YAML, or has no end.
-        ProjectError: no filter of it loads the module, or one cannot be moved.
+        YamlError: the text is not YAML, or expands without limit.
+        ProjectError: no filter in it loads the module, or one cannot be moved.
     """
     slots: list[Slot] = []
     edits: list[Edit] = []
@@ -77,9 +77,9 @@ def discover(text: str, module: Path, root: Path, folder: Path) -> tuple[str, tu
         edits.append(in_place_of(text, start, end, new))
     if not slots:
         raise ProjectError(
-            f"no filter of the configuration loads {module.name}",
-            why="Only an HTTP or TCP filter with its module in a local file can be replaced while Envoy runs.",
-            hint="pwasm run takes any configuration",
+            f"no filter in the configuration loads {module.name}",
+            why="Only an HTTP or TCP filter whose module is a local file can be replaced while Envoy runs.",
+            hint="pwasm run accepts any configuration",
         )
     text = edited(text, edits)
     for name, moved in [*((slot.name, slot.text(1, module)) for slot in slots), (slots[0].name, text)]:
@@ -88,19 +88,19 @@ def discover(text: str, module: Path, root: Path, folder: Path) -> tuple[str, tu
 
 
 def publish(slots: tuple[Slot, ...], version: int, module: Path) -> None:
-    """Copy `module`, so that a later build does not change it, and tell Envoy of the copy."""
+    """Copy `module`, so that a later build does not change it, and point Envoy to the copy."""
     folder = slots[0].file.parent
     copy = folder / f"module-{version}.wasm"
     shutil.copyfile(module, copy)
     for slot in slots:
         scratch = slot.file.with_suffix(".new")
         scratch.write_text(slot.text(version, copy), encoding="utf-8")
-        scratch.replace(slot.file)  # Envoy looks for files that are moved into the folder
+        scratch.replace(slot.file)  # Envoy watches for files that are moved into the folder
     (folder / f"module-{version - 2}.wasm").unlink(missing_ok=True)
 
 
 def _filters(root: yaml.Node | None) -> Iterator[_Filter]:
-    """Each filter in a list of filters that loads a file, once: an alias is the list that it stands for."""
+    """Each filter in a list of filters that loads a file, without duplicates through aliases."""
     lists = ((_LISTS[key], value) for node in walk(root) for key, value in items(node) if key in _LISTS)
     filters = {id(item): (kind, item) for kind, value in lists for item in sequence(value)}
     for kind, item in filters.values():
@@ -113,7 +113,7 @@ def _filters(root: yaml.Node | None) -> Iterator[_Filter]:
 def _slot(text: str, found: _Filter, file: Path) -> Slot:
     start, end = found.value.start_mark.index, end_of(text, found.value)
     cut, resume = found.file_name.start_mark.index, end_of(text, found.file_name)
-    if not found.key.start_mark.index < start < cut <= resume <= end:  # an alias: it stands elsewhere
+    if not found.key.start_mark.index < start < cut <= resume <= end:  # an alias, whose text is elsewhere
         raise _stands_elsewhere(found.name)
     pad = " " * (4 if getattr(found.value, "flow_style", False) else max(4, found.value.start_mark.column))
     statistics = f"extension_config_discovery.{found.kind}.{found.name}."
@@ -121,7 +121,7 @@ def _slot(text: str, found: _Filter, file: Path) -> Slot:
 
 
 def _check(name: str, text: str) -> None:
-    """Whether each of two texts stands on its own after a filter was moved from one into the other."""
+    """Whether both texts are self-contained after a filter was moved from one to the other."""
     try:
         compose_one(text)
     except YamlError as error:
@@ -130,7 +130,7 @@ def _check(name: str, text: str) -> None:
 
 def _stands_elsewhere(name: str, why: str = "") -> ProjectError:
     return ProjectError(
-        f"the configuration of the filter {name!r} cannot be moved into a file of its own",
+        f"the configuration of the filter {name!r} cannot be moved to a separate file",
         why=why,
-        hint="write it without anchors and aliases",
+        hint="avoid anchors and aliases in it",
     )

@@ -1,9 +1,9 @@
 """What can go wrong with a real Envoy.
 
 EnvoyError
-├── EnvoyNotFoundError   there is none; `hint` says how to get one
-├── EnvoyExitedError     it ended by itself: a refused configuration, or a crash
-└── EnvoyTimeoutError    it did not become ready, or did not log what was waited for
+├── EnvoyNotFoundError   there is none; `hint` says how to install one
+├── EnvoyExitedError     it exited by itself: a rejected configuration, or a crash
+└── EnvoyTimeoutError    it did not become ready, or did not log the expected message
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _LINES = 20
 _HINTS = (
     ("envoy.wasm.runtime.v8 runtime. Envoy was compiled without", "this build of Envoy has no Wasm; use another one"),
 )
-"""What Envoy says below level error, and what it means."""
+"""Messages that Envoy logs below level error, and what they mean."""
 
 
 class EnvoyError(Exception):
-    """A message, with the log up to that moment in `log`; the text ends with the log's last lines."""
+    """An error with the log up to that moment in `log`; its text ends with the log's last lines."""
 
     def __init__(self, what: str, log: Sequence[LogRecord] = (), *, hint: str = "") -> None:
         super().__init__(what)
@@ -46,20 +46,20 @@ class EnvoyNotFoundError(EnvoyError):
 
 
 class EnvoyExitedError(EnvoyError):
-    """Envoy ended by itself; `returncode` is its exit code, negative for a signal."""
+    """Envoy exited by itself; `returncode` is its exit code, negative for a signal."""
 
     def __init__(self, returncode: int, log: Sequence[LogRecord] = ()) -> None:
         hint = next((hint for said, hint in _HINTS if any(said in record.message for record in log)), "")
-        super().__init__(f"Envoy ended with {describe_exit(returncode)}", log, hint=hint)
+        super().__init__(f"Envoy exited with {describe_exit(returncode)}", log, hint=hint)
         self.returncode = returncode
 
 
 class EnvoyTimeoutError(EnvoyError):
-    """Envoy did not do in time what was waited for."""
+    """Envoy did not do what was expected in time."""
 
 
 def _is_stack_frame(record: LogRecord) -> bool:
-    """Whether this is an address in Envoy's own code, which says nothing without Envoy's symbols."""
+    """Whether this is an address in Envoy's own code, which is meaningless without Envoy's symbols."""
     return record.component == "backtrace" and record.message.startswith("#")
 
 

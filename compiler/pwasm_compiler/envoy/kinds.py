@@ -1,4 +1,4 @@
-"""What a filter is for in Envoy: HTTP, TCP, or no traffic at all; and what Envoy calls each."""
+"""What a filter handles in Envoy: HTTP, TCP, or no traffic at all; and Envoy's names for each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TCP_CALLBACK = re.compile(r"proxy_on_(new_connection|downstream_|upstream_)")
 
 
 def kind_of(callbacks: Iterable[str]) -> Kind:
-    """Where a module belongs, by the callbacks it exports."""
+    """The kind of a module, determined by the callbacks it exports."""
     names = tuple(callbacks)
     if any(_HTTP_CALLBACK.match(name) for name in names):
         return "http"
@@ -37,5 +37,5 @@ def kind_of(callbacks: Iterable[str]) -> Kind:
 
 
 def typed(message: str, /, **fields: Any) -> Json:
-    """A protobuf `Any` with this message in it."""
+    """A protobuf `Any` that contains this message."""
     return {"@type": TYPE + message, **fields}

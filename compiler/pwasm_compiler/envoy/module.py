@@ -1,4 +1,4 @@
-"""A built module on its way into Envoy: what it is for, what it may need, and where Envoy gets its code."""
+"""A built module as Envoy loads it: its kind, its capabilities, and where Envoy gets its code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pwasm_compiler.files import read_bytes, shown
 
 @dataclass(frozen=True)
 class Module:
-    """A built module: what it is for, and what it needs of Envoy."""
+    """A built module: its kind, and what it needs from Envoy."""
 
     path: Path
     kind: Kind
@@ -26,23 +26,23 @@ class Module:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where Envoy fetches the code: over HTTP, through one of its clusters."""
+    """Where Envoy fetches the code from: over HTTP, through one of its clusters."""
 
     url: str
     sha256: str
     cluster: str
     own_cluster: bool
-    """Whether the cluster is to be made from the URL."""
+    """Whether the cluster is to be generated from the URL."""
 
 
 def read_module(path: Path) -> Module:
-    """What Envoy needs to know of the module in `path`.
+    """What Envoy needs to know about the module in `path`.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: the file does not exist.
         BinaryError, ProjectError: it is not a core module.
     """
-    data = read_bytes(path, hint="make it with: pwasm build")
+    data = read_bytes(path, hint="create it with: pwasm build")
     report = inspect.describe(shown(path), data)
     return Module(
         path=path,
@@ -53,7 +53,7 @@ def read_module(path: Path) -> Module:
 
 
 def remote(url: str, sha256: str, cluster: str | None) -> Remote:
-    """The code at `url`, through `cluster` or through one made for it."""
+    """The code at `url`, through `cluster` or a generated one."""
     try:
         parts = urllib.parse.urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -61,10 +61,10 @@ def remote(url: str, sha256: str, cluster: str | None) -> Remote:
         usable = False
     if not usable or re.search(r"\s", url):
         raise UsageError(
-            f"'{url}' is not a URL that Envoy fetches from",
-            hint="write http:// or https://; an image in a registry is fetched by Istio, see: pwasm manifest",
+            f"Envoy cannot fetch from '{url}'",
+            hint="use http:// or https://; only a mesh fetches images from registries, see: pwasm manifest",
         )
     if parts.username is not None:
-        raise UsageError("a URL with a password in it would show it in Envoy's config_dump", hint="leave it out")
+        raise UsageError("a password in the URL would be exposed in Envoy's config_dump", hint="remove it")
     made = "wasm_code_" + re.sub(r"[^A-Za-z0-9]+", "_", parts.netloc)
     return Remote(url, sha256, cluster or made, cluster is None)

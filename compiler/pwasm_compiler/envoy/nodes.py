@@ -1,11 +1,12 @@
-"""A YAML text that somebody else wrote, read by position and changed only where it must be.
+"""Someone else's YAML, read by position and changed only where necessary.
 
-    child, pair …   from node to node; a field of Envoy's has two names, that of protobuf and that of JSON
+    child, pair …   from node to node; Envoy's fields have two names, the protobuf name and the JSON name
     walk            every node
-    edited          the text with other text at some positions
+    edited          the text with some ranges replaced
 
-The nodes are those of `yaml_text.compose_one`, which refuses a text that has no end. The text is edited and not loaded
-and dumped again: that would lose comments, and would change scalars that Python's YAML and Envoy's read differently.
+The nodes are those of `yaml_text.compose_one`, which refuses a text that expands without limit. The text is edited
+rather than loaded and dumped: that would lose comments, and change scalars that Python's and Envoy's YAML readers read
+differently.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Edit:
-    """Text to put in the place of `text[start:end]`."""
+    """The replacement for `text[start:end]`."""
 
     start: int
     end: int
@@ -26,14 +27,14 @@ class Edit:
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:
-    """The text with every edit made; their positions are those before any of them."""
+    """The text with every edit applied; positions refer to the original text."""
     for edit in sorted(edits, key=lambda edit: edit.start, reverse=True):
         text = text[: edit.start] + edit.text + text[edit.end :]
     return text
 
 
 def child(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
-    """What is in a mapping under the first key, in that under the second …; keys in snake_case."""
+    """The value at a path of keys, given in snake_case, in nested mappings."""
     for key in keys:
         found = pair(node, key)
         node = found[1] if found else None
@@ -41,17 +42,17 @@ def child(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
 
 
 def items(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
-    """The entries of a mapping, keys in snake_case; nothing for what is no mapping."""
+    """The entries of a mapping, keys in snake_case; none for anything else."""
     yield from ((name, value) for name, _, value in _entries(node))
 
 
 def pair(node: yaml.Node | None, key: str) -> tuple[yaml.Node, yaml.Node] | None:
-    """The nodes of a mapping's key, given in snake_case, and of what is under it."""
+    """The nodes of a mapping's key, given in snake_case, and its value."""
     return next(((found, value) for name, found, value in _entries(node) if name == key), None)
 
 
 def sequence(node: yaml.Node | None) -> list[yaml.Node]:
-    """The items of a list; nothing for what is none."""
+    """The items of a list; none for anything else."""
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
@@ -61,13 +62,13 @@ def scalar(node: yaml.Node | None) -> str | None:
 
 
 def type_of(entry: yaml.Node | None) -> str | None:
-    """The message in an entry's typed_config, without what its URL begins with."""
+    """The message type of an entry's typed_config, without the URL prefix."""
     message = scalar(child(entry, "typed_config", "@type"))
     return message.rpartition("/")[2] if message else None
 
 
 def walk(node: yaml.Node | None) -> Iterator[yaml.Node]:
-    """A node and everything below it, each once, in the order of the text; an alias is the node it stands for."""
+    """A node and everything below it, each once, in document order; aliases are followed."""
     pending, seen = [node] if node is not None else [], set()
     while pending:
         node = pending.pop()
@@ -80,9 +81,9 @@ def walk(node: yaml.Node | None) -> Iterator[yaml.Node]:
 def end_of(text: str, node: yaml.Node) -> int:
     """Where a node's own text ends.
 
-    For a block, the parser's mark is where the next thing begins, with what lies between: empty lines and comments.
-    What ends last in it shows where to look for them, for a `#` may be content. It is not always the block's last
-    item: an alias is a node that stands elsewhere.
+    For a block, the parser's end mark is where the next token starts, so it includes empty lines and comments. They are
+    looked for after the last scalar inside, for a `#` may be content. That is not always in the block's last item: an
+    alias is a node whose text is elsewhere.
     """
     start, end = int(node.start_mark.index), int(node.end_mark.index)
     if not _is_block(node):
@@ -90,7 +91,7 @@ def end_of(text: str, node: yaml.Node) -> int:
     leaves = (leaf for leaf in walk(node) if not _is_block(leaf) and start <= leaf.start_mark.index < end)
     inside = max((int(leaf.end_mark.index) for leaf in leaves), default=start)
     line = text.rfind("\n", 0, inside) + 1
-    if not text[line:inside].strip():  # after a block scalar, which ends with its lines
+    if not text[line:inside].strip():  # after a block scalar, which ends at a line end
         inside = line
     lines = text[inside:end].split("\n")
     while len(lines) > (inside != line) and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
@@ -99,7 +100,7 @@ def end_of(text: str, node: yaml.Node) -> int:
 
 
 def in_place_of(text: str, start: int, end: int, new: str) -> Edit:
-    """`new` in the place of `text[start:end]`, but for the ends of lines with which that may end."""
+    """Replace `text[start:end]` with `new`, but keep trailing line ends."""
     return Edit(start, len(text[:end].rstrip()), new)
 
 

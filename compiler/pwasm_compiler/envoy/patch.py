@@ -1,7 +1,7 @@
-"""A Wasm filter put into an Envoy configuration that somebody else wrote, of which nothing else changes.
+"""Insert a Wasm filter into someone else's Envoy configuration, and change nothing else.
 
-Comments, order and quotes stay. Whether the text
-then says what was meant is not believed but checked: it is parsed again, and must be the old document with the entry.
+Comments, order and quotes are preserved. The result is verified: it is parsed again, and must equal the old document
+plus the entry.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from pwasm_compiler.envoy.nodes import Edit, child, edited, end_of, in_place_of,
 from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.yaml_text import YamlError, construct, dump, load_all, nodes
 
-# The tutorial's text has the network filter's type where the HTTP filter's belongs; it is replaced all the same.
+# The tutorial's text has the network filter's type in place of the HTTP filter's; it is replaced all the same.
 _WASM_TYPES = set(WASM.values())
 _KEPT = ("name", "disabled", "is_optional", "isOptional")
 
 
 class PatchError(PwasmError):
-    """A configuration with no place for the filter."""
+    """A configuration without a place for the filter."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """A listener of the file, with the lists of filters in it that a filter of this kind can be in."""
+    """A listener in the file, with the filter lists in it that can contain a filter of this kind."""
 
     name: str
     chains: tuple[yaml.SequenceNode, ...]
@@ -42,19 +42,19 @@ class Listener:
 def patch(
     text: str, plugin: WasmFilter, module: str, ecds_file: Path | None, listeners: Sequence[str] = ()
 ) -> tuple[str, WasmFilter]:
-    """`text` with the filter in it: in the place of the one it replaces, else before the router (or TCP proxy).
+    """`text` with the filter inserted: replacing its earlier form, else before the router (or TCP proxy).
 
     Running it again changes nothing more. `module` is the name of the module's file: an entry without a name of its own
-    is the same if it loads a file of that name. `listeners` names where, if there is more than one listener to choose
+    is the same filter if it loads a file of that name. `listeners` selects listeners if there are several to choose
     from. With `ecds_file` the filter itself is to be in that file; it is returned with what it keeps of the one it
     replaces.
 
     Raises:
-        PatchError: there is no place, or more than one.
+        PatchError: there is no place for the filter, or more than one.
         YamlError: the text is not YAML.
     """
     root, before = _compose(text)
-    chains: dict[int, yaml.SequenceNode] = {}  # by place: an alias is one list in several places
+    chains: dict[int, yaml.SequenceNode] = {}  # by position: an alias is one list in several places
     for listener in _choose(_listeners(root, plugin.kind), listeners):
         chains |= {chain.start_mark.index: chain for chain in listener.chains}
     kept = [_plugin_config(same) for chain in chains.values() if (same := _same(chain, plugin, module)) is not None]
@@ -79,15 +79,15 @@ def _compose(text: str) -> tuple[yaml.Node, Json]:
     found = nodes(text)
     document = construct(found[0]) if len(found) == 1 else None
     if not isinstance(document, dict):
-        raise PatchError("this is not an Envoy configuration", why="It is not one mapping with static_resources.")
+        raise PatchError("not an Envoy configuration", why="It is not a single mapping with static_resources.")
     return found[0], document
 
 
 def _listeners(root: yaml.Node, kind: str) -> list[Listener]:
     if kind == "plugin":
         raise UsageError(
-            "this filter handles no traffic, so it belongs into no listener",
-            hint="without -c, pwasm config writes a configuration with it in bootstrap_extensions",
+            "this filter handles no traffic, so it does not belong in a listener",
+            hint="without -c, pwasm config generates a configuration that has it in bootstrap_extensions",
         )
     found = []
     for number, listener in enumerate(sequence(child(root, "static_resources", "listeners"))):
@@ -99,7 +99,7 @@ def _listeners(root: yaml.Node, kind: str) -> list[Listener]:
 
 
 def _chains(filters: yaml.Node | None, kind: str) -> Iterator[yaml.SequenceNode]:
-    """The lists in a filter chain into which a filter of this kind can go."""
+    """The lists in a filter chain that can contain a filter of this kind."""
     managers = [node for node in sequence(filters) if type_of(node) == CONNECTION_MANAGER]
     if kind == "tcp" and not managers and isinstance(filters, yaml.SequenceNode) and filters.value:
         yield filters
@@ -114,12 +114,12 @@ def _choose(found: list[Listener], wanted: Sequence[str]) -> list[Listener]:
         raise PatchError(
             "the configuration has no listener for this filter",
             why="No listener in static_resources has a connection manager with http_filters, or a TCP filter chain.",
-            hint="a listener that comes over xDS is configured where it comes from",
+            hint="listeners delivered over xDS are configured at their control plane",
         )
     names = [listener.name for listener in found]
     unknown = next((name for name in wanted if name not in names), None)
     if unknown is not None:
-        raise UsageError(f"there is no listener '{unknown}' for this filter", hint=f"there are: {', '.join(names)}")
+        raise UsageError(f"no listener '{unknown}' for this filter", hint=f"use one of: {', '.join(names)}")
     if not wanted and len(found) > 1:
         raise UsageError(
             f"the filter could go into {len(found)} listeners: {', '.join(names)}", hint="choose with --listener NAME"
@@ -130,14 +130,14 @@ def _choose(found: list[Listener], wanted: Sequence[str]) -> list[Listener]:
 def _edit(
     text: str, chain: yaml.SequenceNode, plugin: WasmFilter, module: str, ecds_file: Path | None
 ) -> tuple[Edit, Json]:
-    """The edit of one list, and the entry that it then has."""
+    """The edit of one list, and the entry it then contains."""
     same = _same(chain, plugin, module)
     if same is not None and ecds_file is None:
         plugin = replace(plugin, kept=_plugin_config(same))
     entry = plugin.to_json() if ecds_file is None else ecds_entry(plugin, ecds_file)
     if same is not None:
         old = {key.value: construct(value) for key, value in same.value if key.value in _KEPT}
-        # By ECDS, Envoy asks for the entry's name; without, the name is the file's.
+        # With ECDS, Envoy requests the entry's name; without, the name in the file is kept.
         entry = {**old, **entry} if ecds_file is not None else {**entry, **old}
         start, end = same.start_mark.index, end_of(text, same)
         return in_place_of(text, start, end, _entry_text(entry, chain, same.start_mark.column)), entry
@@ -149,13 +149,13 @@ def _edit(
 
 
 def _dash(text: str, item: yaml.Node) -> tuple[int, int]:
-    """Index and column of the dash before an item of a block list: with an anchor, a list begins elsewhere."""
+    """Index and column of the dash before an item of a block list: with an anchor, the list starts elsewhere."""
     dash = text.rindex("-", 0, item.start_mark.index)
     return dash, dash - (text.rfind("\n", 0, dash) + 1)
 
 
 def _entry_text(entry: Json, chain: yaml.SequenceNode, column: int) -> str:
-    """The entry as it is written at `column`, its first line without the indentation."""
+    """The entry as written at `column`, its first line without indentation."""
     if chain.flow_style:
         return json.dumps(entry)
     return textwrap.indent(dump(entry), " " * column).strip()
@@ -168,7 +168,7 @@ def _same(chain: yaml.SequenceNode, plugin: WasmFilter, module: str) -> yaml.Map
 
 
 def _plugin_config(entry: yaml.Node) -> Json:
-    """The PluginConfig of an entry, its own keys and those of its vm_config in snake_case; nothing for ECDS."""
+    """The PluginConfig of an entry, with its keys and those of its vm_config in snake_case; empty for ECDS."""
     config = child(entry, "typed_config", "config")
     found = {key: construct(value) for key, value in items(config)}
     vm = child(config, "vm_config")
@@ -176,7 +176,7 @@ def _plugin_config(entry: yaml.Node) -> Json:
 
 
 def _is_the_same(node: yaml.Node, plugin: WasmFilter, module: str) -> bool:
-    """Whether an entry of the file is an earlier form of `plugin`: by its name, or by the file that it loads."""
+    """Whether an entry of the file is an earlier form of `plugin`, judged by its name or by the file it loads."""
     if child(node, "config_discovery") is not None:
         return scalar(child(node, "name")) == plugin.name
     if type_of(node) not in _WASM_TYPES:
@@ -216,7 +216,7 @@ def _cluster_edit(text: str, root: yaml.Node, remote: Remote) -> list[Edit]:
 
 
 def _node_edit(root: yaml.Node) -> list[Edit]:
-    """A node of our own for a configuration without one: Envoy wants one for whatever comes over xDS."""
+    """A node of our own for a configuration without one: Envoy requires one for xDS."""
     node = child(root, "node")
     if node is None:
         at = root.start_mark.index
@@ -224,12 +224,12 @@ def _node_edit(root: yaml.Node) -> list[Edit]:
             return [Edit(at + 1, at + 1, f'"node": {json.dumps(NODE)}, ')]
         return [Edit(at, at, dump({"node": NODE}))]
     if not all(scalar(child(node, key)) for key in NODE):
-        raise PatchError("the configuration's node has no id or no cluster", hint="Envoy reads no ECDS without them")
+        raise PatchError("the configuration's node has no id or no cluster", hint="Envoy requires both for ECDS")
     return []
 
 
 def _verify(text: str, before: Json, entries: Sequence[Json]) -> None:
-    """Refuse a text that does not hold `before` with the entries in it."""
+    """Refuse a text that is not `before` plus the entries."""
     try:
         after = load_all(text)
     except YamlError as error:
@@ -240,8 +240,8 @@ def _verify(text: str, before: Json, entries: Sequence[Json]) -> None:
 
 def _unusual() -> PatchError:
     return PatchError(
-        "the configuration is written in a way that cannot be edited without changing more",
-        hint="write the list of filters as a plain YAML list, or as JSON",
+        "the configuration cannot be edited without changing more than the filter",
+        hint="write the filter list as a plain YAML list, or as JSON",
     )
 
 
@@ -251,7 +251,7 @@ def _has(value: Any, entry: Json) -> bool:
 
 
 def _contains(after: Any, before: Any) -> bool:
-    """Whether everything of `before` is in `after`, in its order; Wasm filters may have become others."""
+    """Whether everything in `before` is in `after`, in the same order; Wasm filters may have changed."""
     if isinstance(before, dict) and isinstance(after, dict):
         if _replaceable(before) and _replaceable(after):
             return True

@@ -1,4 +1,4 @@
-"""The ports in an Envoy bootstrap that somebody else wrote, and the same text with other ports."""
+"""The ports in someone else's Envoy bootstrap, and the same text with other ports."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class PortField:
 
 
 def port_fields(text: str) -> tuple[PortField, ...]:
-    """The admin interface's port and each listener's; nothing for a text that is not YAML, which Envoy will say.
+    """The ports of the admin interface and of each listener; none for invalid YAML, which Envoy will report.
 
     Raises:
-        YamlError: it is YAML that nobody has written by hand, and that might end Envoy as well.
+        YamlError: it is YAML that no one would write by hand, and that might crash Envoy as well.
     """
     try:
         return _port_fields(compose_one(text))
@@ -36,7 +36,7 @@ def port_fields(text: str) -> tuple[PortField, ...]:
 def with_ports(text: str, *, port: int | None = None, admin_port: int | None = None) -> str | None:
     """The text with the first listener's and the admin interface's port replaced; None if there is no such port.
 
-    Port 0 means that no particular port is wanted: there need be no listener, and further listeners lose theirs too,
+    Port 0 means any free port: a listener is not required, and further listeners get a free port too,
     unless a cluster points there.
 
     Raises:
@@ -65,7 +65,7 @@ def _port_fields(root: yaml.Node | None) -> tuple[PortField, ...]:
 
 
 def _ports_of_clusters(root: yaml.Node | None) -> set[int]:
-    """Every port that a cluster's endpoint has."""
+    """The ports of all cluster endpoints."""
     entries = (entry for node in walk(child(root, "static_resources", "clusters")) for entry in items(node))
     return {
         int(value.value)

@@ -1,12 +1,12 @@
-"""A real Envoy as a context manager: start it, wait until it serves, read its log and statistics, stop it.
+"""A real Envoy as a context manager: start it, wait until it is ready, read its log and statistics, stop it.
 
     with Envoy(bootstrap([HttpListener([WasmFilter("main.wasm")])]), cwd=folder) as envoy:
         response = urllib.request.urlopen(envoy.url + "/one")
         envoy.wait_for_log("adding the header")
 
-No Envoy outlives its Python process: it is stopped at the end of the `with`, at interpreter exit, and on Linux by
-the kernel when Python is killed. That last guard follows the *thread* that started Envoy, so it is left out for an
-Envoy started in a thread other than the main one.
+No Envoy outlives its Python process: it is stopped at the end of the `with`, at interpreter exit, and on Linux by the
+kernel when Python is killed. That last guard is tied to the *thread* that started Envoy, so it is omitted for an Envoy
+started in a thread other than the main one.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ _ADMIN_TIMEOUT_SECONDS = 10.0
 _READY_TIMEOUT_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 _RECORD_SECONDS = 0.05
-"""How long a log record may wait for a further line of the same message."""
+"""How long a log record waits for a further line of the same message."""
 
 
 class Envoy:
     """One Envoy process.
 
     `config` is a bootstrap (see `config.bootstrap`) or the path of one. Envoy resolves the file names in it
-    against `cwd`. `on_log` is called with each record from the thread that reads the log. What Envoy needs as files,
-    and `envoy.log`, is in `run_dir`: a temporary folder unless one is given. `log` keeps all records, or the last
+    against `cwd`. `on_log` is called with each record from the thread that reads the log. The files that Envoy needs,
+    and `envoy.log`, are in `run_dir`: a temporary folder unless one is given. `log` keeps all records, or the last
     `keep_log`.
     """
 
@@ -86,7 +86,7 @@ class Envoy:
         self._log_ended = False
         self._admin: tuple[str, int] | None = None
 
-    # -- life
+    # -- lifecycle
 
     def __enter__(self) -> Self:
         return self.start()
@@ -97,7 +97,7 @@ class Envoy:
         self.stop()
 
     def start(self) -> Self:
-        """Start Envoy and return when it serves. An Envoy that does not is gone when the error arrives."""
+        """Start Envoy and return when it is ready. If it fails to start, it is stopped before the error is raised."""
         try:
             self.launch()
             self.wait_until_ready()
@@ -109,7 +109,7 @@ class Envoy:
     def launch(self) -> None:
         """Start the process without waiting for it; end it with `stop`."""
         if self._process is not None:
-            raise EnvoyError("this Envoy was started already")
+            raise EnvoyError("this Envoy has already been started")
         if self._run_dir is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="pwasm-envoy-", ignore_cleanup_errors=True)
             self._run_dir = Path(self._temporary.name)
@@ -123,7 +123,7 @@ class Envoy:
         self._reader.start()
 
     def stop(self) -> None:
-        """End Envoy: SIGTERM, then SIGKILL if it does not listen. Safe to call more than once."""
+        """End Envoy: SIGTERM, then SIGKILL if it does not exit. Safe to call more than once."""
         atexit.unregister(self.stop)
         process = self._process
         if process is not None:
@@ -139,18 +139,18 @@ class Envoy:
             self._temporary.cleanup()
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send Envoy a signal, for tests of what happens when it dies."""
+        """Send Envoy a signal, for testing what happens when it dies."""
         self._running().send_signal(number)
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Wait until Envoy ends by itself; its exit code (negative: a signal), or None after `timeout` seconds."""
+        """Wait until Envoy exits by itself; its exit code (negative: a signal), or None after `timeout` seconds."""
         try:
             return self._running().wait(timeout)
         except subprocess.TimeoutExpired:
             return None
 
     def check_alive(self) -> None:
-        """Raise `EnvoyExitedError` with the exit code or signal and the last log lines if Envoy has ended."""
+        """Raise `EnvoyExitedError` with the exit code or signal and the last log lines if Envoy has exited."""
         code = self._running().poll()
         if code is None:
             return
@@ -158,7 +158,7 @@ class Envoy:
         raise EnvoyExitedError(code, self.log)
 
     def wait_until_ready(self) -> None:
-        """Return as soon as the admin interface says LIVE: every listener is open and every plugin has started."""
+        """Return as soon as the admin interface reports LIVE: every listener is open and every plugin has started."""
         deadline = time.monotonic() + self._ready_timeout
         while True:
             self.check_alive()
@@ -177,22 +177,22 @@ class Envoy:
         """The process id."""
         return self._running().pid
 
-    # -- what it says
+    # -- the log
 
     @property
     def log_path(self) -> Path:
-        """Envoy's whole log, as it wrote it."""
+        """Envoy's complete log, unmodified."""
         if self._run_dir is None:
-            raise EnvoyError("this Envoy was not started")
+            raise EnvoyError("this Envoy has not been started")
         return self._run_dir / "envoy.log"
 
     @property
     def filter_log(self) -> list[LogRecord]:
-        """The records that Wasm filters wrote."""
+        """The records logged by Wasm filters."""
         return [record for record in self.log if record.from_filter]
 
     def wait_for_log(self, substring: str, timeout: float = 10.0, *, count: int = 1) -> LogRecord:
-        """The `count`-th record that contains `substring`, as soon as it is there."""
+        """Wait for the `count`-th record that contains `substring`, and return it."""
         deadline = time.monotonic() + timeout
         with self._grew:
             while True:
@@ -204,26 +204,26 @@ class Envoy:
                     break
                 self._grew.wait(remaining)
         self.check_alive()
-        wanted = repr(substring) if count == 1 else f"{count} times {substring!r}"
-        raise EnvoyTimeoutError(f"not in Envoy's log after {timeout:g} s: {wanted} (there: {len(found)})", self.log)
+        wanted = repr(substring) if count == 1 else f"{substring!r} {count} times"
+        raise EnvoyTimeoutError(f"not in Envoy's log after {timeout:g} s: {wanted} (found {len(found)})", self.log)
 
     # -- the admin interface
 
     @property
     def admin_url(self) -> str:
-        """Where the admin interface is, without a slash at the end."""
+        """The URL of the admin interface, without a trailing slash."""
         return f"http://{_host_port(self._admin_address())}"
 
     @property
     def url(self) -> str:
-        """Where the first listener is, without a slash at the end."""
+        """The URL of the first listener, without a trailing slash."""
         listeners = self.listeners()
         if not listeners:
             raise EnvoyError("this Envoy has no listener")
         return f"http://{_host_port(next(iter(listeners.values())))}"
 
     def listeners(self) -> dict[str, tuple[str, int]]:
-        """Name of each listener with the address it is really bound to."""
+        """Name of each listener with the address it is actually bound to."""
         found = {}
         for status in json.loads(self.admin("/listeners?format=json")).get("listener_statuses", ()):
             address = status["local_address"].get("socket_address")
@@ -232,25 +232,25 @@ class Envoy:
         return found
 
     def stats(self, prefix: str = "") -> dict[str, int]:
-        """Counters and gauges whose name begins with `prefix`."""
+        """Counters and gauges whose name starts with `prefix`."""
         query = urllib.parse.urlencode({"format": "json", "filter": "^" + re.escape(prefix)})
         stats = json.loads(self.admin(f"/stats?{query}"))["stats"]
         return {stat["name"]: stat["value"] for stat in stats if "name" in stat and isinstance(stat["value"], int)}
 
     def config_dump(self) -> dict[str, Any]:
-        """The whole configuration as Envoy has it now."""
+        """Envoy's complete current configuration."""
         dump: dict[str, Any] = json.loads(self.admin("/config_dump"))
         return dump
 
     def admin(self, path: str, method: str = "GET") -> bytes:
-        """The body of an answer of the admin interface."""
+        """The body of a response of the admin interface."""
         try:
             status, body = self._get(path, method)
         except (OSError, http.client.HTTPException) as error:
             self.check_alive()
-            raise EnvoyError(f"the admin interface did not answer {path}: {error}", self.log) from error
+            raise EnvoyError(f"the admin interface did not respond to {path}: {error}", self.log) from error
         if status != http.client.OK:
-            raise EnvoyError(f"the admin interface answered {status} to {path}", self.log)
+            raise EnvoyError(f"the admin interface responded with {status} to {path}", self.log)
         return body
 
     def _get(self, path: str, method: str = "GET", *, timeout: float = _ADMIN_TIMEOUT_SECONDS) -> tuple[int, bytes]:
@@ -270,29 +270,29 @@ class Envoy:
         return self._admin
 
     def _read_admin_address(self) -> bool:
-        """Take up the address that Envoy has written, if it has; the kernel may have chosen the port."""
+        """Read the address that Envoy has written, if it has; the kernel may have chosen the port."""
         if self._admin is None and self._admin_address_file.exists():
             host, _, port = self._admin_address_file.read_text(encoding="ascii").strip().rpartition(":")
             if port.isdecimal():
                 self._admin = (_reachable(host), int(port))
         return self._admin is not None
 
-    # -- inside
+    # -- internals
 
     @property
     def _admin_address_file(self) -> Path:
         if self._run_dir is None:
-            raise EnvoyError("this Envoy was not started")
+            raise EnvoyError("this Envoy has not been started")
         return self._run_dir / "admin-address"
 
     def _finish_log(self) -> None:
-        """Wait until the log of an Envoy that has ended is read to its end."""
+        """Wait until the log of an Envoy that has exited is read to its end."""
         if self._reader is not None and self._reader is not threading.current_thread():
             self._reader.join()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            raise EnvoyError("this Envoy was not started")
+            raise EnvoyError("this Envoy has not been started")
         return self._process
 
     def _config_arguments(self, run_dir: Path) -> list[str]:
@@ -303,13 +303,13 @@ class Envoy:
         file = Path(self._config).absolute()
         arguments = ["--config-path", str(file)]
         if file.is_file() and not re.search(rb'^\s*"?admin"?\s*:', file.read_bytes(), re.MULTILINE):
-            # Readiness is asked of the admin interface, so a configuration without one gets one.
+            # Readiness is checked through the admin interface, so a configuration without one gets one.
             address = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
             arguments += ["--config-yaml", json.dumps({"admin": {"address": address}})]
         return arguments
 
     def _read_log(self) -> None:
-        """Move Envoy's output into `log`, line by line, until it ends (runs in its own thread)."""
+        """Move Envoy's output to `log`, line by line, until it ends (runs in its own thread)."""
         output = self._running().stdout
         assert output is not None
         parser, rest = LogParser(), b""
@@ -347,7 +347,7 @@ class Envoy:
 
 
 def _reachable(host: str) -> str:
-    """An address to connect to, for one that may mean "all"."""
+    """An address to connect to, given one that may mean "all interfaces"."""
     return {"0.0.0.0": "127.0.0.1", "[::]": "127.0.0.1", "::": "127.0.0.1"}.get(host, host.strip("[]"))
 
 

@@ -1,4 +1,4 @@
-"""Programs that are there or not, and which version they are."""
+"""Installed programs, and their versions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from pwasm_compiler.envoy.binary import find_envoy
+from pwasm_compiler.envoy.errors import EnvoyNotFoundError
 from pwasm_compiler.errors import ToolError
 
 _SECONDS = 10
@@ -15,7 +17,7 @@ _SECONDS = 10
 
 @dataclass(frozen=True)
 class Program:
-    """A program that was found; `version` is empty if it would not say."""
+    """A program that was found; `version` is empty if it did not report one."""
 
     path: Path
     version: str
@@ -35,18 +37,25 @@ def existing_envoy(explicit: str | None = None) -> Program:
     Raises:
         ToolError: there is none.
     """
-    from pwasm_compiler.envoy.process import EnvoyNotFoundError, find_envoy
+    path = path_of_envoy(explicit)
+    return Program(path, _version(path, path.stat().st_mtime_ns))
 
+
+def path_of_envoy(explicit: str | None = None) -> Path:
+    """Where it is, without asking it for its version.
+
+    Raises:
+        ToolError: there is none.
+    """
     try:
-        path = find_envoy(explicit)
+        return find_envoy(explicit)
     except EnvoyNotFoundError as error:
         raise ToolError(error.what, hint=error.hint) from error
-    return Program(path, _version(path, path.stat().st_mtime_ns))
 
 
 @functools.cache
 def _version(path: Path, _changed: int) -> str:
-    said = output([str(path), "--version"])  # its own path, which may have numbers, "version:", a hash and the version
+    said = output([str(path), "--version"])  # its path, which may contain numbers, "version:", a hash and the version
     return version_in(said.rpartition("version:")[2])
 
 
@@ -57,7 +66,7 @@ def version_in(text: str) -> str:
 
 
 def output(command: list[str], seconds: float = _SECONDS) -> str:
-    """What a command prints; nothing if it fails, hangs or is not there."""
+    """The output of a command; "" if it fails, hangs or does not exist."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired):

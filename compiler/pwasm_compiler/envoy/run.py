@@ -1,9 +1,9 @@
-"""What `pwasm run` does: decide what Envoy is started with, start it, and pass its log on until it ends.
+"""What `pwasm run` does: decide how to start Envoy, start it, and forward its log until it ends.
 
-    prepare  Request → Plan     which folder, which configuration, which Envoy; no process is started
-    serve    Plan → …           Envoy runs until Ctrl-C, SIGTERM or its own end
+    prepare  Request → Plan     folder, configuration and Envoy; no process is started
+    serve    Plan → …           Envoy runs until Ctrl-C, SIGTERM or until it exits
 
-Envoy's working directory is the filter's folder, so `filename: main.wasm` in a configuration means the filter's.
+Envoy's working directory is the filter's folder, so `filename: main.wasm` in a configuration refers to the filter.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pwasm_compiler import plugin_config
+from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, version_of
 from pwasm_compiler.envoy.kinds import Kind
 from pwasm_compiler.envoy.module import Module, read_module
@@ -41,22 +42,22 @@ DEFAULT_PORT = 10000
 DEFAULT_ADMIN_PORT = 9901
 _KEPT_RECORDS = 1000
 _REFUSED = "the plugin's configuration is refused"
-"""How the SDK's record begins (`pwasm._config.binding`)."""
+"""How the SDK's log record starts (`pwasm._config.binding`)."""
 _DID_NOT_START = "Failed to configure base Wasm plugin"
 
 _UPSTREAM = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 _HINTS = (
-    ("Invalid path", "Envoy does not find that file from the filter's folder; `pwasm build` makes main.wasm"),
+    ("Invalid path", "Envoy cannot find that file relative to the filter's folder; create main.wasm with: pwasm build"),
     ("due to a missing import", "this Envoy lacks a function that the module needs; use a newer Envoy"),
-    ("Missing or unknown Proxy-Wasm ABI version", "that file is not a Proxy-Wasm module; make one with: pwasm build"),
-    ("ddress already in use", "another process listens there; choose another port, or stop it"),
-    ("no such field", "the configuration names a field that this Envoy does not know; see its name and version"),
+    ("Missing or unknown Proxy-Wasm ABI version", "the file is not a Proxy-Wasm module; create one with: pwasm build"),
+    ("ddress already in use", "another process uses this port; choose another port, or stop that process"),
+    ("no such field", "the configuration has a field unknown to this Envoy; check its name, and Envoy's version"),
 )
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for; a port of None was not mentioned."""
+    """The user's request; a port of None is unspecified."""
 
     path: Path
     port: int | None = None
@@ -73,7 +74,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Plan:
-    """What Envoy will be started with; `config_text` takes the place of what is in the file `config`."""
+    """How Envoy will be started; `config_text` replaces the contents of the file `config`."""
 
     root: Path
     executable: Path
@@ -82,24 +83,24 @@ class Plan:
     concurrency: int
     log_level: str
     arguments: tuple[str, ...] = ()
-    """Options for Envoy beside those that the other fields become."""
+    """Options for Envoy in addition to those derived from the other fields."""
     again: Callable[[], dict[str, Any]] | None = None
-    """Generates `config` anew, if it was generated: after a build the module may use more."""
+    """Regenerates `config` if it was generated: after a build the module may use more."""
     way_to_configure: str = ""
-    """What to do about a configuration of the filter that the filter refuses."""
+    """A hint for when the filter rejects its configuration."""
 
 
 def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
-    """Look at the filter, build it with `build` if that is needed, choose the configuration, check the ports."""
-    executable = _find_envoy(request.envoy)
+    """Load the filter, build it with `build` if needed, choose the configuration, check the ports."""
+    executable = programs.path_of_envoy(request.envoy)
     if request.upstream is not None:
         if request.config is not None:
-            raise UsageError("--upstream and -c exclude each other", hint="name the upstream in the configuration")
+            raise UsageError("--upstream and -c are mutually exclusive", hint="set the upstream in the configuration")
         parse_upstream(request.upstream)
     if request.backend and (not request.build or request.path.suffix == ".wasm"):
-        raise UsageError("--backend says what to build with, and nothing is to be built")
+        raise UsageError("--backend has no effect, because nothing will be built")
     if request.plugin_config is not None and request.config is not None:
-        raise UsageError("--plugin-config and -c exclude each other", hint="put the configuration into that file")
+        raise UsageError("--plugin-config and -c are mutually exclusive", hint="put the configuration into that file")
     if request.path.suffix == ".wasm":
         root, module, name = *_existing_module(request.path), printable(request.path.stem)
     else:
@@ -114,7 +115,7 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
 
 
 def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRecord], None]) -> None:
-    """Run Envoy until Ctrl-C or SIGTERM, which is how it is meant to end; any other end is an error."""
+    """Run Envoy until Ctrl-C or SIGTERM, the regular way to stop it; any other exit is an error."""
     from pwasm_compiler.envoy.process import Envoy, EnvoyError
 
     records: queue.SimpleQueue[LogRecord] = queue.SimpleQueue()
@@ -153,18 +154,16 @@ def parse_upstream(text: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`."""
     match = _UPSTREAM.fullmatch(text)
     if match is None or not 0 < int(match["port"]) < 65536:
-        raise UsageError(f"'{text}' is not an upstream", hint="write HOST:PORT, for example 127.0.0.1:8080")
+        raise UsageError(f"invalid upstream '{text}'", hint="write HOST:PORT, for example 127.0.0.1:8080")
     return match["host"].strip("[]"), int(match["port"])
 
 
 def generate(module: Path, root: Path, name: str, request: Request, kind: Kind | None = None) -> dict[str, Any]:
     """The bootstrap for a filter that has none of its own; Envoy opens `module` from `root`.
 
-    It restricts the filter to what its module uses. A module that is missing has nothing to be restricted to: Envoy
-    itself is to say that it is missing. `kind` is what the module is taken for, whatever it is.
+    It restricts the filter to what its module uses. If the module does not exist, nothing is restricted, and Envoy is
+    left to report that. `kind` overrides the kind of the module.
     """
-    from pwasm_compiler.envoy import programs
-
     envoy, file = programs.envoy(request.envoy), root / module
     found = read_module(file) if file.is_file() else Module(file, "http", "", ())
     plugin = WasmFilter(
@@ -183,25 +182,16 @@ def generate(module: Path, root: Path, name: str, request: Request, kind: Kind |
     )
 
 
-def _find_envoy(explicit: str | None) -> Path:
-    from pwasm_compiler.envoy.process import EnvoyNotFoundError, find_envoy
-
-    try:
-        return find_envoy(explicit)
-    except EnvoyNotFoundError as error:
-        raise ToolError(error.what, hint=error.hint) from error
-
-
 def _existing_module(path: Path) -> tuple[Path, Path]:
-    check_readable(path, hint="make it with: pwasm build")
+    check_readable(path, hint="create it with: pwasm build")
     return path.parent.resolve(), Path(path.name)
 
 
 def _built_module(request: Request, build: Callable[[Project], object]) -> tuple[Path, Path, str]:
-    """The folder, the module as Envoy is to open it from there, and the filter's name."""
+    """The folder, the module's path relative to it for Envoy, and the filter's name."""
     folder = request.path
     if not request.build and folder.is_dir() and not (folder / ENTRY).is_file():
-        # "As things are": the tutorial starts Envoy before there is a filter.
+        # --no-build: the tutorial starts Envoy before there is a filter.
         return folder.resolve(), Path("main.wasm"), printable(folder.resolve().name)
     project = load_project(request.path, request.backend)
     if request.build and is_stale(project):
@@ -211,7 +201,7 @@ def _built_module(request: Request, build: Callable[[Project], object]) -> tuple
 
 
 def _configuration(request: Request, root: Path, module: Path, name: str) -> tuple[dict[str, Any] | Path, str | None]:
-    """What Envoy is started with, and the text that takes the place of what is in that file; its ports are free."""
+    """Envoy's configuration file, and the text that replaces its contents; its ports are free."""
     file = request.config or _own_configuration(request, root)
     if file is None:
         made = generate(module, root, name, request)
@@ -222,13 +212,13 @@ def _configuration(request: Request, root: Path, module: Path, name: str) -> tup
         if request.port is not None or request.admin_port is not None:
             changed = with_ports(text, port=request.port, admin_port=request.admin_port)
             if changed is None:
-                raise UsageError(f"{shown(file)} has no port to replace", hint="leave --port and --admin-port out")
+                raise UsageError(f"{shown(file)} has no port to replace", hint="omit --port and --admin-port")
         _refuse_used_ports(text if changed is None else changed)
     return file.absolute(), changed
 
 
 def _own_configuration(request: Request, root: Path) -> Path | None:
-    """The filter's envoy.yaml; not for a module that it does not mention, and not if an upstream is asked for."""
+    """The filter's envoy.yaml, unless it does not mention the module, or an upstream was requested."""
     file = root / OWN_CONFIGURATION
     if request.upstream is not None or request.plugin_config is not None or not file.is_file():
         return None
@@ -239,21 +229,21 @@ def _own_configuration(request: Request, root: Path) -> Path | None:
 
 def _kind_of_module(module: Path) -> Kind:
     if not module.is_file():
-        return "http"  # --no-build: Envoy itself is to say that it is missing
+        return "http"  # --no-build: Envoy will report that it is missing
     return read_module(module).kind
 
 
 def _config_for_envoy(plan: Plan, folder: Path) -> dict[str, Any] | Path:
     if plan.config_text is None or isinstance(plan.config, dict):
         return plan.config
-    # The name stays: Envoy chooses the parser by its suffix.
+    # Keep the name: Envoy chooses the parser by its suffix.
     file = folder / plan.config.name
     file.write_text(plan.config_text, encoding="utf-8")
     return file
 
 
 def _refuse_used_ports(config: str) -> None:
-    """Say so before Envoy starts. Its listeners share their ports (SO_REUSEPORT), so Envoy might not notice."""
+    """Check before Envoy starts. Its listeners share their ports (SO_REUSEPORT), so Envoy might not notice."""
     for field in port_fields(config):
         option = "--admin-port" if field.role == "admin" else "--port"
         with contextlib.closing(socket.socket(socket.AF_INET6 if ":" in field.host else socket.AF_INET)) as probe:
@@ -262,35 +252,35 @@ def _refuse_used_ports(config: str) -> None:
                 probe.bind((field.host, field.port))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
-                    continue  # not for us to judge: Envoy will say what it does not like
+                    continue  # leave it to Envoy to report any other problem
                 raise PwasmError(
                     f"port {field.port} is in use",
-                    why=f"The {field.role} address {field.host}:{field.port} is taken by another process.",
+                    why=f"The {field.role} address {field.host}:{field.port} is used by another process.",
                     hint=f"choose another port with {option}, or stop that process",
                 ) from error
 
 
 def refusal(log: Sequence[LogRecord], way_to_configure: str) -> PwasmError | None:
-    """The error for a filter that has refused its configuration, by the last that `log` has of it; None if it has not.
+    """The error for a filter that rejected its configuration, from the last such record in `log`; None if it did not.
 
-    What Envoy says afterwards, that the plugin could not be loaded, follows from it and says less.
+    What Envoy logs afterwards, that the plugin could not be loaded, is only a consequence of this.
     """
     said = next((record.text for record in reversed(log) if _refuses(record)), None)
     if said is None:
         return None
     problems = [line.removeprefix("  | ") for line in said.splitlines()[1:]]
-    return ProjectError("the filter refuses its configuration", why="\n".join(problems), hint=way_to_configure)
+    return ProjectError("the filter rejected its configuration", why="\n".join(problems), hint=way_to_configure)
 
 
 def way_to_configure(path: Path, given: Path | None, file: Path | None) -> str:
-    """What to do about a configuration that is refused: `given` with --plugin-config, or that in Envoy's `file`."""
+    """A hint for a rejected configuration: the one `given` with --plugin-config, or the one in Envoy's `file`."""
     schema = "" if path.suffix == ".wasm" else f"pwasm schema {shown(path)}"
     if given is not None:
-        return f"compare them: {schema} --check {shown(given)}" if schema else f"change {shown(given)}"
-    shows = f"; {schema} shows what it takes" if schema else ""
+        return f"validate it with: {schema} --check {shown(given)}" if schema else f"change {shown(given)}"
+    shows = f"; see what it accepts with: {schema}" if schema else ""
     if file is not None:
-        return f"it is in {shown(file)}; another is given with --plugin-config FILE{shows}"
-    return f"give it one with --plugin-config FILE{shows}"
+        return f"edit it in {shown(file)}, or override it with --plugin-config FILE{shows}"
+    return f"provide one with --plugin-config FILE{shows}"
 
 
 def _refuses(record: LogRecord) -> bool:
@@ -304,11 +294,11 @@ def _drain(records: queue.SimpleQueue[LogRecord], show: Callable[[LogRecord], No
 
 def _explain(error: EnvoyError, serving: bool, plan: Plan) -> PwasmError:
     text = "\n".join(error.last_lines(of_filters=False))
-    # Protobuf varies the spaces in its messages, so that nobody depends on them.
+    # Protobuf varies the whitespace in its messages, so that no one depends on it.
     words = " ".join(text.split())
     hint = next((hint for message, hint in _HINTS if message in words), error.hint)
     if _DID_NOT_START in words:
-        hint = f"its log above may say why; if it is the configuration: {plan.way_to_configure}"
+        hint = f"see its log above for the reason; if it is the configuration: {plan.way_to_configure}"
     return ToolError(error.what if serving else f"Envoy did not start: {error.what}", why=text, hint=hint)
 
 

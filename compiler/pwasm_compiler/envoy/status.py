@@ -1,4 +1,4 @@
-"""What `pwasm status` says: the Wasm filters of an Envoy, how they fare, and what is wrong."""
+"""The report of `pwasm status`: the Wasm filters of an Envoy, their state, and their problems."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UPDATES = {"updates": "config_reload", "update_failures": "config_fail", "updat
 
 @dataclass(frozen=True)
 class Row:
-    """One filter, its statistics and what is wrong with it; a number is None where Envoy has none."""
+    """One filter, its statistics and problems; a number is None if Envoy does not report it."""
 
     filter: WasmFilter
     code: Code
@@ -34,7 +34,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Status:
-    """All of it. `vms` is what each runtime has of (active, created)."""
+    """The whole report. `vms` maps a runtime to its VMs: (active, created)."""
 
     source: str
     envoy: str | None
@@ -47,14 +47,14 @@ class Status:
         """Every problem, with the filter it belongs to."""
         found = [f"{_title(row.filter)}: {problem}" for row in self.rows for problem in row.problems]
         if self.remote_failures:
-            found.append(f"{self.remote_failures} fetches of remote code have failed since Envoy's start")
+            found.append(f"{self.remote_failures} fetches of remote code have failed since Envoy started")
         return found
 
 
 def status(source: str, dump: dict[str, Any], stats: Mapping[str, Any], *, local: bool = False) -> Status:
     """The status of the Envoy that has this config_dump and these statistics.
 
-    `local`: its files are this machine's, so digests of modules can be made from them.
+    `local`: Envoy's files are on this machine, so module digests can be computed from them.
     """
     filters = wasm_filters(dump)
     vms = _vms(stats)
@@ -96,21 +96,21 @@ def _problems(item: WasmFilter, numbers: Mapping[str, int | None]) -> Iterator[s
     if item.replaced_by == "allow":
         yield "Istio could not fetch the module: requests pass without the filter (FAIL_OPEN)"
     if item.state == "waiting":
-        yield "its configuration has not come by ECDS; requests are answered with 500 until it does"
+        yield "its configuration has not arrived by ECDS; requests are answered with 500 until it does"
     if item.kind == "TCP filter" and item.entry == "envoy.filters.http.wasm":
-        yield "a TCP filter's type under an HTTP filter's name"
+        yield "it has a TCP filter's type but an HTTP filter's name"
     if numbers.get("updates_rejected") or numbers.get("update_failures"):
         times = max(numbers.get("updates_rejected") or 0, numbers.get("update_failures") or 0)
         yield (
-            f"an update was refused ({times} so far): the last good version serves, and what is shown here is the last "
-            "one that came, which may be the refused one; Envoy's log says why"
+            f"an update was rejected ({times} so far): the last good version is serving; the version shown here is the "
+            "latest one received, which may be the rejected one; see Envoy's log for the reason"
         )
     if numbers.get("reload_failures"):
-        yield f"the VM could not be made anew {numbers['reload_failures']} times; see Envoy's log"
+        yield f"reloading the VM failed {numbers['reload_failures']} times; see Envoy's log"
     if numbers.get("reload_backoffs"):
-        yield f"{numbers['reload_backoffs']} requests got 503 while Envoy waited before it made a VM anew"
+        yield f"{numbers['reload_backoffs']} requests got 503 during the backoff before a VM was reloaded"
     if numbers.get("reloads"):
-        yield f"the VM crashed and was made anew {numbers['reloads']} times; the crash is in Envoy's log"
+        yield f"the VM crashed and was reloaded {numbers['reloads']} times; see Envoy's log for the crash"
     if item.runtime not in (None, BUILT_IN) and item.policy in (None, "UNSPECIFIED", "FAIL_CLOSED"):
         yield "after a crash every request is answered with 503 until Envoy restarts: set failure_policy FAIL_RELOAD"
 
@@ -176,7 +176,7 @@ def _row_to_json(row: Row) -> dict[str, Any]:
 
 
 def render(found: Status) -> str:
-    """`status` for people."""
+    """`status` as text."""
     lines = [f"Envoy {found.envoy or 'of unknown version'} at {found.source}"]
     lines += [
         f"  VMs of {runtime}: {active} active, {created} created" for runtime, (active, created) in found.vms.items()
@@ -199,25 +199,25 @@ def _row_lines(row: Row) -> Iterator[str]:
     if item.address and item.address != item.listener:
         yield f"  address    {item.address}"
     if item.runtime:
-        yield f"  runtime    {item.runtime}{' (built into Envoy: no module)' if item.runtime == BUILT_IN else ''}"
+        yield f"  runtime    {item.runtime}{' (built into Envoy, no module)' if item.runtime == BUILT_IN else ''}"
         yield f"  code       {row.code.how}{f': {row.code.source}' if row.code.source else ''}"
     if row.code.sha256:
         yield f"  sha256     {row.code.sha256}"
     if item.root_id:
         yield f"  root id    {item.root_id}"
     if item.runtime not in (None, BUILT_IN):
-        yield f"  on crash   {item.policy or 'FAIL_CLOSED, because nothing is set'}"
+        yield f"  on crash   {item.policy or 'FAIL_CLOSED (default)'}"
     if row.vms is not None:
         yield f"  VMs        {row.vms}"
     if row.shared_with:
-        yield f"  shared     its VMs are those of {', '.join(row.shared_with)} too"
+        yield f"  shared     shares its VMs with {', '.join(row.shared_with)}"
     numbers = row.numbers
     if item.ecds and numbers["updates"] is not None:
-        yield f"  ECDS       {_said(numbers['updates'])} updates, {_said(numbers['updates_rejected'])} refused"
+        yield f"  ECDS       {_said(numbers['updates'])} updates, {_said(numbers['updates_rejected'])} rejected"
     if numbers["reloads"] is not None:
         yield (
             f"  reloads    {_said(numbers['reloads'])} done, {_said(numbers['reload_failures'])} failed, "
-            f"{_said(numbers['reload_backoffs'])} requests refused meanwhile"
+            f"{_said(numbers['reload_backoffs'])} requests rejected meanwhile"
         )
     yield from (f"  problem    {problem}" for problem in row.problems)
 
@@ -227,4 +227,4 @@ def _said(number: int | None) -> str:
 
 
 def _title(item: WasmFilter) -> str:
-    return item.name or item.entry or "(without name)"
+    return item.name or item.entry or "(unnamed)"

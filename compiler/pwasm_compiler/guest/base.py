@@ -1,6 +1,6 @@
-"""The base of every build, which comes with pwasm: CPython with the runtime shim in it, and its standard library.
+"""The base of every build, shipped with pwasm: CPython linked with the runtime shim, and its standard library.
 
-It is made when pwasm itself is built (runtime-shim/build_base.py).
+It is created when pwasm itself is built (runtime-shim/build_base.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def load_base() -> Base:
     """From the installed package.
 
     Raises:
-        ToolError: it is not there, or not as it was made.
+        ToolError: it is missing or damaged.
     """
     try:
         made = json.loads(pwasm_shim.origin().read_bytes())
@@ -40,11 +40,9 @@ def load_base() -> Base:
         raise _unusable(f"{pwasm_shim.origin().parent}: {error}") from error
     found = tuple(hashlib.sha256(data).hexdigest() for data in (component, library))
     if found != wanted:
-        raise _unusable(f"the files in {pwasm_shim.origin().parent} are not those that were installed")
+        raise _unusable(f"the files in {pwasm_shim.origin().parent} differ from those that were installed")
     return Base(hashlib.sha256("\n".join(found).encode()).hexdigest(), maker, component, library)
 
 
 def _unusable(why: str) -> ToolError:
-    return ToolError(
-        "the build's Python cannot be used", why=why, hint="install pwasm again; in a checkout: make setup"
-    )
+    return ToolError("the build-time Python is unusable", why=why, hint="reinstall pwasm; in a checkout: make setup")

@@ -1,8 +1,8 @@
-"""Compiled sources: most of a build would be spent on compiling the same standard library and SDK.
+"""Compiled sources, cached: most of a build would be spent on compiling the same standard library and SDK.
 
 Each file is compiled by itself in a fresh copy of an interpreter that has just started: what `marshal` writes depends
-a little on what a process compiled before, and a module must not depend on what happened to be in the cache. So it
-does not matter either who compiles first, and several threads may.
+slightly on what a process compiled before, and a module must not depend on the state of the cache. So it does not
+matter who compiles first either, and several threads may.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LARGEST_PACK = 16 << 20
 _ROOM = "/0"
 _TIMEOUT_SECONDS = 60
 _THREADS = 2
-"""That compile ahead. The guest keeps none of Python's locks while it runs, but all that it asks for is Python."""
+"""Threads that compile ahead. The guest runs without the GIL, but its requests are served in Python."""
 
 _COMPILE = (Path(__file__).parent / "inside" / "pwasm_compile.py").read_bytes()
 
@@ -44,8 +44,8 @@ def cached_path(source: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is left out of compiled code; `columns` of instructions are of use only where the source is at hand, so they
-    stand for the filter's own files.
+    """What is left out of compiled code; `columns` of instructions are only useful where the source is available, so
+    they are kept for the filter's own files.
     """
 
     docstrings: bool = False
@@ -53,31 +53,31 @@ class Options:
     columns: bool = False
 
     def letters(self) -> str:
-        """What the guest is told (see `inside/pwasm_compile.py`)."""
+        """The options passed to the guest (see `inside/pwasm_compile.py`)."""
         return ("" if self.docstrings else "d") + ("" if self.annotations else "a")
 
 
 class Bytecode:
-    """The compiled form of sources, kept in one file of the cache for each base."""
+    """Compiled sources, kept in one cache file per base."""
 
     def __init__(self, interpreter: Interpreter, cache: Cache, progress: Callable[[str], None]) -> None:
         self._interpreter, self._cache, self._progress = interpreter, cache, progress
         self._key = hashlib.sha256(f"{interpreter.base.key}\n".encode() + _COMPILE).hexdigest()
         stored = cache.read(_KIND, self._key)
         self.known: dict[bytes, bytes] = {} if stored is None else marshal.loads(stored)
-        """What the cache held."""
+        """What was in the cache."""
         self._used: dict[bytes, bytes] = {}
         self._warned: set[bytes] = set()
         self.prints: list[str] = []
-        """What compiling the filter's own files has printed: warnings."""
+        """Warnings printed while compiling the filter's own files."""
         self._started: dict[bool, tuple[Change, Wasi]] = {}
         self._running: dict[bytes, Future[bytes]] = {}
         self._lock = threading.RLock()
 
     def of(self, name: str, read: Callable[[], bytes], options: Options, constant: bool = False) -> bytes:
-        """The `.pyc` of a source that tracebacks call `name`; empty when it cannot be compiled.
+        """The `.pyc` of a source that tracebacks call `name`; empty if it cannot be compiled.
 
-        `constant` says that the source belongs to the base, so that it need not be read to know its compiled form.
+        `constant` means that the source belongs to the base, so it need not be read to look up its compiled form.
         """
         head = f"{name}\0{options}\0".encode()
         key = head if constant else hashlib.sha256(head + read()).digest()
@@ -98,7 +98,7 @@ class Bytecode:
             mine.set_exception(error)
             raise
         if found and printed and options.columns:
-            self._warned.add(key)  # compiled again in the next build, which is to warn, too
+            self._warned.add(key)  # compile again in the next build, so that it warns, too
             self.prints += printed
         self._used[key] = found
         mine.set_result(found)
@@ -106,7 +106,7 @@ class Bytecode:
 
     @contextmanager
     def ahead(self, wanted: Collection[Callable[[], bytes]]) -> Iterator[None]:
-        """While the block runs, other threads make the calls of `of` in `wanted`, in this order."""
+        """While the block runs, other threads make the calls of `of` in `wanted`, in order."""
         pool = ThreadPoolExecutor(_THREADS, "pwasm-bytecode")
         try:
             for call in wanted:
@@ -116,7 +116,7 @@ class Bytecode:
             pool.shutdown(cancel_futures=True)
 
     def save(self) -> None:
-        """Keep what was compiled; the older part goes when it grows too large."""
+        """Store what was compiled; older entries are dropped when it grows too large."""
         used = {key: code for key, code in self._used.items() if key not in self._warned}
         if used.keys() <= self.known.keys():
             return
@@ -138,11 +138,11 @@ class Bytecode:
         try:
             guest.run([("pwasm_import", b"pwasm_compile")], _TIMEOUT_SECONDS)
         except Stopped:
-            return b"", []  # the same will happen to whoever imports it
+            return b"", []  # importing it will report the same error
         return _record(self._interpreter, guest), guest.wasi.prints
 
     def _start(self, columns: bool) -> tuple[Change, Wasi]:
-        """An interpreter that has started and compiled nothing."""
+        """A freshly started interpreter that has compiled nothing."""
         environment = {"PYTHONHOME": LIBRARY, "PYTHONPATH": f"{LIBRARY}:{_ROOM}", "PYTHONHASHSEED": "1"}
         environment |= {"PYTHONDONTWRITEBYTECODE": "1"} | ({} if columns else {"PYTHONNODEBUGRANGES": "1"})
         files = FileTree()
@@ -156,7 +156,7 @@ class Bytecode:
 
 @contextmanager
 def open_bytecode(interpreter: Interpreter, cache: Cache, progress: Callable[[str], None]) -> Iterator[Bytecode]:
-    """For a build. The first of several on a new machine compiles what all need, and the others wait for it."""
+    """For a build. Of several builds on a new machine, the first compiles what all need, and the others wait."""
     found = Bytecode(interpreter, cache, progress)
     if found.known:
         yield found

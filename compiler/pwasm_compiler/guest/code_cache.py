@@ -1,9 +1,9 @@
-"""Keep merged code: it is the same for every filter that exports the same callbacks, only data differs.
+"""Cache merged code: it is the same for every filter that exports the same callbacks; only data differs.
 
-The key is a digest of all that the merge reads except the values of globals: the code-bearing sections of every
-module, the wiring of the component, the table, the names of the exports, what is cut, and this linker's own sources.
-Which globals went into the code is known only afterwards, so an entry lists them with their values, and is used when
-they agree.
+The key is a digest of everything the merge reads except the values of globals: the code-bearing sections of every
+module, the wiring of the component, the table, the names of the exports, the cuts, and this linker's own sources.
+Which globals affect the code is only known afterwards, so an entry lists them with their values, and is used only if
+they match.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KIND = "code"
 def cached_merge(
     layout: Layout, exports: Mapping[str, Target], cache: Cache, cuts: Mapping[Item, Cut] | None = None
 ) -> Code:
-    """The merged code of `layout`, trimmed by `cuts` if there are any; from the cache when it holds it."""
+    """The merged code of `layout`, trimmed by `cuts` if there are any; from the cache if present."""
     key = _key(layout, exports, cuts)
     code = _read(cache, key, layout)
     if code is not None:
@@ -74,7 +74,7 @@ def _spans(layout: Layout) -> Iterator[SectionSpan]:
 
 @functools.cache
 def linker_version() -> bytes:
-    """Digest of the sources that decide what the merged code looks like."""
+    """Digest of the sources that determine the merged code."""
     digest = hashlib.sha256()
     for room in (wasm, component, link):
         for source in sorted(Path(str(room.__file__)).parent.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""The read-only tree of files that the build's guest sees."""
+"""The read-only file tree that the build's guest sees."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Read = Callable[[], bytes]
 
 
 class FileTree:
-    """Files by absolute path; folders exist because files lie in them. Contents are read when they are asked for."""
+    """Files by absolute path; folders exist implicitly. Contents are read on demand."""
 
     def __init__(self) -> None:
         self._files: dict[str, Read] = {}
@@ -21,14 +21,14 @@ class FileTree:
         self._folders: dict[str, set[str]] = {}
 
     def copy(self) -> FileTree:
-        """A tree of the same files; what is added to one is not in the other."""
+        """An independent tree with the same files."""
         tree = FileTree()
         tree._files, tree._contents, tree._sizes = dict(self._files), dict(self._contents), dict(self._sizes)
         tree._folders = {folder: set(names) for folder, names in self._folders.items()}
         return tree
 
     def add(self, path: str, read: Read) -> None:
-        """Put a file at the absolute `path`."""
+        """Add a file at the absolute `path`."""
         self._files[path] = read
         self._contents.pop(path, None)
         self._sizes.pop(path, None)
@@ -43,14 +43,14 @@ class FileTree:
             child = folder
 
     def add_folder(self, mount: str, folder: Path) -> None:
-        """Put everything in `folder` under the absolute path `mount`."""
+        """Add everything in `folder` under the absolute path `mount`."""
         self._folders.setdefault(mount, set())
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 self.add(f"{mount}/{path.relative_to(folder).as_posix()}", path.read_bytes)
 
     def add_archive(self, mount: str, zipped: bytes) -> None:
-        """Put everything in a ZIP file under the absolute path `mount`."""
+        """Add everything in a ZIP file under the absolute path `mount`."""
         archive = zipfile.ZipFile(io.BytesIO(zipped))
         for item in archive.infolist():
             path = f"{mount}/{item.filename}"
@@ -64,7 +64,7 @@ class FileTree:
         return path in self._folders
 
     def names(self, folder: str) -> list[str]:
-        """What lies in `folder`, sorted."""
+        """The contents of `folder`, sorted."""
         return sorted(self._folders[folder])
 
     def read(self, path: str) -> bytes:

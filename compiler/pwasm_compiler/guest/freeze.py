@@ -1,4 +1,4 @@
-"""Import a filter in the build's interpreter and keep the memory."""
+"""Import a filter in the build-time interpreter and capture its memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .wasi import Wasi
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What is shipped, with the memory after the import; `prints` is what was printed and logged meanwhile."""
+    """What is shipped, with the memory after the import; `prints` is what was printed and logged during it."""
 
     layout: Layout
     record: BuildRecord
@@ -40,10 +40,10 @@ def freeze(
     cache: Cache,
     progress: Callable[[str], None],
 ) -> Frozen:
-    """Import `module` of the staged folder; `progress` is told what has to be compiled for that.
+    """Import `module` of the staged folder; `progress` is called with what has to be compiled.
 
     Raises:
-        BuildError: the filter could not be imported, or registers nothing; or the import did not come to an end.
+        BuildError: the filter could not be imported, registers nothing, or its import did not finish.
     """
     with open_bytecode(interpreter, cache, progress) as bytecode:
         image, prints = _import(interpreter, staged, module, hash_seed, timeout_seconds, bytecode)
@@ -58,7 +58,7 @@ def freeze(
 def _import(
     interpreter: Interpreter, staged: Staged, module: str, hash_seed: int, timeout_seconds: float, bytecode: Bytecode
 ) -> tuple[Image, str]:
-    """What the import leaves, and what it printed."""
+    """The memory image after the import, and what the import printed."""
     files, ahead = _files(interpreter, staged, bytecode)
     root = GUEST_ROOT
     environment = {
@@ -67,7 +67,7 @@ def _import(
         "PYTHONHASHSEED": str(hash_seed),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
-        "PYTHON_FROZEN_MODULES": "off",  # those of the library's archive have been compiled without docstrings
+        "PYTHON_FROZEN_MODULES": "off",  # the library archive has its own, compiled without docstrings
     }
     wasi = Wasi(files, (LIBRARY, root), environment, str(hash_seed).encode())
     try:
@@ -78,12 +78,12 @@ def _import(
         raise _error(stopped.reason, timeout_seconds, "".join(bytecode.prints + wasi.prints)) from None
     prints = "".join(bytecode.prints + wasi.prints)
     if imported != 0:
-        raise BuildError("the filter was not frozen", why=f"{prints}{report_a_bug()}")
+        raise BuildError("freezing the filter failed", why=f"{prints}{report_a_bug()}")
     return guest.image(), prints
 
 
 def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> tuple[FileTree, list[Read]]:
-    """What the guest sees: the standard library and the stage, both compiled; and what can be compiled ahead."""
+    """What the guest sees: the standard library and the stage, both compiled; and what to compile ahead."""
     early = {f"{LIBRARY}/{name}.py" for name in IMPORTED_AT_START}
     files = FileTree()
     ahead: list[Read] = []
@@ -110,15 +110,14 @@ def _error(reason: str, timeout_seconds: float, prints: str) -> BuildError:
     if reason == TIMEOUT:
         return BuildError(
             f"importing the filter took longer than {timeout_seconds:g} s",
-            why="code at the top level of a module runs at build; an endless loop there never ends" + printed,
+            why="module-level code runs at build time; is there an endless loop?" + printed,
             hint="move it into on_vm_start, or raise build-timeout in [tool.pwasm]",
         )
     if reason == FULL_STACK:
         return BuildError(
-            "importing the filter used up the stack",
-            why="code at the top level of a module recurses too deeply in C: pickle, repr or deletion of nested data"
-            + printed,
-            hint="move it into on_vm_start, or nest less deeply",
+            "importing the filter exhausted the stack",
+            why="module-level code recurses too deeply in C: pickle, repr or deletion of nested data" + printed,
+            hint="move it into on_vm_start, or reduce the nesting",
         )
-    what = "the filter ends the process while it is imported" if reason == EXIT else "the build's Python crashed"
+    what = "the filter exits the process during import" if reason == EXIT else "the build-time Python crashed"
     return BuildError(what, why=f"{reason}{printed}")

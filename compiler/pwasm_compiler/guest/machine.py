@@ -18,21 +18,21 @@ from ..errors import ToolError
 from .wasi import ExitError, Wasi
 
 STACK = 8 << 20
-"""Bytes of native stack: CPython's own guard must fire first, also for recursion through C."""
+"""Bytes of native stack: CPython's own guard must trigger first, even for recursion through C."""
 _UNIMPLEMENTED = 12  # proxy_status_t
 _PRINTED = 0
-"""Log level of a piece of what was printed (`pwasm._guest.freeze.PRINTED`)."""
+"""Log level of printed output (`pwasm._guest.freeze.PRINTED`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What a run left: the whole memory, and the exported mutable globals by name."""
+    """The result of a run: the whole memory, and the exported mutable globals by name."""
 
     memory: bytes
     globals: Mapping[str, int]
 
     def since(self, before: Image) -> Change:
-        """What happened to a guest that began as `before`."""
+        """What changed in a guest that started from `before`."""
         now, then = self.memory, before.memory
         starts = range(0, len(now), _PIECE)
         changed = [start for start in starts if now[start : start + _PIECE] != then[start : start + _PIECE]]
@@ -44,7 +44,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From one image to another: how large the memory is, what is in it now at which addresses, the globals."""
+    """The difference between two images: the memory size, the changed ranges by address, the globals."""
 
     size: int
     pieces: tuple[tuple[int, bytes], ...]
@@ -52,12 +52,12 @@ class Change:
 
 
 _PIECE = 4096
-"""What has not changed is not written: the guests of one module share it until somebody writes, by this many bytes."""
+"""Granularity of changes: unchanged pages are shared copy-on-write between the guests of a module."""
 EXIT, TIMEOUT, FULL_STACK = "exit", "time-out", "full stack"
 
 
-class Stopped(Exception):  # noqa: N818  not an error by itself: the caller says what it means
-    """The guest did not come to its end; `reason` is one of the three above, or the name of another trap."""
+class Stopped(Exception):  # noqa: N818  not an error by itself: its meaning is up to the caller
+    """The guest did not finish; `reason` is one of the three above, or the name of another trap."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -68,8 +68,8 @@ def engine() -> wasmtime.Engine:
     """The engine that modules are compiled for and run in."""
     config = wasmtime.Config()
     config.epoch_interruption = True
-    config.cranelift_opt_level = "none"  # compiles in three quarters of the time, and a build runs no slower
-    config.max_wasm_stack = 2 << 20  # the most that wasmtime takes without more settings
+    config.cranelift_opt_level = "none"  # compiles in three quarters of the time, and builds are not slower
+    config.max_wasm_stack = 2 << 20  # the maximum that wasmtime allows without further settings
     return wasmtime.Engine(config)
 
 
@@ -80,7 +80,7 @@ def compile_module(owner: wasmtime.Engine, module: bytes) -> bytes:
 
 
 def load(owner: wasmtime.Engine, compiled: bytes) -> wasmtime.Module | None:
-    """The module of `compiled`, or None when this wasmtime or this processor cannot use it."""
+    """The module of `compiled`, or None if this wasmtime or this processor cannot use it."""
     try:
         return wasmtime.Module.deserialize(owner, compiled)
     except wasmtime.WasmtimeError:
@@ -92,7 +92,7 @@ def _tool_errors() -> Iterator[None]:
     try:
         yield
     except wasmtime.WasmtimeError as error:
-        raise ToolError("wasmtime cannot run the build's Python here", why=str(error).splitlines()[0]) from error
+        raise ToolError("wasmtime cannot run the build-time Python here", why=str(error).splitlines()[0]) from error
 
 
 class _Memory:
@@ -106,7 +106,7 @@ class _Memory:
     def _address(self, address: int, size: int) -> int:
         address &= 0xFFFFFFFF
         if address + size > self.memory.data_len(self.store):
-            raise IndexError(f"{size} bytes at address {address:#x} lie outside the guest's memory")
+            raise IndexError(f"{size} bytes at address {address:#x} are outside the guest's memory")
         return ctypes.addressof(self.memory.data_ptr(self.store).contents) + address
 
     def read(self, address: int, size: int) -> bytes:
@@ -144,15 +144,15 @@ class Machine:
         return {"proxy_log": functools.partial(_log, self.wasi.prints)}
 
     def _bound(self, answer: Callable[..., int | None]) -> Callable[..., int | None]:
-        """wasmtime keeps this as long as the store lives, so it must not keep what has the store."""
+        """wasmtime keeps this alive as long as the store, so it must not reference the store's owner."""
         memory = weakref.ref(self.memory)
         return lambda *arguments: answer(memory(), *arguments)
 
     def run(self, steps: list[tuple[str, bytes | None]], timeout: float) -> list[Any]:
-        """Call exports in order: each without an argument, or with the address of a NUL-terminated text.
+        """Call exports in order: each without an argument, or with the address of a NUL-terminated string.
 
         Raises:
-            Stopped: it took longer than `timeout` seconds, trapped, or ended the process.
+            Stopped: it took longer than `timeout` seconds, trapped, or exited the process.
         """
         results: list[Any] = []
         problem: list[BaseException] = []
@@ -169,7 +169,7 @@ class Machine:
         thread = _thread_with_stack(work)
         try:
             thread.join(timeout)
-        finally:  # also when the user interrupts: a thread cannot be left behind in the guest
+        finally:  # also on a user interrupt: no thread may be left behind in the guest
             if thread.is_alive():
                 self.engine.increment_epoch()
                 thread.join()
@@ -183,7 +183,7 @@ class Machine:
         return address
 
     def restore(self, change: Change) -> None:
-        """Go on from where another guest came, in an instance in which nothing has run yet."""
+        """Continue from the state of another guest, in an instance in which nothing has run yet."""
         memory = self.exports["memory"]
         memory.grow(self.store, (change.size - memory.data_len(self.store)) // memory.page_size(self.store))
         for address, piece in change.pieces:
@@ -192,7 +192,7 @@ class Machine:
             self.exports[name].set_value(self.store, value)
 
     def image(self) -> Image:
-        """Memory and globals as they are now."""
+        """The current memory and globals."""
         memory = self.exports["memory"]
         values = {
             str(name): int(item.value(self.store)) & 0xFFFFFFFF
@@ -203,7 +203,7 @@ class Machine:
 
 
 _STACK_SIZE = threading.Lock()
-"""Whoever holds it may set the size of new threads' stacks, which is one number for the process."""
+"""Guards the stack size of new threads, which is a process-wide setting."""
 
 
 def _thread_with_stack(work: Callable[[], None]) -> threading.Thread:
@@ -226,13 +226,13 @@ def _stopped(error: BaseException) -> BaseException:
     if isinstance(error, wasmtime.Trap) and error.trap_code is not None:
         return Stopped(_REASONS.get(error.trap_code, error.trap_code.name.lower().replace("_", " ")))
     if isinstance(error, wasmtime.Trap | wasmtime.WasmtimeError):
-        return ToolError("the build's Python could not be run", why=str(error).splitlines()[0])
+        return ToolError("the build-time Python could not be run", why=str(error).splitlines()[0])
     return error
 
 
 @functools.lru_cache(maxsize=1)
 def _imports(module: wasmtime.Module) -> tuple[tuple[str, str, wasmtime.FuncType], ...]:
-    """(module, name, type) of what it imports; wasmtime makes them anew for whoever asks."""
+    """(module, name, type) of each import; wasmtime creates them anew on every access."""
     return tuple((item.module, str(item.name), _func_type(item)) for item in module.imports)
 
 
@@ -249,5 +249,5 @@ def _log(prints: list[str], guest: _Memory, level: int, message: int, size: int)
 
 
 def _unimplemented(_guest: _Memory, *_arguments: int) -> int:
-    """Every other hostcall: there is no Envoy, and the SDK raises the error that says so."""
+    """Every other hostcall: there is no Envoy at build time, and the SDK raises the error that says so."""
     return _UNIMPLEMENTED

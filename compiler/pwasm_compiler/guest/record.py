@@ -1,7 +1,7 @@
-"""What the guest leaves for the build in the frozen memory: the build record, made by `pwasm._guest.freeze`.
+"""What the guest passes to the build in the frozen memory: the build record, written by `pwasm._guest.freeze`.
 
-It is the `repr` of plain values. The SDK that writes it and this compiler are one version, so a field that is missing,
-or that nobody knows here, is an error.
+It is the `repr` of plain values. The SDK that writes it and this compiler are the same version, so a missing or unknown
+field is an error.
 """
 
 from __future__ import annotations
@@ -18,43 +18,43 @@ from ..link.memory import global_address, read_memory
 
 _T = TypeVar("_T")
 _NOT_IN_WASM = {
-    "ssl": "Envoy does TLS",
-    "_ssl": "Envoy does TLS",
+    "ssl": "Envoy terminates TLS",
+    "_ssl": "Envoy terminates TLS",
     "ctypes": "native code cannot be loaded",
     "_ctypes": "native code cannot be loaded",
     "multiprocessing": "there are no processes",
     "_multiprocessing": "there are no processes",
 }
 _HINTS = {
-    # type of the exception → what to do
-    "SystemExit": "top-level code runs at build; remove the call of sys.exit()",
-    "MemoryError": "a build has 1 GiB of memory; keep large data out of source code and of what runs at the top level",
+    # type of the exception → hint
+    "SystemExit": "module-level code runs at build time; remove the call to sys.exit()",
+    "MemoryError": "a build has 1 GiB of memory; keep large data out of source code and of module-level code",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class BuildRecord:
-    """A filter that was imported."""
+    """An imported filter."""
 
     sdk: str
     python: str
     warnings: Sequence[str]
     modules: Sequence[str]
-    """Everything that is imported, sorted."""
+    """All imported modules, sorted."""
     callbacks: Sequence[str]
     """What the module must export."""
     written: Mapping[str, Sequence[str] | None]
-    """Each registered class with the callbacks that its author wrote; None for a factory."""
+    """Each registered class with the callbacks that its author defined; None for a factory."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegistrationFailure:
-    """The filter registers nothing, or what it must not."""
+    """The filter registers nothing, or something invalid."""
 
     message: str
 
     def error(self, _prints: str) -> BuildError:
-        """As the user sees it."""
+        """The error shown to the user."""
         what, hint = split_hint(self.message)
         return BuildError(what, hint=hint)
 
@@ -67,9 +67,9 @@ class IncludeFailure:
     message: str
 
     def error(self, _prints: str) -> BuildError:
-        """As the user sees it."""
+        """The error shown to the user."""
         return BuildError(
-            f"module {self.module!r} of [tool.pwasm] include cannot be imported",
+            f"cannot import module {self.module!r} from [tool.pwasm] include",
             why=self.message,
             hint="add its distribution to the dependencies in pyproject.toml",
         )
@@ -77,20 +77,22 @@ class IncludeFailure:
 
 @dataclass(frozen=True, slots=True)
 class ImportFailure:
-    """The import of the filter ended in an exception of the type `exception`."""
+    """Importing the filter raised an exception of the type `exception`."""
 
     exception: str
     module: str
-    """That an ImportError names."""
+    """The module named in an ImportError."""
     traceback: str
 
     def error(self, prints: str) -> BuildError:
-        """As the user sees it."""
+        """The error shown to the user."""
         why = self.traceback.rstrip() + printed_meanwhile(prints)
         if self.exception == "ModuleNotFoundError":
-            return BuildError(f"the filter imports {self.module!r}, which is not there", why=why, hint=self._missing())
+            return BuildError(
+                f"the filter imports {self.module!r}, which is not available", why=why, hint=self._missing()
+            )
         ended = self.exception == "SystemExit"
-        what = "the filter ends the process while it is imported" if ended else "the filter cannot be imported"
+        what = "the filter exits the process during import" if ended else "cannot import the filter"
         return BuildError(what, why=why, hint=_HINTS.get(self.exception, ""))
 
     def _missing(self) -> str:
@@ -107,32 +109,32 @@ _FAILURES: Mapping[str, type[RegistrationFailure | IncludeFailure | ImportFailur
 
 
 def read_record(layout: Layout, prints: str) -> BuildRecord:
-    """The record in the memory of `layout`; `prints` is what was printed until then, for an error.
+    """The record in the memory of `layout`; `prints` is what was printed so far, for an error.
 
     Raises:
-        BuildError: the filter could not be imported, or registers nothing; or this is not the record that is known.
+        BuildError: the filter could not be imported or registers nothing, or the record has an unknown format.
     """
     address = global_address(layout, "pwasm_build_record")
     pointer, size = (int.from_bytes(read_memory(layout, address + at, 4), "little") for at in (0, 4))
     if size == 0:
-        raise BuildError("the filter was not frozen", why="the guest left no build record")
+        raise BuildError("freezing the filter failed", why="The guest left no build record.")
     return parse_record(read_memory(layout, pointer, size).decode(), prints)
 
 
 def parse_record(text: str, prints: str = "") -> BuildRecord:
-    """The record in `text`; the errors are those of `read_record`."""
+    """The record in `text`; the same errors as `read_record`."""
     fields: dict[str, Any] = ast.literal_eval(text)
     if "failure" not in fields:
         return _exactly(BuildRecord, fields)
     kind, failure = fields["failure"]
     if kind not in _FAILURES:
-        raise _unknown(f"Nobody knows a failure of the kind {kind!r} here.")
+        raise _unknown(f"Unknown kind of failure {kind!r}.")
     raise _exactly(_FAILURES[kind], failure).error(prints)
 
 
 def printed_meanwhile(prints: str) -> str:
-    """The part of an error that shows what was printed, or nothing."""
-    return f"\n(printed while it was imported)\n{prints.rstrip()}" if prints.strip() else ""
+    """The part of an error that shows what was printed, or ""."""
+    return f"\n(printed during import)\n{prints.rstrip()}" if prints.strip() else ""
 
 
 def _exactly(wanted: type[_T], fields: Mapping[str, Any]) -> _T:
@@ -141,13 +143,13 @@ def _exactly(wanted: type[_T], fields: Mapping[str, Any]) -> _T:
         missing, unknown = (
             ", ".join(sorted(some)) or "none" for some in (names - fields.keys(), fields.keys() - names)
         )
-        raise _unknown(f"Fields that are missing: {missing}; that are not known here: {unknown}.")
+        raise _unknown(f"Missing fields: {missing}; unknown fields: {unknown}.")
     return wanted(**fields)
 
 
 def _unknown(why: str) -> BuildError:
     return BuildError(
-        "the SDK's build record is not the one that this compiler reads",
+        "the SDK's build record is incompatible with this compiler",
         why=why,
-        hint="the SDK and the compiler have to be one version: install pwasm-sdk again",
+        hint="the SDK and the compiler must be the same version: reinstall pwasm-sdk",
     )

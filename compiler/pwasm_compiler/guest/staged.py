@@ -1,4 +1,4 @@
-"""The folder that a build lays out and its guest reads."""
+"""The folder that a build lays out for its guest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 APP_MODULE = "pwasm_app"
 GUEST_ROOT = "/0"
-"""Where the staged folder lies in the guest."""
+"""The path of the staged folder in the guest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Staged:
     folder: Path
     dependencies: tuple[str, ...]
     own: tuple[str, ...]
-    """The filter's files and what is made for it, relative to the folder."""
+    """The filter's files and those generated for it, relative to the folder."""
     docstrings: bool = False
-    """Whether those of the filter and of its dependencies are kept."""
+    """Whether the docstrings of the filter and its dependencies are kept."""
     compiler_use: str = ""
-    """Where it may want the compiler when it runs ("path:line"), or "" (see `pwasm_compiler.build.needs_compiler`)."""
+    """Where it may need the compiler at run time ("path:line"), or "" (see `pwasm_compiler.build.needs_compiler`)."""

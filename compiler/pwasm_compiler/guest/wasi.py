@@ -1,9 +1,9 @@
-"""WASI for the guest of a build: read-only files, a fixed environment, and a clock and randomness of our own.
+"""WASI for a build's guest: read-only files, a fixed environment, and a deterministic clock and randomness.
 
 Only what the runtime shim cannot answer by itself is here, under the names that the linker gives to unbound imports:
-functions of WASI 0.2 on files and the environment, and the four of preview 1 that the shim asks for. Signatures are
-those after lowering (component-model, CanonicalABI.md): a result that does not fit into one value is written to the
-address in the last parameter, as in the shim's src/wasi.c.
+functions of WASI 0.2 on files and the environment, and the four preview 1 functions that the shim imports. Signatures
+are those after lowering (component-model, CanonicalABI.md): a result that does not fit into one value is written to
+the address in the last parameter, as in the shim's src/wasi.c.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .files import FileTree
 
 FILES = "wasi:filesystem/types@0.2.0#"
 START_OF_TIME = 315_532_800 * 1_000_000_000
-"""1980-01-01 00:00 UTC in nanoseconds: what a clock shows at build. The earliest day that a ZIP file can name."""
+"""1980-01-01 00:00 UTC in nanoseconds: the time shown by clocks at build. The earliest date in a ZIP file."""
 _TICK = 1_000
-"""Nanoseconds between two looks at a clock, so that a loop that waits for a time ends."""
+"""Nanoseconds between two readings of a clock, so that a loop that waits for a point in time ends."""
 
 _MODIFIED = START_OF_TIME // 1_000_000_000
 _FOLDER, _FILE = 3, 6  # descriptor-type
@@ -34,11 +34,11 @@ _STREAM_CLOSED = 1
 
 
 class ExitError(Exception):
-    """The interpreter ended the process."""
+    """The interpreter exited the process."""
 
 
 class Guest(Protocol):
-    """The guest's memory, as far as an answer needs it."""
+    """The guest's memory, as needed to answer calls."""
 
     def read(self, address: int, size: int) -> bytes: ...
 
@@ -57,7 +57,7 @@ class Descriptor:
 
 @dataclass
 class Wasi:
-    """The answers. Handles are numbers that are never used twice."""
+    """The implementation. Handles are numbers that are never reused."""
 
     files: FileTree
     mounts: tuple[str, ...]
@@ -70,7 +70,7 @@ class Wasi:
     _drawn: int = 0
 
     def copy(self, files: FileTree) -> Wasi:
-        """For a guest that goes on from the memory of this one's, and sees `files`."""
+        """For a guest that continues from the memory of this one's guest, and sees `files`."""
         opened = {handle: Descriptor(found.path, found.position) for handle, found in self._open.items()}
         return dataclasses.replace(self, files=files, prints=[], _open=opened)
 
@@ -180,7 +180,7 @@ class Wasi:
         self._write_hash(guest, result, path if exists else None, _NO_ENTRY)
 
     def _write_hash(self, guest: Guest, result: int, path: str | None, missing: int) -> None:
-        """libc makes inode numbers of it."""
+        """libc derives inode numbers from it."""
         if path is None:
             _error(guest, result, 8, missing)
         else:
@@ -202,7 +202,7 @@ class Wasi:
         return guest.write(result, struct.pack("<II", 0, self._add(found.path, offset)))
 
     def stream_read(self, guest: Guest, handle: int, size: int, result: int) -> None:
-        """Of a file's stream; standard input, a handle of the shim's, is empty."""
+        """Read a file's stream; standard input, one of the shim's handles, is empty."""
         found = self._open.get(handle)
         part = b"" if found is None else self.files.read(found.path)[found.position : found.position + size]
         if found is None or (size and not part):
@@ -238,7 +238,7 @@ class Wasi:
         return self._next
 
     def _resolve(self, guest: Guest, handle: int, name: int, size: int) -> str | None:
-        """The path that a name relative to an open folder means; None outside of it."""
+        """The path for a name relative to an open folder; None if outside of it."""
         found = self._open.get(handle)
         if found is None:
             return None
@@ -253,7 +253,7 @@ class Wasi:
         return 0
 
     def random_get(self, guest: Guest, buffer: int, size: int) -> int:
-        """From the seed: what is drawn at build is no secret, and the SDK draws anew when a VM starts."""
+        """Derived from the seed: randomness drawn at build is not secret, and the SDK reseeds when a VM starts."""
         self._drawn += 1
         label = b"pwasm build randomness %d\0" % self._drawn
         guest.write(buffer, hashlib.shake_256(label + self.seed).digest(size))
@@ -278,6 +278,6 @@ def _place(guest: Guest, data: bytes) -> int:
 
 
 def _error(guest: Guest, result: int, payload: int, code: int) -> None:
-    """A `result` that failed: the discriminant, and the code at the alignment of what would have been there."""
+    """A failed `result`: the discriminant, then the code at the alignment of the success value."""
     guest.write(result, b"\1")
     guest.write(result + payload, bytes([code]))

@@ -1,1 +1,1 @@
-"""Kubernetes resources for a filter: made, checked, applied."""
+"""Kubernetes resources for a filter: generate, validate, apply."""

@@ -1,4 +1,4 @@
-"""From a checked resource to one that is in force: apply, wait for the condition of its kind, find the gateway."""
+"""From a validated resource to one in effect: apply it, wait for the condition of its kind, find the gateway."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pwasm_compiler.kube.schemas import GATEWAY_API
 
 POLL_SECONDS = 0.5
 SILENCE_SECONDS = 10.0
-"""How long a product that need not write a status may be silent before it is taken not to write any."""
+"""How long to wait for a product that may not write status before concluding that it does not."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the wait ended; `note` says what could not be known."""
+    """How the wait ended; `note` says what could not be determined."""
 
     in_force: bool | None
     note: str
@@ -34,35 +34,35 @@ class _Condition:
 
 
 def wait(kubectl: Kubectl, document: Document, seconds: float, clock: Callable[[], float] = time.monotonic) -> Outcome:
-    """Wait until the product says that the resource is in force.
+    """Wait until the product reports that the resource is in effect.
 
     Raises:
-        ClusterError: the product refuses it, it is gone, or says nothing within `seconds`.
+        ClusterError: the product rejects it, it was deleted, or no status arrives within `seconds`.
     """
     kind = kind_of(document)
     name, namespace = document["metadata"]["name"], document["metadata"].get("namespace")
     if kind.condition is None:
-        return Outcome(None, f"{kind.product} writes no status; see the filter in its proxy with: pwasm status")
+        return Outcome(None, f"{kind.product} writes no status; check the filter in the proxy with: pwasm status")
     start, silence = clock(), min(seconds, SILENCE_SECONDS)
     while True:
         found = kubectl.get(kind.resource, name, namespace)
         if found is None:
-            raise ClusterError(f"{kind.kind} {name} is gone", hint="somebody removed it meanwhile")
+            raise ClusterError(f"{kind.kind} {name} no longer exists", why="It was deleted in the meantime.")
         conditions = list(_conditions(found, kind))
         _refuse_errors(found, kind, name)
         if conditions and all(condition.status == "True" for condition in conditions):
-            return Outcome(True, f"{kind.product} says {kind.condition}")
+            return Outcome(True, f"{kind.product} reports {kind.condition}")
         _refuse_final(conditions, kind, name)
         waited = clock() - start
         if kind.silence and not found.get("status") and waited >= silence:
-            return Outcome(None, f"{kind.product} writes no status, {kind.silence}; see: pwasm status")
+            return Outcome(None, f"{kind.product} wrote no status, {kind.silence}; check with: pwasm status")
         if waited >= seconds:
             raise _not_yet(conditions, kind, name, seconds)
         time.sleep(POLL_SECONDS)
 
 
 def _conditions(found: Document, kind: ResourceKind) -> Iterator[_Condition]:
-    """The conditions that count: those of this generation."""
+    """The relevant conditions: those of this generation."""
     status = found.get("status") or {}
     generation = found.get("metadata", {}).get("generation", 0)
     for conditions in kind.condition_lists(status):
@@ -82,7 +82,7 @@ def _conditions(found: Document, kind: ResourceKind) -> Iterator[_Condition]:
 def _refuse_errors(found: Document, kind: ResourceKind, name: str) -> None:
     for error in kind.analysis_errors(found.get("status") or {}):
         raise ClusterError(
-            f"{kind.product} finds an error in {kind.kind} {name}", why=error, hint=f"see: {kind.analysis_command}"
+            f"{kind.product} reports an error in {kind.kind} {name}", why=error, hint=f"see: {kind.analysis_command}"
         )
 
 
@@ -90,23 +90,23 @@ def _refuse_final(conditions: list[_Condition], kind: ResourceKind, name: str) -
     for condition in conditions:
         if condition.status == "False" and kind.false_is_final:
             raise ClusterError(
-                f"{kind.product} does not accept {kind.kind} {name}",
+                f"{kind.product} rejected {kind.kind} {name}",
                 why=f"{condition.reason}: {condition.message}",
-                hint="mend it and deploy again",
+                hint="fix it and deploy again",
             )
 
 
 def _not_yet(conditions: list[_Condition], kind: ResourceKind, name: str, seconds: float) -> ClusterError:
     said = "; ".join(f"{c.reason}: {c.message}" for c in conditions if c.message)
     return ClusterError(
-        f"{kind.product} has not said {kind.condition} of {kind.kind} {name} within {seconds:g} s",
-        why=said or "It has written no such condition.",
-        hint="the resource is applied; wait longer with --timeout, or look at: kubectl describe",
+        f"{kind.product} did not report {kind.condition} for {kind.kind} {name} within {seconds:g} s",
+        why=said or "It wrote no such condition.",
+        hint="the resource has been applied; wait longer with --timeout, or see: kubectl describe",
     )
 
 
 def gateway_address(kubectl: Kubectl, document: Document) -> str | None:
-    """Where the traffic that the filter sees comes in: an address of a Gateway, or of the product's own gateway."""
+    """Where the traffic that the filter sees enters: an address of a Gateway, or of the product's own gateway."""
     kind, namespace = kind_of(document), document["metadata"].get("namespace")
     spec = document["spec"]
     targets = spec.get("targetRefs") or [target for target in (spec.get("targetRef"),) if target]
@@ -119,7 +119,7 @@ def gateway_address(kubectl: Kubectl, document: Document) -> str | None:
         if not targets and kind.gateway_service:
             return _address_of_service(kubectl, *kind.gateway_service)
     except ClusterError:
-        return None  # who may deploy a filter need not be allowed to see gateways
+        return None  # a user who may deploy filters may not be allowed to read gateways
     return None
 
 

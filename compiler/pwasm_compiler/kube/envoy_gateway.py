@@ -49,13 +49,13 @@ _WASM = record(
     failOpen={"type": "boolean"},
     env=record(hostKeys=STRINGS),
 )
-_ORDER_HINT = "the order is that of the filters in the policy, and spec.mergeType"
+_ORDER_HINT = "the order is determined by the filters in the policy and by spec.mergeType"
 _CANNOT_SAY = {
-    "selector": "name what it applies to with --target Gateway/NAME or HTTPRoute/NAME",
+    "selector": "choose what it applies to with --target Gateway/NAME or HTTPRoute/NAME",
     "phase": _ORDER_HINT,
     "priority": _ORDER_HINT,
-    "match": "use a target that is narrower",
-    "type": "it carries HTTP filters only",
+    "match": "use a narrower target",
+    "type": "it supports HTTP filters only",
 }
 
 
@@ -64,7 +64,7 @@ def _some_target(spec: Any) -> str | None:
     if not chosen:
         return "spec must have targetRefs (--target KIND/NAME) or targetSelectors"
     both = chosen[:2] == ["targetRef", "targetRefs"]
-    return "spec has targetRef and targetRefs, and may have one of them" if both else None
+    return "spec must not have both targetRef and targetRefs" if both else None
 
 
 def _code_of_its_type(spec: Any) -> str | None:
@@ -72,12 +72,12 @@ def _code_of_its_type(spec: Any) -> str | None:
         code = item["code"]
         wanted = {"HTTP": "http", "Image": "image"}[code["type"]]
         if {"http", "image"} & set(code) != {wanted}:
-            return f"spec.wasm[{number}].code is of type {code['type']} and must have {wanted}, and not the other"
+            return f"spec.wasm[{number}].code is of type {code['type']} and must have exactly the field {wanted}"
     return None
 
 
 class EnvoyExtensionPolicy(ResourceKind):
-    """A policy of several filters, in words of Envoy Gateway's own."""
+    """A policy with several filters, in Envoy Gateway's own vocabulary."""
 
     name = kind = "EnvoyExtensionPolicy"
     api_version = "gateway.envoyproxy.io/v1alpha1"
@@ -110,8 +110,8 @@ class EnvoyExtensionPolicy(ResourceKind):
         super().refuse(placement)
         if any(value is not None for value in (placement.environment or {}).values()):
             raise UsageError(
-                "Envoy Gateway passes only variables that its proxy has",
-                hint="give --env NAME without a value, or use --plugin-config",
+                "Envoy Gateway can only pass variables from its proxy's environment",
+                hint="use --env NAME without a value, or --plugin-config",
             )
 
     def spec(self, placement: Placement) -> Document:
@@ -137,7 +137,7 @@ class EnvoyExtensionPolicy(ResourceKind):
         return bool(part.get("failOpen"))
 
     def condition_lists(self, status: Document) -> list[list[Document]]:
-        """Those of every ancestor: a policy may have several targets."""
+        """The conditions of every ancestor: a policy may have several targets."""
         return [ancestor.get("conditions") or [] for ancestor in status.get("ancestors") or []] or [[]]
 
 
@@ -145,7 +145,7 @@ def _code(placement: Placement) -> Document:
     if placement.url.startswith(("http://", "https://")):
         if placement.pull_secret:
             raise UsageError(
-                "Envoy Gateway fetches from a plain HTTP server without a secret",
+                "Envoy Gateway does not use a secret for a module at a URL",
                 hint="use an image for a private module",
             )
         code: Document = {"type": "HTTP", "http": given(url=placement.url, sha256=placement.pin)}

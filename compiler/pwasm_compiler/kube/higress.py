@@ -1,4 +1,4 @@
-"""Higress's WasmPlugin: Istio's, without targets and with rules of its own."""
+"""Higress's WasmPlugin: like Istio's, but without targets and with matching rules of its own."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pwasm_compiler.kube.istio import WASM_FIELDS, WHERE_FIELDS, WasmPluginApi, 
 from pwasm_compiler.kube.schemas import OBJECT, STRINGS, many, one_of, record
 
 _FAIL_STRATEGIES = ("FAIL_CLOSE", "FAIL_OPEN")
-_RULES_HINT = "Higress applies a plugin to its gateway; narrow it down with matchRules"
+_RULES_HINT = "Higress applies a plugin to its whole gateway; restrict it with matchRules"
 _CANNOT_SAY = {
     **dict.fromkeys(("selector", "targets", "match"), _RULES_HINT),
-    "type": "it carries HTTP filters only",
+    "type": "it supports HTTP filters only",
 }
 
 
 class HigressWasmPlugin(WasmPluginApi):
-    """Of the same name as Istio's, and of another API."""
+    """Has the same name as Istio's, but belongs to another API."""
 
     name = "HigressWasmPlugin"
     api_version = "extensions.higress.io/v1alpha1"

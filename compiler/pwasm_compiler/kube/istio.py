@@ -1,4 +1,4 @@
-"""The kinds of Istio, WasmPlugin and TrafficExtension; and what Higress has taken from the first."""
+"""Istio's kinds, WasmPlugin and TrafficExtension; and what Higress adopted from the former."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ WHERE_FIELDS: dict[str, Schema] = {
 
 def _one_place(spec: Any) -> str | None:
     chosen = [name for name in ("selector", "targetRef", "targetRefs") if name in spec]
-    return f"spec has {' and '.join(chosen)}, and may have one of them" if len(chosen) > 1 else None
+    return f"spec must not have more than one of {' and '.join(chosen)}" if len(chosen) > 1 else None
 
 
 def _wasm_or_lua(spec: Any) -> str | None:
@@ -73,18 +73,18 @@ def _wasm_or_lua(spec: Any) -> str | None:
 
 
 def environment_rule(spec: Any) -> str | None:
-    """A variable has one value, from one place."""
+    """A variable has exactly one value, from one source."""
     variables = spec.get("wasm", spec).get("vmConfig", {}).get("env", ())
     names = [variable["name"] for variable in variables]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        return f"the environment variable {twice} is there twice"
+        return f"duplicate environment variable {twice}"
     wrong = next((v["name"] for v in variables if v.get("valueFrom") == "HOST" and "value" in v), None)
-    return f"the environment variable {wrong} has a value, and valueFrom HOST" if wrong else None
+    return f"the environment variable {wrong} has both a value and valueFrom HOST" if wrong else None
 
 
 class WasmPluginApi(ResourceKind):
-    """A filter in the words of WasmPlugin, which other kinds have taken over."""
+    """A filter in the vocabulary of WasmPlugin, which other kinds have adopted."""
 
     default_strategy: str | None = None
 
@@ -103,12 +103,12 @@ class WasmPluginApi(ResourceKind):
     def cautions_of_filter(self, part: Document) -> Iterator[str]:
         yield from super().cautions_of_filter(part)
         if part.get("failStrategy") == "FAIL_RELOAD":
-            yield "FAIL_RELOAD needs Istio 1.25 or later"
+            yield "FAIL_RELOAD requires Istio 1.25 or later"
         if (number := _inexact(part.get("pluginConfig"))) is not None:
-            yield f"{self.product} passes the number {number} on as a double, which is not exact; write it as a string"
+            yield f"{self.product} passes the number {number} as a double, which loses precision; write it as a string"
 
     def where(self, placement: Placement) -> Document:
-        """The fields that say which traffic the filter sees."""
+        """The fields that select the traffic the filter sees."""
         return given(
             selector={"matchLabels": dict(placement.selector)} if placement.selector else None,
             targetRefs=[self._target(kind, name) for kind, name in placement.targets] or None,
@@ -119,7 +119,7 @@ class WasmPluginApi(ResourceKind):
         )
 
     def filter(self, placement: Placement) -> Document:
-        """The fields that say which filter it is."""
+        """The fields that identify and configure the filter."""
         variables = [_variable(*item) for item in (placement.environment or {}).items()]
         return given(
             url=placement.url if "://" in placement.url else f"oci://{placement.url}",
@@ -148,7 +148,7 @@ class IstioKind(WasmPluginApi):
     condition = "Reconciled"
     silence = "which is its default (PILOT_ENABLE_STATUS)"
     false_is_final = False
-    """Reconciled is False while proxies are still being told."""
+    """Reconciled is False while proxies are still being updated."""
     analysis_command = "istioctl analyze"
     gateway_service = ("istio-ingressgateway", "istio-system")
 
@@ -160,7 +160,7 @@ class IstioKind(WasmPluginApi):
 
 
 class WasmPlugin(IstioKind):
-    """The kind that every Istio since 1.12 has."""
+    """The kind supported by every Istio since 1.12."""
 
     name = kind = "WasmPlugin"
     resource = "wasmplugins.extensions.istio.io"
@@ -169,7 +169,7 @@ class WasmPlugin(IstioKind):
 
 
 class TrafficExtension(IstioKind):
-    """Its successor, with the filter in a part of its own."""
+    """The successor of WasmPlugin, with the filter in a nested field."""
 
     name = kind = "TrafficExtension"
     resource = "trafficextensions.extensions.istio.io"
@@ -188,7 +188,7 @@ class TrafficExtension(IstioKind):
 
     def cautions(self, spec: Document) -> Iterator[str]:
         yield from super().cautions(spec)
-        yield "TrafficExtension needs Istio 1.30 or later; for an older one use --kind WasmPlugin"
+        yield "TrafficExtension requires Istio 1.30 or later; for older versions use --kind WasmPlugin"
 
 
 def _variable(name: str, value: str | None) -> Document:
@@ -196,7 +196,7 @@ def _variable(name: str, value: str | None) -> Document:
 
 
 def _inexact(value: Any) -> int | None:
-    """An integer in `value` that a double cannot hold."""
+    """An integer in `value` that a double cannot represent."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT_IN_A_DOUBLE:
         return value
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

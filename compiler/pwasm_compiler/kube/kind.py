@@ -1,4 +1,4 @@
-"""A kind of resource that carries a filter: what all of them share. A new kind is a subclass, and a row of `KINDS`."""
+"""The interface of resource kinds that carry a filter. A new kind is a subclass, and a row of `KINDS`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pwasm_compiler.errors import UsageError
 from pwasm_compiler.kube.schemas import Schema
 
 Document = dict[str, Any]
-"""A resource, or a part of one, as YAML has it."""
+"""A resource, or a part of one, as parsed from YAML."""
 Rule = Callable[[Any], str | None]
-"""What a schema cannot say: takes the spec and answers with a sentence, or None."""
+"""A rule that a schema cannot express: takes the spec and returns a sentence, or None."""
 
 FAIL_STRATEGIES = ("FAIL_CLOSE", "FAIL_OPEN", "FAIL_RELOAD")
 OPTIONS = {
-    # field of a `Placement` that not every kind has → its option on the command line
+    # field of a `Placement` that not every kind supports → its command line option
     "selector": "--selector", "targets": "--target", "phase": "--phase", "priority": "--priority",
     "match": "--match", "type": "--type",
 }  # fmt: skip
@@ -26,7 +26,7 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Placement:
-    """A filter in a registry and where it is to run; None and empty mean: not said.
+    """A filter in a registry and where to run it; None and empty mean unspecified.
 
     `environment` maps a name to its value, or to None for the proxy's own variable of that name.
     """
@@ -54,98 +54,102 @@ class Placement:
         in_url = sha256_in(self.url)
         chosen = None if self.sha256 is None else sha256_of(self.sha256)
         if in_url and chosen and in_url != chosen:
-            raise UsageError("--sha256 and the digest in the reference differ", hint="the reference's digest is enough")
+            raise UsageError(
+                "--sha256 and the digest in the reference differ", hint="omit --sha256 to use the reference's digest"
+            )
         return chosen or in_url
 
 
 class ResourceKind(ABC):
-    """One kind of resource that carries a filter, and what its product makes of it."""
+    """One kind of resource that carries a filter, and how its product treats it."""
 
     name: ClassVar[str]
-    """On the command line. Two products have a kind of one name, so this need not be `kind`."""
+    """Its name on the command line. Two products share a kind name, so this may differ from `kind`."""
     api_version: ClassVar[str]
     kind: ClassVar[str]
     resource: ClassVar[str]
-    """How kubectl names it without doubt."""
+    """Its unambiguous name for kubectl."""
     product: ClassVar[str]
     schema: ClassVar[Schema]
-    """Of the spec."""
+    """That of the spec."""
     rules: ClassVar[tuple[Rule, ...]] = ()
     targets: ClassVar[Mapping[str, str]] = {}
     """Kind of a target → its API group."""
     cannot_say: ClassVar[Mapping[str, str]] = {}
-    """Field of a `Placement` that the kind has no word for → what to do instead."""
+    """Field of a `Placement` that the kind does not support → what to do instead."""
     fail_strategies: ClassVar[tuple[str, ...]] = FAIL_STRATEGIES
     condition: ClassVar[str | None]
-    """The status condition that says it is in force; None where the product writes none."""
+    """The status condition that says it is in effect; None if the product writes none."""
     silence: ClassVar[str] = ""
-    """Why there may be no status at all; empty where the product always writes one."""
+    """Why there may be no status at all; empty if the product always writes one."""
     false_is_final: ClassVar[bool] = True
-    """Whether a condition that is False is the last word."""
+    """Whether a condition that is False is final."""
     analysis_command: ClassVar[str] = ""
-    """What explains an error of `analysis_errors`."""
+    """The command that explains an error of `analysis_errors`."""
     gateway_service: ClassVar[tuple[str, str] | None] = None
-    """Service and namespace of the product's own gateway, which has no Gateway resource."""
+    """Service and namespace of the product's own gateway, for which there is no Gateway resource."""
     needs_gateway_api: ClassVar[bool] = False
 
     @abstractmethod
     def spec(self, placement: Placement) -> Document:
-        """The spec for `placement`, of which `refuse` has taken what this kind cannot say."""
+        """The spec for `placement`, which `refuse` has checked for unsupported options."""
 
     @abstractmethod
     def filters(self, spec: Document) -> list[Document]:
-        """The parts of a spec that carry a filter each."""
+        """The parts of a spec that each carry a filter."""
 
     @abstractmethod
     def source(self, part: Document) -> Document:
-        """Where in a filter's part its `url` and `sha256` stand."""
+        """The mapping in a filter's part that holds its `url` and `sha256`."""
 
     @abstractmethod
     def fails_open(self, part: Document) -> bool:
-        """Whether requests pass a filter of this part that cannot run."""
+        """Whether requests bypass this part's filter when it cannot run."""
 
     def refuse(self, placement: Placement) -> None:
-        """Raise `UsageError` if `placement` says something that this kind cannot say."""
+        """Raise `UsageError` if `placement` has something that this kind does not support."""
         if placement.selector and placement.targets:
-            raise UsageError("--selector and --target exclude each other", hint="a resource has one or the other")
+            raise UsageError("--selector and --target are mutually exclusive", hint="a resource has one or the other")
         for field, option in OPTIONS.items():
             if field in self.cannot_say and getattr(placement, field) not in (None, (), [], {}):
-                raise UsageError(f"{option} means nothing to {self}", hint=self.cannot_say[field])
+                raise UsageError(f"{self} does not support {option}", hint=self.cannot_say[field])
         for target, _ in placement.targets:
             if target not in self.targets:
-                raise UsageError(f"{self} has no target {target}", hint=f"its targets are: {', '.join(self.targets)}")
+                raise UsageError(
+                    f"{self} does not support the target {target}", hint=f"use one of: {', '.join(self.targets)}"
+                )
         if placement.fail_strategy not in (None, *self.fail_strategies):
             raise UsageError(
-                f"{self.product} knows no {placement.fail_strategy}",
-                hint="use FAIL_CLOSE: a VM that crashed answers 503 until the proxy restarts",
+                f"{self.product} does not support {placement.fail_strategy}",
+                hint="use FAIL_CLOSE: after a crash, requests get 503 until the proxy restarts",
             )
 
     def cautions(self, spec: Document) -> Iterator[str]:
-        """What is allowed and may surprise."""
+        """Warnings about what is valid but may surprise."""
         for part in self.filters(spec):
             yield from self.cautions_of_filter(part)
 
     def cautions_of_filter(self, part: Document) -> Iterator[str]:
-        """The cautions that one part of the spec deserves."""
+        """The warnings about one part of the spec."""
         source = self.source(part)
         url = source["url"]
         if not (source.get("sha256") or sha256_in(url) or url.startswith("file://")):
-            yield f"{url} is not pinned: whoever may push to it changes what runs; name its digest with --sha256"
+            yield f"{url} is not pinned: anyone who can push to it can change what runs; pin its digest with --sha256"
         if self.fails_open(part):
-            yield "a filter that fails open is off after a crash until the proxy restarts: not for access control"
+            yield "a filter that fails open is bypassed after a crash until the proxy restarts: not for access control"
 
     def condition_lists(self, status: Document) -> list[list[Document]]:
-        """The lists of conditions in a status, all of which count."""
+        """The lists of conditions in a status, all of which must hold."""
         return [status.get("conditions") or []]
 
     def analysis_errors(self, status: Document) -> Iterator[str]:  # noqa: ARG002
-        """Errors that the product writes beside the conditions."""
+        """Errors that the product reports in addition to the conditions."""
         yield from ()
 
     def __str__(self) -> str:
-        return f"{self.kind} of {self.product}"
+        return f"{self.product} {self.kind}"
 
 
 def given(**fields: Any) -> Document:
-    """The fields that are there."""
+    """The fields that are present."""
     return {name: value for name, value in fields.items() if value is not None}

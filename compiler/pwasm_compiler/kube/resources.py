@@ -1,7 +1,7 @@
-"""Kubernetes resources that carry a filter: made from options, and checked before anybody sees them.
+"""Kubernetes resources that carry a filter: generated from options, and validated before use.
 
 build     Placement → document         what `pwasm manifest` prints
-check     document → its kind          refuses what an API server would drop or a mesh would misread
+check     document → its kind          rejects what an API server would drop or a mesh would misread
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pwasm_compiler.validation import listed, problems
 
 
 class ResourceError(PwasmError):
-    """A resource that must not be applied as it is."""
+    """An invalid resource."""
 
 
 def build(placement: Placement, kind_name: str) -> Document:
-    """The resource of `kind_name` (a key of KINDS) for `placement`, checked.
+    """The validated resource of `kind_name` (a key of KINDS) for `placement`.
 
     Raises:
-        UsageError: it says something that this kind cannot say.
-        ResourceError: a value is not one that the API takes.
+        UsageError: it has something that this kind does not support.
+        ResourceError: a value is not valid in the API.
     """
     kind = KINDS[kind_name]
     kind.refuse(placement)
@@ -39,10 +39,10 @@ def build(placement: Placement, kind_name: str) -> Document:
 
 
 def check(document: Any) -> ResourceKind:
-    """The kind of a resource in which everything is as the API has it.
+    """Validate a resource against its API, and return its kind.
 
     Raises:
-        ResourceError: with every problem found, up to eight.
+        ResourceError: it is invalid; lists the problems, up to eight.
     """
     kind = kind_of(document)
     schema = {
@@ -55,34 +55,34 @@ def check(document: Any) -> ResourceKind:
     if not found:
         found = [said for rule in kind.rules if (said := rule(document["spec"]))]
     if found:
-        raise ResourceError(f"this is no valid {kind}", why=listed(found))
+        raise ResourceError(f"invalid {kind}", why=listed(found))
     return kind
 
 
 def kind_of(document: Any) -> ResourceKind:
-    """Which kind of resource `document` says it is."""
+    """The kind that `document` declares."""
     if not isinstance(document, dict):
-        raise ResourceError("this is not a Kubernetes resource", why="It is not a mapping with apiVersion and kind.")
+        raise ResourceError("not a Kubernetes resource", why="It is not a mapping with apiVersion and kind.")
     version, name = document.get("apiVersion"), document.get("kind")
     for kind in KINDS.values():
         if (kind.api_version, kind.kind) == (version, name):
             return kind
-    known = [f"{kind.kind} of {kind.api_version}" for kind in KINDS.values()]
-    near = difflib.get_close_matches(f"{name} of {version}", known, n=1, cutoff=0.7)
-    hint = f"did you mean {near[0]}?" if near else f"the kinds are: {', '.join(known)}"
+    known = [f"{kind.api_version} {kind.kind}" for kind in KINDS.values()]
+    near = difflib.get_close_matches(f"{version} {name}", known, n=1, cutoff=0.7)
+    hint = f"did you mean {near[0]}?" if near else f"supported kinds: {', '.join(known)}"
     raise ResourceError(
-        f"{name or 'a resource without kind'} of {version or 'no apiVersion'} carries no filter", hint=hint
+        f"{version or '(no apiVersion)'} {name or '(no kind)'} is not a resource that carries a filter", hint=hint
     )
 
 
 def cautions(document: Document) -> Iterator[str]:
-    """What is allowed and may surprise; `document` is one that `check` took."""
+    """Warnings about what is valid but may surprise; `document` has passed `check`."""
     return kind_of(document).cautions(document["spec"])
 
 
 def resource_name(project_name: str) -> str:
-    """A filter's name in the form that Kubernetes takes: `hello_world` is `hello-world`."""
+    """A filter's name in the form that Kubernetes accepts: `hello_world` is `hello-world`."""
     name = re.sub(r"[^a-z0-9.-]+", "-", project_name.lower()).strip("-.")
     if not re.fullmatch(DNS_NAME, name):
-        raise UsageError(f"'{project_name}' makes no name for a resource", hint="give it one with --name")
+        raise UsageError(f"cannot derive a resource name from '{project_name}'", hint="set one with --name")
     return name

@@ -1,8 +1,8 @@
-"""Pieces of JSON schemas for what Kubernetes lets resources say; an unknown field is an error.
+"""Building blocks of JSON schemas for Kubernetes resources; an unknown field is an error.
 
-API servers drop unknown fields, or keep them unread; `failStrategey` would leave a filter failing closed. The fields
-and limits, here and in the modules of the kinds, are those of the custom resource definitions of Istio, Envoy Gateway
-and Higress as of August 2026.
+API servers drop unknown fields, or keep them without reading them; `failStrategey` would leave a filter failing closed.
+The fields and limits, here and in the modules of the kinds, are those of the custom resource definitions of Istio,
+Envoy Gateway and Higress as of August 2026.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ DNS_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 
 
 def record(*required: str, **fields: Schema) -> Schema:
-    """An object with these fields and no others."""
+    """An object with only these fields."""
     return {"type": "object", "properties": fields, "required": list(required), "additionalProperties": False}
 
 
 def text(low: int = 0, high: int | None = None, pattern: str | None = None) -> Schema:
-    """A string of so many characters."""
+    """A string of limited length."""
     schema: Schema = {"type": "string", "minLength": low}
     if high is not None:
         schema["maxLength"] = high
@@ -37,7 +37,7 @@ def one_of(words: Sequence[str]) -> Schema:
 
 
 def many(item: Schema, high: int | None = None) -> Schema:
-    """A list of such items."""
+    """A list of these items."""
     schema: Schema = {"type": "array", "items": item}
     if high is not None:
         schema["maxItems"] = high

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from .layout import Placed
 
 Range = tuple[int, int]
-"""Address of the first byte, and of the first one behind."""
+"""Address of the first byte, and of the first byte after the end."""
 
 
 def without_dead_data(data: Sequence[Placed], dead: Sequence[Range], exact: Sequence[Range] = ()) -> Iterator[Placed]:
     """`data`, sorted by address, without the ranges of addresses in `dead` and `exact`.
 
-    Of each range in `dead` the bytes up to the first zero stay: a linker may let two strings share their end, so a
-    string that is read may go on in one that is not.
+    For each range in `dead`, the bytes up to the first zero stay: a linker may let two strings share their tail, so a
+    string that is read may continue in one that is not.
     """
     ordered = sorted(data, key=lambda placed: placed.address)
     addresses = [placed.address for placed in ordered]
@@ -37,7 +37,7 @@ def without_dead_data(data: Sequence[Placed], dead: Sequence[Range], exact: Sequ
 
 
 def _joined(ranges: Sequence[Range]) -> list[Range]:
-    """Those that touch or overlap become one."""
+    """Merge ranges that touch or overlap."""
     joined: list[Range] = []
     for start, end in ranges:
         if joined and start <= joined[-1][1]:

@@ -1,8 +1,8 @@
-"""Zeros where the heap is free: what was freed before the snapshot is nobody's any more, and zeros are not shipped.
+"""Zero the free parts of the heap: memory freed before the snapshot is unused, and zeros are not shipped.
 
 The allocator is wasi-libc's dlmalloc. Its heap is a chain of chunks from the symbol `__heap_base` on: two words, the
-size of the chunk before (while that one is free) and the own size with flags, then the user's bytes, or in a free
-chunk the links of its bin. The last chunk is the "top", behind which a chunk without flags marks the end of memory.
+size of the previous chunk (if that is free) and its own size with flags, then the user's bytes, or in a free chunk the
+links of its bin. The last chunk is the "top", after which a chunk without flags marks the end of memory.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .memory import symbol_value
 
 
 def without_free_memory(layout: Layout, memory: bytes) -> bytes:
-    """`memory` with zeros in all that the heap's allocator could hand out.
+    """`memory` with zeros in everything that the heap's allocator could hand out.
 
     Raises:
-        LinkError: nobody says where the heap begins.
+        LinkError: the start of the heap is unknown.
     """
     cleared = bytearray(memory)
     for start, end in free_ranges(memoryview(memory).cast("I"), symbol_value(layout, HEAP_BASE)):
@@ -35,9 +35,9 @@ def without_free_memory(layout: Layout, memory: bytes) -> bytes:
 
 
 def free_ranges(words: memoryview[int], heap: int) -> Iterator[tuple[int, int]]:
-    """(start, end) of what nobody reads, by a walk over the chunks from address `heap` on.
+    """(start, end) of the free ranges, found by walking the chunks from address `heap` on.
 
-    A chunk counts as free only when the one behind it says so, too. The walk ends where this is not a chain of chunks.
+    A chunk counts as free only if the next one agrees. The walk ends where this is no longer a chain of chunks.
     """
     chunk, end = -(-(heap + CHUNK_HEAD) // CHUNK_ALIGNMENT) * CHUNK_ALIGNMENT - CHUNK_HEAD, len(words) * 4
     while chunk + CHUNK_HEAD <= end:

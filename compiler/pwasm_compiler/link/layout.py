@@ -1,4 +1,4 @@
-"""Constants, the table's contents, and where data lies: everything instantiation would compute."""
+"""Constants, the table's contents, and the placement of data: everything instantiation would compute."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Layout:
     data: tuple[Placed, ...]
 
     def target(self, instance: int, index: int) -> Target:
-        """What function `index` of `instance` (its own index space) stands for, trampolines followed."""
+        """What function `index` of `instance` (its own index space) resolves to, following trampolines."""
         imported = self.plan.imported_functions[instance]
         target: Target = imported[index] if index < len(imported) else Item(instance, Kind.FUNC, index - len(imported))
         for _ in range(8):
@@ -54,7 +54,7 @@ class Layout:
 
 
 def lay_out(plan: LinkPlan, code: bytes, walks: Walks | None = None) -> Layout:
-    """Evaluate what instantiation of the component would. `walks` are those of another layout of the same `code`.
+    """Evaluate what instantiation of the component would. `walks` may come from another layout of the same `code`.
 
     Raises:
         LinkError: data or table elements at an address that is not known.
@@ -66,7 +66,7 @@ def lay_out(plan: LinkPlan, code: bytes, walks: Walks | None = None) -> Layout:
         module = instance.module
         for segment in module.elements:
             if segment.table is None or segment.offset is None:
-                continue  # only `table.init` reads it, and instructions that change tables are refused
+                continue  # only `table.init` reads it, and instructions that modify tables are rejected
             if table_of(plan, instance.number, segment.table) == plan.table:
                 start = _evaluate(plan, values, instance.number, segment.offset)
                 for position, function in enumerate(segment.functions):
@@ -92,7 +92,7 @@ def _function(plan: LinkPlan, instance: int, index: int) -> Target:
 
 
 def table_of(plan: LinkPlan, instance: int, index: int) -> Item | None:
-    """The table that `index` of `instance` stands for."""
+    """The table that `index` of `instance` resolves to."""
     module = plan.graph.instances[instance]
     imported = module.module.imported(Kind.TABLE)
     if index >= len(imported):
@@ -113,7 +113,7 @@ def _globals(plan: LinkPlan) -> tuple[dict[Item, int], dict[Item, GlobalType]]:
 
 
 def global_item(plan: LinkPlan, instance: int, index: int) -> Item:
-    """The global that `index` of `instance` stands for."""
+    """The global that `index` of `instance` resolves to."""
     imported = plan.imported_globals[instance]
     return imported[index] if index < len(imported) else Item(instance, Kind.GLOBAL, index - len(imported))
 

@@ -7,8 +7,8 @@ from ..errors import LinkError
 from ..wasm.module import Kind
 from .layout import Layout
 
-STALE_SHIM = "it is older than its sources: compile it again with `make setup`, or `python runtime-shim/build_shim.py`"
-"""Way out of a shim that lacks a name: in a checkout, the C sources change and the library stays."""
+STALE_SHIM = "it is older than its sources: rebuild it with `make setup`, or `python runtime-shim/build_shim.py`"
+"""Hint for a shim that lacks a name: in a checkout, the C sources may be newer than the library."""
 
 
 def global_address(layout: Layout, symbol: str) -> int:
@@ -56,7 +56,7 @@ def read_memory(layout: Layout, address: int, size: int) -> bytes:
         LinkError: the range lies outside the memory.
     """
     if address + size > layout.memory.minimum * 65536:
-        raise LinkError(f"{size} bytes at address {address:#x} lie outside the memory")
+        raise LinkError(f"{size} bytes at address {address:#x} are outside the memory")
     found = bytearray(size)
     for placed in layout.data:
         start, end = max(address, placed.address), min(address + size, placed.address + len(placed.data))

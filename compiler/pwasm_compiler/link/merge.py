@@ -1,4 +1,4 @@
-"""Renumber what stays and write one core module."""
+"""Renumber what is kept and write one core module."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Code:
     head: bytes  # type, import, function and table sections
     tail: bytes  # global, export, element and code sections
     names: tuple[str, ...]  # of every function, in the order of the index space
-    values: tuple[tuple[int, int, int], ...]  # (instance, index, value) of every global whose value went into this
+    values: tuple[tuple[int, int, int], ...]  # (instance, index, value) of every global whose value is part of this
     dead_data: tuple[Range, ...] = ()  # addresses of static data that this code cannot reach
     docs: tuple[Range, ...] = ()  # and of docstrings in it
 
@@ -66,7 +66,7 @@ def merge(
 ) -> Code:
     """Merge the functions in `kept`; `exports` are the functions to export by name, `frames` those that get a frame.
 
-    With `export_globals` those that stay are exported too, as "<instance>:<index>": for a run whose result is read.
+    With `export_globals`, kept globals are exported too, as "<instance>:<index>", for a run whose result is read.
     """
     merger = _Merger(layout, kept, frames or {})
     bodies = encode.section(Section.CODE, merger.bodies())
@@ -79,7 +79,7 @@ def merge(
         ]
     functions = encode.section(Section.FUNCTION, [encode_unsigned(index) for index in merger.function_types()])
     imports = encode.section(Section.IMPORT, [encode.function_import(item) for item in merger.imports()])
-    types = encode.section(Section.TYPE, [encode.func_type(item) for item in merger.types])  # last: all are known now
+    types = encode.section(Section.TYPE, [encode.func_type(item) for item in merger.types])  # last, when all are known
     size = layout.table_size
     table = encode.section(Section.TABLE, [encode.table_type(TableType(FUNCREF, Limits(size, size)))])
     globals_ = encode.section(Section.GLOBAL, [encode.global_(item) for item in merger.globals()])
@@ -110,7 +110,7 @@ class _Merger:
         self.calls: list[dict[int, bytes]] = [{} for _ in instances]
         self.gets: list[dict[int, bytes]] = [{} for _ in instances]
         self.constants: set[Item] = set()
-        self.references: set[bytes] = set()  # functions that `ref.func` names, known when the bodies are
+        self.references: set[bytes] = set()  # functions that `ref.func` refers to, known once the bodies are
 
     def function(self, target: Target) -> int:
         return self.numbers[target]
@@ -138,7 +138,7 @@ class _Merger:
         return self.layout.plan.graph.instances[instance].module
 
     def globals(self) -> list[Global]:
-        """Globals that are written; the others have become constants in the code."""
+        """Globals that are written; the others have been replaced by constants."""
         return [
             Global(
                 GlobalType(self.layout.global_types[item].value, True),
@@ -148,7 +148,7 @@ class _Merger:
         ]
 
     def elements(self) -> Iterator[bytes]:
-        """Active segments, one for each run of slots that follow each other; then what `ref.func` of a body names."""
+        """Active segments, one per run of consecutive slots; then the functions referenced by `ref.func`."""
         slots = sorted(self.layout.slots.items())
         start = 0
         for position in range(1, len(slots) + 1):
@@ -217,7 +217,7 @@ class _Merger:
         return encode_signed(self.type_index(self._module(instance).types[site.target]))
 
     def _get(self, instance: int, index: int) -> bytes:
-        """`global.get` of a variable, else the constant: GOT entries, memory and table bases never change."""
+        """`global.get` for a variable, else the constant: GOT entries, memory and table bases never change."""
         item = global_item(self.layout.plan, instance, index)
         if item in self.variables:
             return b"\x23" + encode_unsigned(self.variables[item])
@@ -241,7 +241,7 @@ _ZERO = {I64: b"\x42\x00", F32: b"\x43" + bytes(4), F64: b"\x44" + bytes(8)}
 
 
 def stub_body(stub: Stub, raiser: int) -> bytes:
-    """No locals; call function `raiser` with the argument, then return the result; only an i32 is other than zero."""
+    """No locals; call function `raiser` with the argument, then return the result, zero unless it is an i32."""
     results = b"".join(_ZERO.get(kind) or b"\x41" + encode_signed(stub.result) for kind in stub.type.results)
     return b"\0\x41" + encode_signed(stub.argument) + b"\x10" + encode_unsigned(raiser) + results + b"\x0b"
 

@@ -1,13 +1,13 @@
-"""What each import stands for once the component is left: an item, a host function, or nothing.
+"""What each import resolves to once the component is gone: an item, a host function, or nothing.
 
 Rules, in this order:
-1. An import of WASI stands for the shim's export `<interface>#<function>`. Without one it stands for nothing, and
-   the build fails if it can be reached: a WASI call that nobody answers would kill the VM.
+1. An import of WASI resolves to the shim's export `<interface>#<function>`. Without one it resolves to nothing, and
+   the build fails if it is reachable: an unanswered WASI call would kill the VM.
 2. A weak undefined function of the *shim* is a host function. wit-component has satisfied it with a trapping stub,
-   which is left behind here. `proxy_…` comes from `env`, `wasi_p1_…` from `wasi_snapshot_preview1`.
-3. Anything else stands for what the instance graph says.
-4. A function that only forwards to a fixed slot of the table (wit-component's trampolines) stands for what lies in
-   that slot. Tables cannot change at run time: `instructions` refuses the instructions that could.
+   which is dropped here. `proxy_…` comes from `env`, `wasi_p1_…` from `wasi_snapshot_preview1`.
+3. Anything else resolves to what the instance graph says.
+4. A function that only forwards to a fixed slot of the table (wit-component's trampolines) resolves to what is in that
+   slot. Tables cannot change at run time: `instructions` rejects the instructions that could change them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..wasm.module import FuncType, Kind, Module
 from ..wasm.reader import Reader
 
 ABI_MARKER = "proxy_abi_version_0_2_1"
-"""The shim alone exports it, and so does every finished module: by it the host knows the ABI's version."""
+"""Exported only by the shim, and by every finished module: tells the host the ABI version."""
 WASI_PREVIEW1 = "wasi_snapshot_preview1"
 _WEAK_UNDEFINED = 0x11  # WASM_SYM_BINDING_WEAK | WASM_SYM_UNDEFINED of the dylink.0 import-info subsection
 _IMPORT_INFO = 4
@@ -41,7 +41,7 @@ class HostFunction:
 
 @dataclass(frozen=True, slots=True)
 class Unbound:
-    """An import that stands for nothing; an error when it is reachable."""
+    """An unresolved import; an error if it is reachable."""
 
     name: str
     offset: int
@@ -65,7 +65,7 @@ class LinkPlan:
 def resolve(graph: InstanceGraph, marker: str, from_host: frozenset[str] = frozenset()) -> LinkPlan:
     """Apply the rules of this file; the shim is the instance that exports `marker`, the ABI version.
 
-    Imports of WASI that `from_host` names (`<interface>#<function>`) become imports of the linked module instead.
+    WASI imports listed in `from_host` (`<interface>#<function>`) become imports of the linked module instead.
 
     Raises:
         LinkError: there is no shim, or it has no memory or table.
@@ -138,7 +138,7 @@ def _items(instance: ModuleInstance, kind: Kind) -> tuple[Item, ...]:
     for item, provider in zip(instance.module.imports, instance.providers, strict=True):
         if item.kind is kind:
             if not isinstance(provider, Item):
-                raise LinkError(f"nobody defines {item.module}.{item.name}", offset=item.offset)
+                raise LinkError(f"undefined symbol {item.module}.{item.name}", offset=item.offset)
             found.append(provider)
     return tuple(found)
 
@@ -146,12 +146,14 @@ def _items(instance: ModuleInstance, kind: Kind) -> tuple[Item, ...]:
 def _only(shim: ModuleInstance, kind: Kind) -> Item:
     items = _items(shim, kind)
     if len(items) != 1:
-        raise LinkError(f"the shim imports {len(items)} of kind {kind.name.lower()}, not 1", offset=shim.module.offset)
+        raise LinkError(
+            f"the shim has {len(items)} imports of kind {kind.name.lower()}, not 1", offset=shim.module.offset
+        )
     return items[0]
 
 
 def weak_undefined(module: Module) -> frozenset[str]:
-    """Names that `module` declares weak and undefined (tool-conventions, DynamicLinking.md, import-info)."""
+    """Names that `module` declares as weak and undefined (tool-conventions, DynamicLinking.md, import-info)."""
     for custom in module.customs:
         if custom.name == "dylink.0":
             return frozenset(_weak_names(Reader(custom.data)))

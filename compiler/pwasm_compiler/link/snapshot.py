@@ -1,4 +1,4 @@
-"""A memory as the data of a layout, and back: how a run of the interpreter gets into a module."""
+"""Convert a memory to the data of a layout and back: how a run of the interpreter gets into a module."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .layout import Layout, Placed
 from .memory import symbol_item, symbol_value
 
 _GAP = 24
-"""Zeros that are worth a new data segment; one costs about 10 bytes, and V8 takes 100,000 of them."""
+"""The run of zeros worth splitting a data segment for; a segment costs about 10 bytes, and V8 allows 100,000."""
 _ZEROS = re.compile(rb"\0{%d,}" % _GAP)
 
 
 def without_dead_stack(layout: Layout, memory: bytes, values: Mapping[str, int]) -> bytes:
-    """`memory` with zeros where returned functions have left their variables: below the stack pointer.
+    """`memory` with zeros below the stack pointer, where functions that returned have left their variables.
 
     Raises:
-        LinkError: nobody says where the stack lies.
+        LinkError: the location of the stack is unknown.
     """
     start, pointer = symbol_value(layout, STACK_LOW), symbol_item(layout, STACK_POINTER)
     end = values.get(f"{pointer.instance}:{pointer.index}", layout.values[pointer])
@@ -29,7 +29,7 @@ def without_dead_stack(layout: Layout, memory: bytes, values: Mapping[str, int])
 
 
 def without_frozen_modules(layout: Layout, memory: bytes) -> bytes:
-    """`memory` without the modules that are frozen into CPython itself: those that were wanted are imported.
+    """`memory` without the modules that are frozen into CPython itself: those that are needed have been imported.
 
     Raises:
         LinkError: CPython has no such table.
@@ -39,7 +39,7 @@ def without_frozen_modules(layout: Layout, memory: bytes) -> bytes:
         start = int.from_bytes(memory[(at := symbol_value(layout, f"{LIBPYTHON}:{table}")) : at + 4], "little")
         for entry in range(start, len(memory), FROZEN.size):
             name, code, size, _package = FROZEN.unpack_from(memory, entry)
-            cleared[entry : entry + FROZEN.size] = bytes(FROZEN.size)  # the first is now the table's end
+            cleared[entry : entry + FROZEN.size] = bytes(FROZEN.size)  # the first is now the end of the table
             if name == 0:
                 break
             cleared[code : code + size] = bytes(size)

@@ -1,1 +1,1 @@
-"""Images: made, pushed, pulled, and looked at as a mesh would."""
+"""Images: build, push, pull, and inspect them as a mesh would."""

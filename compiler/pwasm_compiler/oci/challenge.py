@@ -13,14 +13,14 @@ _SCHEME = re.compile(rf"[\s,]*({_TOKEN})(?:\s+|$)")
 
 @dataclass(frozen=True)
 class Challenge:
-    """One way to log in; the scheme and the names of the parameters are in lower case."""
+    """One authentication challenge; the scheme and parameter names are in lower case."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Every challenge of the header's values; what cannot be read ends the value."""
+    """Every challenge in the header's values; parsing of a value stops at the first error."""
     return [challenge for header in headers for challenge in _challenges(header)]
 
 

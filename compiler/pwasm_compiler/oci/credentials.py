@@ -1,12 +1,12 @@
-"""Who the user is at a registry: the files and helpers of Docker and Podman, read and never written.
+"""The user's credentials for a registry: the files and helpers of Docker and Podman, read but never written.
 
-In this order, the first that knows the registry decides (the order of containers-auth.json(5), then Docker's):
+The first that has an entry for the registry wins (the order of containers-auth.json(5), then Docker's):
 
     $REGISTRY_AUTH_FILE
     $XDG_RUNTIME_DIR/containers/auth.json, then ~/.config/containers/auth.json
     $DOCKER_CONFIG/config.json, else ~/.docker/config.json
 
-In each: `credHelpers` (one program for one registry), `auths`, `credsStore` (one program for all registries).
+In each: `credHelpers` (one program per registry), `auths`, `credsStore` (one program for all registries).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pwasm_compiler.errors import RegistryError, ToolError
 
 from .reference import DOCKER_HUB, Reference
 
-_HELPER_TIMEOUT_SECONDS = 60  # it may ask the user
+_HELPER_TIMEOUT_SECONDS = 60  # it may prompt the user
 _HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 _TOKEN_USER = "<token>"  # https://github.com/docker/docker-credential-helpers: the secret is an identity token
@@ -35,7 +35,7 @@ _FILE_LIMIT = 1 << 20
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user and a password, or an identity token; `repr` shows neither secret."""
+    """A user and a password, or an identity token; `repr` hides both secrets."""
 
     username: str
     password: str = field(default="", repr=False)
@@ -43,17 +43,17 @@ class Credentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown, in any of its forms."""
+        """What must not be shown, in all of its encodings."""
         basic = base64.b64encode(f"{self.username}:{self.password}".encode()).decode() if self.password else ""
         return tuple(text for text in (self.password, self.identity_token, basic) if text)
 
 
 def find_credentials(reference: Reference, environment: Mapping[str, str] | None = None) -> Credentials | None:
-    """The credentials for the registry of `reference`, if anything knows some.
+    """The credentials for the registry of `reference`, if there are any.
 
     Raises:
-        RegistryError: a file or a helper's answer is not usable; never with what is in it.
-        ToolError: the helper that the file names is not there.
+        RegistryError: a file or a helper's output is unusable; never includes its contents.
+        ToolError: the configured helper is not installed.
     """
     environment = os.environ if environment is None else environment
     for file in auth_files(environment):
@@ -65,7 +65,7 @@ def find_credentials(reference: Reference, environment: Mapping[str, str] | None
 
 
 def auth_files(environment: Mapping[str, str]) -> Iterator[Path]:
-    """The files in the order they are asked; some may not exist."""
+    """The files in the order they are searched; some may not exist."""
     home = Path(environment.get("HOME") or Path.home())
     if environment.get("REGISTRY_AUTH_FILE"):
         yield Path(environment["REGISTRY_AUTH_FILE"])
@@ -80,14 +80,14 @@ def _read(file: Path) -> dict[str, Any] | None:
         if not file.is_file():
             return None
         if file.stat().st_size > _FILE_LIMIT:
-            raise RegistryError(f"{file} is too large for a file of credentials")
+            raise RegistryError(f"{file} is too large for a credentials file")
         found = json.loads(file.read_bytes() or b"{}")
     except OSError as error:
         raise RegistryError(f"cannot read {file}", why=f"{error.strerror}.") from error
     except (ValueError, RecursionError):
-        raise RegistryError(f"{file} is not JSON", hint="make it anew with: docker login REGISTRY") from None
+        raise RegistryError(f"{file} is not JSON", hint="recreate it with: docker login REGISTRY") from None
     if not isinstance(found, dict):
-        raise RegistryError(f"{file} is not a JSON object", hint="make it anew with: docker login REGISTRY")
+        raise RegistryError(f"{file} is not a JSON object", hint="recreate it with: docker login REGISTRY")
     return found
 
 
@@ -107,7 +107,7 @@ def _from_table(
 
 
 def _keys(reference: Reference) -> list[str]:
-    """Names under which a file may know the registry, the most particular first (containers-auth.json(5))."""
+    """Keys that a file may use for the registry, the most specific first (containers-auth.json(5))."""
     parts = reference.repository.split("/")
     spaces = ["/".join([reference.registry, *parts[:count]]) for count in range(len(parts), 0, -1)]
     hub = ["index.docker.io", "registry-1.docker.io"] if reference.registry == DOCKER_HUB else []
@@ -117,7 +117,7 @@ def _keys(reference: Reference) -> list[str]:
 def _lookup(table: object, keys: list[str]) -> object:
     if not isinstance(table, dict):
         return None
-    # Docker's files may say https://host/v1/ where Podman's say host.
+    # Docker's files may use https://host/v1/ where Podman's use host.
     named = {re.sub(r"/v[12]/?$|/$", "", re.sub(r"^https?://", "", str(key))): value for key, value in table.items()}
     return next((named[key] for key in keys if key in named), None)
 
@@ -136,15 +136,15 @@ def _from_entry(entry: dict[str, Any], file: Path) -> Credentials | None:
     if not colon:
         raise RegistryError(
             f"{file} has an entry 'auth' that is not user:password in base64",
-            hint="make it anew with: docker login REGISTRY",
+            hint="recreate it with: docker login REGISTRY",
         )
     return Credentials(username, password.rstrip("\0"))
 
 
 def _ask(helper: str, reference: Reference, file: Path, environment: Mapping[str, str]) -> Credentials | None:
-    """What `docker-credential-<helper> get` answers; its output is never shown."""
+    """The answer of `docker-credential-<helper> get`; its output is never shown."""
     if not _HELPER_NAME.fullmatch(helper):
-        raise RegistryError(f"{file} names a credential helper that is not a name")
+        raise RegistryError(f"invalid credential helper name in {file}")
     program = f"docker-credential-{helper}"
     server = _DOCKER_HUB_KEY if reference.registry == DOCKER_HUB else reference.registry
     try:
@@ -158,7 +158,7 @@ def _ask(helper: str, reference: Reference, file: Path, environment: Mapping[str
         )
     except FileNotFoundError:
         raise ToolError(
-            f"{program} is not installed", why=f"{file} names it.", hint=f"install it, or correct {file}"
+            f"{program} is not installed", why=f"{file} refers to it.", hint=f"install it, or correct {file}"
         ) from None
     except OSError as error:
         raise ToolError(f"{program} cannot be started", why=f"{error.strerror}.") from None
@@ -167,7 +167,7 @@ def _ask(helper: str, reference: Reference, file: Path, environment: Mapping[str
     if done.returncode:
         if b"credentials not found" in done.stdout + done.stderr:
             return None
-        raise RegistryError(f"{program} failed", why=f"It ended with exit code {done.returncode}.")
+        raise RegistryError(f"{program} failed", why=f"It exited with code {done.returncode}.")
     return _answer(done.stdout, program)
 
 
@@ -178,7 +178,7 @@ def _answer(output: bytes, program: str) -> Credentials:
     except (ValueError, RecursionError, KeyError, TypeError):
         username = secret = None
     if not isinstance(username, str) or not isinstance(secret, str):
-        raise RegistryError(f"{program} did not answer as a credential helper does")
+        raise RegistryError(f"unexpected output from the credential helper {program}")
     if username == _TOKEN_USER:
         return Credentials(username, identity_token=secret)
     return Credentials(username, secret)

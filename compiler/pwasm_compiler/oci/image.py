@@ -1,12 +1,12 @@
-"""Images of a module that every mesh accepts, reproducible: the same module and labels give the same digest.
+"""Reproducible images of a module that every mesh accepts: the same module and labels give the same digest.
 
-Three formats, each read by Istio, Envoy Gateway and Higress:
+Three formats, each supported by Istio, Envoy Gateway and Higress:
 
-    oci        one layer, a gzipped tar with plugin.wasm ("compat" in the spec of Wasm images); what Docker makes
+    oci        one layer, a gzipped tar with plugin.wasm ("compat" in the spec of Wasm images); what Docker builds
     docker     the same with Docker's media types, for registries that know no others
     artifact   two layers, the second the bare module ("oci" in that spec); container engines cannot run or load it
 
-No time, user or file name of this machine goes into an image.
+No timestamp, user or file name of this machine goes into an image.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ VARIANT = "module.wasm.image/variant"
 Format = Literal["oci", "docker", "artifact"]
 FORMATS: tuple[Format, ...] = ("oci", "docker", "artifact")
 
-_GZIP_LEVEL = 6  # 9 takes four times as long and saves 1 % of a module
+_GZIP_LEVEL = 6  # 9 takes four times as long and saves 1 % of the size
 _GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"  # deflate; no flags, no time; unknown system
 _FILE_MODE = 0o644
 _UNKNOWN_CONFIG = "application/vnd.unknown.config.v1+json"  # what the first tools for these artifacts wrote
@@ -50,7 +50,7 @@ _MEDIA_TYPES = {"oci": (OCI_MANIFEST, OCI_CONFIG, OCI_LAYER), "docker": (DOCKER_
 
 
 def make_image(module: bytes, labels: Mapping[str, str], style: Format = "oci") -> Image:
-    """The image of `module`; `labels` become its annotations (and labels, where the format has them)."""
+    """The image of `module`; `labels` become its annotations (and labels, if the format has them)."""
     return _artifact(module, labels) if style == "artifact" else _container(module, labels, style)
 
 
@@ -60,7 +60,7 @@ def _container(module: bytes, labels: Mapping[str, str], style: Format) -> Image
     layer = _gzip(tar)
     config = canonical_json(
         {
-            # Container engines refuse other platforms than their own; the meshes look at none of this.
+            # Container engines refuse platforms other than their own; the meshes ignore all of this.
             "architecture": "amd64",
             "os": "linux",
             "config": {"Labels": dict(labels)},
@@ -95,7 +95,7 @@ def _image(
 
 
 def _tar(module: bytes) -> bytes:
-    """One regular file and nothing else: some meshes walk the archive with less care than others."""
+    """A single regular file: some meshes read the archive less carefully than others."""
     info = tarfile.TarInfo(PLUGIN)
     info.size, info.mode, info.mtime = len(module), _FILE_MODE, 0
     buffer = io.BytesIO()
@@ -105,14 +105,14 @@ def _tar(module: bytes) -> bytes:
 
 
 def _gzip(data: bytes) -> bytes:
-    """Gzip without a time, a name or a system (RFC 1952), which Python's own module writes by its version."""
+    """Gzip without a time, name or system (RFC 1952), which Python's module fills in depending on its version."""
     packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = packer.compress(data) + packer.flush()
     return _GZIP_HEADER + packed + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
 
 
 def labels_for(module: bytes, name: str, project: Mapping[str, Any], sdk: str | None) -> dict[str, str]:
-    """Annotations with the names the OCI specification gives them, from a filter's `[project]` table."""
+    """Annotations defined by the OCI specification, from a filter's `[project]` table."""
     texts = {
         "title": name,
         "version": project.get("version"),

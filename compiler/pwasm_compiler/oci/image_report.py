@@ -1,4 +1,4 @@
-"""What `pwasm inspect` shows of an image, and the reasons why a mesh would not take it."""
+"""The report of `pwasm inspect` on an image, and why a mesh would reject it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .unpack import extract, module_layer
 
 @dataclass(frozen=True)
 class InspectedImage:
-    """An image as far as it could be read; `module` is None where `problems` says why."""
+    """An image as far as it could be read; if `module` is None, `problems` says why."""
 
     where: str
     manifest: Manifest
@@ -27,7 +27,7 @@ class InspectedImage:
 def inspect_image(
     where: str, image: Image, *, index: Manifest | None = None, challenges: tuple[Challenge, ...] = ()
 ) -> InspectedImage:
-    """Look into `image`, which `index` listed if that is what `where` names."""
+    """Inspect `image`, which was listed in `index` if `where` refers to that."""
     module: bytes | None = None
     problems: tuple[str, ...] = ()
     try:
@@ -64,7 +64,7 @@ def image_format(manifest: Manifest) -> str:
 
 
 def render_image(report: dict[str, Any]) -> str:
-    """`image_report` for people."""
+    """`image_report` as text."""
     lines = [
         f"{report['path']}: image, {report['format']}",
         f"  digest       {report['digest']}",
@@ -77,5 +77,5 @@ def render_image(report: dict[str, Any]) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Text that anybody may have written, fit for a terminal."""
+    """Untrusted text, made safe for a terminal."""
     return "".join(char if char.isprintable() else " " for char in text)[:200]

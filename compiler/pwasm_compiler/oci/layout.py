@@ -1,7 +1,7 @@
-"""The OCI image layout, as a folder or in a .tar that `docker load` and `podman load` take.
+"""The OCI image layout, as a folder or as a .tar for `docker load` and `podman load`.
 
 Layout: https://github.com/opencontainers/image-spec/blob/main/image-layout.md. The .tar is a layout with one more
-file, the manifest.json that Docker's loader reads; it is what `docker save` writes from Docker 25 on.
+file, the manifest.json that Docker's loader reads; it is what `docker save` writes since Docker 25.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ _FULL_NAME = "io.containerd.image.name"
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 _ARCHIVE_LIMIT = 2 * BLOB_LIMIT
 _DOCKERFILE = """\
-# For those with Docker: docker build -t {name} . && docker push {name}
+# With Docker: docker build -t {name} . && docker push {name}
 FROM scratch
 COPY {module} ./plugin.wasm
 """
 
 
 def dockerfile(name: str, module: str) -> str:
-    """The Dockerfile that makes an image the meshes accept, of the file `module` beside it."""
+    """The Dockerfile that builds an image the meshes accept, from the file `module` next to it."""
     return _DOCKERFILE.format(name=name, module=module)
 
 
 def files_of(image: Image, reference: Reference) -> dict[str, bytes]:
-    """Every file of the layout, by its path."""
+    """Every file of the layout, by path."""
     tag = reference.tag or DEFAULT_TAG
     named = image.manifest.descriptor({_REF_NAME: tag})
     files = {
@@ -62,15 +62,15 @@ def files_of(image: Image, reference: Reference) -> dict[str, bytes]:
 
 
 def archive_of(image: Image, reference: Reference) -> bytes:
-    """The layout in a .tar; reproducible.
+    """The layout as a reproducible .tar.
 
     Raises:
-        ImageError: the image is of a format that container engines do not load.
+        ImageError: container engines cannot load an image of this format.
     """
     manifest = image.manifest
     if manifest.media_type != OCI_MANIFEST or any(layer.media_type != OCI_LAYER for layer in manifest.layers):
         raise ImageError(
-            "only images in the format oci can be loaded by a container engine",
+            "container engines can only load images in the format oci",
             hint="use --format oci, or write a folder",
         )
     assert manifest.config is not None
@@ -93,21 +93,21 @@ def archive_of(image: Image, reference: Reference) -> bytes:
 
 
 def is_layout(path: Path) -> bool:
-    """Whether the folder `path` says that it is an OCI layout."""
+    """Whether the folder `path` is marked as an OCI layout."""
     return (path / LAYOUT_FILE).is_file() and (path / INDEX_FILE).is_file()
 
 
 def read_layout(path: Path) -> Image:
-    """The one image of the layout at `path`, a folder or a .tar, its digests checked.
+    """The only image of the layout at `path`, a folder or a .tar, with its digests verified.
 
     Raises:
-        ImageError: it is not a layout, holds several images, or a blob is missing or damaged.
+        ImageError: it is not a layout, contains several images, or a blob is missing or damaged.
     """
     read = _folder_reader(path) if path.is_dir() else _archive_reader(path)
     index = parse_manifest(read(INDEX_FILE, MANIFEST_LIMIT), OCI_INDEX, f"{path}: {INDEX_FILE}")
     if len(index.children) != 1:
         names = ", ".join(child.annotations.get(_REF_NAME, child.digest) for child in index.children) or "nothing"
-        raise ImageError(f"{path} holds {len(index.children)} images", why=f"They are: {names[:500]}.")
+        raise ImageError(f"{path} contains {len(index.children)} images", why=f"They are: {names[:500]}.")
     entry = index.children[0]
     raw = _blob(read, entry, path)
     manifest = parse_manifest(raw, entry.media_type, f"{path}: the manifest")
@@ -115,35 +115,35 @@ def read_layout(path: Path) -> Image:
 
 
 def digest_of_layout(folder: Path) -> str:
-    """The digest of the one manifest in a layout, without `sha256:`: what a mesh compares `sha256` with."""
+    """The digest of the one manifest in a layout, without `sha256:`: what a mesh compares with `sha256`."""
     try:
         index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
         (manifest,) = index["manifests"]
         return sha256_of(manifest["digest"])
     except OSError as error:
         raise UsageError(
-            f"cannot read {folder}/{INDEX_FILE}", why=f"{error.strerror}.", hint="make an image with: pwasm package"
+            f"cannot read {folder}/{INDEX_FILE}", why=f"{error.strerror}.", hint="create an image with: pwasm package"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"{folder} is not an image layout with one manifest", hint="make one with: pwasm package"
+            f"{folder} is not an image layout with one manifest", hint="create one with: pwasm package"
         ) from error
 
 
 def _blob(read: Callable[[str, int], bytes], descriptor: Descriptor, path: Path) -> bytes:
     if descriptor.size > BLOB_LIMIT:
-        raise ImageError(f"{path} names a blob of more than {BLOB_LIMIT >> 20} MiB")
+        raise ImageError(f"{path} refers to a blob of more than {BLOB_LIMIT >> 20} MiB")
     return checked(read(_blob_path(descriptor.digest), descriptor.size), descriptor)
 
 
 def _folder_reader(folder: Path) -> Callable[[str, int], bytes]:
     if not is_layout(folder):
-        raise ImageError(f"{folder} is not an OCI image layout", why=f"It has no {LAYOUT_FILE} and {INDEX_FILE}.")
+        raise ImageError(f"{folder} is not an OCI image layout", why=f"It must contain {LAYOUT_FILE} and {INDEX_FILE}.")
 
     def read(name: str, limit: int) -> bytes:
         file = folder / name
         if not file.is_file():
-            raise ImageError(f"{folder} lacks its file {name}")
+            raise ImageError(f"{name} is missing in {folder}")
         with file.open("rb") as stream:
             return stream.read(limit + 1)
 
@@ -151,7 +151,7 @@ def _folder_reader(folder: Path) -> Callable[[str, int], bytes]:
 
 
 def _archive_reader(file: Path) -> Callable[[str, int], bytes]:
-    check_readable(file, _ARCHIVE_LIMIT, hint="make one with: pwasm package")
+    check_readable(file, _ARCHIVE_LIMIT, hint="create one with: pwasm package")
 
     def read(name: str, limit: int) -> bytes:
         try:
@@ -159,9 +159,9 @@ def _archive_reader(file: Path) -> Callable[[str, int], bytes]:
                 member = next((item for item in archive if item.name.removeprefix("./") == name), None)
                 if member is None:
                     raise ImageError(
-                        f"{file} lacks its file {name}",
-                        why="It is not an OCI image layout in a .tar, or not all of one.",
-                        hint="Docker writes one from version 25 on: docker save NAME -o FILE.tar",
+                        f"{name} is missing in {file}",
+                        why="It is not an OCI image layout in a .tar, or is incomplete.",
+                        hint="Docker 25 and later write one with: docker save NAME -o FILE.tar",
                     )
                 stream = archive.extractfile(member) if member.isreg() and member.sparse is None else None
                 if stream is None:

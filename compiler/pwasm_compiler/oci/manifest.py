@@ -1,4 +1,4 @@
-"""Manifests as they come from a registry or a folder: anybody may have written them, so nothing is taken on trust."""
+"""Manifests from a registry or a folder: anyone may have written them, so nothing in them is trusted."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ INDEXES = (OCI_INDEX, DOCKER_LIST)
 MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 
 BLOB_LIMIT = MODULE_LIMIT
-"""Bytes; what Istio and Envoy Gateway take at most, and so what is read of any blob, packed or unpacked."""
+"""Size limit in bytes of any blob, packed or unpacked: the maximum that Istio and Envoy Gateway accept."""
 MANIFEST_LIMIT = 4 << 20
-"""Bytes; the limit the distribution specification asks of registries."""
+"""Size limit in bytes, as the distribution specification requires of registries."""
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """One blob: what it is, its digest and its size in bytes."""
+    """One blob: its type, its digest and its size in bytes."""
 
     media_type: str
     digest: str
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict)
     platform: str = ""
-    """`os/architecture`, of the entries of an index."""
+    """`os/architecture`, for the entries of an index."""
 
     def to_json(self) -> dict[str, Any]:
-        """The descriptor as a manifest has it."""
+        """The descriptor as written in a manifest."""
         found: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
         return found | ({"annotations": dict(self.annotations)} if self.annotations else {})
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """An image's manifest, or an index of several: then `children` are its entries and `layers` is empty."""
+    """An image's manifest, or an index of several, with its entries in `children` and no `layers`."""
 
     raw: bytes
     media_type: str
@@ -66,26 +66,26 @@ class Manifest:
 
     @property
     def is_index(self) -> bool:
-        """Whether this is a manifest list and not an image."""
+        """Whether this is a manifest list rather than an image."""
         return self.media_type in INDEXES
 
     @property
     def parts(self) -> tuple[Descriptor, ...]:
-        """Every blob that it names."""
+        """Every blob that it refers to."""
         return (*((self.config,) if self.config else ()), *self.layers)
 
     def descriptor(self, annotations: Mapping[str, str] | None = None) -> Descriptor:
-        """What an index says of this manifest."""
+        """The descriptor of this manifest in an index."""
         return Descriptor(self.media_type, self.digest, len(self.raw), annotations or {})
 
     def linux_amd64(self) -> Descriptor | None:
-        """The entry of an index that the meshes take."""
+        """The entry of an index that the meshes use."""
         return next((child for child in self.children if child.platform == "linux/amd64"), None)
 
 
 @dataclass(frozen=True)
 class Image:
-    """A manifest and the blobs it names, by digest."""
+    """A manifest and the blobs it refers to, by digest."""
 
     manifest: Manifest
     blobs: Mapping[str, bytes]
@@ -96,24 +96,24 @@ class Image:
         return self.manifest.digest
 
     def blob(self, descriptor: Descriptor) -> bytes:
-        """The blob of `descriptor`; `ImageError` if it is not what the descriptor says."""
+        """The blob of `descriptor`; `ImageError` if it does not match the descriptor."""
         if descriptor.digest not in self.blobs:
-            raise ImageError(f"the image lacks its blob {descriptor.digest}")
+            raise ImageError(f"the image is missing the blob {descriptor.digest}")
         return checked(self.blobs[descriptor.digest], descriptor)
 
 
 def checked(data: bytes, descriptor: Descriptor) -> bytes:
-    """`data`, if it has the size and the digest that `descriptor` gives."""
+    """`data`, if its size and digest match `descriptor`."""
     if len(data) != descriptor.size:
         raise ImageError(
-            f"blob {descriptor.digest} is {'cut short' if len(data) < descriptor.size else 'too long'}",
-            why=f"The manifest says {descriptor.size} bytes, there are {len(data)}.",
+            f"blob {descriptor.digest} is {'truncated' if len(data) < descriptor.size else 'too long'}",
+            why=f"Expected {descriptor.size} bytes, got {len(data)}.",
         )
     if digest_of(data) != descriptor.digest:
         raise ImageError(
-            f"blob {descriptor.digest} has other content than its digest says",
-            why=f"Its digest is {digest_of(data)}.",
-            hint="do not use it; somebody or something has changed it",
+            f"the content of blob {descriptor.digest} does not match its digest",
+            why=f"The digest of the content is {digest_of(data)}.",
+            hint="do not use it; it has been modified",
         )
     return data
 
@@ -122,7 +122,7 @@ def parse_manifest(raw: bytes, media_type: str = "", where: str = "the manifest"
     """Read `raw`; `media_type` is what the registry called it.
 
     Raises:
-        ImageError: it is not a manifest that can be used; nothing in it has been believed.
+        ImageError: it is not a usable manifest.
     """
     found = json_object(raw, where)
     declared = found.get("mediaType")
@@ -153,7 +153,7 @@ def json_object(raw: bytes, where: str) -> dict[str, Any]:
 
 
 def canonical_json(value: object) -> bytes:
-    """`value` in the one form that gives the same digest everywhere."""
+    """`value` in canonical form, so that the digest is the same everywhere."""
     return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
 
 

@@ -1,7 +1,7 @@
-"""Would this mesh take this image? The rules of the fetcher that Istio, Envoy Gateway and Higress share.
+"""Would this mesh accept this image? The rules of the fetcher shared by Istio, Envoy Gateway and Higress.
 
-Read in the source: Istio pkg/wasm/imagefetcher.go and cache.go; Envoy Gateway has a copy, Higress runs Istio's agent.
-The fetcher looks at the last layer, never at the configuration; it takes the linux/amd64 image of a list.
+Taken from the source: Istio pkg/wasm/imagefetcher.go and cache.go; Envoy Gateway has a copy, Higress runs Istio's
+agent. The fetcher looks at the last layer, never at the configuration; from a list it takes the linux/amd64 image.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .challenge import Challenge
 from .manifest import Manifest
 
 MESHES = {
-    # name on the command line: what it is called, whether its fetcher refuses some registries (see `registry_problems`)
+    # command line name: display name, whether its fetcher refuses some registries (see `registry_problems`)
     "istio": ("Istio", True),
     "envoy-gateway": ("Envoy Gateway", False),
     "higress": ("Higress", False),
@@ -24,7 +24,7 @@ MESHES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether `mesh` would take it; each problem is a reason why not, each note something to know if it does."""
+    """Whether `mesh` would accept it; a problem is a reason why not, a note something to know if it does."""
 
     mesh: str
     problems: tuple[str, ...]
@@ -32,7 +32,7 @@ class Verdict:
 
     @property
     def accepted(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether there are no problems."""
         return not self.problems
 
 
@@ -44,34 +44,32 @@ def judge(
     found = [*problems, *(registry_problems(challenges) if checks_realms else ())]
     notes = []
     if index is not None and (child := index.linux_amd64()):
-        notes.append(f"of the manifest list it takes the image for linux/amd64; pin that one, {child.digest}")
+        notes.append(f"it takes the image for linux/amd64 from the manifest list; pin that one, {child.digest}")
     return Verdict(title, tuple(found), tuple(notes))
 
 
 def registry_problems(challenges: Sequence[Challenge]) -> list[str]:
-    """Why Istio refuses to log in to a registry that asks for credentials so.
+    """Why Istio would refuse to log in to a registry with these challenges.
 
-    Since 1.29.1 it takes every realm for a URL and allows only https and http to public addresses, so that the realm
-    of a Basic challenge, which is any text, is "rejected unsafe bearer realm".
+    Since 1.29.1 it treats every realm as a URL and allows only https, or http to public addresses, so the realm of a
+    Basic challenge, which is arbitrary text, is a "rejected unsafe bearer realm".
     """
     found = []
     for challenge in challenges:
         if challenge.scheme == "basic":
-            found.append("the registry asks for Basic credentials, which Istio refuses from 1.29.1 on")
+            found.append("the registry uses Basic authentication, which Istio 1.29.1 and later reject")
         elif challenge.scheme == "bearer" and is_private(token_host(challenge)):
-            found.append(
-                "the registry's token server is named by a private address, which Istio refuses from 1.29.1 on"
-            )
+            found.append("the registry's token server has a private address, which Istio 1.29.1 and later reject")
     return found
 
 
 def token_host(challenge: Challenge) -> str:
-    """The host of the token server that a Bearer challenge names, or nothing."""
+    """The host of the token server in a Bearer challenge, or ""."""
     return urlsplit(challenge.parameters.get("realm", "")).hostname or ""
 
 
 def is_private(host: str) -> bool:
-    """Whether `host` is an address that only this machine or its network has, to whoever fetches from elsewhere."""
+    """Whether `host` is an address that is only reachable from this machine or its network."""
     if host == "localhost":
         return True
     try:

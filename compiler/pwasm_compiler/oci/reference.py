@@ -1,4 +1,4 @@
-"""Image references, read as Docker reads them: `[oci://]registry[:port]/repository[:tag][@sha256:…]`.
+"""Image references, parsed as Docker does: `[oci://]registry[:port]/repository[:tag][@sha256:…]`.
 
 The grammar is that of the distribution project (reference/regexp.go) and of the OCI distribution specification.
 """
@@ -27,7 +27,7 @@ _HINT = "write registry.example.com/name:tag, or registry.example.com/name@sha25
 
 @dataclass(frozen=True)
 class Reference:
-    """An image in a registry; at least one of `tag` and `digest` is there."""
+    """An image in a registry; at least one of `tag` and `digest` is set."""
 
     registry: str
     repository: str
@@ -40,12 +40,12 @@ class Reference:
 
     @property
     def version(self) -> str:
-        """What the registry is asked for: the digest where there is one."""
+        """What to request from the registry: the digest if there is one."""
         return self.digest or self.tag or DEFAULT_TAG
 
     @property
     def host(self) -> str:
-        """Where the registry listens."""
+        """The host to connect to."""
         return host_of(self.registry)
 
     def pinned(self, digest: str) -> str:
@@ -54,7 +54,7 @@ class Reference:
 
 
 def parse_reference(text: str) -> Reference:
-    """The reference in `text`; `UsageError` says what is wrong with it."""
+    """The reference in `text`; raises `UsageError` if it is invalid."""
     rest = next((text.removeprefix(scheme) for scheme in _SCHEMES if text.startswith(scheme)), text)
     rest, at, digest = rest.partition("@")
     if at and not DIGEST.fullmatch(digest):
@@ -62,19 +62,19 @@ def parse_reference(text: str) -> Reference:
     registry, repository, tag = _split(rest)
     match = _REGISTRY.fullmatch(registry)
     if match is None or int(match["port"] or 1) not in range(1, 65536):
-        raise _invalid(text, f"{registry!r} is not the name of a registry.")
+        raise _invalid(text, f"{registry!r} is not a registry name.")
     if tag is not None and not _TAG.fullmatch(tag):
-        raise _invalid(text, "A tag has up to 128 letters, digits, dots, dashes and underscores.")
+        raise _invalid(text, "A tag may have up to 128 letters, digits, dots, dashes and underscores.")
     if not _REPOSITORY.fullmatch(repository):
-        why = "A repository is written in lower case." if repository != repository.lower() else ""
-        raise _invalid(text, why or f"{repository!r} is not the name of a repository.")
+        why = "A repository name must be in lower case." if repository != repository.lower() else ""
+        raise _invalid(text, why or f"{repository!r} is not a repository name.")
     if len(repository) > _LONGEST_REPOSITORY:
-        raise _invalid(text, "The name of the repository is longer than 255 characters.")
+        raise _invalid(text, "The repository name is longer than 255 characters.")
     return Reference(registry, repository, tag if tag or digest else DEFAULT_TAG, digest or None)
 
 
 def names_a_registry(text: str) -> bool:
-    """Whether `text` cannot but be a reference: it has a scheme, or begins with the host of a registry."""
+    """Whether `text` is clearly a reference: it has a scheme, or begins with a registry host."""
     if text.startswith(_SCHEMES):
         return True
     first, slash, _ = text.partition("/")
@@ -82,12 +82,12 @@ def names_a_registry(text: str) -> bool:
 
 
 def host_of(registry: str) -> str:
-    """Where `registry` listens; Docker Hub does so under another name."""
+    """The host to connect to for `registry`; Docker Hub's differs from its name."""
     return "registry-1.docker.io" if registry == DOCKER_HUB else registry
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host`, with or without a port, is this machine by its very name."""
+    """Whether `host`, with or without a port, is a loopback name or address."""
     name = host.lower()
     if name.startswith("[") or name.count(":") == 1:
         name = re.sub(r":\d*$", "", name).strip("[]")
@@ -117,4 +117,4 @@ def _is_host(first: str) -> bool:
 
 
 def _invalid(text: str, why: str) -> UsageError:
-    return UsageError(f"{text!r} is not an image reference", why=why, hint=_HINT)
+    return UsageError(f"{text!r} is not a valid image reference", why=why, hint=_HINT)

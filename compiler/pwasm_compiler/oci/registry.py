@@ -1,10 +1,10 @@
-"""A client for registries: the OCI distribution protocol, with Docker's two ways to log in.
+"""A registry client: the OCI distribution protocol, with Docker's two authentication schemes.
 
     https://github.com/opencontainers/distribution-spec/blob/main/spec.md
     https://distribution.github.io/distribution/spec/auth/token/
 
-Credentials are looked for when the registry asks for them, and not before. To the token server that a Bearer
-challenge names they go wherever it is, as with Docker, but only over https or on this machine.
+Credentials are looked up only when the registry asks for them. They are sent to the token server that a Bearer
+challenge names, wherever it is, as Docker does, but only over https or on this machine.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 _SMALL = 1 << 20
 _CLIENT = "pwasm"
 CHUNK_BYTES = 64 << 20
-"""Blobs beyond this go in pieces: proxies before registries often take no larger request."""
+"""Larger blobs are uploaded in chunks: proxies in front of registries often limit the request size."""
 
 
 class Registry:
-    """The repository of one reference. Nothing is kept beyond the object."""
+    """The repository of one reference. Nothing outlives the object."""
 
     def __init__(
         self,
@@ -61,28 +61,28 @@ class Registry:
         self._repository = f"{self._base}{reference.repository}/"
 
     def challenges(self) -> list[Challenge]:
-        """How the registry asks everybody to log in; empty if it does not ask."""
+        """The registry's challenges to an anonymous client; empty if it sends none."""
         response = self._transport.send(RegistryRequest("GET", self._base), _SMALL)
         return _challenges(response) if response.status == 401 else []
 
     def manifest(self, version: str = "") -> Manifest:
-        """The manifest that a tag or a digest names; by default the reference's."""
+        """The manifest for a tag or a digest; by default the reference's."""
         version = version or self.reference.version
         response = self._call("GET", f"manifests/{version}", limit=MANIFEST_LIMIT, headers={"Accept": _ACCEPT})
         if response.status != 200:
             raise self._refusal(response, f"has no image {self.reference.repository}:{version}", missing=True)
         if version.startswith("sha256:") and digest_of(response.body) != version:
             raise ImageError(
-                f"{self.reference.host} sent another image than {version}",
-                why=f"What it sent has the digest {digest_of(response.body)}.",
-                hint="do not use it; somebody or something has changed it",
+                f"{self.reference.host} sent a different image than {version}",
+                why=f"The received image has the digest {digest_of(response.body)}.",
+                hint="do not use it; it has been modified",
             )
         return parse_manifest(
             response.body, response.headers.get("Content-Type", ""), f"{self.reference}: the manifest"
         )
 
     def blob(self, descriptor: Descriptor, received: Tick = ignore) -> bytes:
-        """A blob, complete and with the digest it should have."""
+        """A blob, complete and with a verified digest."""
         if descriptor.size > BLOB_LIMIT:
             raise ImageError(f"blob {descriptor.digest} is larger than {BLOB_LIMIT >> 20} MiB; it was not fetched")
         response = self._call("GET", f"blobs/{descriptor.digest}", limit=descriptor.size, received=received)
@@ -96,7 +96,7 @@ class Registry:
         return Image(manifest, {part.digest: self.blob(part, received) for part in manifest.parts})
 
     def push(self, image: Image, sent: Tick = ignore) -> str:
-        """Put `image` under the reference's tag, read all of it back, and return its digest."""
+        """Upload `image` under the reference's tag, read all of it back, and return its digest."""
         manifest = image.manifest
         for part in manifest.parts:
             if not self._has(part):
@@ -105,7 +105,7 @@ class Registry:
         headers = {"Content-Type": manifest.media_type}
         response = self._call("PUT", f"manifests/{version}", body=manifest.raw, headers=headers)
         if response.status not in (200, 201, 202):
-            raise self._refusal(response, f"did not take the image {self.reference.repository}:{version}")
+            raise self._refusal(response, f"did not accept the image {self.reference.repository}:{version}")
         self._verify(image, version)
         return image.digest
 
@@ -115,7 +115,7 @@ class Registry:
             raise RegistryError(
                 f"{self.reference} is not what was pushed",
                 why=f"Its digest there is {found.digest}, that of the image is {image.digest}.",
-                hint="somebody else pushed at the same moment, or the registry rewrites images",
+                hint="either someone else pushed at the same moment, or the registry rewrites images",
             )
         self.pull(manifest=found)
 
@@ -123,10 +123,10 @@ class Registry:
         return self._call("HEAD", f"blobs/{part.digest}").status == 200
 
     def _upload(self, part: Descriptor, data: bytes, sent: Tick) -> None:
-        """Send a blob; a failed upload cannot be taken up again, so that all of it is tried again."""
+        """Send a blob; a failed upload cannot be resumed, so it is retried as a whole."""
         response = self._transport.retry(lambda: self._upload_once(part, data, sent))
         if response.status != 201:
-            raise self._refusal(response, f"did not take the blob {part.digest}")
+            raise self._refusal(response, f"did not accept the blob {part.digest}")
 
     def _upload_once(self, part: Descriptor, data: bytes, sent: Tick) -> RegistryResponse:
         response = self._call("POST", "blobs/uploads/", body=b"", again=False)
@@ -147,7 +147,7 @@ class Registry:
     def _location(self, response: RegistryResponse) -> str:
         found = response.headers.get("Location")
         if not found:
-            raise RegistryError(f"{self.reference.host} does not say where to upload to")
+            raise RegistryError(f"{self.reference.host} sent no upload location")
         target = urljoin(response.url, found)
         self._transport.check_target(response.url, target)
         return target
@@ -164,10 +164,10 @@ class Registry:
         received: Tick = ignore,
         again: bool = True,
     ) -> RegistryResponse:
-        """One request, with a log-in if the registry asks for one. `path` may be where the registry sent us."""
+        """One request, with authentication if the registry asks for it. `path` may be a URL from the registry."""
         url = urljoin(self._repository, path)
 
-        # Where the registry sends us may be another host, to which what it knows of us does not go.
+        # The registry may send us to another host, which must not get our credentials for the registry.
         ours = origin_of(url) == origin_of(self._base)
 
         def go() -> RegistryResponse:
@@ -182,14 +182,14 @@ class Registry:
             self._authorization = self._log_in(_challenges(response), response)
             response = go()
         if response.status == 401:
-            raise self._refusal(response, "does not know you")
+            raise self._refusal(response, "rejected the credentials")
         return response
 
     def _log_in(self, challenges: Sequence[Challenge], response: RegistryResponse) -> str:
         bearer = next((item for item in challenges if item.scheme == "bearer"), None)
         basic = any(item.scheme == "basic" for item in challenges)
         if bearer is None and not basic:
-            raise self._refusal(response, "asks to log in, and not in a way that pwasm knows")
+            raise self._refusal(response, "requires an authentication scheme that pwasm does not support")
         known = self._credentials(self.reference)
         self._anonymous = known is None
         if known is not None:
@@ -199,20 +199,22 @@ class Registry:
         if bearer is not None:
             return f"Bearer {self._token(bearer, known)}"
         if known is None or not known.password:
-            raise self._refusal(response, "wants you to log in")
+            raise self._refusal(response, "requires authentication")
         return _basic(known)
 
     def _token(self, challenge: Challenge, known: Credentials | None) -> str:
         realm = challenge.parameters.get("realm", "")
         if urlsplit(realm).scheme not in ("http", "https") or not urlsplit(realm).hostname:
-            raise RegistryError(f"{self.reference.host} names no token server", why="The realm is not a web address.")
+            raise RegistryError(
+                f"{self.reference.host} names no valid token server", why="The realm is not an http or https URL."
+            )
         if known is not None and not self._transport.may_carry_secrets(realm):
             raise _plain(urlsplit(realm).netloc)
         scope = challenge.parameters.get("scope") or f"repository:{self.reference.repository}:pull,push"
         question = {"service": challenge.parameters.get("service", ""), "scope": scope}
         response = self._transport.send(_token_request(realm, question, known), _SMALL)
         if response.status != 200:
-            raise self._refusal(response, "gives no token")
+            raise self._refusal(response, "issued no token")
         try:
             found = json.loads(response.body)
             token = found.get("token") or found.get("access_token")
@@ -224,23 +226,23 @@ class Registry:
         return token
 
     def _refusal(self, response: RegistryResponse, what: str, *, missing: bool = False) -> RegistryError:
-        """The error for a status, with the way out."""
+        """The error for a status, with a hint."""
         error = self._transport.refusal(response, what)
         if response.status == 404 and missing:
             error.what = f"{self.reference.host} {what}"
-            error.hint = "is the name right? some registries also say so of what you may not see"
+            error.hint = "is the name correct? some registries also report this for images you may not access"
         else:
             error.hint = _HINTS.get(response.status, "").format(registry=self.reference.registry)
         return error
 
 
 _HINTS = {
-    400: "if the registry speaks TLS on this port, name its certificate authority with --ca-file",
+    400: "if the registry uses TLS on this port, pass its certificate authority with --ca-file",
     401: "log in with: docker login {registry} (or podman, skopeo, oras)",
-    403: "you are not allowed to do this there; log in as somebody who is: docker login {registry}",
-    404: "does the project or namespace exist there?",
-    405: "this registry, or a cache before it, can only be read",
-    413: "a proxy before the registry refuses requests of this size",
+    403: "you lack permission for this; log in as a user who has it: docker login {registry}",
+    404: "does the project or namespace exist?",
+    405: "this registry, or a cache in front of it, is read-only",
+    413: "a proxy in front of the registry rejects requests of this size",
 }
 
 
@@ -276,6 +278,6 @@ def _basic(known: Credentials) -> str:
 def _plain(host: str) -> RegistryError:
     return RegistryError(
         f"{host} asks for credentials over plain HTTP",
-        why="Anybody on the way could read them, so they were not sent.",
-        hint="use https, which pwasm does unless --plain-http is given",
+        why="Anyone on the network path could read them, so they were not sent.",
+        hint="use https, the default without --plain-http",
     )

@@ -1,11 +1,11 @@
-"""HTTP for registries: what may be sent where, what is tried again, and what an error may say.
+"""HTTP for registries: what may be sent where, what is retried, and what an error may reveal.
 
-- An Authorization header goes to the origin (scheme, host and port) it was made for, and no further: a redirect to
-  another one goes without it. A redirect from https to plain http is not followed.
-- Plain HTTP is spoken to this machine, or to a host the user asked it for, and then without credentials.
-- 429, 500, 502, 503, 504 and broken connections are tried again, at most `ATTEMPTS` times in all; `Retry-After` is
-  obeyed up to `LONGEST_PAUSE_SECONDS`.
-- Errors name a URL without its query, which may hold a signature, and no text that holds a secret of ours.
+- An Authorization header is only sent to the origin (scheme, host and port) it was made for: a redirect to another one
+  is followed without it. A redirect from https to plain http is not followed.
+- Plain HTTP is used for this machine, or for a host the user requested it for, and then without credentials.
+- 429, 500, 502, 503, 504 and broken connections are retried, with at most `ATTEMPTS` attempts in all; `Retry-After` is
+  honoured up to `LONGEST_PAUSE_SECONDS`.
+- Errors show a URL without its query, which may hold a signature, and no text that contains one of our secrets.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ERROR_BODY_LIMIT = 64 << 10
 _CHUNK = 1 << 16
 
 Tick = Callable[[int], None]
-"""Told how many more bytes have gone over the wire."""
+"""Called with the number of further bytes transferred."""
 T = TypeVar("T")
 
 
@@ -59,16 +59,16 @@ class RegistryRequest:
     body: bytes | None = None
     authorization: str | None = field(default=None, repr=False)
     anonymous: bool = False
-    """Whether `authorization` is what anybody may have: a token that was given without credentials."""
+    """Whether `authorization` is public: a token that was issued without credentials."""
     secret_body: bool = field(default=False, repr=False)
-    """Whether `body` is as secret as credentials: it goes to no other origin either."""
+    """Whether `body` is as secret as credentials: it is not sent to another origin either."""
     sent: Tick = ignore
     received: Tick = ignore
 
 
 @dataclass(frozen=True)
 class RegistryResponse:
-    """What came back in the end; `url` is where it came from."""
+    """The final response; `url` is where it came from."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -77,7 +77,7 @@ class RegistryResponse:
 
 
 class _PassingError(Exception):
-    """This may work another time; `error` is what to say if it does not."""
+    """A failure worth retrying; `error` is what to raise if it persists."""
 
     def __init__(self, error: RegistryError, pause: float | None = None) -> None:
         super().__init__(str(error))
@@ -86,14 +86,14 @@ class _PassingError(Exception):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Redirects are followed here and not by urllib, which takes the credentials along."""
+    """Redirects are followed here rather than by urllib, which would forward the credentials."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 class _Plain(urllib.request.HTTPErrorProcessor):
-    """Every status is a response."""
+    """Every status is a response, not an error."""
 
     def http_response(self, request: urllib.request.Request, response: Any) -> Any:  # noqa: ARG002
         return response
@@ -102,7 +102,7 @@ class _Plain(urllib.request.HTTPErrorProcessor):
 
 
 class _Upload(io.BytesIO):
-    """A body that says how much of it has been read."""
+    """A body that reports how much of it has been read."""
 
     def __init__(self, data: bytes, tick: Tick) -> None:
         super().__init__(data)
@@ -132,7 +132,7 @@ class Transport:
         self._has_ca_file = ca_file is not None
         https = urllib.request.HTTPSHandler(context=_context(ca_file))
         self._opener = urllib.request.build_opener(https, _NoRedirects, _Plain)
-        # No proxy knows this machine's own servers.
+        # A proxy cannot reach this machine's own servers.
         self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), https, _NoRedirects, _Plain)
 
     def scheme(self, host: str) -> str:
@@ -141,7 +141,7 @@ class Transport:
         return "http" if plain else "https"
 
     def keep_secret(self, *texts: str) -> None:
-        """Never show these."""
+        """Never show these in an error."""
         self._secrets |= {text for text in texts if len(text) > 2}
 
     def may_carry_secrets(self, url: str) -> bool:
@@ -150,15 +150,15 @@ class Transport:
         return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.netloc))
 
     def send(self, request: RegistryRequest, limit: int, *, again: bool = True) -> RegistryResponse:
-        """The response to `request`, at most `limit` bytes of it, tried again where that may help.
+        """The response to `request`, at most `limit` bytes of it, retried where that may help.
 
         Raises:
-            RegistryError: no answer, a status to be tried again that stayed, too long, or a redirect not to follow.
+            RegistryError: no response, retries exhausted, a body over the limit, or an unsafe redirect.
         """
         return self.retry(lambda: self._follow(request, limit)) if again else self._follow(request, limit)
 
     def retry(self, action: Callable[[], T]) -> T:
-        """Do `action`, and again when it ended in something that may pass."""
+        """Perform `action`, and retry transient failures."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return action()
@@ -168,7 +168,7 @@ class Transport:
                     raise failure.error from None
                 if pause > LONGEST_PAUSE_SECONDS:
                     error = failure.error
-                    error.hint = f"it asks to be left alone for {pause:.0f} s; try again then"
+                    error.hint = f"it asks clients to wait {pause:.0f} s; try again then"
                     raise error from None
                 self._pause(pause)
         raise AssertionError("unreachable")
@@ -183,22 +183,24 @@ class Transport:
             target = urljoin(url, response.headers["Location"])
             self.check_target(url, target)
             if request.secret_body and origin_of(target) != origin:
-                raise RegistryError(f"{without_secrets(url)} redirects to another host, to which credentials do not go")
+                raise RegistryError(
+                    f"{without_secrets(url)} redirects to another host, which must not get the credentials"
+                )
             if method not in ("GET", "HEAD") and response.status not in (307, 308):
                 method, body = "GET", None
             url = target
-        raise RegistryError(f"{without_secrets(request.url)} redirects without end")
+        raise RegistryError(f"{without_secrets(request.url)} redirects too many times")
 
     def check_target(self, url: str, target: str) -> None:
-        """Refuse a place the server sends us to that is less safe than where we were."""
+        """Refuse a redirect to a less secure location."""
         parts = urlsplit(target)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise RegistryError(f"{without_secrets(url)} redirects to something that is not a web address")
+            raise RegistryError(f"{without_secrets(url)} redirects to something other than an http or https URL")
         if parts.scheme == "http" and origin_of(url)[0] == "https":
             raise RegistryError(
                 f"{without_secrets(url)} redirects from https to plain http",
-                why=f"It names {without_secrets(target)}, where anybody on the way could read and change the image.",
-                hint="the registry is behind a proxy that it does not know of; its administrator can set its https URL",
+                why=f"It names {without_secrets(target)}, where anyone on the path could read and modify the image.",
+                hint="the registry is not aware of its TLS proxy; its administrator can configure its https URL",
             )
         if parts.scheme == "http" and not self.plain_http and not is_loopback(parts.netloc):
             raise RegistryError(f"{without_secrets(url)} redirects to plain http, at {without_secrets(target)}")
@@ -223,7 +225,7 @@ class Transport:
         except (OSError, http.client.HTTPException) as error:
             raise self._broken(url, error) from error
         if response.status in _AGAIN:
-            raise _PassingError(self.refusal(response, "is not able to answer now"), _retry_after(response))
+            raise _PassingError(self.refusal(response, "is currently unavailable"), _retry_after(response))
         return response
 
     def _broken(self, url: str, error: Exception) -> Exception:
@@ -233,21 +235,23 @@ class Transport:
             return RegistryError(
                 f"the certificate of {where} is not trusted",
                 why=f"{reason.verify_message}.",
-                hint="name the file of its certificate authority with --ca-file",
+                hint="pass its certificate authority with --ca-file",
             )
         if isinstance(reason, ssl.SSLError):
             hint = "if it speaks plain HTTP: --plain-http"
             return RegistryError(f"{where} does not speak TLS", why=f"{reason.reason or reason}.", hint=hint)
         if isinstance(reason, socket.gaierror):
-            return RegistryError(f"there is no host {where}", why=f"{reason.strerror}.")
+            return RegistryError(f"unknown host {where}", why=f"{reason.strerror}.")
         text = reason.strerror if isinstance(reason, OSError) and reason.strerror else type(reason).__name__
         failed = RegistryError(
-            f"cannot reach {where}", why=self.clean(f"{text}."), hint="is the registry running, and is that its name?"
+            f"cannot reach {where}",
+            why=self.clean(f"{text}."),
+            hint="is the registry running, and is its name correct?",
         )
         return failed if isinstance(reason, ConnectionRefusedError) else _PassingError(failed)
 
     def refusal(self, response: RegistryResponse, what: str) -> RegistryError:
-        """The error for a status: what the server said, as far as it may be shown."""
+        """The error for a status: the server's message, as far as it may be shown."""
         said = self.clean(_message(response.body))
         why = f"It answered {response.status}{f': {said}' if said else ''}."
         return RegistryError(f"{without_secrets(response.url)} {what}", why=why)
@@ -260,13 +264,13 @@ class Transport:
 
 
 def without_secrets(url: str) -> str:
-    """`url` without what may be secret in it: user, password, query."""
+    """`url` without the parts that may be secret: user, password, query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path[:200]}"
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port: credentials for one are not for another (RFC 6454)."""
+    """Scheme, host and port: credentials for one must not be sent to another (RFC 6454)."""
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, (parts.hostname or "").lower(), port
@@ -278,7 +282,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise UsageError(f"{ca_file} is not a file of certificates", hint="it must be in PEM format") from error
+            raise UsageError(f"{ca_file} is not a certificate file", hint="it must be in PEM format") from error
     return context
 
 
@@ -290,7 +294,7 @@ def _read(answer: Any, limit: int, tick: Tick, url: str) -> bytes:
         if left < 0:
             if answer.status >= 300:
                 break
-            raise RegistryError(f"{without_secrets(url)} sends more than it should", why=f"More than {limit} bytes.")
+            raise RegistryError(f"{without_secrets(url)} sent too much", why=f"More than {limit} bytes.")
         parts.append(part)
         tick(len(part))
     return b"".join(parts)
@@ -308,7 +312,7 @@ def _retry_after(response: RegistryResponse) -> float | None:
 
 
 def _message(body: bytes) -> str:
-    """The text of an error as the distribution specification has it: `{"errors": [{"code", "message"}]}`."""
+    """The message of an error in the distribution specification's format: `{"errors": [{"code", "message"}]}`."""
     try:
         found = json.loads(body)
         entries = found["errors"]

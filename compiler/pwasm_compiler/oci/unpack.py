@@ -1,4 +1,4 @@
-"""The module inside an image, found as the meshes' fetcher finds it, and never unpacked beyond a limit.
+"""The module inside an image, located as the meshes' fetcher does, and never unpacked beyond a limit.
 
 The rules are those of Istio's pkg/wasm/imagefetcher.go, which Envoy Gateway copied and Higress runs.
 """
@@ -29,13 +29,13 @@ _SHORTEST_MODULE = 8
 
 
 def module_layer(manifest: Manifest) -> Descriptor:
-    """The layer that holds the module; `ImageError` says why the fetcher finds none."""
+    """The layer that contains the module; raises `ImageError` if the fetcher would find none."""
     if manifest.is_index:
         platforms = ", ".join(child.platform or "?" for child in manifest.children) or "nothing"
         raise ImageError(
             "this is a manifest list, not an image",
-            why=f"It names images for {platforms}. A module has no platform, and its digest is not the list's.",
-            hint="push a single image, or name one of the list by its digest",
+            why=f"It lists images for {platforms}. A module has no platform, and its digest is not the list's.",
+            hint="push a single image, or refer to one in the list by its digest",
         )
     expected = DOCKER_LAYER if manifest.media_type == DOCKER_MANIFEST else OCI_LAYER
     if manifest.layers and manifest.layers[-1].media_type == expected:
@@ -51,9 +51,9 @@ def _why_not(manifest: Manifest, expected: str) -> str:
         return "It has no layers."
     count = len(manifest.layers)
     if any(layer.media_type == ARTIFACT_MODULE for layer in manifest.layers):
-        return f"An artifact has 2 layers, the module and its configuration; this has {count}."
+        return f"An artifact has 2 layers, the module and its configuration; this one has {count}."
     found = manifest.layers[-1].media_type[:100]
-    return f"The last of its {count} layers is {found!r} and not {expected!r}."
+    return f"The last of its {count} layers is {found!r} instead of {expected!r}."
 
 
 def extract(layer: Descriptor, data: bytes, limit: int = BLOB_LIMIT) -> bytes:
@@ -64,12 +64,12 @@ def extract(layer: Descriptor, data: bytes, limit: int = BLOB_LIMIT) -> bytes:
     """
     module = data if layer.media_type == ARTIFACT_MODULE else _plugin(data, limit)
     if len(module) < _SHORTEST_MODULE or not module.startswith(_MAGIC):
-        raise ImageError(f"{PLUGIN} is not a Wasm module", why="It does not begin as a Wasm binary does.")
+        raise ImageError(f"{PLUGIN} is not a Wasm module", why="It does not start with the Wasm magic number.")
     return module
 
 
 class _Limited(io.RawIOBase):
-    """What is unpacked of a gzip stream, until it is too much."""
+    """The contents of a gzip stream, up to a limit."""
 
     def __init__(self, data: bytes, limit: int) -> None:
         self._stream = gzip.GzipFile(fileobj=io.BytesIO(data))
@@ -96,14 +96,14 @@ def _plugin(data: bytes, limit: int) -> bytes:
         raise ImageError("the layer is damaged", why=f"It is not a complete gzipped tar: {error}") from error
     held = ", ".join(name[:60] for name in names[:5]) or "nothing"
     raise ImageError(
-        f"there is no {PLUGIN} in the image",
-        why=f"Its last layer holds {held}.",
-        hint=f"make one with pwasm package, or in a Dockerfile: COPY main.wasm ./{PLUGIN}",
+        f"no {PLUGIN} in the image",
+        why=f"Its last layer contains {held}.",
+        hint=f"build it with pwasm package, or in a Dockerfile: COPY main.wasm ./{PLUGIN}",
     )
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
-    # A sparse file unpacks to more than the archive holds.
+    # A sparse file unpacks to more than the archive contains.
     if not member.isreg() or member.sparse is not None:
         raise ImageError(f"{PLUGIN} in the image is not a regular file")
     if member.size > limit:
@@ -111,12 +111,12 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> b
     stream = archive.extractfile(member)
     found = stream.read(limit + 1) if stream else b""
     if len(found) != member.size:
-        raise tarfile.ReadError(f"{PLUGIN} is cut short")
+        raise tarfile.ReadError(f"{PLUGIN} is truncated")
     return found
 
 
 def _too_large() -> ImageError:
     return ImageError(
         f"the image unpacks to more than {BLOB_LIMIT >> 20} MiB",
-        why="No mesh takes a module of that size; the rest was not unpacked.",
+        why="No mesh accepts a module of that size; the rest was not unpacked.",
     )

@@ -107,7 +107,7 @@ def _preamble(reader: Reader) -> None:
 def _check_functions(fields: dict[str, Any], at: int) -> None:
     declared, bodies = len(fields.get("functions", ())), len(fields.get("bodies", ()))
     if declared != bodies:
-        raise DecodeError(f"{declared} functions declared, {bodies} bodies given", offset=at)
+        raise DecodeError(f"{declared} functions declared, but {bodies} bodies given", offset=at)
 
 
 def _vector(reader: Reader, item: Callable[[Reader], T]) -> tuple[T, ...]:
@@ -117,7 +117,7 @@ def _vector(reader: Reader, item: Callable[[Reader], T]) -> tuple[T, ...]:
 def _value_type(reader: Reader) -> int:
     at, byte = reader.position, reader.byte()
     if byte not in (I32, I64, F32, F64, FUNCREF, EXTERNREF):
-        raise UnsupportedError(f"value type {byte:#x}", offset=at)
+        raise UnsupportedError(f"unsupported value type {byte:#x}", offset=at)
     return byte
 
 
@@ -131,7 +131,7 @@ def _func_type(reader: Reader) -> FuncType:
 def _limits(reader: Reader) -> Limits:
     at, flag = reader.position, reader.byte()
     if flag not in (0, 1):
-        raise UnsupportedError(f"limits with flags {flag:#x} (shared or 64-bit)", offset=at)
+        raise UnsupportedError(f"unsupported limits flags {flag:#x} (shared or 64-bit)", offset=at)
     return Limits(reader.u32(), reader.u32() if flag else None)
 
 
@@ -142,14 +142,14 @@ def _table_type(reader: Reader) -> TableType:
 def _global_type(reader: Reader) -> GlobalType:
     value, at, flag = _value_type(reader), reader.position, reader.byte()
     if flag not in (0, 1):
-        raise DecodeError(f"mutability {flag:#x}", offset=at)
+        raise DecodeError(f"invalid mutability {flag:#x}", offset=at)
     return GlobalType(value, bool(flag))
 
 
 def _kind(reader: Reader) -> Kind:
     at, byte = reader.position, reader.byte()
     if byte > Kind.TAG:
-        raise DecodeError(f"kind {byte:#x} of an import or export", offset=at)
+        raise DecodeError(f"unknown import or export kind {byte:#x}", offset=at)
     return Kind(byte)
 
 
@@ -193,11 +193,11 @@ def _const_expr(reader: Reader) -> ConstExpr:
             reader.byte()
             expr = ConstExpr(I32, reader.signed(32), expr.global_index)
             if reader.byte() != 0x6A:
-                raise UnsupportedError("constant expression", offset=at)
+                raise UnsupportedError("unsupported constant expression", offset=at)
     else:
-        raise UnsupportedError(f"constant expression with opcode {opcode:#x}", offset=at)
+        raise UnsupportedError(f"unsupported constant expression opcode {opcode:#x}", offset=at)
     if reader.byte() != 0x0B:
-        raise UnsupportedError("constant expression", offset=at)
+        raise UnsupportedError("unsupported constant expression", offset=at)
     return expr
 
 
@@ -209,7 +209,7 @@ def _element(reader: Reader) -> ElementSegment:
     """Bit 0: not active; bit 1: a table index (active) or declarative; bit 2: expressions instead of indices."""
     at, flags = reader.position, reader.u32()
     if flags > 7:
-        raise DecodeError(f"element segment with flags {flags}", offset=at)
+        raise DecodeError(f"invalid element segment flags {flags}", offset=at)
     active, explicit, expressions = not flags & 1, bool(flags & 2), bool(flags & 4)
     table = (reader.u32() if explicit else 0) if active else None
     offset = _const_expr(reader) if active else None
@@ -223,19 +223,19 @@ def _reference(reader: Reader) -> int | None:
     """`ref.func x | ref.null t`, then `end`."""
     at, opcode = reader.position, reader.byte()
     if opcode not in (0xD2, 0xD0):
-        raise UnsupportedError(f"element expression with opcode {opcode:#x}", offset=at)
+        raise UnsupportedError(f"unsupported element expression opcode {opcode:#x}", offset=at)
     index = reader.u32() if opcode == 0xD2 else None
     if opcode == 0xD0:
         reader.byte()
     if reader.byte() != 0x0B:
-        raise UnsupportedError("element expression", offset=at)
+        raise UnsupportedError("unsupported element expression", offset=at)
     return index
 
 
 def _data(reader: Reader) -> DataSegment:
     at, flags = reader.position, reader.u32()
     if flags > 2:
-        raise DecodeError(f"data segment with flags {flags}", offset=at)
+        raise DecodeError(f"invalid data segment flags {flags}", offset=at)
     if flags == 2 and reader.u32() != 0:
         raise UnsupportedError("data segment of a second memory", offset=at)
     offset = None if flags == 1 else _const_expr(reader)

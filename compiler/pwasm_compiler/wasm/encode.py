@@ -83,9 +83,9 @@ _FLOAT_SIZE = {F32: 4, F64: 8}
 
 
 def const_expr(item: ConstExpr) -> bytes:
-    """Only constants: they are what every engine takes; `global.get` needs newer ones."""
+    """Only constants: every engine accepts these; `global.get` requires a newer one."""
     if item.global_index is not None:
-        raise ValueError("constant expressions are resolved before they are encoded")
+        raise ValueError("constant expressions must be resolved before they are encoded")
     return const(item.type, item.value) + b"\x0b"
 
 
@@ -103,7 +103,7 @@ def active_element(offset: int, functions: Iterable[int]) -> bytes:
 
 
 def declared_functions(indices: Collection[bytes]) -> bytes:
-    """A segment that only says that references to these functions are taken; encoded indices."""
+    """A declarative segment for functions whose references are taken; takes encoded indices."""
     return b"\x03\0" + encode_unsigned(len(indices)) + b"".join(indices)
 
 

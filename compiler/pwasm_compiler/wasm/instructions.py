@@ -1,11 +1,12 @@
 """Walk a function body and find the indices in it (core spec §5.4).
 
-The walk is a regular expression made from one table of opcodes: one match swallows a run of instructions without
-indices and ends at the next one that has some. An object per instruction would cost tens of seconds over the
-2.8 million instructions of CPython; this costs about a second.
+The walk is a regular expression built from one table of opcodes: a match consumes a run of instructions without
+indices and ends at the next one that has some. An object per instruction would cost tens of seconds for the 2.8 million
+instructions of CPython; this takes about a second.
 
-Plain `*` throughout: no two alternatives begin alike, and nothing that follows a run has to match, so there is nothing
-to go back for. Possessive quantifiers say so, and CPython before 3.11.5 matches them wrongly (gh-106052, gh-100061).
+Plain `*` throughout: no two alternatives start alike, and nothing after a run has to match, so there is no reason to
+backtrack. Possessive quantifiers would express that, but CPython before 3.11.5 matches them wrongly (gh-106052,
+gh-100061).
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ class Space(IntEnum):
     GLOBAL_SET = 3
     TABLE = 4
     RETURN = 5
-    REF = 6  # a function whose reference is taken (`ref.func`), which an element segment has to declare
+    REF = 6  # a function whose reference is taken (`ref.func`), which an element segment must declare
 
 
 class Site(NamedTuple):
     """An index in a body: bytes `start:end` of the file hold an index `target`, an unsigned LEB128, into `space`.
 
-    For RETURN it is the instruction, and `target` the number of blocks around it. For the two global spaces `start` is
-    the place of the opcode, so that the whole instruction can be replaced.
+    For RETURN it is the instruction, and `target` the number of enclosing blocks. For the two global spaces, `start` is
+    the position of the opcode, so that the whole instruction can be replaced.
     """
 
     start: int
@@ -49,7 +50,7 @@ class Site(NamedTuple):
 
 _LEB = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
 
-# Opcodes without an index that a linker must change, by the shape of their immediates.
+# Opcodes without an index that a linker must rewrite, by the form of their immediates.
 _PLAIN = {
     "none": rb"[\x00\x01\x05\x0b\x0f\x1a\x1b\x45-\xc4\xd1]",
     "one integer (br, br_if, local.*, i32.const, i64.const)": rb"[\x0c\x0d\x20-\x22\x41\x42]" + _LEB,
@@ -82,7 +83,7 @@ _SPACE_OF = {0x10: Space.FUNC, 0x23: Space.GLOBAL_GET, 0x24: Space.GLOBAL_SET}
 _BLOCKS = (0x02, 0x03, 0x04)
 _BR_TABLE, _CALL_INDIRECT, _REF_FUNC = 0x0E, 0x11, 0xD2
 _LONG = 5
-"""Bytes of an integer in full length."""
+"""Bytes of a padded integer."""
 
 
 def skip_locals(code: bytes, body: Body) -> int:
@@ -97,10 +98,10 @@ def skip_locals(code: bytes, body: Body) -> int:
 
 
 def sites(code: bytes, body: Body, indices: dict[bytes, int]) -> Iterator[Site]:
-    """Every index in `body`, in order. `indices` remembers decoded integers from one body to the next.
+    """Every index in `body`, in order. `indices` caches decoded integers across bodies.
 
     Raises:
-        DecodeError: an instruction runs over the end of the body.
+        DecodeError: an instruction extends past the end of the body.
         UnsupportedError: an opcode outside the subset; tables that change at run time are outside it, which is
             what lets the linker follow trampolines through a table.
     """
@@ -129,7 +130,7 @@ def sites(code: bytes, body: Body, indices: dict[bytes, int]) -> Iterator[Site]:
 
 
 class Walks:
-    """The sites of bodies of one file. Several passes ask for them; each body is walked once."""
+    """The sites of the bodies of one file. Several passes need them; each body is walked once."""
 
     def __init__(self, code: bytes) -> None:
         self._code = code
@@ -137,7 +138,7 @@ class Walks:
         self._indices: dict[bytes, int] = {}
 
     def sites(self, body: Body) -> list[Site]:
-        """As the function `sites`."""
+        """The same as the function `sites`."""
         place = body.start, body.end
         found = self._found.get(place)
         if found is None:
@@ -146,10 +147,10 @@ class Walks:
 
 
 def long_constants(code: bytes, body: Body) -> Iterator[int]:
-    """The operand of every `i32.const` of five bytes in `body`, as unsigned; `sites` has walked the body before.
+    """The operand of every `i32.const` of five bytes in `body`, as unsigned; `sites` must have walked the body before.
 
-    A linker writes a place that it has relocated in full length, whatever the value: these are the addresses and
-    table slots, among numbers that are as large.
+    A linker pads a location that it has relocated to full length, whatever the value: these are the addresses and table
+    slots, as opposed to numbers of the same size.
     """
     position, end = skip_locals(code, body), body.end
     while position < end:
@@ -172,7 +173,7 @@ _RETURN, _END = 0x0F, 0x0B
 
 
 def returns(code: bytes, body: Body) -> Iterator[Site]:
-    """Every `return` of `body`, which `sites` has walked before. One instruction at a time: not for many functions."""
+    """Every `return` of `body`, which `sites` must have walked. Decodes one instruction at a time: slow."""
     position, depth = skip_locals(code, body), 0
     while position < body.end:
         opcode = code[position]
@@ -216,7 +217,7 @@ def _site(reader: Reader, space: Space) -> Site:
 
 
 def _known_body() -> tuple[bytes, list[tuple[Space, int]], list[int]]:
-    """A body with integers of all lengths before every kind of index; what `sites` and `long_constants` find in it."""
+    """A body with integers of all lengths before every kind of index, and the results expected of the walk."""
     code, indices, constants = bytearray(b"\0"), [], []
     opcodes = (*_SPACE_OF.items(), (_REF_FUNC, Space.REF))
     for size in range(1, 6):
@@ -230,22 +231,22 @@ def _known_body() -> tuple[bytes, list[tuple[Space, int]], list[int]]:
 
 
 def self_check() -> None:
-    """Walk a body that is known, in well under a millisecond: Python's own regular expressions have had bugs.
+    """Walk a known body, in well under a millisecond: Python's regular expressions have had bugs.
 
     Raises:
-        ToolError: the walk finds something else than what is there.
+        ToolError: the walk finds something other than what is there.
     """
     code, *expected = _known_body()
     body = Body(0, len(code))
     try:
         found = [[(site.space, site.target) for site in sites(code, body, {})], list(long_constants(code, body))]
-        problem = "it finds other numbers than there are"
+        problem = "the numbers found are wrong"
     except DecodeError as error:
         found, problem = [], error.what
     if found != expected:
         version = ".".join(map(str, sys.version_info[:3]))
         raise ToolError(
             "this Python cannot build filters",
-            why=f"Python {version} ({sys.executable}) does not read a known function body right: {problem}.",
-            hint="make the virtual environment with another Python, 3.11 or later (make PYTHON=…)",
+            why=f"Python {version} ({sys.executable}) misreads a known function body: {problem}.",
+            hint="create the virtual environment with another Python, 3.11 or later (make PYTHON=…)",
         )

@@ -1,8 +1,8 @@
-"""A core module as frozen dataclasses, in the words and the order of the spec (core spec §2.5).
+"""A core module as frozen dataclasses, in the terms and order of the spec (core spec §2.5).
 
 Differences from the specification:
 - function bodies stay slices of the file until they are renumbered (`instructions`), nothing is validated;
-- constant expressions are the two forms that occur: a number, or a `global.get` (see `ConstExpr`).
+- constant expressions have only the two forms that occur: a number, or a `global.get` (see `ConstExpr`).
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class CustomSection:
 
 @dataclass(frozen=True, slots=True)
 class SectionSpan:
-    """Where the contents of a section lie: `size` bytes from `start`, counted from the start of the file."""
+    """The location of a section's contents: `size` bytes from `start`, relative to the start of the file."""
 
     name: str
     start: int
@@ -192,7 +192,7 @@ class Module:
 
 
 def function_names(module: Module) -> dict[int, str]:
-    """Names of the functions from the name section (core spec §7.4.1); an odd name section gives no names."""
+    """Names of the functions from the name section (core spec §7.4.1); a malformed name section gives no names."""
     for custom in module.customs:
         if custom.name != "name":
             continue

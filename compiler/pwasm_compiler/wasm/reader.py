@@ -8,7 +8,7 @@ from ..errors import DecodeError
 class Reader:
     """Reads forward from `position` to `end` in `data`; slices share memory, nothing is copied.
 
-    Lengths that the bytes declare are checked against what is left before anything is allocated.
+    Declared lengths are checked against the remaining bytes before anything is allocated.
     """
 
     __slots__ = ("data", "end", "position")
@@ -36,7 +36,7 @@ class Reader:
     def take(self, count: int) -> memoryview:
         start = self.position
         if count > self.end - start:
-            raise DecodeError(f"{count} bytes wanted, {self.end - start} left", offset=start)
+            raise DecodeError(f"{count} bytes expected, {self.end - start} left", offset=start)
         self.position = start + count
         return self.data[start : self.position]
 

@@ -54,8 +54,6 @@ def run(
     sys.stdout = sys.stderr = _Prints()
     try:
         record = _import_all(entry, root, sources, data_files, include, lazy_imports, encodings)
-    except _FailureError as failure:
-        record = {"failure": (failure.kind, failure.fields)}
     except BaseException as error:
         record = {"failure": _describe(error, root)}
     finally:
@@ -63,19 +61,11 @@ def run(
     _forget_names()
     _tidy(frozenset(lazy_imports).union(include))
     if "failure" not in record:
-        names = sorted(name for name in sys.modules if not name.startswith(("wit_world", "componentize_py")))
+        names = sorted(sys.modules)
         record |= {"sdk": __version__, "python": sys.version.split()[0], "modules": names}
     gc.collect()
     gc.freeze()  # collections at run time need not traverse objects that are never freed
     vm.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
-
-
-class _FailureError(Exception):
-    """The filter was imported but cannot be used; `fields` are those of the compiler's class for `kind`."""
-
-    def __init__(self, kind: str, **fields: str) -> None:
-        self.kind = kind
-        self.fields = fields
 
 
 def _forget_names() -> None:
@@ -169,14 +159,14 @@ def _import_all(
         try:
             __import__(name)
         except ImportError as error:
-            raise _FailureError("include", module=name, message=str(error)) from error
+            return {"failure": ("include", {"module": name, "message": str(error)})}
     noted += _import_lazy(lazy_imports)
     noted += _unknown_encodings(encodings)
     try:
         registration = entrypoint.registration()
         spelling.check_all()
     except Exception as error:
-        raise _FailureError("registration", message=str(error)) from error
+        return {"failure": ("registration", {"message": str(error)})}
     callbacks = vm.install(registration)
     randomness.stop_watching()
     return {"warnings": noted, "callbacks": callbacks, "written": callbacks_written(registration)}

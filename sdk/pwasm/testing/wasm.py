@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pwasm_compiler.cache import cache_dir
+
 from .. import _abi
 from .._abi import LogLevel, Status
 from .deadline import FilterHangs, entering_wasm, wasm_is_here
@@ -386,7 +388,7 @@ atexit.register(_engine.cache_clear)
 def _compile(digest: str, wasm: bytes, path: Path) -> Any:
     if digest in _modules:
         return _modules[digest]
-    entry = _cache_folder() / f"{digest}.cwasm"
+    entry = cache_dir() / "wasmtime" / f"{digest}.cwasm"
     module = _kept(entry)
     if module is None:
         try:
@@ -411,16 +413,6 @@ def _kept(entry: Path) -> Any:
         return _wasmtime().Module.deserialize(_engine(), code)
     except _wasmtime().WasmtimeError:  # from another version, or for another processor
         return None
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("PWASM_CACHE_DIR")
-    if base:
-        return Path(base, "wasmtime")
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pwasm", "wasmtime")
-    except RuntimeError:  # no $HOME, and no passwd entry for this user, as in some containers
-        return Path("/nonexistent")
 
 
 def _keep(entry: Path, contents: bytes) -> None:

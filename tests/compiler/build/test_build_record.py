@@ -28,16 +28,16 @@ def test_a_record_with_all_its_fields() -> None:
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        ({**RECORD, "extra": 1}, "not known here: extra"),
-        ({name: value for name, value in RECORD.items() if name != "written"}, "missing: written;"),
-        ({}, "missing: callbacks, modules, python, sdk, warnings, written;"),
-        ({"failure": ("import", {"exception": "ValueError", "module": ""})}, "missing: traceback;"),
-        ({"failure": ("registration", {"message": "", "hint": ""})}, "not known here: hint"),
+        ({**RECORD, "extra": 1}, "unknown fields: extra"),
+        ({name: value for name, value in RECORD.items() if name != "written"}, "Missing fields: written;"),
+        ({}, "Missing fields: callbacks, modules, python, sdk, warnings, written;"),
+        ({"failure": ("import", {"exception": "ValueError", "module": ""})}, "Missing fields: traceback;"),
+        ({"failure": ("registration", {"message": "", "hint": ""})}, "unknown fields: hint"),
         ({"failure": ("accident", {})}, "'accident'"),
     ],
 )
 def test_a_record_of_another_version_is_refused(record: dict[str, Any], why: str) -> None:
-    with pytest.raises(BuildError, match="not the one that this compiler reads") as caught:
+    with pytest.raises(BuildError, match="incompatible with this compiler") as caught:
         parse_record(repr(record))
     assert why in caught.value.why
 
@@ -46,15 +46,15 @@ def test_a_record_of_another_version_is_refused(record: dict[str, Any], why: str
     ("failure", "error"),
     [
         (("registration", {"message": "nothing\nhint: register"}), "nothing\nhint: register"),
-        (("include", {"module": "x.y", "message": "No x"}), "module 'x.y' of [tool.pwasm] include cannot be imported"),
+        (("include", {"module": "x.y", "message": "No x"}), "cannot import module 'x.y' from [tool.pwasm] include"),
         (
             ("import", {"exception": "ModuleNotFoundError", "module": "ssl", "traceback": "Traceback"}),
-            "the filter imports 'ssl', which is not there\nTraceback\n(printed while it was imported)\nnoise\n"
-            "hint: ssl does not exist in a Wasm module: Envoy does TLS",
+            "the filter imports 'ssl', which is not available\nTraceback\n(printed during import)\nnoise\n"
+            "hint: ssl does not exist in a Wasm module: Envoy terminates TLS",
         ),
         (
             ("import", {"exception": "ValueError", "module": "", "traceback": "Traceback"}),
-            "the filter cannot be imported\nTraceback\n(printed while it was imported)\nnoise",
+            "cannot import the filter\nTraceback\n(printed during import)\nnoise",
         ),
     ],
 )
@@ -72,16 +72,16 @@ def test_the_abi_table_has_the_sdks_rows() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (None, "It is not there."),
-        ("CALLBACKS = ()", "It has no rows HOSTCALLS."),
-        ("HOSTCALLS = CALLBACKS = ()", "It has no rows HOSTCALLS."),
-        ("HOSTCALLS = ('proxy_log',)", "Rows of HOSTCALLS have no name, or no core type."),
+        (None, "The file does not exist."),
+        ("CALLBACKS = ()", "It does not define HOSTCALLS."),
+        ("HOSTCALLS = CALLBACKS = ()", "It does not define HOSTCALLS."),
+        ("HOSTCALLS = ('proxy_log',)", "Rows of HOSTCALLS have no name or no core type."),
     ],
 )
 def test_what_is_no_abi_table_is_refused(tmp_path: Path, text: str | None, why: str) -> None:
     file = tmp_path / "_abi.py"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(ToolError, match="cannot read the ABI table of the SDK") as caught:
+    with pytest.raises(ToolError, match="cannot read the SDK's ABI table") as caught:
         read_table(file)
     assert caught.value.why == why

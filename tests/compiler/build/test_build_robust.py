@@ -148,7 +148,7 @@ def test_a_cache_that_cannot_be_written(folder: Path, own_cache: Path) -> None:
     code, said = finish(launch(folder, own_cache))
     assert code == 0
     assert said == (
-        "warning: the cache cannot be written, so the next build takes as long again: "
+        "warning: cannot write the cache, so the next build will not be faster: "
         f"{own_cache}: {said.rpartition(': ')[2]}"
     )
     assert report(folder / "main.wasm")["accepted"]

@@ -164,7 +164,7 @@ def test_a_version_that_does_not_exist(tmp_path: Path, make_wheel: MakeWheel) ->
     make_wheel("app")
     with pytest.raises(ProjectError) as caught:
         run(tmp_path, "app==7")
-    assert str(caught.value) == "no version of 'app' satisfies 'app==7'\nThere are: 1.0."
+    assert str(caught.value) == "no version of 'app' satisfies 'app==7'\nAvailable versions: 1.0."
 
 
 def test_a_dependency_of_a_dependency_is_missing(tmp_path: Path, make_wheel: MakeWheel) -> None:
@@ -205,7 +205,7 @@ def test_the_index_a_native_package_two_steps_away(tmp_path: Path) -> None:
 
 
 def test_the_index_a_name_nobody_has(tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match=r"^there is no package 'pwasm-test-no-such-package'"):
+    with pytest.raises(ProjectError, match=r"^no package 'pwasm-test-no-such-package' found"):
         run(tmp_path, "pwasm-test-no-such-package")
 
 

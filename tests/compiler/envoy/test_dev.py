@@ -204,7 +204,7 @@ def test_modules_are_exchanged_under_load(dev: Callable[..., Dev], tmp_path: Pat
         load.wait_for("five")
     assert load.failures == []
     assert set(load.versions) == {"one", "two", "three", "five"}
-    assert any("Envoy refused the new version" in line for line in running.lines)
+    assert any("Envoy rejected the new version" in line for line in running.lines)
     assert running.stop() == 0
 
 
@@ -266,7 +266,7 @@ def test_a_configuration_without_the_filter(dev: Callable[..., Dev], tmp_path: P
     text = f"admin: {{ {address} }}\nstatic_resources: {{ listeners: [ {{ {address} }} ] }}\n"
     (tmp_path / "other.yaml").write_text(text)
     running = dev("main.wasm", "-c", "other.yaml")
-    running.wait_for("no filter of the configuration loads main.wasm")
+    running.wait_for("no filter in the configuration loads main.wasm")
     assert running.process.wait(DEADLINE_SECONDS) == 1
 
 
@@ -289,8 +289,8 @@ def test_a_first_version_that_is_refused_is_said(dev: Callable[..., Dev], tmp_pa
     running = dev("main.wasm")
     running.url()
     running.wait_for("no version serves yet")
-    said = running.lines[running.lines.index("error: the filter refuses its configuration") :]
-    assert said[1:4] == ["$.a: is missing", "", "hint: give it one with --plugin-config FILE"]
+    said = running.lines[running.lines.index("error: the filter rejected its configuration") :]
+    assert said[1:4] == ["$.a: is missing", "", "hint: provide one with --plugin-config FILE"]
     replace(file, module("two"))
     running.wait_for("live: version 2")
     replace(file, b"\0asm\1\0\0\0")
@@ -311,12 +311,12 @@ def test_a_folder_that_moves_away_is_said(
     url = running.url()
     folder.rename(away)
     running.wait_for("the last good version serves on")
-    error = f"error: {folder} is not there any more"
+    error = f"error: {folder} no longer exists"
     said = running.lines[running.lines.index(error) :]
     assert said[1:4] == [
-        "It was moved or removed, so edits are not seen.",
+        "It was moved or removed, so edits go unnoticed.",
         "",
-        "hint: put it back, or end this and start pwasm dev where it is now",
+        "hint: restore it, or restart pwasm dev in its new location",
     ]
     with Load(url, "x-wasm-custom") as load:
         load.wait_for("FOO")

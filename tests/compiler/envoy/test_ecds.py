@@ -113,11 +113,11 @@ def test_a_later_build_does_not_change_what_was_published(tmp_path: Path, module
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no filter of the configuration loads main.wasm"),
+        ("", "no filter in the configuration loads main.wasm"),
         ("static_resources: {}", "no filter"),
         (BLOCK.replace("main.wasm", "no.wasm"), "no filter"),
         ("a: [", "not valid YAML"),
-        (BLOCK.replace("fail_open: on", "fail_open: *x").replace("name: y", "name: &x y"), "of its own"),
+        (BLOCK.replace("fail_open: on", "fail_open: *x").replace("name: y", "name: &x y"), "to a separate file"),
     ],
 )
 def test_configurations_without_a_place(tmp_path: Path, module: Path, text: str, message: str) -> None:
@@ -188,5 +188,5 @@ def test_a_list_that_is_there_twice_has_its_filters_once(tmp_path: Path, module:
     ],
 )
 def test_what_stands_elsewhere_is_not_moved(tmp_path: Path, module: Path, text: str) -> None:
-    with pytest.raises(PwasmError, match="write it without anchors"):
+    with pytest.raises(PwasmError, match="avoid anchors"):
         discover(text, module, tmp_path, tmp_path)

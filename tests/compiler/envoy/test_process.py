@@ -193,7 +193,7 @@ def test_no_envoy_survives_its_python() -> None:
     code = """
 import os, signal, sys
 from pwasm.testing.envoy import Envoy
-from pwasm_compiler.envoy.config import HttpListener, bootstrap
+from pwasm.testing.envoy_config import HttpListener, bootstrap
 envoy = Envoy(bootstrap([HttpListener()])).start()
 print(envoy.pid, flush=True)
 if sys.argv[1] == "kill":

@@ -87,7 +87,7 @@ def test_the_log_of_a_module(run: Run, tmp_path: Path, number: int) -> None:
     process.send_signal(number)
     out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (0, "")
-    assert re.fullmatch(r"admin: http://127\.0\.0\.1:\d+/   Ctrl-C ends it\nstopped\n", without_progress(err))
+    assert re.fullmatch(r"admin: http://127\.0\.0\.1:\d+/   press Ctrl-C to stop\nstopped\n", without_progress(err))
 
 
 def test_a_tcp_module(run: Run, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_envoy_that_dies_is_an_error(run: Run, tmp_path: Path) -> None:
     os.kill(int(children[0]), signal.SIGKILL)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 1
-    assert "error: Envoy ended with signal 9 (SIGKILL)" in err
+    assert "error: Envoy exited with signal 9 (SIGKILL)" in err
 
 
 def test_the_tutorials_first_start(run: Run, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_the_tutorials_first_start(run: Run, tmp_path: Path) -> None:
     process = run("--no-build", "-c", "envoy-config.yaml")
     out, err = process.communicate(timeout=10)
     assert (process.returncode, out) == (1, "")
-    assert without_progress(err).startswith("error: Envoy did not start: Envoy ended with exit code 1\n")
+    assert without_progress(err).startswith("error: Envoy did not start: Envoy exited with exit code 1\n")
     assert "Invalid path: main.wasm" in err
     assert "`pwasm build` makes main.wasm" in err
 
@@ -151,7 +151,7 @@ def test_a_module_that_is_none(run: Run, tmp_path: Path) -> None:
     process = run("--no-build", "-c", "envoy-config.yaml")
     _, err = process.communicate(timeout=10)
     assert process.returncode == 1
-    assert err.endswith("hint: that file is not a Proxy-Wasm module; make one with: pwasm build\n")
+    assert err.endswith("hint: the file is not a Proxy-Wasm module; create one with: pwasm build\n")
 
 
 @pytest.mark.wasm
@@ -201,17 +201,17 @@ def test_a_configuration_that_is_refused_comes_first(run: Run, tmp_path: Path) -
     (tmp_path / "filter.py").write_text(CONFIGURED)
     (tmp_path / "wrong.json").write_text("[3]")
     (tmp_path / "right.yaml").write_text("name: it")
-    refused = "error: the filter refuses its configuration\n"
+    refused = "error: the filter rejected its configuration\n"
     empty = f"{refused}$: the configuration is empty\n$.name: missing (expected str)\n\nhint: "
-    way = "give it one with --plugin-config FILE"
+    way = "provide one with --plugin-config FILE"
     _, err = run().communicate(timeout=120)
     assert without_progress(err).partition("\n")[0].startswith("main.wasm: ")
     for arguments, expected in (
-        ((), f"{empty}{way}; pwasm schema . shows what it takes\n"),
+        ((), f"{empty}{way}; see what it accepts with: pwasm schema .\n"),
         (("main.wasm",), f"{empty}{way}\n"),
         (
             ("--plugin-config", "wrong.json"),
-            f"{refused}$: expected object, got array\n\nhint: compare them: pwasm schema . --",
+            f"{refused}$: expected object, got array\n\nhint: validate it with: pwasm schema . --",
         ),
     ):
         process = run(*arguments)

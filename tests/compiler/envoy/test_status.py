@@ -139,8 +139,8 @@ def test_a_filter_of_todays_istio() -> None:
     assert row.code.sha256 == digest
     assert row.vms == 3
     assert (row.numbers["reloads"], row.numbers["reload_backoffs"], row.numbers["updates_rejected"]) == (2, 5, 1)
-    assert any("was refused (1 so far)" in problem for problem in row.problems)
-    assert any("made anew 2 times" in problem for problem in row.problems)
+    assert any("was rejected (1 so far)" in problem for problem in row.problems)
+    assert any("reloaded 2 times" in problem for problem in row.problems)
     assert any("5 requests got 503" in problem for problem in row.problems)
 
 
@@ -253,7 +253,7 @@ def test_an_update_that_was_refused(pwasm: Pwasm, tmp_path: Path) -> None:
         refused = envoy.wait_for_log("update rejected")
         (row,) = json.loads(pwasm("status", "--admin", envoy.admin_url, "--json").out)["filters"]
         assert row["updates_rejected"] == 1
-        assert "the last good version serves" in row["problems"][0]
+        assert "the last good version is serving" in row["problems"][0]
         assert get(envoy.url) == 200
     assert explanation_of(refused.raw) is not None
 
@@ -317,11 +317,11 @@ def test_something_else_than_an_admin_interface(pwasm: Pwasm, answer: bytes, cod
     [
         (["--admin", "https://x"], 2, "not the URL of an admin interface"),
         (["--admin", "http://x:y"], 2, "not the URL of an admin interface"),
-        (["--admin", "http://x", "--dump", "y"], 2, "exclude each other"),
-        (["--dump", "nowhere"], 2, "there is no nowhere"),
+        (["--admin", "http://x", "--dump", "y"], 2, "are mutually exclusive"),
+        (["--dump", "nowhere"], 2, "nowhere: no such file or directory"),
         (["--dump", "text"], 1, "is not a config_dump"),
         (["--dump", "list"], 1, "is not a config_dump"),
-        (["--log", "nowhere"], 2, "there is no nowhere"),
+        (["--log", "nowhere"], 2, "nowhere: no such file or directory"),
     ],
 )
 def test_bad_calls(pwasm: Pwasm, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
@@ -341,15 +341,15 @@ GOOD = """
 """
 BAD_MODULES = {
     # what is wrong with the module → its text, and what is said
-    "not Wasm": (b"<html>not found</html>", "damaged or no Wasm"),
-    "no ABI": ('(memory (export "memory") 1)', "no Proxy-Wasm module"),
+    "not Wasm": (b"<html>not found</html>", "damaged or not Wasm"),
+    "no ABI": ('(memory (export "memory") 1)', "not a Proxy-Wasm module"),
     "no allocator": ('(memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))', "no allocator"),
     "unknown import": ('(import "env" "proxy_fly" (func))' + GOOD, "lacks a function"),
-    "wrong import": ('(import "env" "proxy_log" (func (param i64)))' + GOOD, "another signature"),
-    "too much memory": (GOOD.replace('"memory") 1', '"memory") 16385'), "VM could not be made"),
+    "wrong import": ('(import "env" "proxy_log" (func (param i64)))' + GOOD, "different signature"),
+    "too much memory": (GOOD.replace('"memory") 1', '"memory") 16385'), "VM could not be created"),
     "does not start": (
         GOOD + '(func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 0))',
-        "refused to start",
+        "failed to start",
     ),
 }  # fmt: skip
 
@@ -378,7 +378,7 @@ def explained_by_envoy(pwasm: Pwasm, folder: Path) -> str:
 
 BAD_CONFIGURATIONS = [
     # what is replaced by what → what is said
-    ("main.wasm", "nowhere.wasm", "does not find the module's file"),
+    ("main.wasm", "nowhere.wasm", "cannot find the module's file"),
     ("envoy.wasm.runtime.v8", "envoy.wasm.runtime.v9", "runtime does not exist"),
     ("failure_policy", "failure_polcy", "field that this Envoy does not know"),
 ]
@@ -414,11 +414,11 @@ MESSAGES = {
     "context deadline exceeded": "30 seconds",
     "only one of fail_open or failure_policy can be set": "old name",
     "Using deprecated option 'envoy.extensions.wasm.v3.PluginConfig.capability_restriction_config' from file": "1.40",
-    "node  'id'  and 'cluster' are required. Set it": "without a node",
+    "node  'id'  and 'cluster' are required. Set it": "Without a node",
     "[wasm] Attempted call to restricted proxy-wasm capability: proxy_http_call": "does not list",
     "Function: proxy_on_request_body failed: Uncaught RuntimeError: unreachable": "The VM crashed",
     "Filesystem config update rejected: Invalid": "last good one",
-    "Protobuf message has unknown fields … capability_restriction_config: no such field": "beside it",
+    "Protobuf message has unknown fields … capability_restriction_config: no such field": "next to vm_config",
     "wasm module size exceeded": "256 MiB",
     "wasm log x: Uncaught RangeError: Maximum call stack size exceeded": "Recursion",
 }  # fmt: skip
@@ -449,4 +449,4 @@ def test_messages_are_counted_and_made_harmless(pwasm: Pwasm, monkeypatch: pytes
 
 def test_a_log_without_known_messages(pwasm: Pwasm, tmp_path: Path) -> None:
     (tmp_path / "log").write_text("all is well\n")
-    assert pwasm("status", "--log", "log").out == "no message in the log that pwasm knows\n"
+    assert pwasm("status", "--log", "log").out == "no known message in the log\n"

@@ -154,7 +154,7 @@ def test_the_difference_is_shown_before_anything_changes(pwasm: Pwasm, deploy: P
     assert cluster.objects[WASM_PLUGINS, "default", "hello"]["spec"]["priority"] == 1
     assert "+  priority: 2" in deploy().err
     assert cluster.objects[WASM_PLUGINS, "default", "hello"]["spec"]["priority"] == 2
-    assert "nothing changes" in deploy().err
+    assert "no changes" in deploy().err
     manifest(pwasm)
     assert deploy().code == 0
     assert "priority" not in cluster.objects[WASM_PLUGINS, "default", "hello"]["spec"]
@@ -247,11 +247,20 @@ def test_the_gateways_address(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -
         assert "gateway: 192.0.2.1\n" in deploy().out
 
 
-def test_the_address_of_istios_own_gateway(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
+@pytest.mark.parametrize(
+    ("kind", "service", "namespace"),
+    [
+        ("WasmPlugin", "istio-ingressgateway", "istio-system"),
+        ("HigressWasmPlugin", "higress-gateway", "higress-system"),
+    ],
+)
+def test_the_address_of_a_products_own_gateway(
+    pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer, kind: str, service: str, namespace: str
+) -> None:
     ingress = {"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example"}]}}}
-    cluster.put("services", "istio-ingressgateway", ingress, "istio-system")
+    cluster.put("services", service, ingress, namespace)
     cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
-    manifest(pwasm, "--selector", "app=httpbin")
+    manifest(pwasm, kind=kind)
     assert "gateway: lb.example\n" in deploy().out
 
 
@@ -282,7 +291,7 @@ def test_the_namespace_of_a_resource_that_names_none(pwasm: Pwasm, deploy: Pwasm
     ("code", "reason", "said"),
     [
         (403, "Forbidden", "You may not do that"),
-        (401, "Unauthorized", "does not know you"),
+        (401, "Unauthorized", "rejected the credentials"),
         (422, "Invalid", "refused the content"),
         (500, "InternalError", "boom"),
     ],

@@ -45,9 +45,9 @@ def test_a_class_and_a_row_are_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
         False,
         False,
     ]
-    with pytest.raises(UsageError, match="--phase means nothing to Sidecar of Example"):
+    with pytest.raises(UsageError, match="Example Sidecar does not support --phase"):
         resources.build(Placement("x", "r.test/x:1", phase="AUTHN"), "Sidecar")
-    with pytest.raises(UsageError, match="Example knows no FAIL_OPEN"):
+    with pytest.raises(UsageError, match="Example does not support FAIL_OPEN"):
         resources.build(Placement("x", "r.test/x:1", fail_strategy="FAIL_OPEN"), "Sidecar")
 
 

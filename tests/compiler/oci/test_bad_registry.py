@@ -64,7 +64,7 @@ def test_nobody_listens(pwasm: Pwasm, double: Start, tiny_file: Path) -> None:
     assert sorted(file.name for file in Path().iterdir()) == ["home", "tiny.wasm"]
 
 
-@pytest.mark.parametrize(("status", "hint"), [(403, "not allowed"), (404, "is the name right"), (405, "405")])
+@pytest.mark.parametrize(("status", "hint"), [(403, "lack permission"), (404, "is the name correct"), (405, "405")])
 def test_refusals(pwasm: Pwasm, double: Start, tiny: bytes, status: int, hint: str) -> None:
     body = b'{"errors":[{"code":"NO","message":"because \\u001b[31m of this"}]}'
     server = double(lambda seen: registries.Answer(status, body))
@@ -78,7 +78,7 @@ def test_refusals(pwasm: Pwasm, double: Start, tiny: bytes, status: int, hint: s
 def test_what_may_pass_is_tried_again_and_not_for_ever(double: Start, tiny: bytes, status: int) -> None:
     server = double(lambda seen: registries.Answer(status, headers={"Retry-After": "7"}))
     pauses: list[float] = []
-    with pytest.raises(RegistryError, match="not able to answer now") as caught:
+    with pytest.raises(RegistryError, match="is currently unavailable") as caught:
         client(server, pauses=pauses).manifest()
     assert str(status) in caught.value.why
     assert (pauses, len(server.seen)) == ([7.0] * (ATTEMPTS - 1), ATTEMPTS)
@@ -146,10 +146,10 @@ def test_blobs_that_are_not_what_they_should_be(double: Start, tiny: bytes) -> N
     layer = Pulls(tiny).layer
     good = make_image(tiny, {}).blobs[layer.digest]
     for change, message in (
-        (registries.Answer(200, good[:-1]), "is cut short"),
-        (registries.Answer(200, good, cut=20), "is cut short"),
-        (registries.Answer(200, good[:-1] + b"?"), "has other content"),
-        (registries.Answer(200, good + b"?"), "sends more than it should"),
+        (registries.Answer(200, good[:-1]), "is truncated"),
+        (registries.Answer(200, good, cut=20), "is truncated"),
+        (registries.Answer(200, good[:-1] + b"?"), "does not match its digest"),
+        (registries.Answer(200, good + b"?"), "sent too much"),
     ):
         server = double(Pulls(tiny, blobs=change))
         with pytest.raises(PwasmError, match=message):
@@ -158,7 +158,7 @@ def test_blobs_that_are_not_what_they_should_be(double: Start, tiny: bytes) -> N
 
 def test_a_manifest_that_is_not_the_one_asked_for(double: Start, tiny: bytes) -> None:
     server = double(Pulls(tiny))
-    with pytest.raises(ImageError, match="sent another image"):
+    with pytest.raises(ImageError, match="sent a different image"):
         client(server).manifest("sha256:" + "0" * 64)
 
 
@@ -212,7 +212,7 @@ def test_uploads_elsewhere_get_no_credentials(double: Start, tiny: bytes) -> Non
             return registries.Answer(404)
         return registries.Answer(202, headers={"Location": f"http://{elsewhere.address}/upload"})
 
-    with pytest.raises(RegistryError, match="did not take the blob"):
+    with pytest.raises(RegistryError, match="did not accept the blob"):
         client(double(answer), KNOWN).push(make_image(tiny, {}))
     assert [seen.method for seen in elsewhere.seen] == ["PUT"]
     assert credentials_in(elsewhere.seen) == []
@@ -223,7 +223,7 @@ def test_a_token_server_that_redirects_gets_no_identity_token(double: Start) -> 
     tokens = double(lambda seen: registries.Answer(307, headers={"Location": f"http://{elsewhere.address}/"}))
     challenge = {"WWW-Authenticate": f'Bearer realm="http://{tokens.address}/token",service="s"'}
     server = double(lambda seen: registries.Answer(401, headers=challenge))
-    with pytest.raises(RegistryError, match="to which credentials do not go"):
+    with pytest.raises(RegistryError, match="which must not get the credentials"):
         client(server, Credentials("<token>", identity_token="identity")).manifest()
     assert elsewhere.seen == []
 
@@ -231,7 +231,7 @@ def test_a_token_server_that_redirects_gets_no_identity_token(double: Start) -> 
 @pytest.mark.parametrize("realm", ["", "here", "file:///etc/passwd", "ftp://127.0.0.1/"])
 def test_a_realm_that_is_no_address(double: Start, realm: str) -> None:
     server = double(lambda seen: registries.Answer(401, headers={"WWW-Authenticate": f'Bearer realm="{realm}"'}))
-    with pytest.raises(RegistryError, match="names no token server"):
+    with pytest.raises(RegistryError, match="names no valid token server"):
         client(server, KNOWN).manifest()
 
 
@@ -247,7 +247,7 @@ def test_a_token_server_that_gives_none(double: Start, body: bytes) -> None:
 @pytest.mark.parametrize("header", [{}, {"WWW-Authenticate": "Negotiate"}, {"WWW-Authenticate": '"'}])
 def test_other_ways_to_log_in(double: Start, header: dict[str, str]) -> None:
     server = double(lambda seen: registries.Answer(401, headers=header))
-    with pytest.raises(RegistryError, match="not in a way that pwasm knows"):
+    with pytest.raises(RegistryError, match="scheme that pwasm does not support"):
         client(server, KNOWN).manifest()
     assert credentials_in(server.seen) == []
 
@@ -290,7 +290,7 @@ def test_redirects_that_are_not_followed(monkeypatch: pytest.MonkeyPatch, target
 
 def test_redirects_without_end(double: Start) -> None:
     server = double(lambda seen: registries.Answer(302, headers={"Location": seen.path}))
-    with pytest.raises(RegistryError, match="without end"):
+    with pytest.raises(RegistryError, match="too many times"):
         client(server).manifest()
     assert len(server.seen) < 10
 

@@ -108,7 +108,7 @@ def test_annotations(pwasm: Pwasm, tmp_path: Path, tiny: bytes) -> None:
         ([(CONFIG, "notes"), (CONTENT, "module")], OCI, ""),
         ([(CONTENT, "module"), (CONFIG, "notes")], OCI, ""),
         ([(TAR_GZIP, "tar"), (NOTES, "notes")], OCI, "The last of its 2 layers"),
-        ([(TAR_GZIP, "main.wasm")], OCI, "there is no plugin.wasm"),
+        ([(TAR_GZIP, "main.wasm")], OCI, "no plugin.wasm in the image"),
         ([("application/vnd.oci.image.layer.v1.tar", "tar")], OCI, "The last of its 1 layers"),
         ([("application/vnd.oci.image.layer.v1.tar+zstd", "tar")], OCI, "The last of its 1 layers"),
         ([(DOCKER_TAR_GZIP, "tar")], OCI, "The last of its 1 layers"),
@@ -178,7 +178,7 @@ def test_plugin_wasm_that_is_no_module(pwasm: Pwasm, tmp_path: Path) -> None:
         (tmp_path / "image" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "image" / name).write_bytes(data)
     looked = pwasm("inspect", "image", "--as", "higress")
-    assert (looked.code, "Higress would not take it" in looked.out) == (1, True)
+    assert (looked.code, "Higress would reject it" in looked.out) == (1, True)
     assert "is not a Wasm module" in looked.out
     assert pwasm("inspect", "image").code == 0
 
@@ -188,16 +188,16 @@ def test_layouts_that_are_damaged(pwasm: Pwasm, tiny_file: Path) -> None:
     index = json.loads(Path("image/index.json").read_text())
     blob = Path("image/blobs/sha256") / index["manifests"][0]["digest"].removeprefix("sha256:")
     manifest = blob.read_bytes()
-    for data, message in ((manifest[:-1], "is cut short"), (manifest[:-1] + b" ", "has other content")):
+    for data, message in ((manifest[:-1], "is truncated"), (manifest[:-1] + b" ", "does not match its digest")):
         blob.write_bytes(data)
         looked = pwasm("inspect", "image")
         assert (looked.code, message in looked.err) == (1, True), looked.err
     blob.unlink()
-    assert "lacks its file" in pwasm("push", "127.0.0.1:1/x/y", "image").err
+    assert "is missing in" in pwasm("push", "127.0.0.1:1/x/y", "image").err
     index["manifests"] *= 2
     Path("image/index.json").write_text(json.dumps(index))
-    assert "holds 2 images" in pwasm("inspect", "image").err
-    assert "holds 2 images" in pwasm("package", tiny_file, "-o", "image").err, "one of them would be lost"
+    assert "contains 2 images" in pwasm("inspect", "image").err
+    assert "contains 2 images" in pwasm("package", tiny_file, "-o", "image").err, "one of them would be lost"
     Path("image.tar").write_bytes(b"nothing" * 1000)
     assert "is damaged" in pwasm("inspect", "image.tar").err
 
@@ -207,7 +207,7 @@ def test_nothing_else_is_overwritten(pwasm: Pwasm, tiny_file: Path, tmp_path: Pa
     folder.mkdir()
     (folder / "thesis.txt").write_text("years of work")
     refused = pwasm("package", tiny_file, "-o", folder)
-    assert (refused.code, "something else" in refused.err) == (2, True)
+    assert (refused.code, "something other" in refused.err) == (2, True)
     assert pwasm("package", tiny_file, "-o", tiny_file).code == 2
     assert pwasm("package", tiny_file, "-o", tmp_path / "no" / "image.tar").code == 1
     assert [file.name for file in folder.iterdir()] == ["thesis.txt"]
@@ -228,7 +228,7 @@ def test_what_is_not_a_module_is_not_packaged(pwasm: Pwasm, tmp_path: Path) -> N
 
 
 def test_inspect_as_of_a_file(pwasm: Pwasm, tiny_file: Path, tmp_path: Path) -> None:
-    assert "Istio would take it" in pwasm("inspect", tiny_file, "--as", "istio").out
+    assert "Istio would accept it" in pwasm("inspect", tiny_file, "--as", "istio").out
     (tmp_path / "empty.wasm").write_bytes(b"\0asm\1\0\0\0")
     looked = pwasm("inspect", "empty.wasm", "--as", "envoy-gateway", "--json")
     found = json.loads(looked.out)["mesh"]

@@ -1,4 +1,4 @@
-"""One coroutine for each path; tests/aio_cases.py says what becomes of it."""
+"""One coroutine for each path; tests/support/aio_cases.py says what becomes of it."""
 
 from __future__ import annotations
 

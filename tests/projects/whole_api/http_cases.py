@@ -1,13 +1,18 @@
 """Headers, trailers, bodies, answers, holding and closing: a case for each thing to see on the wire."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from cases import Case, report
 
 import pwasm
 from pwasm import Action, BufferType, HttpContext, MapType, _abi
-from pwasm._protocols import Host
 from pwasm._stream.current import current
+
+if TYPE_CHECKING:
+    from pwasm._protocols import Host  # no module carries it
 
 
 def host() -> Host:

@@ -1,4 +1,4 @@
-"""Callbacks that are `async def`, in the emulated host: the table of tests/aio_cases.py, and what only shows inside."""
+"""Callbacks that are `async def`, emulated: the table of tests/support/aio_cases.py, and what only shows inside."""
 
 from __future__ import annotations
 

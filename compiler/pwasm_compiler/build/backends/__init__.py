@@ -1,9 +1,9 @@
-"""One `build` for filters in any language: the way to make a module from a `Project`.
+"""One `build` for filters in any language: turn a `Project` into a module.
 
     choose      which compiler builds this filter, and why
-    toolchain   where a compiler is, and whether its version will do
-    go, tinygo  the compilers: command lines, oldest versions, how to get them
-    compile     run one, verify what it made, put it in place
+    toolchain   where a compiler is, and whether its version is usable
+    go, tinygo  the compilers: command lines, oldest versions, how to install them
+    compile     run one, verify its output, install it
 
 A Python filter goes to `pwasm_compiler.build.pipeline`.
 """
@@ -33,13 +33,13 @@ def build(
     """Build `project` into the core Wasm module `output`, which is replaced only by a finished module.
 
     Args:
-        project: its `backend` says which compiler to use; None leaves the choice to us.
+        project: its `backend` selects the compiler; None leaves the choice to pwasm.
         output: the file; its folder must exist.
-        progress: told the name of each stage.
-        notice: told which compiler was chosen and why, where there was something to choose.
+        progress: called with the name of each stage.
+        notice: called with the chosen compiler and the reason, if there was a choice.
 
     Raises:
-        ProjectError: the filter's folder or its dependencies are not usable.
+        ProjectError: the filter's folder or its dependencies are unusable.
         ToolError: no compiler for it was found, or `output` cannot be written.
         BuildError: the filter could not be built.
         BinaryError: Envoy would not load what was built.

@@ -1,4 +1,4 @@
-"""Which compiler builds a Go filter: by the SDK in its go.mod and by what is installed."""
+"""Which compiler builds a Go filter: based on the SDK in its go.mod and on what is installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .go import GO
 from .tinygo import TINYGO, TINYGO_FOR_TETRATELABS
 from .toolchain import Compiler, Toolchain, Unusable, find
 
-# SDK → the compilers that build it, the one that is wanted first.
+# SDK → the compilers that can build it, in order of preference.
 COMPILERS: Mapping[Sdk, tuple[Compiler, ...]] = {
     Sdk.OFFICIAL: (TINYGO, GO),
     Sdk.TETRATELABS: (TINYGO_FOR_TETRATELABS,),
@@ -20,9 +20,9 @@ COMPILERS: Mapping[Sdk, tuple[Compiler, ...]] = {
 }
 
 MIGRATION = f"""\
-install TinyGo, or move to the official SDK, which Go itself builds:
-  1. in every .go file, import {OFFICIAL_PATH} in place of {TETRATELABS_PATH}
-  2. move what main() does (proxywasm.Set…Context) into init(), and leave main() empty
+install TinyGo, or migrate to the official SDK, which Go itself can build:
+  1. in every .go file, import {OFFICIAL_PATH} instead of {TETRATELABS_PATH}
+  2. move the body of main() (proxywasm.Set…Context) into init(), and leave main() empty
   3. go mod tidy"""
 
 
@@ -35,10 +35,10 @@ class Choice:
 
 
 def choose(project: Project) -> Choice:
-    """The compiler for a Go filter: the one that `project.backend` names, else the first that is there and will do.
+    """The compiler for a Go filter: the one named in `project.backend`, else the first usable one.
 
     Raises:
-        ToolError: there is none; it says what was looked at, and how to get one.
+        ToolError: there is none; lists what was tried, and how to install one.
     """
     sdk = read_go_mod(project.root / GO_MODULE).sdk
     wanted = [compiler for compiler in COMPILERS[sdk] if project.backend in (None, compiler.name)]
@@ -51,9 +51,9 @@ def choose(project: Project) -> Choice:
     if sdk is Sdk.TETRATELABS:
         raise _needs_tinygo(project, unusable)
     raise ToolError(
-        f"nothing here builds {project.root}: {_words(wanted)} is needed",
+        f"no compiler found for {project.root}: {_words(wanted)} is required",
         why=f"{_sentence(unusable)}.",
-        hint="\n".join(["install one of these:"] + [f"  {compiler.how_to_get}" for compiler in wanted])
+        hint="\n".join(["install one of:"] + [f"  {compiler.how_to_get}" for compiler in wanted])
         if len(wanted) > 1
         else f"install {wanted[0].how_to_get}",
     )
@@ -63,20 +63,20 @@ def _reason(project: Project, sdk: Sdk, found: Toolchain, unusable: list[Unusabl
     if project.backend:
         why = f"--backend {project.backend}"
     elif sdk is Sdk.TETRATELABS:
-        why = f"{GO_MODULE} {sdk.value}, which only TinyGo builds"
+        why = f"{GO_MODULE} {sdk.value}, which only TinyGo can build"
     elif unusable:
         why = f"{GO_MODULE} {sdk.value}, and {_sentence(unusable)}"
     else:
-        why = f"{GO_MODULE} {sdk.value}, and where there is a {found.compiler.name} it comes first"
+        why = f"{GO_MODULE} {sdk.value}, and {found.compiler.name} is preferred if installed"
     taken = f" ({found.program}, because {found.passed_over})" if found.passed_over else ""
-    return f"{found} builds it{taken}: {why}"
+    return f"building with {found}{taken}: {why}"
 
 
 def _needs_tinygo(project: Project, unusable: list[Unusable]) -> ToolError:
-    why = f"Its {GO_MODULE} requires {TETRATELABS_PATH}, which Go itself does not build"
-    # Without a candidate, another compiler was asked for.
-    why += f", and {_sentence(unusable)}." if unusable else f": --backend {project.backend} cannot be had."
-    return ToolError(f"{project.root} needs TinyGo", why=why, hint=MIGRATION)
+    why = f"Its {GO_MODULE} requires {TETRATELABS_PATH}, which Go itself cannot build"
+    # Without a candidate, another compiler was requested.
+    why += f", and {_sentence(unusable)}." if unusable else f": --backend {project.backend} does not apply."
+    return ToolError(f"{project.root} requires TinyGo", why=why, hint=MIGRATION)
 
 
 def _sentence(unusable: list[Unusable]) -> str:

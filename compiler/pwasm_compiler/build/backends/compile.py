@@ -1,4 +1,4 @@
-"""Run a Go compiler, verify what it made, put it in place."""
+"""Run a Go compiler, verify its output, and install it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from ..verify import callbacks_of, hostcalls_of, verify_foreign
 from .toolchain import Toolchain
 
 TIMEOUT_SECONDS = 900
-"""The first build compiles Go's own library as well, and downloads modules."""
+"""The first build also compiles Go's standard library, and downloads modules."""
 
 _LAST_LINES = 60
 _HINTS = (
-    # What the compiler says → what to do; the first that matches.
+    # The compiler's message → hint; the first match wins.
     (
         r"dial tcp|no such host|i/o timeout|connection refused|network is unreachable|TLS handshake"
         r"|module lookup disabled by GOPROXY",
-        "modules are missing, and there is no network to get them from: `go mod download` gets them where there is one",
+        "modules are missing, and the network is unavailable: run `go mod download` where it is available",
     ),
     (
         r"missing go\.sum entry|updates to go\.mod needed|no required module provides package|go mod tidy",
         f"bring {GO_MODULE} and go.sum up to date: go mod tidy",
     ),
     (
-        r"requires go version \d",  # TinyGo's word
-        "TinyGo needs a Go that it knows first on PATH; or use a newer TinyGo",
+        r"requires go version \d",  # TinyGo's wording
+        "put a Go version that TinyGo supports first on PATH, or use a newer TinyGo",
     ),
     (
         r"hostcall_utils_tinygo\.go:\d+:\d+: cannot use uintptr",
@@ -44,11 +44,11 @@ _HINTS = (
     ),
     (
         r"requires go ?>=? ?\d|note: module requires Go",
-        f"use the Go version that is asked for; GOTOOLCHAIN=auto lets go download the one that {GO_MODULE} names",
+        f"use the required Go version; GOTOOLCHAIN=auto lets go download the one that {GO_MODULE} requires",
     ),
     (
         r"errors parsing go\.mod|go\.mod:\d+:|malformed|unknown revision|invalid version|reading .*go\.mod",
-        f"mend {GO_MODULE}; `go mod verify` and `go mod tidy` say more",
+        f"fix {GO_MODULE}; `go mod verify` and `go mod tidy` report details",
     ),
     (
         r"requires exactly one main package|is not a main package|function main is undeclared|expected 'package'"
@@ -68,13 +68,13 @@ _REGISTRATION = re.compile(r"\bproxywasm\.Set\w+Context\b")
 def compile_go(
     project: Project, toolchain: Toolchain, output: Path, *, progress: Callable[[str], None] = ignore
 ) -> Artifact:
-    """Build the Go filter `project` into `output`, which is replaced only by a module that Envoy would load.
+    """Build the Go filter `project` into `output`, which is only replaced by a module that Envoy would load.
 
     Raises:
         ProjectError: the folder has no Go source.
-        BuildError: the compiler refused; what it said is passed on.
+        BuildError: the compiler failed; includes its output.
         ToolError: the compiler cannot be run, or `output` cannot be written.
-        BinaryError: Envoy would not load what it made.
+        BinaryError: Envoy would not load its output.
     """
     check_writable(output)
     warnings = _check_sources(project, toolchain)
@@ -82,11 +82,11 @@ def compile_go(
     progress(f"compiling with {toolchain}")
     data, said = _compiled(project, toolchain)
     compiled = time.perf_counter()
-    progress("checking the module")
+    progress("verifying the module")
     module = decode_module(memoryview(data))
     verify_foreign(module, str(toolchain))
     write_atomically(output, data)
-    # The names of an earlier Python build would be another module's.
+    # The names file of an earlier Python build would describe another module.
     output.with_name(output.name + ".names").unlink(missing_ok=True)
     end = time.perf_counter()
     return Artifact(
@@ -97,7 +97,7 @@ def compile_go(
         stages=(("compile", compiled - start), ("verify", end - compiled)),
         callbacks=callbacks_of(module),
         hostcalls=hostcalls_of(module),
-        warnings=(*warnings, *([f"{toolchain} says: {said}"] if said else [])),
+        warnings=(*warnings, *([f"{toolchain}: {said}"] if said else [])),
         prints="",
         backend=toolchain.compiler.name,
         toolchain=str(toolchain),
@@ -105,19 +105,19 @@ def compile_go(
 
 
 def _check_sources(project: Project, toolchain: Toolchain) -> tuple[str, ...]:
-    """What is seen without compiling. Tests and hidden files are no part of a Go package."""
+    """Warnings that need no compilation. Tests and hidden files are not part of a Go package."""
     files = (file for file in sorted(project.root.glob("*.go")) if file.is_file())
     sources = [file for file in files if not file.name.endswith("_test.go") and file.name[0] not in "._"]
     if not sources:
         raise ProjectError(
             f"{project.root} has no main.go",
-            why=f"It has a {GO_MODULE} and no Go source beside it.",
-            hint="a filter is one `package main` beside its go.mod",
+            why=f"It has a {GO_MODULE} but no Go source next to it.",
+            hint="a filter is one `package main` next to its go.mod",
         )
     if "-buildmode=c-shared" not in toolchain.compiler.flags:
         return ()
     return tuple(
-        f"{file.name} registers its contexts in main(), which Envoy never calls: move that into init()"
+        f"{file.name} registers its contexts in main(), which Envoy never calls: do it in init() instead"
         for file in sources
         if _registers_in_main(file.read_text(encoding="utf-8", errors="replace"))
     )
@@ -129,7 +129,7 @@ def _registers_in_main(source: str) -> bool:
 
 
 def _compiled(project: Project, toolchain: Toolchain) -> tuple[bytes, str]:
-    """The module, and what the compiler said while it made it."""
+    """The module, and the compiler's output."""
     with scratch_folder() as scratch:
         result = scratch / "main.wasm"
         command = toolchain.compiler.command(toolchain.program, result)
@@ -151,7 +151,7 @@ def _compiled(project: Project, toolchain: Toolchain) -> tuple[bytes, str]:
             raise ToolError(f"cannot run {toolchain.program}", why=f"{error.strerror}.") from error
         said = _without_downloads(f"{done.stderr}\n{done.stdout}")
         if done.returncode != 0:
-            raise _refused(project, toolchain, said or f"It ended with exit code {done.returncode} and said nothing.")
+            raise _refused(project, toolchain, said or f"It exited with code {done.returncode} and no output.")
         try:
             return result.read_bytes(), said
         except FileNotFoundError as error:
@@ -161,9 +161,9 @@ def _compiled(project: Project, toolchain: Toolchain) -> tuple[bytes, str]:
 def _refused(project: Project, toolchain: Toolchain, said: str) -> BuildError:
     lines = said.splitlines()
     if len(lines) > _LAST_LINES:
-        lines = [f"({len(lines) - _LAST_LINES} lines left out)", *lines[-_LAST_LINES:]]
+        lines = [f"({len(lines) - _LAST_LINES} lines omitted)", *lines[-_LAST_LINES:]]
     hint = next((hint for pattern, hint in _HINTS if re.search(pattern, said)), "")
-    return BuildError(f"{toolchain} cannot build {project.root}", why="\n".join(lines), hint=hint)
+    return BuildError(f"{toolchain} failed to build {project.root}", why="\n".join(lines), hint=hint)
 
 
 def _without_downloads(text: str) -> str:

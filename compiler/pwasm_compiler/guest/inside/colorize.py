@@ -1,6 +1,6 @@
-"""In place of the standard library's `_colorize`: a VM has no terminal, so nothing has a colour.
+"""Replaces the standard library's `_colorize`: a VM has no terminal, so nothing is coloured.
 
-The original makes its themes with `dataclasses`, which imports `inspect`, `ast` and `dis`: a megabyte of memory in
+The original builds its themes with `dataclasses`, which imports `inspect`, `ast` and `dis`: a megabyte of memory in
 every VM for a traceback without colours.
 """
 

@@ -1,8 +1,8 @@
-"""Compile `/0/source`, whose options and name are in `/0/name`, and leave a file with the code (PEP 552, unchecked).
+"""Compile `/0/source`, whose options and name are in `/0/name`, to a file with the code (PEP 552, unchecked).
 
-Options: `d` leaves out docstrings, `a` what only type checkers read: annotations and overloads of functions, and the
+Options: `d` removes docstrings, `a` what only type checkers read: annotations and overloads of functions, and the
 bodies of protocols.
-`assert` stays, so this is not what `-OO` does. It knows the types of nodes by name: the module `ast` need not be here.
+`assert` stays, so this is not what `-OO` does. Node types are compared by name, so the module `ast` is not needed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _drop_docstring(node: Any) -> None:
 
 
 def _drop_overloads(node: Any) -> None:
-    """Those of a function: its last definition is the one that runs, and it has no such decorator."""
+    """Whether it is an overload: the last definition is the one that runs, and it has no such decorator."""
     node.body[:] = [
         item
         for item in node.body
@@ -83,7 +83,7 @@ try:
         without(tree, "d" in options, "a" in options)
     code = compile(tree, name, "exec", dont_inherit=True)
 except Exception:
-    result = b""  # whoever imports it sees why
+    result = b""  # importing it will report the error
 else:
     result = _frozen_importlib_external.MAGIC_NUMBER + bytes((1, 0, 0, 0)) + bytes(8) + marshal.dumps(code)
 _pwasm_shim.set_build_record(result)

@@ -1,8 +1,8 @@
-"""Which functions of CPython are cut, so that what only they reach can go: see `trim`.
+"""Which functions of CPython are cut, so that what only they reach can be removed: see `trim`.
 
-A built-in module comes to life in its `PyInit_…`, which hands its definition to `PyModuleDef_Init`, and that gives the
-definition an index. A definition without one was never used: nothing imported the module. An `import` at run time then
-finds the stub in the place of `PyInit_…`, which raises ModuleNotFoundError.
+A built-in module is initialised by its `PyInit_…`, which passes its definition to `PyModuleDef_Init`, and that assigns
+the definition an index. A definition without one was never used: nothing imported the module. An `import` at run time
+then finds the stub in place of `PyInit_…`, which raises ModuleNotFoundError.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def find_cpython(layout: Layout) -> CPython:
 
 
 def compiler(layout: Layout, cpython: CPython) -> dict[Item, Cut]:
-    """What compiles text: `eval`, `exec` and `compile` of anything but a code object then raise.
+    """The compiler: `eval`, `exec` and `compile` of anything but a code object then raise an exception.
 
     Raises:
-        LinkError: a function of `COMPILER` is missing or there twice; then this is not the CPython that is known here.
+        LinkError: a function of `COMPILER` is missing or duplicated; then this is an unknown CPython.
     """
     in_table = set(layout.slots.values())
     found: dict[Item, Cut] = {}
@@ -74,7 +74,7 @@ def unused_modules(layout: Layout, cpython: CPython, kept: Collection[str] = ())
     if not modules:
         return {}
     first, last = (edge(definition for _, _, definition in modules) for edge in (min, max))
-    # At once, for there are thousands of segments.
+    # All at once, because there are thousands of segments.
     memory = read_memory(layout, first, last - first + MODULE_DEFINITION.size)
     found = {}
     for name, item, definition in modules:

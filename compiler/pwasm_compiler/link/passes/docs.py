@@ -1,4 +1,4 @@
-"""Docstrings in C: text behind the signature, which only `__doc__` and `help()` read.
+"""Docstrings in C: the text after the signature, which only `__doc__` and `help()` read.
 
 `PyDoc_STRVAR(text, "name($self, x, /)\\n--\\n\\nWhat it does.")`: the signature stays, as `__text_signature__`.
 """
@@ -17,7 +17,7 @@ from .references import ReferenceTable
 
 
 def find_docs(layout: Layout, references: ReferenceTable) -> Iterator[Range]:
-    """Where such texts lie. A linker may let two strings share their end: a text that is named in the middle stays."""
+    """The ranges of such texts. Linkers may share string tails: a text that is referenced in the middle stays."""
     named = {value for held in references.pointers.values() for kind, value in held if kind is Kind.MEMORY}
     places = sorted(named.union(references.starts))
     for memory in references.memory:

@@ -1,7 +1,7 @@
 """Which functions can be called: from the exports, through calls, and through the table.
 
-Every function in the table counts as called, for a `call_indirect` may pick any slot; unless somebody knows better
-(see `trim`) and says which slots can be picked, and which functions are cut.
+Every function in the table counts as called, because a `call_indirect` may pick any slot, unless the caller (see
+`trim`) knows which slots can be picked and which functions are cut.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..resolve import HostFunction, Target, Unbound
 
 @dataclass(frozen=True, slots=True)
 class Stub:
-    """What stands in the place of functions that were removed: `raiser` gets `argument`, and `result` is returned."""
+    """The replacement for removed functions: `raiser` is called with `argument`, and `result` is returned."""
 
     type: FuncType
     raiser: Item
@@ -30,12 +30,12 @@ class Stub:
 
 @dataclass(frozen=True, slots=True)
 class Reachable:
-    """Functions that stay, with the sites in their bodies, in the order of instances and definition."""
+    """Functions to keep, with the sites in their bodies, in the order of instances and definition."""
 
     functions: dict[Item, list[Site]]
     host_functions: tuple[HostFunction, ...]
     written: frozenset[Item]  # globals that some function sets; all others are constants
-    stubs: Mapping[Item, Stub] = field(default_factory=dict)  # of removed functions that a call or a slot names
+    stubs: Mapping[Item, Stub] = field(default_factory=dict)  # for removed functions that a call or a slot refers to
     docs: tuple[Range, ...] = ()  # addresses of docstrings in static data
     dead_data: tuple[Range, ...] = ()  # addresses of static data that nothing reads
 
@@ -51,7 +51,7 @@ def reachable(
     With `slots`, only these slots of the table count, and those that hold functions of the host.
 
     Raises:
-        LinkError: a WASI function that the shim does not answer is reachable.
+        LinkError: a WASI function that the shim does not implement is reachable.
         UnsupportedError: an instruction outside the subset.
     """
     walk = _Walk(layout, cut)
@@ -82,7 +82,7 @@ class _Walk:
             self.hosts.add(target)
         elif isinstance(target, Unbound):
             raise LinkError(
-                f"{target.name} can be called, and nothing in the runtime shim answers it", offset=target.offset
+                f"{target.name} is reachable, but the runtime shim does not implement it", offset=target.offset
             )
         elif target not in self.found and target not in self.cut:
             self.found[target] = []

@@ -1,12 +1,12 @@
-"""What the code and the static data of the libraries name: functions to call, table slots, addresses of data.
+"""What the code and static data of the libraries refer to: functions to call, table slots, addresses of data.
 
 The libraries are position-independent, so an address is written as `__memory_base` plus a constant, a function pointer
-as `__table_base` plus one, or either comes from the global offset table. In static data they are filled in by each
-library's `__wasm_apply_data_relocs`, which is a plain list of stores: what it does not store is no pointer.
+as `__table_base` plus a constant, or either comes from the global offset table. In static data they are filled in by
+each library's `__wasm_apply_data_relocs`, a plain list of stores: what it does not store is not a pointer.
 
-Objects in static data have no names left, and no sizes. But code names an object by where it starts: clang adds offsets
-afterwards when it compiles position-independent code (LLVM, TargetLowering::isOffsetFoldingLegal). So every place that
-some code names is the start of an object, and whatever lies between two such places is reached from the first.
+Objects in static data have neither names nor sizes left. But code refers to an object by its start: in
+position-independent code, clang adds offsets afterwards (LLVM, TargetLowering::isOffsetFoldingLegal). So every place
+that some code refers to is the start of an object, and everything up to the next such place is reached from it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Pointer = tuple[Kind, int]
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A module that was linked as a dynamic library; where its static data and its part of the table lie."""
+    """A module that was linked as a dynamic library; with the ranges of its static data and its part of the table."""
 
     instance: ModuleInstance
     memory: range
@@ -45,7 +45,7 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """What a function names in its body."""
+    """What a function refers to in its body."""
 
     calls: frozenset[Target]
     pointers: frozenset[Pointer]
@@ -56,24 +56,24 @@ _NOTHING = References(frozenset(), frozenset())
 
 @dataclass(frozen=True, slots=True)
 class ReferenceTable:
-    """What every function of the libraries names, and what lies in static data."""
+    """What every function of the libraries refers to, and what is in static data."""
 
     functions: Mapping[Item, References]
-    memory: tuple[range, ...]  # where the static data of each library lies
+    memory: tuple[range, ...]  # the static data of each library
     starts: tuple[int, ...]  # of objects, sorted
     pointers: Mapping[int, tuple[Pointer, ...]]  # by the start of the object that holds them
 
     def start_of(self, address: int) -> int:
-        """Where the object at `address` starts; -1 below all of them."""
+        """The start of the object at `address`; -1 below all of them."""
         place = bisect.bisect_right(self.starts, address)
         return self.starts[place - 1] if place else -1
 
 
 def find_references(layout: Layout) -> ReferenceTable:
-    """Look through all libraries.
+    """Analyse all libraries.
 
     Raises:
-        LinkError: a library does not relocate its data in the way that is known here.
+        LinkError: a library relocates its data in an unknown way.
     """
     reader = _Finder(layout)
     functions = dict(reader.functions())
@@ -107,7 +107,7 @@ class _Finder:
 
     def functions(self) -> Iterator[tuple[Item, References]]:
         for library in self.libraries:
-            relocator = self._relocator(library)  # what it names belongs to the data it fills in
+            relocator = self._relocator(library)  # its references belong to the data it fills in
             for index in range(len(library.instance.module.bodies)):
                 names = _NOTHING if index == relocator else self._function(library, index)
                 yield Item(library.instance.number, Kind.FUNC, index), names
@@ -151,7 +151,7 @@ class _Finder:
         return None if space is None else (space, self.layout.values[item])
 
     def known_starts(self) -> Iterator[int]:
-        """Starts of libraries and of the objects that have a name."""
+        """Starts of libraries and of named objects."""
         for library in self.libraries:
             module, number = library.instance.module, library.instance.number
             yield from (library.memory.start, library.memory.stop)
@@ -195,7 +195,7 @@ class _Finder:
                 entry = self._entry(library, base)
                 pointer = None if entry is None else (entry[0], entry[1] + added)
             if pointer is None:
-                raise LinkError("a library relocates its data by an unknown global", offset=position)
+                raise LinkError("a library relocates its data with an unknown global", offset=position)
             yield library.memory.start + place + offset, pointer
             position = found.end()
 
@@ -210,7 +210,7 @@ def libraries(layout: Layout) -> list[Library]:
 
 
 def _library(layout: Layout, instance: ModuleInstance) -> Library | None:
-    """`instance` as a library, if it has the section that says so (tool-conventions, DynamicLinking.md)."""
+    """`instance` as a library, if it has the corresponding section (tool-conventions, DynamicLinking.md)."""
     bases = {item.name: n for n, item in enumerate(instance.module.imported(Kind.GLOBAL)) if item.module == "env"}
     section = next((custom for custom in instance.module.customs if custom.name == "dylink.0"), None)
     if section is None or not {"__memory_base", "__table_base"} <= bases.keys():

@@ -1,4 +1,4 @@
-"""Make CPython's own stack guard fire before V8's.
+"""Make CPython's own stack guard trigger before V8's.
 
 CPython compares the C stack pointer with a limit in its thread state. In Wasm that pointer is the *shadow* stack in
 linear memory, 1 MiB here, while V8 gives the native stack about 984 kB and kills the VM when it is full. The guard
@@ -7,7 +7,7 @@ deep it recurses. Three changes make the shadow stack tell the truth:
 
 1. *The limit* is raised as soon as the interpreter runs, so that only `USABLE` bytes may be used (`stack_limit`).
 2. *Frames*: every function that compares the stack pointer, itself or through `Py_EnterRecursiveCall`, takes `FRAME`
-   bytes of shadow stack. Whatever recurses through a check of CPython's then moves the pointer that it checks:
+   bytes of shadow stack. Any recursion through one of CPython's checks then moves the pointer that is checked:
    `_Py_Dealloc`, the C accelerators of json and pickle, `repr`, comparisons, calls.
 3. *Guards*: a few functions of CPython recurse with no check at all (the hash of nested tuples, an iterator around an
    iterator around …). They get a frame and a check in front, and return what they return for any other exception.
@@ -45,12 +45,12 @@ FRAME = 512
 """Bytes of shadow stack that a function with a check takes; a multiple of 16."""
 
 _EMPTY_TEXT = 0
-"""The lowest byte of the stack, which the limit keeps unused: a C string of length 0."""
+"""The lowest byte of the stack, which the limit keeps unused: an empty C string."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A function gets a frame; with `raises`, also a check in front that ends it with this result."""
+    """A frame around a function; with `raises`, also a check in front that returns this result."""
 
     size: int  # bytes of shadow stack
     pointer: Item  # the global that is the stack pointer
@@ -59,23 +59,23 @@ class Frame:
 
 
 def stack_limit(memory: bytes) -> tuple[int, bytes]:
-    """What to write into the memory of an interpreter that has just started, and at which address.
+    """What to write to the memory of a freshly started interpreter, and at which address.
 
     Raises:
-        LinkError: the three words are not there exactly once; then this is not the CPython that is known here.
+        LinkError: the three words do not occur exactly once; then this is an unknown CPython.
     """
     known = STACK_LIMITS.pack(STACK_TOP, STACK_SOFT, STACK_HARD)
     found = memory.count(known)
     if found != 1:
-        raise LinkError(f"the thread state's stack limits are in the memory {found} times, not once")
+        raise LinkError(f"the thread state's stack limits occur {found} times in memory, not once")
     return memory.find(known) + 4, (STACK_TOP - USABLE).to_bytes(4, "little")
 
 
 def find_frames(layout: Layout, kept: Reachable) -> dict[Item, Frame]:
-    """The functions of CPython that get a frame. Empty when no library of the component is CPython.
+    """The functions of CPython that get a frame. Empty if no library of the component is CPython.
 
     Raises:
-        LinkError: a function of `UNCHECKED` is missing or there twice; then this is not the CPython that is known here.
+        LinkError: a function of `UNCHECKED` is missing or duplicated; then this is an unknown CPython.
     """
     for instance in layout.plan.graph.instances:
         places = _places(instance.module)
@@ -85,7 +85,7 @@ def find_frames(layout: Layout, kept: Reachable) -> dict[Item, Frame]:
 
 
 def called_by_frames(layout: Layout) -> tuple[Item, ...]:
-    """Functions that the frames call, and that have to stay whoever else calls them."""
+    """Functions that the frames call, which must be kept regardless of other callers."""
     for instance in layout.plan.graph.instances:
         for index in _places(instance.module).get(RAISES_RECURSION_ERROR, ()):
             return (Item(instance.number, Kind.FUNC, index),)
@@ -93,7 +93,7 @@ def called_by_frames(layout: Layout) -> tuple[Item, ...]:
 
 
 def _places(module: Module) -> dict[str, list[int]]:
-    """Name → indices of the functions that `module` defines under it."""
+    """Name → indices of the functions that `module` defines with it."""
     imported = len(module.imported(Kind.FUNC))
     places: dict[str, list[int]] = {}
     for index, name in function_names(module).items():
@@ -145,7 +145,7 @@ class _Finder:
         return found
 
     def _only_compares(self, module: Module, item: Item, found: list[Site], pointer: Item) -> bool:
-        """Whether the function begins with a look at the stack pointer that takes nothing from it.
+        """Whether the function starts by reading the stack pointer without subtracting from it.
 
         Clang compiles `__builtin_frame_address(0)` in a function without variables in memory to `global.get` and
         `local.set`; a function with some subtracts their size in between.
@@ -165,7 +165,7 @@ _CALL, _BLOCK, _IF, _BR, _END, _NO_RESULT = b"\x10", b"\x02", b"\x04", b"\x0c", 
 def with_frame(code: bytes, frame: Frame, pointer: int, check: int, signature: FuncType) -> bytes:
     """`code`, the instructions of a body, with `frame` around it.
 
-    It becomes a block, so that a branch out of it meets the end of the frame; `return` has to be such a branch already.
+    It becomes a block, so that a branch out of it reaches the end of the frame; `return` must already be such a branch.
 
     Args:
         pointer, check: indices of the stack pointer and of the check in the finished module.

@@ -1,12 +1,12 @@
 """Leave out code that cannot run once the memory is frozen.
 
-1. *What ever ran, or can*: everything that is reached from the entry points of the build and of the finished module,
-   with `references` as edges, and without entering the built-in modules that were never initialised. What is not
-   reached had no chance to leave a pointer to itself anywhere: the frozen memory need not be searched.
-2. *What still can*: from the exports alone, and from the table slots that something in 1 names, through calls.
+1. *What ever ran, or can*: everything reachable from the entry points of the build and of the finished module, with
+   `references` as edges, and without entering the built-in modules that were never initialised. What is not reached
+   cannot have left a pointer to itself anywhere, so the frozen memory need not be searched.
+2. *What still can run*: from the exports alone, and from the table slots that something in 1 refers to, through calls.
 
-All other functions go. Slots that held one get a stub of the same type that raises, so that a mistake in this reasoning
-would be an exception and not a dead VM. RATIONALE "Why may code be left out?" has the argument in full.
+All other functions are removed. Slots that held one get a stub of the same type that raises, so that a mistake in this
+reasoning would be an exception and not a dead VM. RATIONALE "Why may code be left out?" has the argument in full.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from .stack import called_by_frames
 
 RAISER = "pwasm_removed_function"
 _WORTH = 64
-"""Bytes of dead data that are worth an interruption of a data segment."""
+"""Bytes of dead data worth splitting a data segment for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A function whose calls raise instead: export `raiser` of the shim gets `argument`, then `result` is returned.
+    """A function that raises instead: the shim's export `raiser` is called with `argument`, then `result` is returned.
 
-    `argument` is 0 or the address of static data; `ran` says that the build did call it.
+    `argument` is 0 or the address of static data; `ran` means that the build called it.
     """
 
     raiser: str
@@ -51,7 +51,7 @@ def trim(layout: Layout, exports: Collection[Target], cuts: Mapping[Item, Cut]) 
     """The functions that `exports` can reach when `cuts` are cut.
 
     Raises:
-        LinkError: the component is not of the shape that is known here.
+        LinkError: the component has an unknown shape.
     """
     references = find_references(layout)
     idle = {item for item, cut in cuts.items() if not cut.ran}
@@ -93,7 +93,7 @@ def _stub(layout: Layout, item: Item, raiser: Item, cut: Cut) -> Stub:
 
 
 def _entries(layout: Layout) -> Iterable[Target]:
-    """Whatever the build calls, and more: all that the shim exports, and what starts the libraries."""
+    """A superset of what the build calls: all of the shim's exports, and what initialises the libraries."""
     shim = layout.plan.shim
     for instance in layout.plan.graph.instances:
         for name, export in instance.exports.items():
@@ -102,7 +102,7 @@ def _entries(layout: Layout) -> Iterable[Target]:
 
 
 def _dead_data(references: ReferenceTable, read: Collection[int]) -> Iterator[Range]:
-    """Static data without an object in `read`, in pieces that are worth it."""
+    """Static data without an object in `read`, in ranges that are large enough to be worth it."""
     for memory in references.memory:
         first, last = (bisect.bisect_left(references.starts, edge) for edge in (memory.start, memory.stop))
         edges = [*references.starts[first:last], memory.stop]
@@ -120,7 +120,7 @@ def _dead_data(references: ReferenceTable, read: Collection[int]) -> Iterator[Ra
 def _named(
     layout: Layout, references: ReferenceTable, roots: Iterable[Target | Pointer], idle: Collection[Item]
 ) -> set[Pointer]:
-    """Table slots and starts of objects that code or data can name which `roots` reach without entering `idle`."""
+    """Table slots and starts of objects referenced by code or data that `roots` reach without entering `idle`."""
     functions: set[Target] = set(idle)
     pointers: set[Pointer] = set()
     pending: list[Target | Pointer] = list(roots)
@@ -147,6 +147,8 @@ def _names(references: ReferenceTable, function: Target) -> Iterator[Target | Po
     if isinstance(function, Item):
         names = references.functions.get(function)
         if names is None:
-            raise LinkError(f"function {function.index} of instance {function.instance}, no library, can be reached")
+            raise LinkError(
+                f"function {function.index} of instance {function.instance}, which is not a library, is reachable"
+            )
         yield from names.calls
         yield from names.pointers

@@ -179,7 +179,7 @@ def test_a_filter_that_hangs_in_envoy_is_named_and_the_next_test_has_another_env
 @pytest.mark.wasm
 def test_a_crash_is_shown_with_its_stack(in_envoy: dict[str, str]) -> None:
     shown = in_envoy["test_dies[envoy]"]
-    assert "Envoy ended with signal 11 (SIGSEGV)" in shown
+    assert "Envoy exited with signal 11 (SIGSEGV)" in shown
     assert "Caught Segmentation fault" in shown
     assert re.search(r"#\d+: ", shown), shown
     assert "mutates state" not in shown
