@@ -254,7 +254,7 @@ class OfTwoBases(Response):
 
 
 def test_what_the_author_wrote_is_told_by_class() -> None:
-    """Not what the module exports for it; a factory may return any class."""
+    """Not the callbacks that the module exports for it; a factory may return any class."""
     entrypoint.set_vm_context(Started)
     entrypoint.set_plugin_context(Chooses)
     entrypoint.set_http_context(OfTwoBases)

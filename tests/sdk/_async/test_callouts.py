@@ -1,4 +1,4 @@
-"""HTTP and gRPC calls: whom the answer reaches, and what is refused before anything leaves."""
+"""HTTP and gRPC calls: the recipient of the answer, and arguments that are refused before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed configuration: what fits, what is refused and how, and that nothing but ConfigError ever comes out."""
+"""Typed configuration: valid values, refusals and their messages, and that no exception but ConfigError is raised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Suites in YAML: what they may say, and what they find, against the filter and its built module."""
+"""Suites in YAML: their syntax and their findings, against the filter and its built module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees when a test of a filter fails, in each tier."""
+"""The output for a failing test of a filter, in each tier."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_never(pwasm_world):
 
 
 def sections(output: str) -> dict[str, str]:
-    """What pytest printed about each test, by its id."""
+    """The output of pytest about each test, by its id."""
     parts = re.split(r"^_+ (?:ERROR at \w+ of )?(test_\w+\[\w+\]) _+$", output, flags=re.MULTILINE)
     found: dict[str, str] = {}
     for name, text in zip(parts[1::2], parts[2::2], strict=True):
