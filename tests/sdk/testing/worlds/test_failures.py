@@ -206,8 +206,8 @@ def test_messages_in_envoy(in_envoy: dict[str, str], test: str, text: str) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
-        ([], 0, r"SKIPPED .* the envoy tier needs an Envoy: .*is not a program"),
-        (["--pwasm-require"], 1, r"the envoy tier needs an Envoy: .*is not a program.*\(--pwasm-require\)"),
+        ([], 0, r"SKIPPED .* the envoy tier needs an Envoy: .*is not an executable program"),
+        (["--pwasm-require"], 1, r"the envoy tier needs an Envoy: .*is not an executable program.*\(--pwasm-require\)"),
     ],
 )
 def test_a_missing_envoy(folder: Path, run_pytest: Run, arguments: list[str], status: int, text: str) -> None:
