@@ -112,7 +112,7 @@ def test_filters_without_a_schema(tmp_path: Path, source: str, text: str) -> Non
 
 @pytest.mark.programs
 def test_a_filter_without_a_configuration_takes_any(tmp_path: Path) -> None:
-    """Which is no error: the schema says so, and a person is told how to declare one, in code that does."""
+    """That is not an error: the schema allows any value, and the output shows code that declares a configuration."""
     file, configuration = tmp_path / "filter.py", tmp_path / "c.json"
     file.write_text("import pwasm\npwasm.set_http_context(pwasm.HttpContext)")
     configuration.write_text('{"a": 1}')

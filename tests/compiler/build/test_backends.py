@@ -1,4 +1,4 @@
-"""Go compilers: which is chosen, how it is called, what becomes of its errors.
+"""Go compilers: which one is chosen, how it is called, and how its errors are reported.
 
 The compilers here are recorded stand-ins: programs that write down how they were called and say what the real ones said
 (TinyGo 0.33.0 and Go 1.26.8, paths shortened). What needs a real compiler is in test_go.py and test_tinygo.py.
@@ -61,7 +61,7 @@ sys.exit(answers["code"])
 
 @dataclass(frozen=True)
 class StandIn:
-    """A program in the place of a compiler, and what it was called with."""
+    """A program in place of a compiler, and the arguments of its calls."""
 
     program: Path
     record: Path
