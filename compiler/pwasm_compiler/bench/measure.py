@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pwasm_compiler import plugin_config
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.programs import path_of_envoy
-from pwasm_compiler.envoy.run import parse_upstream, refusal, configuration_hint
+from pwasm_compiler.envoy.run import configuration_hint, parse_upstream, refusal
 from pwasm_compiler.errors import BinaryError, ToolError
 from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.project import Project
