@@ -191,7 +191,7 @@ def test_the_report_of_a_slow_client_adds_no_times_up() -> None:
     assert "2 rounds of 1 s or 5,000 requests" in text
     assert "note: the callbacks were not measured: instruction 0xfd\n" in text
     assert "note: 7 of 61,000 requests were answered with a status outside 200 to 399\n" in text
-    assert "note: what the filter adds to the time is not known: only wrk saturates Envoy" in text
+    assert "note: the time added by the filter is unknown, because only wrk saturates Envoy" in text
     assert "callback  " not in text
 
 

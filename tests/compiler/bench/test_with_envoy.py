@@ -113,7 +113,7 @@ def test_a_filter_that_traps_is_reported(folder: Path) -> None:
     assert found["status"]["with"] == 503
     assert found["other_answers"] == found["requests"]
     (problem,) = found["problems"]
-    assert problem.startswith("the filter's VM trapped under the load")
+    assert problem.startswith("the filter's VM trapped under load")
 
 
 def test_a_python_filter_is_built_and_measured(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def test_a_filter_that_crashed(pwasm: Pwasm, tmp_path: Path) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         shown = pwasm("status", "--admin", envoy.admin_url).out
-        assert "the VM crashed and was made anew 1 times" in shown
+        assert "the VM crashed and was reloaded 1 times" in shown
         log = "".join(record.raw + "\n" for record in envoy.log)
     (tmp_path / "envoy.log").write_text(log)
     explained = json.loads(pwasm("status", "--log", "envoy.log", "--json").out)["log"]

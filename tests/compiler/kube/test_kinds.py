@@ -24,7 +24,7 @@ class Sidecar(WasmPluginApi):
     resource = "sidecars.example.test"
     product = "Example"
     schema = record("proxy", proxy=record("wasm", wasm=record("url", **WASM_FIELDS)))
-    cannot_say: ClassVar[dict[str, str]] = {"phase": "there is one phase"}
+    unsupported: ClassVar[dict[str, str]] = {"phase": "there is one phase"}
     fail_strategies = ("FAIL_CLOSE",)
     condition = "Ready"
 
