@@ -1,4 +1,4 @@
-"""What lies in module globals and changes: all of it, with the reason. Contexts are the place for state.
+"""All mutable state in module globals, each with the reason. State belongs in contexts.
 
 A filter's VM, a test process and a build each import these modules once, so whatever changes here is shared by
 everything that runs in them: two emulators, two filters, two builds.
@@ -112,7 +112,7 @@ def _targets(node: ast.AST) -> list[ast.expr]:
 
 
 def _container_of(node: ast.expr) -> ast.expr:
-    """The container in which another one lies: `made["get"].append(…)` changes `made`."""
+    """The outer container of a nested one: `made["get"].append(…)` changes `made`."""
     return node.value if isinstance(node, ast.Subscript) else node
 
 

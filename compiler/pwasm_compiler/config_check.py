@@ -37,7 +37,7 @@ def checked(
     if schema_file is not None:
         _refuse(problems(as_object(text), read_schema(schema_file), "the configuration"))
     elif project is not None:
-        _refuse(_problems_of_the_filter(project, text, root_id, progress))
+        _refuse(_filter_problems(project, text, root_id, progress))
     return text
 
 
@@ -67,7 +67,7 @@ def read_schema(file: Path) -> Schema:
     return found
 
 
-def _problems_of_the_filter(project: Project, text: str, root_id: str, progress: Callable[[str], None]) -> list[str]:
+def _filter_problems(project: Project, text: str, root_id: str, progress: Callable[[str], None]) -> list[str]:
     try:
         answer = schema.ask(project, text, progress)
     except schema.NoConfigurationError:

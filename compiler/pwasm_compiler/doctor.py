@@ -44,7 +44,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Scope:
     """What to check beyond building and running a filter on this machine."""
 
     registries: Sequence[str] = ()
@@ -55,14 +55,14 @@ class Wish:
     envoy: str | None = None
 
 
-def checks(wish: Wish) -> Iterator[Check]:
+def checks(scope: Scope) -> Iterator[Check]:
     """Every check, yielded as soon as its result is known."""
     yield python()
     yield base()
-    yield envoy(wish.envoy)
-    for registry in wish.registries:
+    yield envoy(scope.envoy)
+    for registry in scope.registries:
         yield from registry_checks(registry)
-    yield from cluster_checks(wish)
+    yield from cluster_checks(scope)
 
 
 def python() -> Check:
@@ -169,17 +169,17 @@ def _challenge_check(name: str, challenges: Sequence[Challenge]) -> Check:
     return Check(title, "ok", "uses Bearer authentication")
 
 
-def cluster_checks(wish: Wish) -> Iterator[Check]:
+def cluster_checks(scope: Scope) -> Iterator[Check]:
     """kubectl, the cluster and its kinds: broken only if a cluster was requested."""
-    bad: State = "broken" if wish.cluster or wish.context or wish.kubeconfig else "warning"
+    bad: State = "broken" if scope.cluster or scope.context or scope.kubeconfig else "warning"
     try:
-        program = find_kubectl(wish.kubectl)
+        program = find_kubectl(scope.kubectl)
     except PwasmError as error:
         yield Check("kubectl", bad, error.what, error.hint or "required by pwasm deploy")
         return
     version = programs.version_in(programs.output([str(program), "version", "--client"]))
     yield Check("kubectl", "ok" if version else bad, f"{version or 'unknown version'}, {program}")
-    cluster = Kubectl(program, wish.context, wish.kubeconfig)
+    cluster = Kubectl(program, scope.context, scope.kubeconfig)
     try:
         yield Check("cluster", "ok", f"Kubernetes {cluster.server_version()}")
     except PwasmError as error:

@@ -199,7 +199,7 @@ def _entry_of_folder(folder: Path, backend: str | None) -> Path:
         entry = found.get(BACKENDS[backend])
         if entry is None:
             wanted = ENTRIES[BACKENDS[backend]]
-            hint = _what_to_do_in(folder) if wanted == GO_MODULE and (folder / GO_SOURCE).is_file() else ""
+            hint = _folder_hint(folder) if wanted == GO_MODULE and (folder / GO_SOURCE).is_file() else ""
             raise ProjectError(f"{folder} has no {wanted}", why=f"The backend {backend} needs one.", hint=hint)
         return entry
     if len(found) > 1:
@@ -210,10 +210,10 @@ def _entry_of_folder(folder: Path, backend: str | None) -> Path:
         )
     for entry in found.values():
         return entry
-    raise ProjectError(f"{folder} is not a filter", why=f"It has no {ENTRY}.", hint=_what_to_do_in(folder))
+    raise ProjectError(f"{folder} is not a filter", why=f"It has no {ENTRY}.", hint=_folder_hint(folder))
 
 
-def _what_to_do_in(folder: Path) -> str:
+def _folder_hint(folder: Path) -> str:
     """A hint for a user who takes `folder` for a filter."""
     if (folder / GO_SOURCE).is_file():
         return f"a Go filter has a {GO_MODULE}: go mod init {folder.name}, then go mod tidy"

@@ -22,7 +22,7 @@ class Config:
     """What is logged in addition to the default fields."""
 
     headers: list[str] = field(default_factory=list[str], metadata={"description": "Names of request headers."})
-    query: bool = field(default=False, metadata={"description": "With the query, in which secrets may be."})
+    query: bool = field(default=False, metadata={"description": "Include the query, which may contain secrets."})
 
     def __post_init__(self) -> None:
         if wrong := SECRETS & {name.lower() for name in self.headers}:

@@ -19,7 +19,7 @@ class Config:
 
     schema: dict[str, Any] = field(metadata={"description": "JSON Schema; see the README for the keywords."})
     methods: set[str] = field(default_factory=lambda: {"POST", "PUT", "PATCH"})
-    prefix: str = field(default="/", metadata={"description": "What the path begins with; others pass."})
+    prefix: str = field(default="/", metadata={"description": "Prefix of the paths to check; other requests pass."})
 
     def __post_init__(self) -> None:
         self.check = compiled(self.schema)

@@ -23,14 +23,17 @@ COOKIE_VALUE = re.compile(r"[0-9a-f]{32}")
 class Config:
     """The distribution of clients. If a variant gets a higher percentage, its clients stay with it."""
 
-    variants: dict[str, Percent] = field(metadata={"description": "Per cent of the clients, by variant."})
-    default: str = field(default="stable", metadata={"description": "The variant of all others."})
-    header: str = field(default="", metadata={"description": "What tells clients apart, if they have it."})
-    cookie: str = field(default="variant_id", metadata={"description": "The cookie that all others are given."})
+    variants: dict[str, Percent] = field(metadata={"description": "Percentage of the clients, by variant."})
+    default: str = field(default="stable", metadata={"description": "The variant of all other clients."})
+    header: str = field(default="", metadata={"description": "The header that identifies clients, if present."})
+    cookie: str = field(default="variant_id", metadata={"description": "The cookie that identifies all other clients."})
     cookie_seconds: Annotated[int, Range(1, 34_560_000)] = 2_592_000
-    choose_header: str = field(default="x-choose-variant", metadata={"description": 'Clients may choose; "": not.'})
+    choose_header: str = field(
+        default="x-choose-variant",
+        metadata={"description": 'Header by which clients may choose a variant; "" for none.'},
+    )
     route_header: str = "x-variant"
-    salt: str = field(default="", metadata={"description": "Another one deals the clients out anew."})
+    salt: str = field(default="", metadata={"description": "A different salt redistributes the clients."})
 
     def __post_init__(self) -> None:
         if sum(self.variants.values()) > 100:

@@ -26,7 +26,7 @@ class Config:
     max_token_bytes: Annotated[int, Range(100, 65_536)] = 8192
     claim_headers: dict[str, str] = field(
         default_factory=dict[str, str],
-        metadata={"description": "Claim → the request header that upstream finds it in."},
+        metadata={"description": "Claim → the request header that passes it to upstream."},
     )
 
 

@@ -22,7 +22,7 @@ class Source:
     timeout_ms: Annotated[int, Range(1, 60_000)] = 1000
     cache_seconds: Annotated[int, Range(1, 86_400)] = 300
     retry_seconds: Annotated[int, Range(1, 3600)] = field(
-        default=10, metadata={"description": "The service is not asked more often, whatever clients send."}
+        default=10, metadata={"description": "Minimum interval between requests to the service."}
     )
 
 

@@ -28,9 +28,11 @@ class Config:
     requests: Annotated[int, Range(1, 1_000_000)]
     seconds: Annotated[float, Range(0.001, 86_400)] = 1.0
     burst: Annotated[int, Range(0, 1_000_000)] = field(
-        default=0, metadata={"description": "How many may come at once; 0: as many as `requests`."}
+        default=0, metadata={"description": "Maximum number of requests in a burst; 0: the value of `requests`."}
     )
-    header: str = field(default="", metadata={"description": "What tells clients apart; without it their address."})
+    header: str = field(
+        default="", metadata={"description": "The header that identifies clients; the address if it is missing."}
+    )
     slots: Annotated[int, Range(1, 1_000_000)] = 65_536
     name: str = field(default="rate_limit", metadata={"description": "Plugins with the same name count together."})
 

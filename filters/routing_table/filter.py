@@ -15,9 +15,11 @@ class Route:
 
     cluster: str
     prefix: str = "/"
-    methods: set[str] = field(default_factory=set[str], metadata={"description": "None of them means all."})
+    methods: set[str] = field(default_factory=set[str], metadata={"description": "An empty set means all methods."})
     host: re.Pattern[str] | None = None
-    percent: Annotated[int, Range(0, 100)] = field(default=100, metadata={"description": "How many of them."})
+    percent: Annotated[int, Range(0, 100)] = field(
+        default=100, metadata={"description": "Percentage of the matching requests."}
+    )
 
     def matches(self, method: str, authority: str, path: str, chance: int) -> bool:
         """Whether a request takes this route; `chance` is from 0 to 99."""

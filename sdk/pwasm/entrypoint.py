@@ -44,7 +44,7 @@ _SYNCHRONOUS = {
         ("new_plugin_context", "new_http_context", "new_tcp_context"), "Envoy needs the context immediately"
     ),
     **dict.fromkeys(("on_http_stream_done", "on_stream_done"), "the stream is over, so nothing can be awaited"),
-    "__del__": "nobody waits for it",
+    "__del__": "nothing would await it",
     "on_upstream_data": "Envoy cannot resume upstream data once it has been paused",
 }
 

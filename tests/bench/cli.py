@@ -27,7 +27,7 @@ _PROGRAM = "tests/bench/run.py"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the benchmark; 1 when something failed to run. A tool that is missing is no failure: the tables name it."""
+    """Run the benchmark; returns 1 if something failed to run. A missing tool is not a failure: the tables name it."""
     options = _options(arguments)
     if options.read is not None:
         return _show(options, publish.read(options.read))
@@ -79,7 +79,7 @@ def _chosen(names: Sequence[str]) -> Sequence[Peer]:
 
 
 def closing(summary: Summary) -> str:
-    """What the run comes to."""
+    """The summary of the run."""
     parts = (
         "## All peers",
         short_table(summary),

@@ -1,4 +1,4 @@
-"""`pwasm doctor`: what is needed, what is missing, and what Istio would say of a registry."""
+"""`pwasm doctor`: requirements, missing tools, and warnings about registries for Istio."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_python_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_python_that_cannot_match(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its version does not say so."""
+    """Its version alone does not tell."""
     monkeypatch.setattr(instructions, "_RUN_THEN_CONSTANT", re.compile(instructions._RUN.pattern + rb"(\x40)?"))
     check = doctor.python()
     assert (check.state, "another Python" in check.hint) == ("broken", True)

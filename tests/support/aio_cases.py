@@ -1,4 +1,4 @@
-"""Every order of events around an await: what tests/projects/awaits does with each path.
+"""Every order of events around an await: the behavior of tests/projects/awaits for each path.
 
 One table, run in CPython (tests/sdk), in wasmtime (tests/wasm) and in Envoy (tests/envoy). In the first two the host is
 emulated, and so are the services: `play` answers the calls as the server of tests/support/wire.py does.
@@ -13,7 +13,7 @@ from pwasm import LogLevel
 
 
 class Case(NamedTuple):
-    """What the client gets, what the filter logs, and what upstream must see."""
+    """The client's response, the filter's log, and the requests that upstream must see."""
 
     status: int
     body: str | None = None
@@ -82,7 +82,7 @@ UPSTREAM_HEADERS = [("x-from", "upstream"), ("x-twice", "1"), ("x-twice", "2"), 
 
 
 def check(case: Case, host: Any, stream: Any) -> None:
-    """Compare what became of a stream with its case."""
+    """Compare the outcome of a stream with its case."""
     assert stream.ended, host.logs
     assert (stream.status or 0) == case.status, host.logs
     if case.body is not None:
@@ -98,7 +98,7 @@ def check(case: Case, host: Any, stream: Any) -> None:
 
 
 def play(host: Any, stream: Any) -> None:
-    """Let services answer and time pass until the stream is over, or nothing moves any more."""
+    """Let services answer and time pass until the stream has ended, or nothing is pending."""
     answered: set[int] = set()
     for _ in range(1000):
         if stream.ended and all(call.token in answered for call in host.http_calls):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pwasm_compiler import plugin_config
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.programs import path_of_envoy
-from pwasm_compiler.envoy.run import parse_upstream, refusal, way_to_configure
+from pwasm_compiler.envoy.run import configuration_hint, parse_upstream, refusal
 from pwasm_compiler.errors import BinaryError, ToolError
 from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.project import Project
@@ -76,7 +76,7 @@ def measure(options: Options, build: Callable[[Project], object], say: Callable[
         target = find_target(options, build)
         return _Bench(options, target, executable, run, client, say).report()
     except EnvoyError as error:
-        way = way_to_configure(options.path, options.plugin_config, None)
+        way = configuration_hint(options.path, options.plugin_config, None)
         shown = ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint or _hint(error, options))
         raise refusal(error.log, way) or shown from error
 
@@ -132,7 +132,7 @@ class _Bench:
     def _envoy(self, side: _Side, workers: int | None = None) -> Iterator[Envoy]:
         """An Envoy of one side; its start is measured, unless it has another number of workers."""
         begin = time.perf_counter()
-        with self._start(self.target.module if side.filtered else None, workers) as envoy, _its_end_first(envoy):
+        with self._start(self.target.module if side.filtered else None, workers) as envoy, _unless_envoy_exited(envoy):
             ready = time.perf_counter() - begin
             side.status = self._answer(envoy)
             time.sleep(_SETTLE_SECONDS)  # every worker has its VM by then
@@ -226,7 +226,7 @@ class _Bench:
         with scratch_folder("pwasm-bench-") as folder:
             module = folder / "timed.wasm"
             module.write_bytes(timed.wasm)
-            with self._start(module) as envoy, _its_end_first(envoy):
+            with self._start(module) as envoy, _unless_envoy_exited(envoy):
                 self.run(envoy.url)
                 before, _ = timers.read(timed, envoy.stats(timers.PREFIX))
                 requests = self.run(envoy.url).requests
@@ -272,7 +272,7 @@ _COUNTS = ("rounds", "seconds", "requests", "connections", "concurrency")
 
 
 @contextlib.contextmanager
-def _its_end_first(envoy: Envoy) -> Iterator[None]:
+def _unless_envoy_exited(envoy: Envoy) -> Iterator[None]:
     """If the block fails because Envoy has exited, raise that as the error, not the client's failure."""
     try:
         yield

@@ -100,7 +100,7 @@ def _pack(requirements: Sequence[str]) -> bytes:
         packages = scratch / "packages"
         _install(requirements, packages)
         _refuse_native_code(packages)
-        _remove_what_varies(packages)
+        _remove_metadata(packages)
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
             archive.writestr(_NOTE, json.dumps({"resolved": _installed(packages), "time": time.time()}))
@@ -234,7 +234,7 @@ def _owner(packages: Path, file: str) -> str | None:
     return None
 
 
-def _remove_what_varies(packages: Path) -> None:
+def _remove_metadata(packages: Path) -> None:
     """Remove scripts, which nothing in the module can run, and pip's metadata about the installation."""
     shutil.rmtree(packages / "bin", ignore_errors=True)
     for name in ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json"):

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pwasm_compiler.console import colour, complete_files
-from pwasm_compiler.doctor import Check, Wish, checks
+from pwasm_compiler.doctor import Check, Scope, checks
 
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
 
@@ -34,7 +34,7 @@ def doctor(as_json: bool, **options: Any) -> int:
     The exit code is 1 if something required is broken. No credentials are sent to a registry.
     """
     found = []
-    for check in checks(Wish(**options)):
+    for check in checks(Scope(**options)):
         found.append(check)
         if not as_json:
             _show(check)

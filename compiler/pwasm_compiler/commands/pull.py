@@ -42,7 +42,7 @@ def pull(reference: str, output: Path | None, as_json: bool, plain_http: bool, c
         if target.suffix == ".wasm":
             check_writable(target)
             module = extract(layer, checked(registry.blob(layer, received), layer))
-            _keep_what_is_there(target, module, asked_for=output is not None)
+            _keep_existing(target, module, asked_for=output is not None)
             write_atomically(target, module)
         else:
             image = registry.pull(received, manifest=manifest)
@@ -59,6 +59,6 @@ def _default(source: Reference) -> Path:
     return Path(f"{source.repository.rpartition('/')[2]}.wasm")
 
 
-def _keep_what_is_there(target: Path, module: bytes, *, asked_for: bool) -> None:
+def _keep_existing(target: Path, module: bytes, *, asked_for: bool) -> None:
     if not asked_for and target.is_file() and target.read_bytes() != module:
         raise UsageError(f"{target} already exists and is a different module", hint=f"to replace it: -o {target}")

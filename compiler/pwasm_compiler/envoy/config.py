@@ -103,7 +103,7 @@ class WasmFilter:
             allowed: Json = {name: {} for name in self.capabilities}
             place = plugin["vm_config"] if self.envoy >= RESTRICTED_VM_SINCE else plugin
             place[_RESTRICTION] = {"allowed_capabilities": allowed}
-        return plugin if self.failure_policy is None else _without_the_other_policy(plugin)
+        return plugin if self.failure_policy is None else _without_other_policy(plugin)
 
     def _policy(self) -> Json:
         if self.failure_policy is None and {"failure_policy", "fail_open"} & set(self.kept):
@@ -184,7 +184,7 @@ class HttpListener:
         """The listener as in Envoy's configuration."""
         filters = _entries(self.filters)
         if any(route.upstream is None for route in self.routes):
-            filters.append(_wait_for_the_body())
+            filters.append(_body_buffer())
         filters.append(
             {"name": "envoy.filters.http.router", "typed_config": typed(f"{_HTTP_FILTERS}.router.v3.Router")}
         )
@@ -310,7 +310,7 @@ def version_of(text: str) -> tuple[int, int]:
     return (int(major), int(rest.partition(".")[0])) if text else NEWEST
 
 
-def _without_the_other_policy(plugin: Json) -> Json:
+def _without_other_policy(plugin: Json) -> Json:
     """Envoy accepts either failure_policy or its old name, not both."""
     return {key: value for key, value in plugin.items() if key != "fail_open" or "failure_policy" not in plugin}
 
@@ -359,7 +359,7 @@ def _payload(value: Payload | None) -> Json | None:
     return typed("google.protobuf.StringValue", value=text)
 
 
-def _wait_for_the_body() -> Json:
+def _body_buffer() -> Json:
     """A buffer filter after the Wasm filters.
 
     A direct response is sent as soon as the router sees the request's headers, and a request that has been answered

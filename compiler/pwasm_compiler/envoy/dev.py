@@ -130,7 +130,7 @@ class Session:
         raise ToolError("stopped")
 
     def _refused(self, envoy: Envoy, what: str) -> PwasmError:
-        return run.refusal(envoy.log, self.plan.way_to_configure) or ToolError(what, why=_reason(envoy))
+        return run.refusal(envoy.log, self.plan.configuration_hint) or ToolError(what, why=_reason(envoy))
 
     def _updates(self, envoy: Envoy) -> tuple[int, int]:
         """How often Envoy accepted and rejected a version; retried until it responds."""

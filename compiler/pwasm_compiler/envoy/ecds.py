@@ -114,7 +114,7 @@ def _slot(text: str, found: _Filter, file: Path) -> Slot:
     start, end = found.value.start_mark.index, end_of(text, found.value)
     cut, resume = found.file_name.start_mark.index, end_of(text, found.file_name)
     if not found.key.start_mark.index < start < cut <= resume <= end:  # an alias, whose text is elsewhere
-        raise _stands_elsewhere(found.name)
+        raise _uses_aliases(found.name)
     pad = " " * (4 if getattr(found.value, "flow_style", False) else max(4, found.value.start_mark.column))
     statistics = f"extension_config_discovery.{found.kind}.{found.name}."
     return Slot(found.name, statistics, file, pad + text[start:cut], text[resume:end])
@@ -125,10 +125,10 @@ def _check(name: str, text: str) -> None:
     try:
         compose_one(text)
     except YamlError as error:
-        raise _stands_elsewhere(name, error.why) from error
+        raise _uses_aliases(name, error.why) from error
 
 
-def _stands_elsewhere(name: str, why: str = "") -> ProjectError:
+def _uses_aliases(name: str, why: str = "") -> ProjectError:
     return ProjectError(
         f"the configuration of the filter {name!r} cannot be moved to a separate file",
         why=why,

@@ -164,7 +164,7 @@ def _entry_text(entry: Json, chain: yaml.SequenceNode, column: int) -> str:
 def _same(chain: yaml.SequenceNode, plugin: WasmFilter, module: str) -> yaml.MappingNode | None:
     """The entry that is an earlier form of `plugin`."""
     mappings = (node for node in chain.value if isinstance(node, yaml.MappingNode))
-    return next((node for node in mappings if _is_the_same(node, plugin, module)), None)
+    return next((node for node in mappings if _is_same_plugin(node, plugin, module)), None)
 
 
 def _plugin_config(entry: yaml.Node) -> Json:
@@ -175,7 +175,7 @@ def _plugin_config(entry: yaml.Node) -> Json:
     return {**found, **({"vm_config": {key: construct(value) for key, value in items(vm)}} if vm else {})}
 
 
-def _is_the_same(node: yaml.Node, plugin: WasmFilter, module: str) -> bool:
+def _is_same_plugin(node: yaml.Node, plugin: WasmFilter, module: str) -> bool:
     """Whether an entry of the file is an earlier form of `plugin`, judged by its name or by the file it loads."""
     if child(node, "config_discovery") is not None:
         return scalar(child(node, "name")) == plugin.name

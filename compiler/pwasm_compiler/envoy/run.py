@@ -86,7 +86,7 @@ class Plan:
     """Options for Envoy in addition to those derived from the other fields."""
     again: Callable[[], dict[str, Any]] | None = None
     """Regenerates `config` if it was generated: after a build the module may use more."""
-    way_to_configure: str = ""
+    configuration_hint: str = ""
     """A hint for when the filter rejects its configuration."""
 
 
@@ -110,7 +110,7 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
     if isinstance(config, dict):
         kind = _kind_of_module(root / module)
         again = partial(generate, module, root, name, request, kind)
-    way = way_to_configure(request.path, request.plugin_config, config if isinstance(config, Path) else None)
+    way = configuration_hint(request.path, request.plugin_config, config if isinstance(config, Path) else None)
     return Plan(root, executable, config, text, request.concurrency, request.log_level, (), again, way)
 
 
@@ -145,7 +145,7 @@ def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRe
         except EnvoyError as error:
             envoy.stop()
             _drain(records, lambda record: show(record) if record.from_filter and not _refuses(record) else None)
-            raise refusal(error.log, plan.way_to_configure) or _explain(error, serving, plan) from error
+            raise refusal(error.log, plan.configuration_hint) or _explain(error, serving, plan) from error
         finally:
             envoy.stop()
 
@@ -260,7 +260,7 @@ def _refuse_used_ports(config: str) -> None:
                 ) from error
 
 
-def refusal(log: Sequence[LogRecord], way_to_configure: str) -> PwasmError | None:
+def refusal(log: Sequence[LogRecord], configuration_hint: str) -> PwasmError | None:
     """The error for a filter that rejected its configuration, from the last such record in `log`; None if it did not.
 
     What Envoy logs afterwards, that the plugin could not be loaded, is only a consequence of this.
@@ -269,10 +269,10 @@ def refusal(log: Sequence[LogRecord], way_to_configure: str) -> PwasmError | Non
     if said is None:
         return None
     problems = [line.removeprefix("  | ") for line in said.splitlines()[1:]]
-    return ProjectError("the filter rejected its configuration", why="\n".join(problems), hint=way_to_configure)
+    return ProjectError("the filter rejected its configuration", why="\n".join(problems), hint=configuration_hint)
 
 
-def way_to_configure(path: Path, given: Path | None, file: Path | None) -> str:
+def configuration_hint(path: Path, given: Path | None, file: Path | None) -> str:
     """A hint for a rejected configuration: the one `given` with --plugin-config, or the one in Envoy's `file`."""
     schema = "" if path.suffix == ".wasm" else f"pwasm schema {shown(path)}"
     if given is not None:
@@ -298,7 +298,7 @@ def _explain(error: EnvoyError, serving: bool, plan: Plan) -> PwasmError:
     words = " ".join(text.split())
     hint = next((hint for message, hint in _HINTS if message in words), error.hint)
     if _DID_NOT_START in words:
-        hint = f"see its log above for the reason; if it is the configuration: {plan.way_to_configure}"
+        hint = f"see its log above for the reason; if it is the configuration: {plan.configuration_hint}"
     return ToolError(error.what if serving else f"Envoy did not start: {error.what}", why=text, hint=hint)
 
 

@@ -232,7 +232,7 @@ def _stopped(error: BaseException) -> BaseException:
 
 @functools.lru_cache(maxsize=1)
 def _imports(module: wasmtime.Module) -> tuple[tuple[str, str, wasmtime.FuncType], ...]:
-    """(module, name, type) of each import; wasmtime creates them anew on every access."""
+    """(module, name, type) of each import; wasmtime recreates them on every access."""
     return tuple((item.module, str(item.name), _func_type(item)) for item in module.imports)
 
 

@@ -57,7 +57,7 @@ def wait(kubectl: Kubectl, document: Document, seconds: float, clock: Callable[[
         if kind.silence and not found.get("status") and waited >= silence:
             return Outcome(None, f"{kind.product} wrote no status, {kind.silence}; check with: pwasm status")
         if waited >= seconds:
-            raise _not_yet(conditions, kind, name, seconds)
+            raise _status_timeout(conditions, kind, name, seconds)
         time.sleep(POLL_SECONDS)
 
 
@@ -96,7 +96,7 @@ def _refuse_final(conditions: list[_Condition], kind: ResourceKind, name: str) -
             )
 
 
-def _not_yet(conditions: list[_Condition], kind: ResourceKind, name: str, seconds: float) -> ClusterError:
+def _status_timeout(conditions: list[_Condition], kind: ResourceKind, name: str, seconds: float) -> ClusterError:
     said = "; ".join(f"{c.reason}: {c.message}" for c in conditions if c.message)
     return ClusterError(
         f"{kind.product} did not report {kind.condition} for {kind.kind} {name} within {seconds:g} s",

@@ -50,7 +50,7 @@ _WASM = record(
     env=record(hostKeys=STRINGS),
 )
 _ORDER_HINT = "the order is determined by the filters in the policy and by spec.mergeType"
-_CANNOT_SAY = {
+_UNSUPPORTED = {
     "selector": "choose what it applies to with --target Gateway/NAME or HTTPRoute/NAME",
     "phase": _ORDER_HINT,
     "priority": _ORDER_HINT,
@@ -101,7 +101,7 @@ class EnvoyExtensionPolicy(ResourceKind):
     )  # fmt: skip
     rules = (_some_target, _code_of_its_type)
     targets = dict.fromkeys(_TARGET_KINDS, GATEWAY_API)
-    cannot_say = _CANNOT_SAY
+    unsupported = _UNSUPPORTED
     fail_strategies = ("FAIL_CLOSE", "FAIL_OPEN")
     condition = "Accepted"
     needs_gateway_api = True

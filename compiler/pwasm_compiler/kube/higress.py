@@ -7,7 +7,7 @@ from pwasm_compiler.kube.schemas import OBJECT, STRINGS, many, one_of, record
 
 _FAIL_STRATEGIES = ("FAIL_CLOSE", "FAIL_OPEN")
 _RULES_HINT = "Higress applies a plugin to its whole gateway; restrict it with matchRules"
-_CANNOT_SAY = {
+_UNSUPPORTED = {
     **dict.fromkeys(("selector", "targets", "match"), _RULES_HINT),
     "type": "it supports HTTP filters only",
 }
@@ -36,7 +36,7 @@ class HigressWasmPlugin(WasmPluginApi):
         ),
     )  # fmt: skip
     rules = (environment_rule,)
-    cannot_say = _CANNOT_SAY
+    unsupported = _UNSUPPORTED
     fail_strategies = _FAIL_STRATEGIES
     condition = None
     gateway_service = ("higress-gateway", "higress-system")

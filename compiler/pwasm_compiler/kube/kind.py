@@ -75,7 +75,7 @@ class ResourceKind(ABC):
     rules: ClassVar[tuple[Rule, ...]] = ()
     targets: ClassVar[Mapping[str, str]] = {}
     """Kind of a target → its API group."""
-    cannot_say: ClassVar[Mapping[str, str]] = {}
+    unsupported: ClassVar[Mapping[str, str]] = {}
     """Field of a `Placement` that the kind does not support → what to do instead."""
     fail_strategies: ClassVar[tuple[str, ...]] = FAIL_STRATEGIES
     condition: ClassVar[str | None]
@@ -111,8 +111,8 @@ class ResourceKind(ABC):
         if placement.selector and placement.targets:
             raise UsageError("--selector and --target are mutually exclusive", hint="a resource has one or the other")
         for field, option in OPTIONS.items():
-            if field in self.cannot_say and getattr(placement, field) not in (None, (), [], {}):
-                raise UsageError(f"{self} does not support {option}", hint=self.cannot_say[field])
+            if field in self.unsupported and getattr(placement, field) not in (None, (), [], {}):
+                raise UsageError(f"{self} does not support {option}", hint=self.unsupported[field])
         for target, _ in placement.targets:
             if target not in self.targets:
                 raise UsageError(

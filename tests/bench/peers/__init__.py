@@ -1,4 +1,4 @@
-"""Who is measured: one row per way to make the same filter."""
+"""The peers that are measured: one row per way to implement the same filter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STOP_SECONDS = 10
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where a peer is built, how often, what ends the processes that it starts, and the peers that are ready."""
+    """Where a peer is built and how often, the clean-up of processes that it starts, and the peers that are ready."""
 
     scratch: Path
     next_builds: int
@@ -54,7 +54,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Peer:
-    """One way to make the filter."""
+    """One way to implement the filter."""
 
     name: str
     prepare: Callable[[Scenario, Workplace], Prepared]

@@ -150,7 +150,7 @@ def test_the_client_ends_in_time() -> None:
     ids=["no-http", "nothing", "half", "one answer, then the end", "no number"],
 )
 def test_what_is_no_answer_is_an_error(answer: bytes, message: str) -> None:
-    """One line that says it, whatever several connections have met: no group of exceptions, no traceback."""
+    """A single line, whatever several connections have encountered: no exception group, no traceback."""
     with serving(answer, closes=True) as (server, _), pytest.raises(ToolError) as raised:
         run_client(server, Request(), 5, 3, 9)
     assert re.match(f"the client ended with exit code 1: {message}", raised.value.what)
@@ -191,12 +191,12 @@ def test_the_report_of_a_slow_client_adds_no_times_up() -> None:
     assert "2 rounds of 1 s or 5,000 requests" in text
     assert "note: the callbacks were not measured: instruction 0xfd\n" in text
     assert "note: 7 of 61,000 requests were answered with a status outside 200 to 399\n" in text
-    assert "note: what the filter adds to the time is not known: only wrk saturates Envoy" in text
+    assert "note: the time added by the filter is unknown, because only wrk saturates Envoy" in text
     assert "callback  " not in text
 
 
 def example() -> Report:
-    """What a run may have measured."""
+    """Results that a run may have."""
 
     def pair(without: float, with_filter: float) -> Pair:
         added = with_filter - without

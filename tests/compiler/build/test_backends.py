@@ -1,4 +1,4 @@
-"""Go compilers: which is chosen, how it is called, what becomes of its errors.
+"""Go compilers: which one is chosen, how it is called, and how its errors are reported.
 
 The compilers here are recorded stand-ins: programs that write down how they were called and say what the real ones said
 (TinyGo 0.33.0 and Go 1.26.8, paths shortened). What needs a real compiler is in test_go.py and test_tinygo.py.
@@ -61,7 +61,7 @@ sys.exit(answers["code"])
 
 @dataclass(frozen=True)
 class StandIn:
-    """A program in the place of a compiler, and what it was called with."""
+    """A program in place of a compiler, and the arguments of its calls."""
 
     program: Path
     record: Path
@@ -279,11 +279,11 @@ def test_a_version_is_understood(install: Install, folder: Path, name: str, says
         ("go", "go version go1.9.7 linux/amd64", "is 1.9.7, older than 1.24"),
         ("go", "go version go1.18 gccgo (Debian 12.2.0-14) 12.2.0 linux/amd64", "is 1.18, older than 1.24"),
         ("tinygo", "tinygo version 0.9.0 linux/amd64 (using go version go1.26)", "is 0.9.0, older than 0.34"),
-        ("go", "", "version` does not say a version, but: nothing"),
+        ("go", "", "version` reported no version, but: nothing"),
         (
             "go",
             "no version is set for go;\n  run: goenv install",
-            "does not say a version, but: no version is set for go; run:",
+            "reported no version, but: no version is set for go; run:",
         ),
     ],
 )
@@ -296,20 +296,20 @@ def test_a_version_that_will_not_do(install: Install, folder: Path, name: str, s
 
 def test_a_compiler_that_fails_to_say_its_version(install: Install, folder: Path) -> None:
     install("go", "1.26.8", version_code=1)
-    with pytest.raises(ToolError, match="does not say a version, but: go version go1"):
+    with pytest.raises(ToolError, match="reported no version, but: go version go1"):
         choose(load_project(folder))
 
 
 def test_a_compiler_that_is_no_program(install: Install, folder: Path) -> None:
     install("go", "1.26.8").program.write_bytes(b"\x00\x01\x02")
-    with pytest.raises(ToolError, match=r"bin/go cannot be run \(Exec format error\)"):
+    with pytest.raises(ToolError, match=r"bin/go failed to start \(Exec format error\)"):
         choose(load_project(folder))
 
 
 def test_a_compiler_that_hangs(install: Install, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install("go", "1.26.8").program.write_text(f"#!{sys.executable}\nimport signal\nsignal.pause()\n")
     monkeypatch.setattr(toolchain, "_VERSION_TIMEOUT_SECONDS", 0.5)
-    with pytest.raises(ToolError, match="version` does not end"):
+    with pytest.raises(ToolError, match="version` timed out"):
         choose(load_project(folder))
 
 

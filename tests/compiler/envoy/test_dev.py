@@ -196,7 +196,7 @@ def test_modules_are_exchanged_under_load(dev: Callable[..., Dev], tmp_path: Pat
             running.wait_for(f"live: version {number}")
             load.wait_for(version)
         replace(file, b"\0asm\1\0\0\0")
-        running.wait_for("the last good version serves on")
+        running.wait_for("the last good version is still serving")
         answered = load.versions["three"]
         load.wait_for("three", answered + CONNECTIONS)
         replace(file, module("five"))
@@ -221,7 +221,7 @@ def test_a_filter_is_edited(dev: Callable[..., Dev], built: Callable[[str], Path
     with Load(url, "x-wasm-custom") as load:
         load.wait_for("FOO")
         source.write_text(text.replace('"FOO"', '"BAR"') + "\nimport no_such_module\n", encoding="utf-8")
-        running.wait_for("the last good version serves on")
+        running.wait_for("the last good version is still serving")
         assert any("no_such_module" in line for line in running.lines)
         source.write_text(text.replace('"FOO"', '"BAR"'), encoding="utf-8")
         said = running.wait_for("live: version 2")
@@ -247,7 +247,7 @@ def test_how_long_ago_a_file_was_saved(tmp_path: Path) -> None:
 
 
 def test_a_new_version_may_use_more(dev: Callable[..., Dev], tmp_path: Path) -> None:
-    """What is generated restricts a filter to what its module uses: with each version anew."""
+    """The generated configuration restricts a filter to what its module uses, updated for each version."""
     file = tmp_path / "main.wasm"
     file.write_bytes(wasmtime.wat2wasm(NOTHING))
     running = dev("main.wasm")
@@ -288,13 +288,13 @@ def test_a_first_version_that_is_refused_is_said(dev: Callable[..., Dev], tmp_pa
     file.write_bytes(wasmtime.wat2wasm(REFUSES))
     running = dev("main.wasm")
     running.url()
-    running.wait_for("no version serves yet")
+    running.wait_for("no version is serving yet")
     said = running.lines[running.lines.index("error: the filter rejected its configuration") :]
     assert said[1:4] == ["$.a: is missing", "", "hint: provide one with --plugin-config FILE"]
     replace(file, module("two"))
     running.wait_for("live: version 2")
     replace(file, b"\0asm\1\0\0\0")
-    running.wait_for("the last good version serves on")
+    running.wait_for("the last good version is still serving")
     assert running.stop() == 0
 
 
@@ -302,7 +302,7 @@ def test_a_first_version_that_is_refused_is_said(dev: Callable[..., Dev], tmp_pa
 def test_a_folder_that_moves_away_is_said(
     dev: Callable[..., Dev], built: Callable[[str], Path], tmp_path: Path, named: bool
 ) -> None:
-    """Once, and what serves goes on; when it is back, edits are followed again."""
+    """Reported once, while the filter keeps serving; when the folder is back, edits are picked up again."""
     folder, away = tmp_path / "hello", tmp_path / "away"
     folder.mkdir()
     shutil.copyfile(HELLO_WORLD / "filter.py", folder / "filter.py")
@@ -310,7 +310,7 @@ def test_a_folder_that_moves_away_is_said(
     running = dev("hello") if named else dev(at=folder)
     url = running.url()
     folder.rename(away)
-    running.wait_for("the last good version serves on")
+    running.wait_for("the last good version is still serving")
     error = f"error: {folder} no longer exists"
     said = running.lines[running.lines.index(error) :]
     assert said[1:4] == [

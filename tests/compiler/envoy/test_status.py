@@ -235,7 +235,7 @@ def test_a_filter_that_crashed(pwasm: Pwasm, tmp_path: Path) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         shown = pwasm("status", "--admin", envoy.admin_url).out
-        assert "the VM crashed and was made anew 1 times" in shown
+        assert "the VM crashed and was reloaded 1 times" in shown
         log = "".join(record.raw + "\n" for record in envoy.log)
     (tmp_path / "envoy.log").write_text(log)
     explained = json.loads(pwasm("status", "--log", "envoy.log", "--json").out)["log"]
@@ -367,7 +367,7 @@ def test_what_envoy_says_of_a_bad_module(pwasm: Pwasm, tmp_path: Path, fault: st
 
 
 def explained_by_envoy(pwasm: Pwasm, folder: Path) -> str:
-    """What `pwasm status --log` makes of what `envoy --mode validate` says to new.yaml."""
+    """The explanation by `pwasm status --log` of the output of `envoy --mode validate` for new.yaml."""
     command = [str(find_envoy()), "--mode", "validate", "-c", "new.yaml"]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
     assert done.returncode != 0

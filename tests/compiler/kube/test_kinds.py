@@ -17,14 +17,14 @@ from tests.support.paths import ROOT
 
 
 class Sidecar(WasmPluginApi):
-    """Of a product that does not exist; the filter lies two levels down."""
+    """A kind of a fictitious product, with the filter two levels down."""
 
     name = kind = "Sidecar"
     api_version = "example.test/v1"
     resource = "sidecars.example.test"
     product = "Example"
     schema = record("proxy", proxy=record("wasm", wasm=record("url", **WASM_FIELDS)))
-    cannot_say: ClassVar[dict[str, str]] = {"phase": "there is one phase"}
+    unsupported: ClassVar[dict[str, str]] = {"phase": "there is one phase"}
     fail_strategies = ("FAIL_CLOSE",)
     condition = "Ready"
 

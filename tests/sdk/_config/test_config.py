@@ -1,4 +1,4 @@
-"""Typed configuration: what fits, what is refused and how, and that nothing but ConfigError ever comes out."""
+"""Typed configuration: valid values, refusals and their messages, and that no exception but ConfigError is raised."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class NotJson: ...
 
 UNSUPPORTED: list[tuple[Any, str]] = [
     (NotJson, "NotJson"),
-    (dict[int, str], "the names of an object are str"),
+    (dict[int, str], "the names in a JSON object are str"),
     (complex, "complex"),
     (list[bytes], "bytes"),
 ]
@@ -464,7 +464,7 @@ class Impossible(pwasm.PluginContext):
     config: complex
 
 
-@pytest.mark.parametrize(("cls", "text"), [(Unknown, "'Nowhere' cannot be found"), (Impossible, "complex")])
+@pytest.mark.parametrize(("cls", "text"), [(Unknown, "cannot resolve 'Nowhere'"), (Impossible, "complex")])
 def test_declarations_that_cannot_be_are_refused_at_registration(cls: type, text: str) -> None:
     with pytest.raises(UnsupportedType, match=text):
         pwasm.set_plugin_context(cls)

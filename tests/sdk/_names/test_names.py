@@ -24,7 +24,7 @@ NOTHING_CALLS_IT = "nothing calls it here"
 
 
 def refusal(*classes: type) -> str:
-    """What registering these classes says."""
+    """The error of registering these classes."""
     with pytest.raises(RegistrationError) as caught:
         HostEmulator(*classes)
     return str(caught.value)
@@ -453,7 +453,7 @@ def test_a_factory_of_the_vm_is_too() -> None:
 
 
 def test_settings_are_those_of_the_classes() -> None:
-    """A new setting has to be named here, or nobody would look for its misspellings."""
+    """A new setting has to be added here, or its misspellings would not be tested."""
     others = {"context_id", "plugin", "vm", "config", "configuration", "request", "response"}
     found = {name for base in BASES for name in vars(base) if not name.startswith("_")}
     assert found - others - {name for base in BASES for name in callbacks_of(base)} == set(SETTINGS)
@@ -465,12 +465,12 @@ def test_no_example_is_refused(path: Path) -> None:
 
 
 class Config:
-    """What a filter is configured with."""
+    """The configuration of a filter."""
 
 
 @pytest.mark.parametrize("name", ["confg", "cofnig", "configs", "plugn", "plugins"])
 def test_a_misspelt_annotation(name: str) -> None:
-    """Nobody fills it, and what was meant stays empty."""
+    """It is never set, and the intended attribute stays empty."""
     cls = type("Filter", (HttpContext,), {"__annotations__": {name: Config}})
     meant = "config" if name.startswith("c") else "plugin"
     assert f"Filter.{name} is never set; did you mean {meant}?" in refusal(cls)

@@ -1,4 +1,4 @@
-"""What would crash, hang or silently lose something is refused; the emulator raises EnvoyCrash where Envoy dies."""
+"""Calls that would crash, hang or silently lose data are refused; the emulator raises EnvoyCrash where Envoy would."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Call = Callable[[], object]
 
 
 class Recorder(pwasm.HttpContext):
-    """Runs one function in one callback, and keeps what it raised."""
+    """Runs a function in a callback, and records the exception it raises."""
 
     at = ""
     call: Call
@@ -89,7 +89,7 @@ REFUSED: list[tuple[str, str, Call, str]] = [
         "close after",
         "on_http_request_headers",
         both(answer, pwasm.close_http_request),
-        "closing would lose it",
+        "closing the stream would lose it",
     ),
     (
         "reply after close",
@@ -390,7 +390,7 @@ def test_k6_a_stream_that_is_being_logged_cannot_be_selected() -> None:
 
 
 def test_k4_without_on_log() -> None:
-    """The module of a filter without on_http_stream_done has no on_log, so proxy_on_delete is what ends a stream."""
+    """The module of a filter without on_http_stream_done has no on_log, so proxy_on_delete ends a stream."""
     raised: list[BaseException] = []
 
     class Filter(pwasm.HttpContext):

@@ -47,9 +47,9 @@ class EnvoyStage:
         self.kind = kind_of_module(module)
         self.is_python = is_python(path)
         self.plugins = setup.all_plugins(self.kind)
-        nobody = Double(500)
-        self.servers: dict[str, Server] = {name: HttpServer(nobody) for name in (_UPSTREAM, *setup.clusters)}
-        self.servers[_TCP_UPSTREAM] = TcpServer(nobody)
+        unused = Double(500)
+        self.servers: dict[str, Server] = {name: HttpServer(unused) for name in (_UPSTREAM, *setup.clusters)}
+        self.servers[_TCP_UPSTREAM] = TcpServer(unused)
         self.refused: EnvoyExitedError | None = None
         self.envoy = Envoy(
             self._config(setup, module),

@@ -1,4 +1,4 @@
-"""Suites in YAML: what they may say, and what they find, against the filter and its built module."""
+"""Suites in YAML: their syntax and their findings, against the filter and its built module."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ test:
         ("env: {}\nenv: {}\n", "line 2: duplicate key 'env'"),
         ("test: &a\n- *a\n", "a value that contains itself"),
         ("- a", "the suite: must be a mapping"),
-        ("test: []", "test: there is none"),
+        ("test: []", "test: there are no tests"),
         ("tests: []", "the suite: unknown: tests; known: env, test"),
         ("test: [{name: a}, {name: a}]", "duplicate test name 'a'"),
         ("test: [{}]", "test 0: name is missing"),

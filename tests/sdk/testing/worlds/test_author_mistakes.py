@@ -1,4 +1,4 @@
-"""Mistakes of an author that would show nothing but a test that fails: what their test says instead."""
+"""Mistakes of authors that would otherwise show up only as a failing test: the messages of their tests."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ pwasm.set_http_context(pwasm.HttpContext)
 
 @pytest.mark.wasm
 def test_a_vm_does_without_what_looks_for_mistakes(tmp_path: Path, run_pytest: Run) -> None:
-    """It is not in a module, where to register a class changes nothing any more."""
+    """It is not part of a module, in which registering a class has no effect."""
     (tmp_path / "filter.py").write_text(LATE)
     (tmp_path / "test_filter.py").write_text(TEST.replace("403", "200"))
     ran = run_pytest(tmp_path, "--pwasm-tier=python,wasm")

@@ -1,4 +1,4 @@
-"""What a person sees when a test of a filter fails, in each tier."""
+"""The output for a failing test of a filter, in each tier."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_never(pwasm_world):
 
 
 def sections(output: str) -> dict[str, str]:
-    """What pytest printed about each test, by its id."""
+    """The output of pytest about each test, by its id."""
     parts = re.split(r"^_+ (?:ERROR at \w+ of )?(test_\w+\[\w+\]) _+$", output, flags=re.MULTILINE)
     found: dict[str, str] = {}
     for name, text in zip(parts[1::2], parts[2::2], strict=True):
@@ -206,8 +206,8 @@ def test_messages_in_envoy(in_envoy: dict[str, str], test: str, text: str) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
-        ([], 0, r"SKIPPED .* the envoy tier needs an Envoy: .*is not a program"),
-        (["--pwasm-require"], 1, r"the envoy tier needs an Envoy: .*is not a program.*\(--pwasm-require\)"),
+        ([], 0, r"SKIPPED .* the envoy tier needs an Envoy: .*is not an executable program"),
+        (["--pwasm-require"], 1, r"the envoy tier needs an Envoy: .*is not an executable program.*\(--pwasm-require\)"),
     ],
 )
 def test_a_missing_envoy(folder: Path, run_pytest: Run, arguments: list[str], status: int, text: str) -> None:
@@ -246,7 +246,7 @@ def test_a_missing_wasmtime(tmp_path: Path, run_pytest: Run, arguments: list[str
     [
         (b"", "broken.wasm: "),
         (b"\0asm\1\0\0\0\xff\xff", "broken.wasm: "),
-        (None, "there is no "),
+        (None, "which does not exist"),
     ],
     ids=["empty", "cut", "missing"],
 )
