@@ -1,14 +1,14 @@
-"""Make the base of every build: CPython with the runtime shim linked into it, and its standard library.
+"""Create the base of every build: CPython with the runtime shim linked into it, and its standard library.
 
-    cpython.wasm    the component: every library as code, and the memory before any of it ran
+    cpython.wasm    the component: all libraries as code, and the memory before any of it ran
     cpython.zip     the standard library that belongs to it
-    cpython.json    who made it, and the SHA-256 of both
+    cpython.json    the version of componentize-py, and the SHA-256 of both files
 
-componentize-py links and starts CPython; that takes seconds and comes out the same for everybody, so it happens when
-pwasm itself is built, and whoever writes a filter needs no componentize-py. Its own snapshot, of an interpreter that
-has started, differs from run to run. What every build starts from is the memory before that, of which the shim has
-kept a copy (pwasm_shim/src/build.c): it takes the snapshot's place, so the same sources and the same componentize-py
-give the same files. `build_shim.py` compiles the shim, and runs this.
+componentize-py links and starts CPython. This takes seconds and has the same result for everybody, so it happens when
+pwasm itself is built, and filter authors do not need componentize-py. Its own snapshot, of a started interpreter,
+differs from run to run. Builds start from the memory before that instead, of which the shim has kept a copy
+(pwasm_shim/src/build.c). The copy replaces the snapshot, so the same sources and the same componentize-py produce the
+same files. `build_shim.py` compiles the shim and then runs this.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "compiler")]
 
 import pwasm_shim  # noqa: E402
-from build_shim import put  # noqa: E402
 from pwasm_compiler.component.decode import decode_component  # noqa: E402
 from pwasm_compiler.component.graph import instance_graph  # noqa: E402
 from pwasm_compiler.cpython314 import EXTENSION_SUFFIX, LIBRARY  # noqa: E402
 from pwasm_compiler.errors import LinkError  # noqa: E402
+from pwasm_compiler.files import write_atomically  # noqa: E402
 from pwasm_compiler.link.layout import Layout, lay_out  # noqa: E402
 from pwasm_compiler.link.memory import global_address, read_memory  # noqa: E402
 from pwasm_compiler.link.resolve import ABI_MARKER, resolve  # noqa: E402
@@ -44,7 +44,7 @@ from pwasm_compiler.wasm.reader import Reader  # noqa: E402
 
 _TIMEOUT_SECONDS = 600
 
-# Runs in the guest that componentize-py starts; the only way to its standard library that does not read its innards.
+# Runs in the guest that componentize-py starts; the only way to its standard library without relying on its internals.
 _APP = f"""\
 import os
 
@@ -64,7 +64,7 @@ class WitWorld(wit_world.WitWorld):
         pass
 """
 
-# The library call, not the command line tool: that one appends whatever site-packages it finds to the path.
+# The library call instead of the command line tool, which appends any site-packages it finds to the path.
 _COMPONENTIZE = """\
 import sys, componentize_py
 wit, world, folder, app, output = sys.argv[1:]
@@ -76,19 +76,19 @@ def build() -> Path:
     """Run componentize-py and write the three files into the package; returns the folder."""
     component, library = make()
     folder = pwasm_shim.component().parent
-    put(pwasm_shim.component(), component)
-    put(pwasm_shim.standard_library(), library)
+    write_atomically(pwasm_shim.component(), component)
+    write_atomically(pwasm_shim.standard_library(), library)
     made = {
         "componentize-py": importlib.metadata.version("componentize-py"),
         "component": hashlib.sha256(component).hexdigest(),
         "library": hashlib.sha256(library).hexdigest(),
     }
-    put(pwasm_shim.origin(), (json.dumps(made, indent=1) + "\n").encode())
+    write_atomically(pwasm_shim.origin(), (json.dumps(made, indent=1) + "\n").encode())
     return folder
 
 
 def make() -> tuple[bytes, bytes]:
-    """Component and standard library."""
+    """Create the component and the standard library."""
     with tempfile.TemporaryDirectory(prefix="pwasm-") as scratch:
         folder, output = Path(scratch, "stage"), Path(scratch, "component.wasm")
         folder.mkdir()
@@ -109,9 +109,9 @@ def make() -> tuple[bytes, bytes]:
 
 
 def without_snapshot(component: bytes) -> bytes:
-    """`component` with the memory from before anything ran, which the shim has kept (src/build.c), as its data.
+    """`component` with the initial memory, of which the shim has kept a copy (src/build.c), as its data.
 
-    Other modules' variables are globals: those of wit-component's WASI adapter, which begin with zeros.
+    The only other modules with variables are those of wit-component's WASI adapter: globals that are initially zero.
     """
     layout = lay_out(resolve(instance_graph(decode_component(component)), ABI_MARKER), component)
     owner = layout.plan.graph.instances[layout.plan.memory.instance].module
@@ -125,7 +125,7 @@ def without_snapshot(component: bytes) -> bytes:
         if any(item.type.mutable for item in module.globals) and module is not owner:
             zeros = [encode.global_(_begun(item)) for item in module.globals]
             changed[module.offset] = module, {"global": zeros}
-    for _, (module, sections) in sorted(changed.items(), reverse=True):  # from behind, so that offsets stay right
+    for _, (module, sections) in sorted(changed.items(), reverse=True):  # backwards, so that offsets stay valid
         contents = {name: encode.vector(items) for name, items in sections.items()}
         component = _with_sections(component, module, contents)
     return component
@@ -139,12 +139,12 @@ def _pristine_memory(layout: Layout) -> bytes:
     place = global_address(layout, "pwasm_pristine")
     address, pages = (int.from_bytes(read_memory(layout, place + at, 4), "little") for at in (0, 4))
     if pages == 0:
-        raise LinkError("the runtime shim has kept no copy of the memory", offset=layout.plan.shim.module.offset)
+        raise LinkError("the runtime shim has not kept a copy of the memory", offset=layout.plan.shim.module.offset)
     return read_memory(layout, address, pages * PAGE)
 
 
 def _with_sections(component: bytes, module: Module, contents: dict[str, bytes]) -> bytes:
-    """`component` with other `contents` in sections of one of its core modules."""
+    """`component` with the sections of one of its core modules replaced by `contents`."""
     start = module.offset + len(encode.PREAMBLE)
     parts = [encode.PREAMBLE]
     for span in module.sections:
@@ -159,7 +159,7 @@ def _with_sections(component: bytes, module: Module, contents: dict[str, bytes])
 
 
 def _section_around(component: bytes, contents: int) -> tuple[int, int]:
-    """Where the section of the component begins whose contents begin at `contents`, and where it ends."""
+    """Start and end of the component's section whose contents start at `contents`."""
     reader = Reader(memoryview(component), len(encode.PREAMBLE))
     while True:
         header = reader.position

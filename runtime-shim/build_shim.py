@@ -1,8 +1,8 @@
 """Build hook of the wheel: compile the runtime shim to a Wasm dynamic library.
 
-The `ziglang` wheel is the whole toolchain, and a build requirement only. The library is then linked into CPython
-(`build_base.py`), and a filter author gets the result as package data. Run as a script this does the same in place,
-for a checkout.
+The `ziglang` wheel is the complete toolchain, and needed only for this build. The library is then linked into CPython
+(`build_base.py`), and filter authors get the result as package data. Run as a script, this does the same in place, for
+a checkout.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parent / "pwasm_shim"
 LIBRARY = PACKAGE / "_pwasm_shim.wasm"
 _COMPILE = ["cc", "--target=wasm32-wasi", "-std=c17", "-O2", "-g0", "-fPIC", "-Wall", "-Wextra", "-Werror", "-c"]
 _EXCHANGED = (b"pwasm_apply_data_relocs_", b"__wasm_apply_data_relocs")
-"""Two names of the same length, so that exchanging them moves nothing."""
+"""Two names of the same length, so that swapping them does not move anything."""
 _LINK = ["wasm-ld", "-shared", "--experimental-pic", "--unresolved-symbols=import-dynamic", "--strip-all"]
 
 
@@ -38,7 +38,7 @@ def build() -> Path:
 
 
 def put(path: Path, contents: bytes) -> None:
-    """Write a file that is there whole or not at all: another installation of this checkout may read it meanwhile."""
+    """Write a file atomically, since another installation of this checkout may be reading it."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         scratch.write_bytes(contents)
@@ -48,10 +48,10 @@ def put(path: Path, contents: bytes) -> None:
 
 
 def _exchanged(library: bytes) -> bytes:
-    """`library` with the two exports in `_EXCHANGED` exchanged (see src/build.c): nobody may define the linker's own.
+    """`library` with the exports in `_EXCHANGED` swapped (see src/build.c): sources cannot define the linker's own.
 
     Raises:
-        ValueError: they are not there exactly once.
+        ValueError: one of them does not occur exactly once.
     """
     ours, theirs = _EXCHANGED
     if library.count(ours) != 1 or library.count(theirs) != 1:
@@ -73,12 +73,12 @@ def _zig(*arguments: str | Path) -> None:
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-except ImportError:  # as a script, in an environment that only has ziglang
+except ImportError:  # run as a script, in an environment with nothing but ziglang
     pass
 else:
 
     class ShimBuildHook(BuildHookInterface):  # type: ignore[misc,type-arg]
-        """Compiles the shim before a wheel (or an editable install) is made; an sdist carries the sources."""
+        """Compiles the shim before a wheel (or an editable install) is built; an sdist contains the sources."""
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
             if self.target_name == "wheel":

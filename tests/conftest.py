@@ -1,4 +1,4 @@
-"""What every test may use: golden files with `--bless`, a cache of its own, wheels made on the spot."""
+"""Fixtures for all tests: golden files with `--bless`, a separate cache, locally built wheels."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch what tests start; and what the programs that they start inherit."""
+    """Monitor what tests start, and set up the environment that those programs inherit."""
     guard = marks.Guard()
     guard.watch()
     config.pluginmanager.register(guard)
@@ -88,7 +88,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Green by skipping is not green. The exceptions need what no package has, or rights that not everybody has."""
+    """A skip is a failure. The exceptions need tools that no package provides, or privileges that not everybody has."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or not session.config.getoption("--no-skips"):
         return
@@ -103,7 +103,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What was collected stays, so the garbage collector need not look at it again and again."""
+    """Collected items are never freed, so exempt them from garbage collection."""
     gc.collect()
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""What `make` does for a newcomer before anything of pwasm runs."""
+"""The first steps of `make` for a newcomer, before any of pwasm runs."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_with_an_old_python(checkout: Path) -> None:
 
 
 def test_the_set_up_is_not_silent(checkout: Path) -> None:
-    """It downloads for a minute or two: pip is let say what, and a line before it says why."""
+    """It downloads for a minute or two: pip's output is shown, and a line before it says why."""
     commands = make(checkout, "setup", "-n").stdout
     assert "installing pwasm and its test dependencies with pip" in commands
     assert "--quiet" not in commands
 
 
 def test_to_run_a_filter_takes_what_users_have(checkout: Path) -> None:
-    """Not what only tests need: that is three times as much."""
+    """Without the packages that only tests need, which are three times as much."""
     assert "'.[envoy]'" in make(checkout, "run", "-n").stdout
     assert "[dev" not in make(checkout, "run", "-n").stdout
     assert "'.[dev,envoy]'" in make(checkout, "check", "-n").stdout

@@ -1,4 +1,4 @@
-"""What tests start, they say: the guard of `make test-fast`, in a pytest of its own."""
+"""Tests declare what they start: the guard of `make test-fast`, in a separate pytest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in module globals and changes: all of it, with the reason. Contexts are the place for state.
+"""All mutable state in module globals, each with the reason. State belongs in contexts.
 
 A filter's VM, a test process and a build each import these modules once, so whatever changes here is shared by
 everything that runs in them: two emulators, two filters, two builds.
@@ -20,7 +20,7 @@ STATE = {
     "pwasm._validate: known_names": "header names found valid, up to a limit; true for everybody",
     "pwasm._config.binding: _known": "class -> type of its configuration, which does not change",
     "pwasm._dispatch.declarations: _known": "class -> what it declares, which does not change",
-    "pwasm._hostcalls.header_maps: made": "the functions made at import, for the shim's shortcuts",
+    "pwasm._hostcalls.header_maps: shortcut_candidates": "the functions made at import, for the shim's shortcuts",
     "pwasm._guest.bundle: files": "data files, read at build",
     "pwasm._guest.randomness: _unseeded": "generators that a new VM seeds; noted at build",
     "warnings: _warn_unawaited_coroutine": "Python's hook: for good in a VM, in the emulator while a callback runs",
@@ -71,6 +71,7 @@ STATE = {
     "pwasm_compiler.wasm.module: _by_kind()": "imports of a module by kind",
 }
 _CHANGES = {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update"}
+_CACHES = ("functools.cache", "functools.lru_cache", "cache", "lru_cache")
 _CONTAINERS = {"dict", "list", "set", "deque", "Counter", "defaultdict"}
 
 
@@ -89,7 +90,9 @@ def state_in(name: str, path: Path) -> Iterator[str]:
             yield from (f"{name}: {item}" for item in node.names)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _CHANGES:
             yield from (f"{name}: {item}" for item in containers & {_name(_container_of(node.func.value))})
-        elif isinstance(node, ast.FunctionDef) and any("cache" in ast.unparse(item) for item in node.decorator_list):
+        elif isinstance(node, ast.FunctionDef) and any(
+            ast.unparse(item).startswith(_CACHES) for item in node.decorator_list
+        ):
             yield f"{name}: {node.name}()"
         for target in _targets(node):
             if isinstance(target, ast.Subscript):
@@ -109,7 +112,7 @@ def _targets(node: ast.AST) -> list[ast.expr]:
 
 
 def _container_of(node: ast.expr) -> ast.expr:
-    """The container in which another one lies: `made["get"].append(…)` changes `made`."""
+    """The outer container of a nested one: `made["get"].append(…)` changes `made`."""
     return node.value if isinstance(node, ast.Subscript) else node
 
 

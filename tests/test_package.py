@@ -1,4 +1,4 @@
-"""What users install: the wheel, in a clean environment outside the repository, without a compiler."""
+"""The wheel that users install, in a clean environment outside the repository, without a compiler."""
 
 from __future__ import annotations
 

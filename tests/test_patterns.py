@@ -1,4 +1,4 @@
-"""No regular expression uses what a patch release of CPython still had wrong.
+"""No regular expression uses features that early patch releases of CPython got wrong.
 
 Possessive quantifiers and atomic groups came with 3.11, and match wrongly before 3.11.5 (gh-106052, gh-100061,
 gh-101955).

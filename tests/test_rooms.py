@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import SECONDS
 from tests.support import rooms
 from tests.support.paths import ROOT
 
@@ -28,6 +29,11 @@ def test_a_folder_of_tests_has_a_room() -> None:
 
 def test_nothing_stands_beside_a_room_that_is_not_there() -> None:
     assert set(rooms.BESIDE) - set(rooms.rooms()) == set()
+
+
+def test_the_longest_files_are_there() -> None:
+    """A file that has another name now would be begun last without a word."""
+    assert [file for file in SECONDS if not (ROOT / file).is_file()] == []
 
 
 def test_the_table_in_the_document() -> None:

@@ -1,4 +1,4 @@
-"""What authors write is accepted by their type checkers, and their mistakes are not.
+"""Type checkers accept what authors write, and find their mistakes.
 
 mypy and pyright, the latter in both of its usual modes, look at the examples of README and docs, the template of
 `pwasm new` and every example, with the SDK as it is installed. `make check` runs this; mypy has the examples in
@@ -112,7 +112,7 @@ def filled(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copies, each in a folder of its own as their authors have them."""
+    """Copies of the examples, each in its own folder as in an author's project."""
     folder = tmp_path_factory.mktemp("types")
     for number, text in enumerate(snippets()):
         (folder / f"readme_{number}").mkdir()
@@ -153,7 +153,7 @@ def pyright(folder: Path, mode: str) -> list[tuple[str, int, str]]:
 
 
 def mypy(folder: Path, *files: str) -> str:
-    """What mypy says about files in `folder`."""
+    """mypy's output for files in `folder`."""
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache" / "authors"), *files]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
 

@@ -1,6 +1,6 @@
-"""access_log: writes a line of JSON for each request when it is over, and counts it.
+"""access_log: writes a line of JSON at the end of each request, and counts requests.
 
-Every value comes from outside, and JSON escapes it: a client can neither end a line nor begin one.
+All values come from outside, and JSON escapes them: a client can neither end a line nor begin one.
 """
 
 import json
@@ -11,18 +11,18 @@ import pwasm
 from pwasm import Counter, Histogram, HttpContext, PluginContext, properties
 
 MOST_CHARACTERS = 500
-"""Of one value; Envoy lets clients send much more."""
+"""Maximum length of a value; Envoy lets clients send much more."""
 SECRETS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
 CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
-"""By the first digit; "none" is a request that got no answer, because its client left, say."""
+"""By the first digit; "none" is a request without a response, because its client disconnected, say."""
 
 
 @dataclass
 class Config:
-    """What is logged beside the usual."""
+    """What is logged in addition to the default fields."""
 
     headers: list[str] = field(default_factory=list[str], metadata={"description": "Names of request headers."})
-    query: bool = field(default=False, metadata={"description": "With the query, in which secrets may be."})
+    query: bool = field(default=False, metadata={"description": "Include the query, which may contain secrets."})
 
     def __post_init__(self) -> None:
         if wrong := SECRETS & {name.lower() for name in self.headers}:
@@ -30,7 +30,7 @@ class Config:
 
 
 class Metrics(PluginContext):
-    """A counter and a histogram for each class of status: a fixed number, since Envoy keeps them for ever."""
+    """A counter and a histogram for each status class: a fixed number, since Envoy never frees them."""
 
     config: Config
 
@@ -46,7 +46,7 @@ class Metrics(PluginContext):
 
 class AccessLog(HttpContext):
     plugin: Metrics
-    snapshot_request_headers = False  # Envoy has them at the end, too
+    snapshot_request_headers = False  # Envoy still has them at the end
 
     def __init__(self) -> None:
         self.began = pwasm.get_current_time_nanoseconds()
@@ -60,7 +60,7 @@ class AccessLog(HttpContext):
         pwasm.log_info("%s", json.dumps(self.entry(status, milliseconds)))
 
     def entry(self, status: int, milliseconds: int) -> dict[str, Any]:
-        """What is known at the end; what is not is left out."""
+        """The fields that are known at the end; others are omitted."""
         config, request = self.plugin.config, properties.request
         fields = {
             "method": request.method,
@@ -87,7 +87,7 @@ def class_of(status: int) -> str:
 
 
 def shortened(value: str | int) -> str | int:
-    """A value of bearable length."""
+    """A value of limited length."""
     return value if isinstance(value, int) or len(value) <= MOST_CHARACTERS else f"{value[:MOST_CHARACTERS]}…"
 
 

@@ -1,4 +1,4 @@
-"""api_key: lets a request through when an HTTP service says that its API key is good."""
+"""api_key: lets a request through if an HTTP service accepts its API key."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -9,7 +9,7 @@ from pwasm import HttpContext, PluginContext, aio
 
 @dataclass
 class Config:
-    """Who is asked, and what becomes of requests while nobody answers."""
+    """The service to ask, and what happens to requests while it does not answer."""
 
     cluster: str = "auth"
     timeout_ms: int = 500
@@ -27,7 +27,7 @@ class ApiKey(HttpContext):
         config = self.plugin.config
         key = pwasm.get_http_request_header("x-api-key")
         if not key:
-            pwasm.send_http_response(401, body="an API key is needed\n")
+            pwasm.send_http_response(401, body="an API key is required\n")
             return
         ask = [(":method", "GET"), (":path", f"/keys/{quote(key, safe='')}"), (":authority", config.cluster)]
         try:
@@ -38,7 +38,7 @@ class ApiKey(HttpContext):
                 pwasm.send_http_response(503, body="the key could not be checked\n")
             return
         if answer.status != 200:
-            pwasm.send_http_response(403, body="this API key is not good\n")
+            pwasm.send_http_response(403, body="invalid API key\n")
             return
         pwasm.remove_http_request_header("x-api-key")
         pwasm.add_http_request_header("x-user", answer.header("x-user") or "unknown")

@@ -6,7 +6,7 @@ pytestmark = pytest.mark.pwasm(configuration={"timeout_ms": 300})
 
 
 def keys(request: Request) -> Answer:
-    """The service: it knows one key."""
+    """The service, which knows one key."""
     return Answer(200, {"x-user": "ann"}) if request.path == "/keys/good" else Answer(404)
 
 

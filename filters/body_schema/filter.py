@@ -1,4 +1,4 @@
-"""body_schema: lets requests through whose JSON body is built as the schema in the configuration says."""
+"""body_schema: lets requests through whose JSON body conforms to the schema in the configuration."""
 
 import itertools
 import json
@@ -15,11 +15,11 @@ MOST_PROBLEMS = 10
 
 @dataclass
 class Config:
-    """What a body must be, and of which requests."""
+    """The schema of bodies, and the requests to which it applies."""
 
     schema: dict[str, Any] = field(metadata={"description": "JSON Schema; see the README for the keywords."})
     methods: set[str] = field(default_factory=lambda: {"POST", "PUT", "PATCH"})
-    prefix: str = field(default="/", metadata={"description": "What the path begins with; others pass."})
+    prefix: str = field(default="/", metadata={"description": "Prefix of the paths to check; other requests pass."})
 
     def __post_init__(self) -> None:
         self.check = compiled(self.schema)
@@ -32,7 +32,7 @@ class Plugin(PluginContext):
 class Validation(HttpContext):
     plugin: Plugin
     buffer_request_body = True
-    edits_request_body = False  # `content-length` stays
+    edits_request_body = False  # keep `content-length`
     snapshot_request_headers = False
     max_body_bytes = 256 * 1024  # 413 beyond
     checked = False
@@ -58,16 +58,16 @@ class Validation(HttpContext):
             document = parsed(self.request.body)
             problems = list(itertools.islice(self.plugin.config.check(document, "$"), MOST_PROBLEMS))
         except (ValueError, RecursionError) as error:
-            pwasm.log_info("the body is no JSON, or too deep: %s", error)
-            problems = [("$", "is not JSON, or too deep")]
+            pwasm.log_info("the body is not JSON, or nested too deeply: %s", error)
+            problems = [("$", "is not JSON, or is nested too deeply")]
         return refuse(400, problems) if problems else Action.CONTINUE
 
 
 def parsed(body: bytes) -> Any:
-    """The document, if everybody reads the same: UTF-8, numbers of JSON, each member once.
+    """The document, if all parsers read it alike: UTF-8, JSON numbers, no duplicate members.
 
     Raises:
-        ValueError, RecursionError: it is not that.
+        ValueError, RecursionError: otherwise.
     """
     return json.loads(body.decode(), object_pairs_hook=_members_once, parse_constant=_no_constant)
 
@@ -75,7 +75,7 @@ def parsed(body: bytes) -> Any:
 def _members_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a member is there twice")
+        raise ValueError("duplicate member")
     return members
 
 
@@ -84,7 +84,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def refuse(status: int, problems: list[tuple[str, str]]) -> Action:
-    """Answer with what is wrong, and where; nothing of what a client sent is in it but names of members."""
+    """Respond with the problems and their places; of the client's data, only member names are included."""
     errors = [{"path": path, "reason": reason} for path, reason in problems]
     pwasm.send_http_response(status, {"content-type": "application/json"}, json.dumps({"errors": errors}) + "\n")
     return Action.PAUSE

@@ -1,7 +1,7 @@
-"""A subset of JSON Schema (draft 2020-12): what says how a body must be built, without references.
+"""A subset of JSON Schema (draft 2020-12): the keywords that constrain the structure of a body, without references.
 
-A schema is compiled into checks when Envoy starts. A keyword that is not known here is an error then, and not silently
-left out; only those that say nothing about validity are.
+A schema is compiled into checks when Envoy starts. An unknown keyword is an error then, instead of being silently
+ignored; only annotations, which do not affect validity, are ignored.
 """
 
 import json
@@ -10,24 +10,24 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 Problems = Iterator[tuple[str, str]]
-"""Path and reason of all that is wrong."""
+"""Path and reason of each problem."""
 Check = Callable[[Any, str], Problems]
 
 ANNOTATIONS = {"$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated"}
 
 
 def is_number(value: Any) -> bool:
-    """Whether JSON calls it a number; Python calls true one, too."""
+    """Whether a value is a number in JSON; in Python, True is one too."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def members_of(value: Any) -> dict[str, Any]:
-    """The members of a JSON object; none of anything else."""
+    """The members of a JSON object; none for any other value."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def items_of(value: Any) -> list[Any]:
-    """The items of a JSON array; none of anything else."""
+    """The items of a JSON array; none for any other value."""
     match value:
         case [*items]:
             return items
@@ -44,7 +44,7 @@ TYPES: dict[str, Callable[[Any], bool]] = {
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
 }
-# Keyword → for which values, what must hold, and what is said otherwise.
+# Keyword → the type it applies to, the condition, and the message if it does not hold.
 LIMITS: dict[str, tuple[str, Callable[[Any, Any], bool], str]] = {
     "minimum": ("number", lambda value, limit: value >= limit, "must be at least {}"),
     "maximum": ("number", lambda value, limit: value <= limit, "must be at most {}"),
@@ -60,10 +60,10 @@ LIMITS: dict[str, tuple[str, Callable[[Any, Any], bool], str]] = {
 
 
 def compiled(schema: Any, at: str = "schema") -> Check:
-    """The check of a schema.
+    """The check for a schema.
 
     Raises:
-        ValueError: it is none, or has a keyword that is not known here; with the place.
+        ValueError: it is not a schema, or has an unknown keyword; the message has the place.
     """
     if isinstance(schema, bool):
         return _check(lambda _: schema, "is not allowed")
@@ -82,7 +82,7 @@ def _keyword(name: str, wanted: Any, schema: dict[str, Any], at: str) -> Check:
         return _check(lambda value: not TYPES[kind](value) or holds(value, wanted), words.format(wanted))
     accepted, make = KEYWORDS.get(name, ((), _const))
     if not isinstance(wanted, accepted):
-        raise ValueError(f"{at}: is not supported, or not with such a value")
+        raise ValueError(f"{at}: is not supported, or not with this value")
     return make(wanted, schema, at)
 
 
@@ -147,7 +147,7 @@ def _others(wanted: Any, schema: dict[str, Any], at: str) -> Check:
 
 
 Maker = Callable[[Any, dict[str, Any], str], Check]
-# Keyword → what its value must be, and what makes its check.
+# Keyword → the type of its value, and the function that creates its check.
 KEYWORDS: dict[str, tuple[type | tuple[type, ...], Maker]] = {
     "type": ((str, list), _type),
     "enum": (list, _enum),
@@ -161,7 +161,7 @@ KEYWORDS: dict[str, tuple[type | tuple[type, ...], Maker]] = {
 
 
 def member(path: str, key: str) -> str:
-    """The path of a member; of a key that somebody else chose, no more than this."""
+    """The path of a member; limited in length, since a client chooses the key."""
     return f"{path}.{key}" if re.fullmatch(r"\w{1,64}", key, re.ASCII) else f"{path}[{json.dumps(key[:64])}]"
 
 

@@ -54,7 +54,7 @@ def test_the_keywords(schema: Any, good: list[Any], bad: list[Any]) -> None:
 
 
 def post(world: World, body: Any, **headers: str) -> tuple[int | None, list[tuple[str, str]]]:
-    """Status, and path and reason of what is wrong."""
+    """The status, and path and reason of each problem."""
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     response = world.request("POST", "/orders", JSON | headers, text)
     errors: list[dict[str, str]] = response.json()["errors"] if response.status in {400, 415} else []
@@ -98,11 +98,11 @@ def test_a_wrong_body_is_refused_with_the_place(pwasm_world: World, body: Any, e
     ids=range(11),
 )
 def test_what_not_everybody_reads_alike_is_refused(pwasm_world: World, body: str | bytes) -> None:
-    assert post(pwasm_world, body) == (400, [("$", "is not JSON, or too deep")])
+    assert post(pwasm_world, body) == (400, [("$", "is not JSON, or is nested too deeply")])
 
 
 def test_a_deep_body_that_is_complete(pwasm_world: World) -> None:
-    """Too deep, or just not what the schema says."""
+    """Nested too deeply, or just not valid according to the schema."""
     status, errors = post(pwasm_world, '{"item": "a", "count": ' + "[" * 50_000 + "]" * 50_000 + "}")
     assert (status, errors[0][0] in {"$", "$.count"}) == (400, True)
 
@@ -142,7 +142,7 @@ def test_other_requests_pass(pwasm_world: World, method: str, path: str) -> None
 BAD_SCHEMAS = [
     ({"type": "int"}, "schema.type: must name object, array"),
     ({"properties": {"a": {"format": "email"}}}, "schema.properties.a.format: is not supported"),
-    ({"minimum": "1"}, "schema.minimum: is not supported, or not with such a value"),
+    ({"minimum": "1"}, "schema.minimum: is not supported, or not with this value"),
     ({"items": {"$ref": "#"}}, "schema.items.$ref: is not supported"),
     ({"required": [1]}, "schema.required: must be names"),
 ]

@@ -1,7 +1,7 @@
-"""canary: sends a part of the clients to another version, and each client to the same one every time.
+"""canary: sends some of the clients to another version, and each client to the same version every time.
 
-The variant goes into a request header, by which Envoy's routes choose the cluster. Changing a request header makes it
-choose the route anew, so nothing else is needed. What a client sends in that header is replaced.
+The variant is set in a request header, by which Envoy's routes select the cluster. Changing a request header makes
+Envoy select the route again, so nothing else is needed. A value that a client sends in that header is replaced.
 """
 
 import hashlib
@@ -21,20 +21,23 @@ COOKIE_VALUE = re.compile(r"[0-9a-f]{32}")
 
 @dataclass
 class Config:
-    """Who goes where. Give a variant more per cent, and those who are there stay."""
+    """The distribution of clients. If a variant gets a higher percentage, its clients stay with it."""
 
-    variants: dict[str, Percent] = field(metadata={"description": "Per cent of the clients, by variant."})
-    default: str = field(default="stable", metadata={"description": "The variant of all others."})
-    header: str = field(default="", metadata={"description": "What tells clients apart, if they have it."})
-    cookie: str = field(default="variant_id", metadata={"description": "The cookie that all others are given."})
+    variants: dict[str, Percent] = field(metadata={"description": "Percentage of the clients, by variant."})
+    default: str = field(default="stable", metadata={"description": "The variant of all other clients."})
+    header: str = field(default="", metadata={"description": "The header that identifies clients, if present."})
+    cookie: str = field(default="variant_id", metadata={"description": "The cookie that identifies all other clients."})
     cookie_seconds: Annotated[int, Range(1, 34_560_000)] = 2_592_000
-    choose_header: str = field(default="x-choose-variant", metadata={"description": 'Clients may choose; "": not.'})
+    choose_header: str = field(
+        default="x-choose-variant",
+        metadata={"description": 'Header by which clients may choose a variant; "" for none.'},
+    )
     route_header: str = "x-variant"
-    salt: str = field(default="", metadata={"description": "Another one deals the clients out anew."})
+    salt: str = field(default="", metadata={"description": "A different salt redistributes the clients."})
 
     def __post_init__(self) -> None:
         if sum(self.variants.values()) > 100:
-            raise ValueError("the variants have more than 100 per cent")
+            raise ValueError("the variants add up to more than 100 percent")
 
     def variant(self, client: str) -> str:
         """The variant of a client, the same every time and in every worker."""
@@ -53,7 +56,7 @@ class Plugin(PluginContext):
 
 class Canary(HttpContext):
     plugin: Plugin
-    snapshot_request_headers = False  # they are not looked at later
+    snapshot_request_headers = False  # they are not used later
     variant = ""
     new_cookie = ""
 
@@ -63,13 +66,13 @@ class Canary(HttpContext):
         pwasm.replace_http_request_header(config.route_header, self.variant)
 
     def chosen(self) -> str:
-        """The variant that the client asks for, if there is such a one."""
+        """The variant that the client requests, if it exists."""
         config = self.plugin.config
         asked = pwasm.get_http_request_header(config.choose_header) if config.choose_header else None
         return asked if asked and (asked in config.variants or asked == config.default) else ""
 
     def client(self) -> str:
-        """What is the same in all requests of a client: a header, else our cookie, a new one if need be."""
+        """An identifier shared by all requests of a client: a header, or else our cookie, which is new if necessary."""
         config = self.plugin.config
         given = pwasm.get_http_request_header(config.header) if config.header else None
         if given:

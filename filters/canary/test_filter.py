@@ -67,5 +67,5 @@ def test_strange_clients(pwasm_world: World, user: str) -> None:
 
 @pytest.mark.pwasm(configuration={"variants": {"a": 60, "b": 50}}, starts=False)
 def test_parts_that_are_more_than_all_are_refused(pwasm_world: World) -> None:
-    reason = "$: the variants have more than 100 per cent"
+    reason = "$: the variants add up to more than 100 percent"
     pwasm_world.eventually(lambda: any(reason in text for text in pwasm_world.logs()), reason)

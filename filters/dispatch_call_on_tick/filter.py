@@ -1,4 +1,4 @@
-"""dispatch_call_on_tick: on every tick a plugin calls a service, which sometimes fails, and logs the answer."""
+"""dispatch_call_on_tick: on every tick the plugin calls a service, which sometimes fails, and logs the response."""
 
 import random
 

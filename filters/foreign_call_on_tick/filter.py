@@ -1,4 +1,4 @@
-"""foreign_call_on_tick: on every tick a plugin calls a function of Envoy's own, zlib compression."""
+"""foreign_call_on_tick: on every tick the plugin calls a foreign function of Envoy, zlib compression."""
 
 import pwasm
 from pwasm import PluginContext, foreign

@@ -11,8 +11,8 @@ class AddHeader(HttpContext):
             pwasm.add_http_response_header("x-wasm-custom", "FOO")
         except pwasm.HostcallError as error:
             pwasm.log_critical("failed to add the header: %s", error)
-            # As in the tutorial. Nothing resumes this response, so the client waits until it gives up: to answer it,
-            # call pwasm.send_http_response(500) first, or let the exception pass, which comes to the same.
+            # As in the tutorial. Nothing resumes this response, so the client waits until it gives up. To answer the
+            # request, call pwasm.send_http_response(500) first, or do not catch the exception, with the same result.
             return Action.PAUSE
         return Action.CONTINUE
 

@@ -1,7 +1,8 @@
 """http_body: changes the body of a request or of its response, or sends it back.
 
-The request says what to do: `buffer-replace-at: request` (default) or `response`, and `buffer-operation: append`,
-`prepend` or, with anything else, replace. With the configuration `echo` the filter answers with the request's body.
+The request's headers select the operation: `buffer-replace-at: request` (default) or `response`, and
+`buffer-operation: append`, `prepend` or, for any other value, replace. With the configuration `echo` the filter
+responds with the request's body.
 """
 
 import pwasm
@@ -14,11 +15,11 @@ RESPONSE_EDITS = {"append": pwasm.append_http_response_body, "prepend": pwasm.pr
 
 
 class EditBody(HttpContext):
-    # One call with the whole body; the SDK drops `content-length`, which would be wrong after the edit.
+    # One call with the whole body; the SDK removes `content-length`, which would be wrong after the edit.
     buffer_request_body = True
     buffer_response_body = True
 
-    # For the answer 400, whose body passes here too.
+    # Defaults for the response 400, whose body passes through this filter too.
     edits_response = False
     operation = ""
 

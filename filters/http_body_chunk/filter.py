@@ -1,6 +1,6 @@
-"""http_body_chunk: looks for a pattern in a request body chunk by chunk, and answers 403 as soon as it is there.
+"""http_body_chunk: searches a request body for a pattern chunk by chunk, and responds with 403 once it is found.
 
-Envoy holds back what has been seen, so that upstream gets the whole body or nothing of it.
+Envoy holds back the chunks seen so far, so upstream gets either the whole body or nothing.
 """
 
 import pwasm
@@ -31,7 +31,7 @@ class FindPattern(HttpContext):
         return Action.CONTINUE
 
     def found(self, body_size: int) -> bool:
-        """Whether the new chunk completes a pattern; the bytes just before it count, lest a cut hides one."""
+        """Whether the new chunk completes a pattern; includes the bytes just before it, since chunks may split one."""
         self.chunks += 1
         start = max(self.seen - len(PATTERN) + 1, 0)
         self.seen = body_size

@@ -1,4 +1,4 @@
-"""http_headers: logs the headers of requests and responses, and adds to the response what its configuration says.
+"""http_headers: logs the headers of requests and responses, and adds a configured header to the response.
 
 The configuration is a JSON object: {"header": "x-wasm-header", "value": "demo-wasm"}. Without it Envoy does not start.
 """

@@ -1,6 +1,6 @@
 """http_routing: sends about half of the requests to the canary, by adding "-canary" to their :authority.
 
-Envoy's routes do the rest. The configuration `primary` or `canary` decides for all requests, for tests.
+Envoy's routes do the rest. For tests, the configuration `primary` or `canary` selects one for all requests.
 """
 
 import random

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.pwasm(
 
 
 def authorities(world: World, plugin: str, requests: int = 1) -> set[str]:
-    """Whom upstream was asked for."""
+    """The authorities of the requests that upstream received."""
     for _ in range(requests):
         assert world.request("GET", "/", {":authority": "example.com"}, plugin=plugin).status == 200
     return {request.authority for request in world.upstream.requests}
@@ -27,5 +27,5 @@ def test_the_primary_sees_the_request_unchanged(pwasm_world: World) -> None:
 
 
 def test_both_get_requests(pwasm_world: World) -> None:
-    """Of 64 requests, that is: all of them go the same way in one run of 2**63."""
+    """With 64 requests, the probability that all of them go the same way is 2**-63."""
     assert authorities(pwasm_world, "random", requests=64) == {"example.com", "example.com-canary"}

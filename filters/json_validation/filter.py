@@ -1,4 +1,4 @@
-"""json_validation: lets through JSON objects that have all required keys; everything else is answered with 403.
+"""json_validation: lets JSON objects with all required keys through, and responds with 403 to everything else.
 
 The configuration is a JSON object: {"requiredKeys": ["id", "token"]}.
 """
@@ -18,7 +18,7 @@ class Settings(PluginContext):
                 case {"requiredKeys": [*keys]}:
                     self.required = frozenset(keys)
                 case _:
-                    raise TypeError("requiredKeys is no list")
+                    raise TypeError("requiredKeys is not a list")
         except (ValueError, TypeError, KeyError) as error:
             pwasm.log_critical('the configuration is not {"requiredKeys": […]}: %r', error)
             return False
@@ -28,7 +28,7 @@ class Settings(PluginContext):
 class Validation(HttpContext):
     plugin: Settings
     buffer_request_body = True
-    edits_request_body = False  # `content-length` stays
+    edits_request_body = False  # keep `content-length`
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         content_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()

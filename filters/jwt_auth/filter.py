@@ -1,4 +1,4 @@
-"""jwt_auth: lets requests through that carry a JSON Web Token signed by one whose keys a service publishes."""
+"""jwt_auth: lets requests through that carry a JSON Web Token, signed with a key that a service publishes."""
 
 import json
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from pwasm import HttpContext, PluginContext
 from pwasm.config import Range
 
 LATEST = 2**40
-"""Seconds since 1970 that no clock gets to; infinity and NaN are not below it either."""
+"""Seconds since 1970 that no clock reaches; neither infinity nor NaN compares as less."""
 
 
 @dataclass
 class Config:
-    """Whose tokens are good, and what upstream learns of them."""
+    """The tokens to accept, and the claims to pass to upstream."""
 
     issuer: str
     audience: str
@@ -26,7 +26,7 @@ class Config:
     max_token_bytes: Annotated[int, Range(100, 65_536)] = 8192
     claim_headers: dict[str, str] = field(
         default_factory=dict[str, str],
-        metadata={"description": "Claim → the request header that upstream finds it in."},
+        metadata={"description": "Claim → the request header that passes it to upstream."},
     )
 
 
@@ -42,10 +42,10 @@ class JwtAuth(HttpContext):
 
     async def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
         for header in self.plugin.config.claim_headers.values():
-            pwasm.remove_http_request_header(header)  # whatever the client says of itself
+            pwasm.remove_http_request_header(header)  # never trust the client's own value
         given = self.request.headers.get_all("authorization")
         if not given:
-            refuse(401, "a token is needed", "Bearer")
+            refuse(401, "a token is required", "Bearer")
             return
         try:
             headers = await self.verified(given)
@@ -53,36 +53,36 @@ class JwtAuth(HttpContext):
             refuse(401, str(error), f'Bearer error="invalid_token", error_description="{error}"')
             return
         if headers is None:
-            refuse(503, "tokens cannot be verified now")
+            refuse(503, "tokens cannot be verified at the moment")
             return
         pwasm.remove_http_request_header("authorization")  # the token is for this filter
         self.request.headers.update(headers)
 
     async def verified(self, given: list[str]) -> dict[str, str] | None:
-        """The headers for upstream; None when there are no keys.
+        """The headers for upstream; None if there are no keys.
 
         Raises:
-            Invalid: the token is not good.
+            Invalid: the token is invalid.
         """
         config = self.plugin.config
         scheme, _, token = given[0].partition(" ")
         if len(given) > 1 or scheme.lower() != "bearer" or len(token) > config.max_token_bytes:
-            raise jws.Invalid("one bearer token of a sensible size is needed")
+            raise jws.Invalid("exactly one bearer token of limited size is required")
         key = await self.plugin.keys.find(*jws.header_of(token))
         if key is None and not self.plugin.keys.keys:
             return None
         if key is None:
-            raise jws.Invalid("there is no key for the token")
+            raise jws.Invalid("no key for the token")
         claims = jws.claims_of(token, key)
         check(claims, config, pwasm.get_current_time_nanoseconds() / SECOND)
         return {name: as_header(claims[claim]) for claim, name in config.claim_headers.items() if claim in claims}
 
 
 def check(claims: dict[str, Any], config: Config, now: float) -> None:
-    """Whether the claims are for us, and for now (RFC 7519 §4.1)."""
+    """Check that the claims are meant for this audience and time (RFC 7519 §4.1)."""
     audience = claims.get("aud")
     if claims.get("iss") != config.issuer:
-        raise jws.Invalid("the token is of another issuer")
+        raise jws.Invalid("the token is from another issuer")
     if config.audience not in (audience if isinstance(audience, list) else [audience]):
         raise jws.Invalid("the token is for another audience")
     if now >= seconds(claims, "exp", None) + config.leeway_seconds:
@@ -100,16 +100,16 @@ def seconds(claims: dict[str, Any], name: str, default: float | None) -> float:
 
 
 def as_header(value: Any) -> str:
-    """A claim as the value of a header: text as it is, everything else as JSON, which is ASCII."""
+    """A claim as a header value: text as is, everything else as JSON, which is ASCII."""
     if not isinstance(value, str):
         return json.dumps(value)
     if not value.isprintable():
-        raise jws.Invalid("a claim cannot be a header")
+        raise jws.Invalid("a claim is not valid as a header")
     return value
 
 
 def refuse(status: int, why: str, challenge: str = "") -> None:
-    """Answer the request, and say how to do better."""
+    """Reject the request, with an authentication challenge."""
     headers = {"www-authenticate": challenge} if challenge else {}
     pwasm.send_http_response(status, headers, f"{why}\n")
 

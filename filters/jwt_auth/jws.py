@@ -1,7 +1,7 @@
-"""JSON Web Signatures as far as bearer tokens need them: HS256 and RS256, in pure Python.
+"""The part of JSON Web Signatures that bearer tokens need: HS256 and RS256, in pure Python.
 
-A key has its algorithm, and a token does not choose: `alg` only picks among the keys of that algorithm. So there is no
-`none`, and an RSA key, which everybody knows, is never the secret of an HS256 signature.
+The algorithm belongs to the key, not to the token: `alg` only selects among the keys of that algorithm. So there is no
+`none`, and an RSA key, which is public, can never serve as the secret of an HS256 signature.
 
 Source: RFC 7515 (JWS), 7517 (keys), 7518 (algorithms; §3.2 and §3.3 for the sizes of keys), 8017 §8.2.2 (PKCS #1 v1.5).
 """
@@ -19,8 +19,8 @@ SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
 LEAST_SECRET, LEAST_RSA, MOST_RSA, MOST_KEYS = 32, 2048, 8192, 100
 
 
-class Invalid(Exception):  # noqa: N818, named after what it says of a token
-    """A token or a key is not to be trusted; the text says why, and nothing of what is in it."""
+class Invalid(Exception):  # noqa: N818, named after the state of a token
+    """A token or a key cannot be trusted; the message says why, without revealing its contents."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Hmac:
 
 @dataclass(frozen=True)
 class Rsa:
-    """RS256. What the signature must contain is made and compared, not taken apart: there is nothing to forge in it."""
+    """RS256. The expected contents of the signature are computed and compared instead of parsed, to prevent forgery."""
 
     n: int
     e: int
@@ -56,14 +56,14 @@ Keys = dict[tuple[str, str], Key]
 """Keys by algorithm and `kid`."""
 
 ALGORITHM = {"oct": "HS256", "RSA": "RS256"}
-"""The one algorithm of each type of key."""
+"""The only algorithm for each type of key."""
 
 
 def keys_of(document: bytes) -> Keys:
-    """The usable keys of a JWKS; others in it, which may be for other uses, are left out.
+    """The usable keys of a JWKS; other keys in it, which may be for other uses, are skipped.
 
     Raises:
-        Invalid: it is none.
+        Invalid: `document` is not a JWKS.
     """
     match _object(document, "the key set"):
         case {"keys": [*listed]} if len(listed) <= MOST_KEYS:
@@ -77,7 +77,7 @@ def keys_of(document: bytes) -> Keys:
             if jwk.get("use", "sig") == "sig" and jwk.get("alg", algorithm) == algorithm:
                 keys[algorithm, str(jwk.get("kid", ""))] = _key(jwk)
         except (Invalid, AttributeError, KeyError, TypeError, ValueError):
-            continue  # RFC 7517 §5: what is not understood is left out
+            continue  # RFC 7517 §5: ignore keys that are not understood
     return keys
 
 
@@ -89,12 +89,12 @@ def _key(jwk: dict[str, Any]) -> Key:
         return Hmac(secret)
     n, e = int.from_bytes(decoded(jwk["n"])), int.from_bytes(decoded(jwk["e"]))
     if not LEAST_RSA <= n.bit_length() <= MOST_RSA or not 3 <= e < 2**32 or not e & n & 1:
-        raise Invalid("not a usable RSA key")  # a large exponent would cost everybody's time
+        raise Invalid("not a usable RSA key")  # a large exponent would slow down all requests
     return Rsa(n, e)
 
 
 def header_of(token: str) -> tuple[str, str]:
-    """Algorithm and `kid` ("" when there is none) of a token, which nobody has verified yet."""
+    """Algorithm and `kid` ("" if there is none) of a token, not yet verified."""
     if not COMPACT.fullmatch(token):
         raise Invalid("the token is malformed")
     header = _object(decoded(token.partition(".")[0]), "the token's header")
@@ -115,7 +115,7 @@ def claims_of(token: str, key: Key) -> dict[str, Any]:
 
 
 def decoded(text: str) -> bytes:
-    """Base64url without padding; what has a second spelling is refused, since a token is an identity, too."""
+    """Decode base64url without padding; non-canonical encodings are refused, since tokens may be used as identities."""
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if len(text) % 4 != 1 else b""
     if base64.urlsafe_b64encode(data).rstrip(b"=") != text.encode():
         raise Invalid("the token is malformed")
@@ -128,5 +128,5 @@ def _object(data: bytes, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise Invalid(f"{what} is no JSON object")
+        raise Invalid(f"{what} is not a JSON object")
     return cast("dict[str, Any]", value)

@@ -1,4 +1,4 @@
-"""The keys of one VM: fetched from a service when a request needs them, and kept for a while."""
+"""The keys of a VM: fetched from a service when a request needs them, and cached for some time."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -15,14 +15,14 @@ LONG_AGO = -(2**62)
 
 @dataclass
 class Source:
-    """Where keys come from, and how often."""
+    """The service that publishes the keys, and how often to ask it."""
 
     cluster: str = "jwks"
     path: str = "/.well-known/jwks.json"
     timeout_ms: Annotated[int, Range(1, 60_000)] = 1000
     cache_seconds: Annotated[int, Range(1, 86_400)] = 300
     retry_seconds: Annotated[int, Range(1, 3600)] = field(
-        default=10, metadata={"description": "The service is not asked more often, whatever clients send."}
+        default=10, metadata={"description": "Minimum interval between requests to the service."}
     )
 
 
@@ -36,10 +36,10 @@ class KeyCache:
         self.fetching = False
 
     async def find(self, algorithm: str, kid: str) -> jws.Key | None:
-        """The key with this name; without a name, the only one for the algorithm."""
+        """The key with this name; without a name, the only key for the algorithm."""
         await self._refresh(self.source.cache_seconds)
         key = self._known(algorithm, kid)
-        if key is None:  # perhaps it is new
+        if key is None:  # it may be new
             await self._refresh(self.source.retry_seconds)
             key = self._known(algorithm, kid)
         return key
@@ -49,7 +49,7 @@ class KeyCache:
         return candidates[0] if len(candidates) == 1 else None
 
     async def _refresh(self, max_age: int) -> None:
-        """Fetch the keys if they are older: one request does, and the others wait for it."""
+        """Fetch the keys if they are older: one request does so, and the others wait for it."""
         while self.fetching:
             await aio.sleep(0.005)
         now, patience = pwasm.get_current_time_nanoseconds(), self.source.retry_seconds * SECOND
@@ -62,9 +62,9 @@ class KeyCache:
         except (aio.CalloutError, jws.Invalid) as error:
             pwasm.log_warn("no new keys: %s", error)
             if now - self.fetched > 2 * self.source.cache_seconds * SECOND:
-                self.keys = {}  # a key that was withdrawn must not live on because the service is down
+                self.keys = {}  # a revoked key must not stay valid because the service is down
         finally:
-            self.fetching = False  # also when the client that made the request leaves
+            self.fetching = False  # also if the client whose request fetches disconnects
 
     async def _fetch(self) -> jws.Keys:
         source = self.source

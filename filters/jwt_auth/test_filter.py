@@ -1,4 +1,4 @@
-"""The keys are those of RFC 7515, appendices A.1 and A.2, private part included: nobody's secret."""
+"""The keys are those of RFC 7515, appendices A.1 and A.2, including their published private parts."""
 
 import base64
 import hashlib
@@ -64,7 +64,7 @@ N, D = (int.from_bytes(decode(text)) for text in (A2["n"], A2_PRIVATE))
 
 
 def rsa(block: bytes) -> bytes:
-    """What the private key makes of a block of 256 bytes."""
+    """The result of the private key's operation on a block of 256 bytes."""
     return pow(int.from_bytes(block), D, N).to_bytes(256)
 
 
@@ -73,7 +73,7 @@ def padded(tail: bytes) -> bytes:
 
 
 def token(claims: Any = None, secret: bytes | None = None, **header: Any) -> str:
-    """A token that is good unless something else is asked for."""
+    """A token, valid unless the arguments say otherwise."""
     algorithm = header.setdefault("alg", "RS256")
     header.setdefault("kid", "public" if algorithm == "RS256" else "shared")
     text = f"{encode(header)}.{encode(CLAIMS if claims is None else claims)}"
@@ -106,7 +106,7 @@ def test_the_vectors_of_rfc_7515() -> None:
 
 @pytest.mark.parametrize("vector", [A1_TOKEN, A2_TOKEN], ids=["HS256", "RS256"])
 def test_the_vectors_again(pwasm_world: World, vector: str) -> None:
-    """They are for nobody in particular, which is found out behind the signature."""
+    """They have no audience, which is checked after the signature."""
     assert ask(pwasm_world, vector) == (401, "the token is for another audience\n")
     for changed in (vector[:-8] + "AAAA" + vector[-4:], vector.replace(PAYLOAD, "")):
         assert ask(pwasm_world, changed)[0] == 401
@@ -137,7 +137,7 @@ def public_key_as_secret() -> dict[str, bytes]:
 
 
 def beyond_n() -> str:
-    """A token with a good signature plus n, which is another spelling of it."""
+    """A token with a valid signature plus n, which is congruent to it."""
     for number in itertools.count():
         text, _, signature = token({**CLAIMS, "jti": number}).rpartition(".")
         larger = int.from_bytes(decode(signature)) + N
@@ -172,7 +172,7 @@ REFUSED = {
         )
     },
     **{
-        f"confusion, {name}": (token(alg="HS256", kid="public", secret=secret), "there is no key")
+        f"confusion, {name}": (token(alg="HS256", kid="public", secret=secret), "no key")
         for name, secret in public_key_as_secret().items()
     },
     **{
@@ -193,14 +193,14 @@ REFUSED = {
     "exp 1e999": (token(json.dumps(CLAIMS | {"exp": 0}).replace('"exp": 0', '"exp": 1e999').encode()), "no usable exp"),
     "a claim with a line break": (token({**CLAIMS, "sub": "ann\r\nx-admin: 1"}), "header"),
     "a claim that is half a character": (token({**CLAIMS, "sub": "\ud800"}), "header"),
-    "claims that are no object": (token([CLAIMS]), "no JSON object"),
-    "another kid": (token(kid="../public"), "there is no key"),
+    "claims that are no object": (token([CLAIMS]), "not a JSON object"),
+    "another kid": (token(kid="../public"), "no key"),
     "a kid that is no text": (token(kid=["public"]), "algorithm"),
     "an extension": (token(crit=["b64"], b64=False), "critical"),
-    "a key of its own": (token(kid="mine", jwk={"kty": "oct", "k": "AAAA"}, jku="http://evil/"), "there is no key"),
-    "too long": (token({**CLAIMS, "more": "x" * 8192}), "sensible size"),
-    "deep": (f"{encode(b'[' * 6000)}.e30.AAAA", "no JSON object"),
-    "not UTF-8": (f"{encode(bytes([255]))}.e30.AAAA", "no JSON object"),
+    "a key of its own": (token(kid="mine", jwk={"kty": "oct", "k": "AAAA"}, jku="http://evil/"), "no key"),
+    "too long": (token({**CLAIMS, "more": "x" * 8192}), "limited size"),
+    "deep": (f"{encode(b'[' * 6000)}.e30.AAAA", "not a JSON object"),
+    "not UTF-8": (f"{encode(bytes([255]))}.e30.AAAA", "not a JSON object"),
     **{
         repr(text): (text, "")
         for text in ("", "a", "a.b", "a.b.c", "..", "a.b.c.d", GOOD + "=", GOOD + " x", "\u00e9.b.c")
@@ -231,7 +231,7 @@ def test_the_service_is_asked_once_whatever_clients_send(pwasm_world: World) -> 
     pending = [pwasm_world.send("GET", "/", {"authorization": f"Bearer {GOOD}"}) for _ in range(8)]
     assert {one.response().status for one in pending} == {200}
     for number in range(8):
-        assert ask(pwasm_world, token(kid=f"{number}")) == (401, "there is no key for the token\n")
+        assert ask(pwasm_world, token(kid=f"{number}")) == (401, "no key for the token\n")
     assert len(pwasm_world.clusters["jwks"].requests) == 1
 
 

@@ -1,6 +1,6 @@
 """metrics: counts requests by the value of their header `my-custom-header`.
 
-The name of a counter carries labels, which `stats_config` in Envoy's configuration takes out of it:
+The name of a counter contains labels, which `stats_config` in Envoy's configuration extracts:
 `custom_header_value_counts{value="foo",reporter="wasmgosdk"}` in Prometheus.
 """
 
@@ -12,7 +12,7 @@ from pwasm import Action, Counter, HttpContext, PluginContext
 HEADER = "my-custom-header"
 LABEL = re.compile(r"[a-zA-Z0-9]{1,64}")
 MOST_VALUES = 100
-"""Clients choose the values, and Envoy keeps a counter for ever: what comes after these is counted as `other`."""
+"""Clients choose the values, and Envoy never frees a counter: further values are counted as `other`."""
 
 
 class Counters(PluginContext):

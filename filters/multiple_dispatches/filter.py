@@ -1,4 +1,4 @@
-"""multiple_dispatches: makes ten calls for each response, and lets it go when the last answer is there."""
+"""multiple_dispatches: makes ten calls for each response, and resumes it when the last answer has arrived."""
 
 import pwasm
 from pwasm import Action, HttpContext

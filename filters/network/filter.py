@@ -1,4 +1,4 @@
-"""network: a TCP filter; logs what passes in both directions and where it goes, and counts connections."""
+"""network: a TCP filter that logs the data of both directions and the upstream, and counts connections."""
 
 import pwasm
 from pwasm import Action, Counter, PeerType, PluginContext, TcpContext, properties
@@ -32,7 +32,7 @@ class LogData(TcpContext):
     def on_upstream_data(self, data_size: int, end_of_stream: bool) -> Action:
         if data_size:
             pwasm.log_info("remote address: %s", properties.upstream.address)
-            # Envoy up to 1.32 had the metadata of the cluster at the top level; 1.33 and later have it here only.
+            # Up to Envoy 1.32 the cluster's metadata was at the top level; from 1.33 on it is only here.
             for key, value in pwasm.get_property_map(LOCATION):
                 pwasm.log_info("upstream cluster metadata location[%s]=%s", key, value)
             data = pwasm.get_upstream_data()

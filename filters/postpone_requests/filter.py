@@ -1,6 +1,6 @@
-"""postpone_requests: holds every request until the next tick, which lets all of them go.
+"""postpone_requests: holds every request until the next tick, which resumes all of them.
 
-The configuration is the time between two ticks in milliseconds.
+The configuration is the tick period in milliseconds.
 """
 
 import pwasm

@@ -1,4 +1,4 @@
-"""properties: a route's metadata names the header without which a request is answered with 401.
+"""properties: responds with 401 to requests without the header that their route's metadata names.
 
 In Envoy's configuration of a route: `metadata: { filter_metadata: { envoy.filters.http.wasm: { auth: cookie } } }`.
 """

@@ -1,7 +1,8 @@
-"""rate_limit: lets each client send so many requests in so much time, counted by all workers together.
+"""rate_limit: limits the number of requests of each client in a period, counted across all workers.
 
-A token bucket, kept as one number: the time at which the bucket is full again (ITU-T I.371 calls this GCRA). A request
-moves it by the time that one token takes to come; a client whose number is too far ahead has to wait.
+It is a token bucket stored as a single number: the time at which the bucket is full again (ITU-T I.371 calls this
+GCRA). A request moves it forward by the time in which one token is added; a client whose time is too far ahead has to
+wait.
 """
 
 import contextlib
@@ -16,26 +17,28 @@ from pwasm.config import Range
 
 SECOND = 1_000_000_000
 ABSENT = 2**32 - 1
-"""Envoy writes a key that is missing with any `cas`, and one that is there only with its own: this is nobody's."""
+"""Envoy writes a missing key with any `cas`, and an existing one only with its own; no key ever has this one."""
 MOST_TRIES = 100  # each failure is another worker's success, so this many in a row do not happen
 
 
 @dataclass
 class Config:
-    """How much is allowed, and to whom."""
+    """The limit, and how clients are told apart."""
 
     requests: Annotated[int, Range(1, 1_000_000)]
     seconds: Annotated[float, Range(0.001, 86_400)] = 1.0
     burst: Annotated[int, Range(0, 1_000_000)] = field(
-        default=0, metadata={"description": "How many may come at once; 0: as many as `requests`."}
+        default=0, metadata={"description": "Maximum number of requests in a burst; 0: the value of `requests`."}
     )
-    header: str = field(default="", metadata={"description": "What tells clients apart; without it their address."})
+    header: str = field(
+        default="", metadata={"description": "The header that identifies clients; the address if it is missing."}
+    )
     slots: Annotated[int, Range(1, 1_000_000)] = 65_536
     name: str = field(default="rate_limit", metadata={"description": "Plugins with the same name count together."})
 
 
 class Verdict(NamedTuple):
-    """What a request is told."""
+    """The decision on a request."""
 
     allowed: bool
     remaining: int
@@ -46,8 +49,8 @@ class Verdict(NamedTuple):
 class Limiter(PluginContext):
     """The buckets, in shared data.
 
-    Envoy never frees a key, and clients choose theirs, so there is a fixed number of slots, and a hash tells which is
-    whose. Two clients in one slot share a budget; the hash has a secret, so that nobody can choose to.
+    Envoy never frees a key, and clients choose theirs, so there is a fixed number of slots, and a hash assigns clients
+    to them. Two clients in the same slot share a budget; the hash is keyed, so that clients cannot provoke this.
     """
 
     config: Config
@@ -71,7 +74,7 @@ class Limiter(PluginContext):
         slot, now = self.slot(client), pwasm.get_current_time_nanoseconds()
         for _ in range(MOST_TRIES):
             value, cas = pwasm.get_shared_data(slot)
-            # Never in the past; nor beyond an empty bucket, should the clock have been set back.
+            # Not in the past, and not beyond an empty bucket, in case the clock was set back.
             full = min(max(int.from_bytes(value or b""), now), now + self.burst * self.interval)
             left = self.burst + (now - full) // self.interval
             if left < 1:
@@ -80,9 +83,9 @@ class Limiter(PluginContext):
             try:
                 pwasm.set_shared_data(slot, full.to_bytes(8), cas or ABSENT)
             except CasMismatch:
-                continue  # another worker was quicker: start over from its number
+                continue  # another worker was faster: start over with its number
             return Verdict(True, left - 1, 0, full - now)
-        pwasm.log_warn("no turn at %s", slot)
+        pwasm.log_warn("too much contention at %s", slot)
         return Verdict(True, 0, 0, 0)
 
 
@@ -98,7 +101,7 @@ class RateLimit(HttpContext):
         return Action.PAUSE
 
     def client(self) -> str:
-        """Whose budget this request is from: what the header says, or the address without its port."""
+        """The client whose budget this request uses: the value of the header, or the address without its port."""
         name = self.plugin.config.header
         given = pwasm.get_http_request_header(name) if name else None
         return f"h:{given}" if given else f"a:{(properties.source.address or '').rpartition(':')[0]}"
@@ -112,7 +115,7 @@ class RateLimit(HttpContext):
 
 
 def seconds(nanoseconds: int) -> str:
-    """Whole seconds, rounded up: who waits that long does not come too early."""
+    """Whole seconds, rounded up, so that a client that waits that long is not too early."""
     return str(-(-nanoseconds // SECOND))
 
 

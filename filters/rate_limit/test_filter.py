@@ -6,7 +6,7 @@ import pytest
 from pwasm.testing import World
 from pwasm.testing.worlds.envoy import EnvoyWorld
 
-# Shared data lives as long as Envoy, which tests share: each has clients of its own.
+# Shared data lives as long as Envoy, which tests share, so each test uses different clients.
 CLIENTS = (f"client{number}" for number in itertools.count())
 SLOW = {"requests": 5, "seconds": 36_000, "header": "x-user"}
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.pwasm(workers=2, configuration=SLOW)
 
 
 def statuses(world: World, client: str, requests: int) -> Counter[int | None]:
-    """The answers to requests that come at once."""
+    """The statuses of concurrent requests."""
     pending = [world.send("GET", "/", {"x-user": client}) for _ in range(requests)]
     return Counter(request.response().status for request in pending)
 
@@ -60,7 +60,7 @@ def test_strange_clients(pwasm_world: World, client: str) -> None:
 
 @pytest.mark.pwasm(configuration={**SLOW, "slots": 1, "name": "one"})
 def test_the_number_of_keys_is_limited(pwasm_world: World) -> None:
-    """Envoy keeps each for ever; whoever has no slot of its own shares one."""
+    """Envoy never frees a key, so clients may have to share a slot."""
     assert statuses(pwasm_world, next(CLIENTS), 3) == {200: 3}
     assert statuses(pwasm_world, next(CLIENTS), 3) == {200: 2, 429: 1}
 

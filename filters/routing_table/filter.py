@@ -11,16 +11,18 @@ from pwasm.config import Range
 
 @dataclass
 class Route:
-    """Requests that match go to the cluster."""
+    """A route: matching requests are sent to its cluster."""
 
     cluster: str
     prefix: str = "/"
-    methods: set[str] = field(default_factory=set[str], metadata={"description": "None of them means all."})
+    methods: set[str] = field(default_factory=set[str], metadata={"description": "An empty set means all methods."})
     host: re.Pattern[str] | None = None
-    percent: Annotated[int, Range(0, 100)] = field(default=100, metadata={"description": "How many of them."})
+    percent: Annotated[int, Range(0, 100)] = field(
+        default=100, metadata={"description": "Percentage of the matching requests."}
+    )
 
     def matches(self, method: str, authority: str, path: str, chance: int) -> bool:
-        """Whether a request goes this way; `chance` is from 0 to 99."""
+        """Whether a request takes this route; `chance` is from 0 to 99."""
         return (
             path.startswith(self.prefix)
             and (not self.methods or method in self.methods)
@@ -37,7 +39,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if not self.routes:
-            raise ValueError("a table needs a route")
+            raise ValueError("a table needs at least one route")
 
 
 class Plugin(PluginContext):

@@ -14,8 +14,8 @@ TABLE = {
 }
 
 WRONG: list[tuple[object, str]] = [
-    ("", "$.routes: is missing (array)"),
-    ({"routes": []}, "$: a table needs a route"),
+    ("", "$.routes: missing (expected array)"),
+    ({"routes": []}, "$: a table needs at least one route"),
     (
         {"routes": [{"cluster": "a"}, {"cluster": "b", "percent": 101}]},
         "$.routes[1].percent: must be between 0 and 100",

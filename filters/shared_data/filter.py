@@ -1,4 +1,4 @@
-"""shared_data: counts requests in a number that all workers share."""
+"""shared_data: counts requests with a counter shared by all workers."""
 
 import pwasm
 from pwasm import Action, CasMismatch, HttpContext, VMContext
@@ -19,14 +19,14 @@ class CountRequests(HttpContext):
 
 
 def increment() -> int:
-    """Add one, whatever the other workers do meanwhile, and return the number."""
+    """Atomically add one, and return the new number."""
     while True:
         value, cas = pwasm.get_shared_data(KEY)
         number = int.from_bytes(value or b"", "little") + 1
         try:
             pwasm.set_shared_data(KEY, encode(number), cas)
         except CasMismatch:
-            continue  # another worker was quicker: start over from its number
+            continue  # another worker was faster: start over with its number
         return number
 
 

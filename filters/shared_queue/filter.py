@@ -1,8 +1,8 @@
-"""shared_queue: senders put what they see of HTTP and TCP traffic into queues, and a receiver takes it out of each.
+"""shared_queue: senders put data about HTTP and TCP traffic into queues, from which receivers take it.
 
-One module in three roles, chosen by `root_id`: "http_sender" and "tcp_sender" in filter chains, and "receiver" as a
-singleton service with the queue's name as its configuration. Receivers run in the VM "receiver", which is how senders
-find their queues.
+One module has three roles, selected by `root_id`: "http_sender" and "tcp_sender" in filter chains, and "receiver" as a
+singleton service with the queue's name as its configuration. Receivers run in the VM "receiver", by which senders find
+their queues.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ def enqueue(queue: str, data: str) -> None:
     try:
         queue_id = pwasm.resolve_shared_queue(RECEIVER_VM_ID, queue)
     except NotFound:
-        pwasm.log_warn("nobody receives from %s", queue)
+        pwasm.log_warn("no receiver for %s", queue)
         return
     pwasm.enqueue_shared_queue(queue_id, data)
     pwasm.log_info("enqueued data: %s", data)

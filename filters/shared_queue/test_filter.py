@@ -38,4 +38,4 @@ def test_hashes_of_data_go_through_a_queue(pwasm_world: World) -> None:
 @pytest.mark.pwasm(vm_id="another", plugins=SENDERS)
 def test_without_a_receiver_requests_pass(pwasm_world: World) -> None:
     assert pwasm_world.request("GET", "/", plugin="http").status == 200
-    assert "nobody receives from http_request_headers" in pwasm_world.logs("warn")
+    assert "no receiver for http_request_headers" in pwasm_world.logs("warn")

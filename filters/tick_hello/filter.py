@@ -1,4 +1,4 @@
-"""tick_hello: a plugin without traffic; once a second it logs the time and a random number."""
+"""tick_hello: a plugin without traffic that logs the time and a random number every second."""
 
 import random
 import time

@@ -3,20 +3,20 @@
 C sources by topic in `src/`, compiled by `build_shim.py` when pwasm itself is built:
 
     abi.h, hostcalls.inc, callbacks.inc    generated from the ABI table (tools/abi_views.py)
-    python_abi.h, cpython314.h             what of CPython is used: promised, and not
-    module       the extension module: its table of functions, what the SDK needs at build and at start-up
+    python_abi.h, cpython314.h             the parts of CPython in use: its stable ABI, and internals
+    module       the extension module: its method table, functions for the build and for the start of a VM
     hostcalls    hostcalls as Python functions
-    callbacks    callbacks as exports, which call Python
-    streams      usual streams without the Python dispatcher, on its records
-    records      the SDK's records as C sees them
-    plans        contexts that are given from stream to stream
+    callbacks    callbacks as exports that call Python
+    streams      common streams without the Python dispatcher, on its records
+    records      access to the SDK's records from C
+    plans        contexts that are reused by several streams
     shortcuts    functions of the SDK that filters call for every request
     budget       the step budget
     wasi         the part of WASI that CPython's libc imports
-    build        what runs only while pwasm builds
-    removed      what is called in the place of code that was left out
+    build        code that runs only while pwasm builds
+    removed      replacements for code that was removed from a module
 
-The library is linked into CPython then (`build_base.py`); what comes out is package data.
+The library is then linked into CPython (`build_base.py`); the result is package data.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def library() -> Path:
     """The compiled shim, a Wasm dynamic library.
 
     Raises:
-        FileNotFoundError: in a checkout that was never installed, where the build hook has not run.
+        FileNotFoundError: the build hook has not run, as in a checkout that was never installed.
     """
     path = _HERE / f"{MODULE_NAME}.wasm"
     if not path.is_file():
@@ -46,7 +46,7 @@ def world() -> Path:
 
 
 def component() -> Path:
-    """CPython and the shim, as componentize-py links them."""
+    """CPython and the shim, linked by componentize-py."""
     return _HERE / "cpython.wasm"
 
 
@@ -56,7 +56,7 @@ def standard_library() -> Path:
 
 
 def origin() -> Path:
-    """Who made these two, and their digests, in JSON."""
+    """The version of componentize-py that created the two, and their digests, as JSON."""
     return _HERE / "cpython.json"
 
 

@@ -11,37 +11,37 @@
 
     pwasm.set_http_context(AddHeader)
 
-`pwasm build` turns the module into main.wasm, which Envoy and everything built on it loads; `pwasm.testing` runs
-the same class in plain CPython.
+`pwasm build` compiles the module into main.wasm, which Envoy and everything built on Envoy can load; `pwasm.testing`
+runs the same class in plain CPython.
 
-A filter is up to four classes (`help(pwasm.types)` draws how they belong together):
+A filter consists of up to four classes (`help(pwasm.types)` shows how they relate):
 
     VMContext       one for each Wasm VM          set_vm_context
     PluginContext   one for each plugin           set_plugin_context
     HttpContext     one for each request          set_http_context
     TcpContext      one for each connection       set_tcp_context
 
-Their methods are called by Envoy and return an `Action`. From there the functions of this package act on the
-stream: headers, bodies, local responses (`send_http_response`), pausing and resuming. Names are those of the Go SDK
-in snake case; `pwasm.go` has the Go spellings too. What there is:
+Envoy calls their methods, which return an `Action`. Inside them, the functions of this package act on the stream:
+headers, bodies, local responses (`send_http_response`), pausing and resuming. Names are those of the Go SDK in snake
+case; `pwasm.go` has the Go spellings too. Overview:
 
     headers, trailers, bodies       get_http_request_header …    as objects: self.request, self.response
-    answering and holding a stream  send_http_response, resume_http_request, close_http_request
+    responding, pausing             send_http_response, resume_http_request, close_http_request
     TCP                             get_downstream_data …, continue_tcp_stream, close_downstream
-    waiting                         pwasm.aio: await aio.dispatch_http_call(…), aio.sleep, aio.gather
+    async/await                     pwasm.aio: await aio.dispatch_http_call(…), aio.sleep, aio.gather
     calls to other services         dispatch_http_call, dispatch_grpc_call, open_grpc_stream
-    between workers                 get_shared_data, set_shared_data, register_shared_queue …
-    statistics                      define_counter_metric, define_gauge_metric, define_histogram_metric
-    about stream and proxy          pwasm.properties, get_property, set_property
-    Envoy's own functions           pwasm.foreign: compress, CEL expressions, filter state …
+    sharing between workers         get_shared_data, set_shared_data, register_shared_queue …
+    metrics                         define_counter_metric, define_gauge_metric, define_histogram_metric
+    stream and proxy properties     pwasm.properties, get_property, set_property
+    Envoy's foreign functions       pwasm.foreign: compress, CEL expressions, filter state …
     plugin                          get_plugin_configuration, set_tick_period_milliseconds, plugin_done
     other streams                   effective_context, set_effective_context
-    log                             log_info …, print, and the standard logging module
+    logging                         log_info …, print, and the standard logging module
     endless loops                   set_step_budget
 
 An exception in a callback never reaches Envoy: it is logged with its traceback, and the request is answered with
-500; with `on_error = "fail_open"` in the class it goes on. What would crash Envoy or break a message is refused
-with a `PhaseError` or a `ValueError`; a hostcall that fails raises a `HostcallError`.
+500; with `on_error = "fail_open"` in the class, the request continues. A call that would crash Envoy or corrupt a
+message is refused with a `PhaseError` or a `ValueError`; a hostcall that fails raises a `HostcallError`.
 """
 
 from . import aio, foreign, properties

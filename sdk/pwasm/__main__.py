@@ -1,4 +1,4 @@
-"""`python -m pwasm` is the command `pwasm`, for a Python whose folder of programs is not on PATH."""
+"""`python -m pwasm` is the command `pwasm`, for Python installations whose scripts folder is not on PATH."""
 
 from __future__ import annotations
 

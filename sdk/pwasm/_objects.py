@@ -3,11 +3,11 @@
     self.request.headers["x-user"] = "anna"
     for name, value in self.response.headers.items(): ...
 
-They are a thin layer over the functions of `hostcalls`, and nothing is cached but the snapshot of the request
-headers: a hostcall costs about as much as keeping a cache right would.
+They are a thin layer over the functions of `hostcalls`. Nothing is cached except the snapshot of the request headers: a
+hostcall costs about as much as keeping a cache consistent would.
 
-Request headers get out of the host's reach when the request goes upstream. What they were then is kept, if the
-class says so (`HttpContext.snapshot_request_headers`), and read from there afterwards; writing raises PhaseError.
+The host no longer gives access to request headers once the request has been sent upstream. If the class asks for it
+(`HttpContext.snapshot_request_headers`), a copy is kept and read from then on; writing raises PhaseError.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ _FUNCTIONS = {
 class HeaderMap:
     """The headers or trailers of a request or response, by name.
 
-    Names are case-insensitive. A name can have several values: `headers[name]` is the first, `get_all` gives all,
-    assignment replaces all by one. Values are str (UTF-8 with surrogateescape).
+    Names are case-insensitive. A name can have several values: `headers[name]` is the first, `get_all` returns all, and
+    an assignment replaces all of them by one. Values are str (UTF-8 with surrogateescape).
 
-    Every access is a hostcall and has its errors: `ValueError` for a name or value that may not be written,
-    `PhaseError` where the map is out of reach in the running callback.
+    Every access is a hostcall and raises its exceptions: `ValueError` for an invalid name or value, `PhaseError` if the
+    map is not available in the running callback.
     """
 
     __slots__ = ("_functions", "_map_type", "_stream")
@@ -68,7 +68,7 @@ class HeaderMap:
         self._functions = _FUNCTIONS[map_type]
 
     def __getitem__(self, name: str) -> str:
-        """First value of `name`; KeyError when there is none."""
+        """The first value of `name`; KeyError if there is none."""
         value = self.get(name)
         if value is None:
             raise KeyError(name)
@@ -79,7 +79,7 @@ class HeaderMap:
     @overload
     def get(self, name: str, default: _T) -> str | _T: ...
     def get(self, name: str, default: object = None) -> object:
-        """First value of `name`, or `default`."""
+        """The first value of `name`, or `default`."""
         if not self._from_snapshot():
             try:
                 value = self._functions.get(name)
@@ -91,12 +91,12 @@ class HeaderMap:
         return next((value for key, value in self._snapshot() if key == wanted), default)
 
     def get_all(self, name: str) -> list[str]:
-        """Every value of `name`, in order; an empty list when there is none."""
+        """All values of `name`, in order; an empty list if there are none."""
         wanted = text("name", name).lower()
         return [value for key, value in self.items() if key == wanted]
 
     def items(self) -> list[tuple[str, str]]:
-        """All pairs of name and value, in order, several for a name with several values."""
+        """All pairs of name and value, in order; a name with several values has several pairs."""
         if not self._from_snapshot():
             try:
                 return self._functions.get_all()
@@ -123,11 +123,11 @@ class HeaderMap:
         return isinstance(name, str) and self.get(name) is not None
 
     def __setitem__(self, name: str, value: str | bytes) -> None:
-        """Set `name` to one value."""
+        """Set `name` to a single value."""
         self._write(self._functions.replace, name, value)
 
     def __delitem__(self, name: str) -> None:
-        """Remove every value of `name`; KeyError when there is none."""
+        """Remove all values of `name`; KeyError if there are none."""
         if self.get(name) is None:
             raise KeyError(name)
         self._write(self._functions.remove, name)
@@ -137,7 +137,7 @@ class HeaderMap:
         self._write(self._functions.add, name, value)
 
     def pop(self, name: str, default: _T | None = None) -> str | _T | None:
-        """Remove `name` and return its first value, or `default` when there is none."""
+        """Remove `name` and return its first value, or `default` if there is none."""
         value = self.get(name)
         if value is None:
             return default
@@ -150,7 +150,7 @@ class HeaderMap:
             self[name] = value
 
     def replace_all(self, headers: Headers) -> None:
-        """Replace the whole map; pseudo headers are kept unless `headers` has them."""
+        """Replace the whole map; pseudo-headers are kept unless `headers` contains them."""
         self._write(self._functions.replace_all, headers)
 
     def __repr__(self) -> str:
@@ -159,10 +159,10 @@ class HeaderMap:
         except Exception as error:
             return f"<HeaderMap of context {self._stream.id}: {error}>"
 
-    # --- where to read --------------------------------------------------------------------------------------------
+    # --- the host or the snapshot ---------------------------------------------------------------------------------
 
     def _from_snapshot(self) -> bool:
-        """Whether the host certainly has no such map now."""
+        """Whether the host is certain not to have the map in this callback."""
         if self._map_type != MapType.HTTP_REQUEST_HEADERS or self._stream.snapshot is None:
             _check_selected(self._stream, self._functions.name)
             return False
@@ -191,12 +191,12 @@ class HeaderMap:
         hint = ""
         if self._map_type == MapType.HTTP_REQUEST_HEADERS:
             hint = "change them in on_http_request_headers; to read them later, set snapshot_request_headers = True"
-        why = f"the host has no {self._functions.name[5:].replace('_', ' ')}s now"
+        why = f"the host has no {self._functions.name[5:].replace('_', ' ')}s in this callback"
         return PhaseError(f"{self._functions.name}s", current.phase.method, why, hint)
 
 
 class _Message:
-    """What requests and responses have in common."""
+    """The common base of requests and responses."""
 
     __slots__ = ("_stream", "headers", "trailers")
 
@@ -204,7 +204,7 @@ class _Message:
     _body: str
 
     headers: HeaderMap
-    """The headers, pseudo headers included."""
+    """The headers, pseudo-headers included."""
 
     trailers: HeaderMap
     """The trailers; readable in the trailers callback and at the end of the body."""
@@ -216,10 +216,10 @@ class _Message:
 
     @property
     def body(self) -> bytes:
-        """The bytes of the body that are here now; all of it with `buffer_request_body` or `buffer_response_body`.
+        """The bytes of the body that have arrived; all of it with `buffer_request_body` or `buffer_response_body`.
 
-        Assigning replaces them. `content-length` is right afterwards only if the class declares that it edits or
-        buffers the body.
+        Assigning replaces them. `content-length` stays correct only if the class declares that it edits or buffers the
+        body.
         """
         _check_selected(self._stream, "body")
         read: Callable[[], bytes] = getattr(hostcalls, f"get_{self._body}")
@@ -250,7 +250,7 @@ class Request(_Message):
 
     @property
     def authority(self) -> str | None:
-        """`:authority`, the host the client asked for."""
+        """`:authority`, the host that the client requested."""
         return self.headers.get(":authority")
 
 
@@ -275,7 +275,7 @@ class Response(_Message):
 
 
 class OfContext:
-    """Makes the object when a context is first asked for it, and leaves it there."""
+    """Descriptor that creates the object on first access, and stores it in the context."""
 
     def __init__(self, name: str, kind: type[_Message]) -> None:
         self._name = name
@@ -296,7 +296,7 @@ class OfContext:
 
 
 def _no_stream(name: str) -> NoReturn:
-    why = "the context does not belong to a stream (in __init__ it does not yet, and after the end not any more)"
+    why = "the context does not belong to a stream (not yet in __init__, and no longer after the end of the stream)"
     raise PhaseError(f"self.{name}", current.phase.method, why)
 
 
@@ -305,6 +305,6 @@ def _check_selected(stream: Stream, what: str) -> None:
         raise PhaseError(
             what,
             current.phase.method,
-            f"another stream than {stream.id} is selected, or none",
+            f"stream {stream.id} is not selected",
             f"with pwasm.effective_context({stream.id}): …",
         )

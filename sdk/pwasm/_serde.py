@@ -4,9 +4,9 @@ Pairs (header maps), all numbers little-endian u32:
 
     count  (key_size value_size)*count  (key 0x00 value 0x00)*count
 
-The example in the 0.2.1 specification, § Serialization, is wrong about both the numbers (it shows one byte each)
-and the characters; this is what proxy-wasm-cpp-host reads and writes. Its parser answers *malformed* input with an
-empty list instead of an error, and so does ours: what arrives here was written by the host, and a filter cannot do
+The example in the 0.2.1 specification, § Serialization, is wrong about both the numbers (it shows one byte each) and
+the characters; this is the format that proxy-wasm-cpp-host reads and writes. For *malformed* input its parser returns
+an empty list instead of an error, and so does ours: the data was written by the host, and a filter could not do
 anything about it.
 """
 
@@ -17,23 +17,23 @@ from collections.abc import Iterable, Sequence
 
 MAX_PAIRS = 1024
 MAX_PAIRS_SIZE = 1024 * 1024
-"""The host silently takes a longer list for an empty one (docs/abi.md §1.5), so the SDK refuses it."""
+"""The host silently treats a larger list as empty (docs/abi.md §1.5), so the SDK refuses it."""
 
 _U32 = struct.Struct("<I")
 
 
 def to_bytes(text: str | bytes) -> bytes:
-    """Bytes on the wire of a text argument; ValueError when the text has lone surrogates."""
+    """The bytes of a text argument on the wire; ValueError if the text has lone surrogates."""
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
 
 def to_text(data: bytes) -> str:
-    """Text of bytes from the wire; never fails, and `to_bytes` gives the same bytes back."""
+    """The text of bytes from the wire; never fails, and `to_bytes` restores the same bytes."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def encode_pairs(pairs: Sequence[tuple[str | bytes, str | bytes]], argument: str = "headers") -> bytes:
-    """Encode a header map; `argument` is what an error calls it.
+    """Encode a header map; `argument` is its name in error messages.
 
     Raises:
         ValueError: more than 1024 pairs, or more than 1 MiB encoded.
@@ -57,9 +57,9 @@ def encode_pairs(pairs: Sequence[tuple[str | bytes, str | bytes]], argument: str
 
 
 def decode_pairs(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Decode a header map; empty for an empty map in any of its spellings, and for anything malformed.
+    """Decode a header map; returns an empty list for an empty map in any encoding, and for malformed data.
 
-    Spellings of "empty" seen from hosts: no bytes at all, one zero byte, a count of 0.
+    Hosts encode an empty map as no bytes at all, as one zero byte, or as a count of 0.
     """
     size = len(data)
     if size < 4:
@@ -86,5 +86,5 @@ def encode_path(path: str | Iterable[str]) -> bytes:
 
 
 def decode_path(path: bytes) -> tuple[str, ...]:
-    """Segments of an encoded property path; one trailing NUL is tolerated, as by the host."""
+    """The segments of an encoded property path; one trailing NUL is tolerated, as by the host."""
     return tuple(to_text(segment) for segment in path.removesuffix(b"\0").split(b"\0"))

@@ -1,7 +1,7 @@
-"""What the SDK needs of `typing`: the real names for type checkers and outside of Wasm, the least of them inside.
+"""The parts of `typing` that the SDK needs: the real ones for type checkers and outside of Wasm, stubs inside.
 
-`typing` makes a few hundred objects, and classes made with it import `annotationlib` and `ast`: half a megabyte in
-every VM, for annotations that nobody reads there. A filter that imports `typing` gets the real one.
+`typing` creates a few hundred objects, and classes created with it import `annotationlib` and `ast`: half a megabyte in
+every VM, for annotations that are not used there. A filter that imports `typing` gets the real module.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ else:
     Protocol = Generic
 
     class _MakesNamedTuples(type):
-        """Fields are annotations; what else is in the body goes into the class."""
+        """Turns annotations into fields, and copies the rest of the body into the class."""
 
         def __new__(mcs, name, _bases, body):
             fields = body.pop("__annotations__")

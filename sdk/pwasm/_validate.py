@@ -1,10 +1,10 @@
-"""Checks of what a filter writes, before anything leaves.
+"""Validation of everything that a filter writes, before it is sent.
 
-Envoy checks none of this: a response header value with CR LF was written to the client as it came, which is response
-splitting; so were names with spaces, empty names, NUL, and status 99999 (docs/abi.md §0.4, §1.16).
+Envoy validates none of this: it wrote a response header value with CR LF to the client as is, which is response
+splitting; likewise names with spaces, empty names, NUL, and status 99999 (docs/abi.md §0.4, §1.16).
 
-The rules are RFC 9110 § 5.1 (field-name = token), § 5.5 (field-value: no CTL except HTAB; bytes 0x80-0xFF pass) and
-§ 9.1 (method = token); pseudo headers as in RFC 9113 § 8.3. Blanks around a value are kept: Envoy's codecs strip
+The rules are RFC 9110 § 5.1 (field-name = token), § 5.5 (field-value: no CTL except HTAB; bytes 0x80-0xFF are allowed)
+and § 9.1 (method = token); pseudo-headers as in RFC 9113 § 8.3. Blanks around a value are kept: Envoy's codecs strip
 them.
 """
 
@@ -23,7 +23,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+\-.]*")
 _STATUS = re.compile(r"[2-5][0-9][0-9]")
 
 Headers = Iterable[tuple[str, str | bytes]] | Mapping[str, str | bytes]
-"""What functions that write several headers accept: pairs, or a mapping."""
+"""The argument of functions that write several headers: pairs, or a mapping."""
 
 
 def _no_blank(value: str) -> bool:
@@ -49,11 +49,11 @@ PSEUDO: dict[int, dict[str, _Rule]] = {
     MapType.HTTP_REQUEST_HEADERS: _REQUEST_PSEUDO,
     MapType.HTTP_RESPONSE_HEADERS: _RESPONSE_PSEUDO,
 }
-"""Pseudo headers a map may have; trailers have none."""
+"""The pseudo-headers allowed in each map; trailers have none."""
 
 known_names: set[str] = set()
-"""Names that passed once: no regular expression for the names a filter uses again and again. Bounded, since a filter
-may take names from the request."""
+"""Names that have been validated before, which saves the regular expression for the names a filter uses repeatedly.
+Bounded, since a filter may take names from the request."""
 
 _MAX_KNOWN_NAMES = 512
 
@@ -71,13 +71,13 @@ def text(argument: str, value: object) -> str:
 
 
 def text_or_bytes(argument: str, value: object) -> None:
-    """Refuse what is neither str nor bytes."""
+    """Raise TypeError if `value` is neither str nor bytes."""
     if not isinstance(value, (str, bytes)):
         type_error(argument, "str or bytes", value)
 
 
 def integer(argument: str, value: object, low: int, high: int) -> int:
-    """`value` if it is an int (no bool) between `low` and `high`."""
+    """`value` if it is an int (not a bool) between `low` and `high`."""
     if not isinstance(value, int) or isinstance(value, bool):
         type_error(argument, "int", value)
     if not low <= value <= high:
@@ -86,7 +86,7 @@ def integer(argument: str, value: object, low: int, high: int) -> int:
 
 
 def data(argument: str, value: object) -> bytes:
-    """Bytes of `value`: bytes as they are, a str in UTF-8, other buffers copied."""
+    """The bytes of `value`: bytes unchanged, a str encoded as UTF-8, other buffers copied."""
     if type(value) is bytes:
         return value
     if isinstance(value, str):
@@ -97,7 +97,7 @@ def data(argument: str, value: object) -> bytes:
 
 
 def name(value: object, map_type: int, *, adding: bool = False) -> str:
-    """A header name that may be written to this map."""
+    """`value` if it is a header name that may be written to this map."""
     checked = text("name", value)
     if checked.startswith(":"):
         if checked not in PSEUDO.get(map_type, ()):
@@ -115,7 +115,7 @@ def name(value: object, map_type: int, *, adding: bool = False) -> str:
 
 
 def value(checked: object) -> bytes:
-    """Bytes of a header value that may be written."""
+    """The bytes of a header value, if it may be written."""
     if not isinstance(checked, (str, bytes)):
         type_error("value", "str or bytes", checked)
     encoded = to_bytes(checked)
@@ -133,7 +133,7 @@ def pseudo_value(name: str, checked: bytes, map_type: int) -> None:
 
 
 def header(pair_name: object, pair_value: object, map_type: int) -> tuple[str, bytes]:
-    """A name and value that may stand in this map."""
+    """The name and value of a header, if they may be written to this map."""
     checked_name = name(pair_name, map_type)
     checked_value = value(pair_value)
     if checked_name.startswith(":"):
@@ -142,7 +142,7 @@ def header(pair_name: object, pair_value: object, map_type: int) -> tuple[str, b
 
 
 def headers(argument: str, pairs: Headers, map_type: int) -> list[tuple[str, bytes]]:
-    """The pairs of a whole map that may be written; errors name the argument and the place in the list."""
+    """The validated pairs of a whole map; errors name the argument and the index of the pair."""
     if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
         type_error(argument, "pairs of name and value, or a mapping", pairs)
     checked: list[tuple[str, bytes]] = []

@@ -9,27 +9,27 @@
             if answer.status != 200:
                 pwasm.send_http_response(401)
 
-Callbacks of streams, ticks, queues and callouts may be `async def`. While one waits, Envoy holds its stream (what
-PAUSE does), and goes on with others; what arrives in the same direction meanwhile is held too and comes to its own
-callbacks afterwards, in order, each byte of a body once. When the coroutine returns, its Action counts: None or
-CONTINUE lets the stream go on, PAUSE keeps it for the filter to resume. After a local response or a close nothing
-more happens. A tick that falls due while `on_tick` still waits is left out.
+Callbacks of streams, ticks, queues and callouts may be `async def`. While a callback awaits something, Envoy holds its
+stream, as after PAUSE, and serves others. Whatever arrives in the same direction in the meantime is held too, and is
+passed to its own callbacks afterwards, in order, each byte of a body once. When the coroutine returns, its Action
+applies: None or CONTINUE lets the stream continue, PAUSE leaves it for the filter to resume. After a local response or
+a close, nothing more happens. A tick that falls due while `on_tick` is still waiting is skipped.
 
-When the stream ends first (the client left, say), the coroutine is closed: `finally` runs, and may not wait. An
-exception, also after an await, is what `on_error` says, as in any callback. Callbacks that Envoy needs an answer from
-at once cannot be `async def`: `on_vm_start`, `on_plugin_start`, `on_plugin_done`, those at the end of a stream, and
-`on_upstream_data`, which Envoy cannot resume.
+If the stream ends first (the client disconnects, say), the coroutine is closed: `finally` blocks run, but cannot await
+anything. An exception is handled as `on_error` says, as in any callback, even if it was raised after an await.
+Callbacks whose result Envoy needs immediately cannot be `async def`: `on_vm_start`, `on_plugin_start`,
+`on_plugin_done`, those at the end of a stream, and `on_upstream_data`, which Envoy cannot resume.
 
-What fails raises one of these:
+A failed call raises one of these:
 
     CalloutError            a call without a usable answer; `.upstream`
-    ├── CalloutTimeout          no answer in time (a `TimeoutError` too)
-    ├── CalloutReset            the connection was refused or broke; `.response` is what Envoy made of it
+    ├── CalloutTimeout          no answer in time (also a `TimeoutError`)
+    ├── CalloutReset            the connection was refused or broke; `.response` is what Envoy answered in its place
     ├── CalloutRefused          Envoy did not make the call: no such cluster, no healthy host; the cause says which
     └── GrpcError               a gRPC call ended with a status other than 0; `.status`, `.message`
 
-A status such as 404 or 503 from the service itself is an answer, not an error. Only what this module offers can be
-awaited (and your own `async def` functions): there is no asyncio in a proxy.
+A status such as 404 or 503 from the service itself is an answer, not an error. Only the coroutines of this module and
+your own `async def` functions can be awaited: there is no asyncio in a proxy.
 """
 
 from __future__ import annotations
@@ -89,18 +89,18 @@ class _Call(Wait):
     __slots__ = ("root", "token", "upstream")
 
     def __init__(self, upstream: str | bytes, root: Root, token: int) -> None:
-        self.done = False  # as in `Wait`, whose __init__ would cost a call
+        self.done = False  # inlined from `Wait.__init__`, which would cost a call
         self.error = None
         self.upstream = upstream
         self.root = root
         self.token = token
 
     def functions(self) -> dict[str, Callable[..., object]]:
-        """What takes the answer, by the callback that brings it."""
+        """The functions that take the answer, keyed by the callback that delivers it."""
         raise NotImplementedError
 
     def begin(self, task: Task) -> bool:
-        current.stream = task.stream  # the answer is for whoever waits, whatever stream is selected now
+        current.stream = task.stream  # the answer belongs to the waiting task, whatever stream is selected now
         remember(self.root, self.token, self.functions(), kind=AwaitedCall)
         return False
 
@@ -150,7 +150,8 @@ class _GrpcCall(_Call):
 
     def closed(self, status_code: int) -> None:
         message = to_text(current.host.proxy_get_status()[2])
-        # Envoy's own time-out is that of HTTP, and what it made of it came first in measurements: 14, and these words.
+        # Envoy's own timeout is an HTTP timeout, which it reports as status 14 with this text; measurements saw it
+        # before anything else.
         in_envoy = status_code == _GRPC_UNAVAILABLE and message.startswith(TIMED_OUT[1].decode())
         if in_envoy or status_code == _GRPC_DEADLINE_EXCEEDED:
             self.error = CalloutTimeout(self.upstream, message or "no answer in time")
@@ -174,16 +175,16 @@ async def dispatch_http_call(
 ) -> HttpResponse:
     """Send an HTTP request to a cluster of Envoy's configuration, and wait for the answer.
 
-    Arguments as for `pwasm.dispatch_http_call`; with `timeout_ms` 0 the call may wait as long as its stream lives.
+    Arguments as for `pwasm.dispatch_http_call`; with `timeout_ms=0` the call may take as long as its stream lives.
 
     Returns:
         The answer, whatever its status.
 
     Raises:
-        TypeError, ValueError: an argument that may not be sent, or a pseudo header is missing.
+        TypeError, ValueError: an argument cannot be sent, or a pseudo-header is missing.
         CalloutRefused: no such cluster, or no healthy host.
-        CalloutTimeout: there was no answer in `timeout_ms`.
-        CalloutReset: the connection was refused, or broke.
+        CalloutTimeout: no answer within `timeout_ms`.
+        CalloutReset: the connection was refused or broke.
     """
     if scheduler.closing:
         refuse_to_wait("dispatch_http_call")
@@ -209,10 +210,10 @@ async def dispatch_grpc_call(
         The encoded response message.
 
     Raises:
-        TypeError, ValueError: an argument that may not be sent.
+        TypeError, ValueError: an argument cannot be sent.
         CalloutRefused: no such cluster, or the call could not be started.
-        CalloutTimeout: there was no answer in `timeout_ms`, or the service said DEADLINE_EXCEEDED.
-        GrpcError: it ended with another status.
+        CalloutTimeout: no answer within `timeout_ms`, or the service returned DEADLINE_EXCEEDED.
+        GrpcError: the call ended with another status than 0.
     """
     if scheduler.closing:
         refuse_to_wait("dispatch_grpc_call")
@@ -228,13 +229,13 @@ async def dispatch_grpc_call(
 
 
 async def sleep(seconds: float) -> None:
-    """Wait for some time.
+    """Wait for `seconds` seconds.
 
-    Envoy's timer for plugins has milliseconds; the coroutine goes on up to one early, or late by what the worker has to
-    do first. The filter's own ticks (`set_tick_period_milliseconds`) are not disturbed.
+    Envoy's timer for plugins has a resolution of one millisecond: the coroutine resumes up to one millisecond early, or
+    late if the worker is busy. The filter's own ticks (`set_tick_period_milliseconds`) are not affected.
 
     Raises:
-        TypeError, ValueError: not a number from 0 to 2147483.
+        TypeError, ValueError: `seconds` is not a number from 0 to 2147483.
     """
     if scheduler.closing:
         refuse_to_wait("sleep")
@@ -242,14 +243,14 @@ async def sleep(seconds: float) -> None:
 
 
 class _Deadline(Timer):
-    """A coroutine, and how long it may take."""
+    """A coroutine with a time limit."""
 
     __slots__ = ("child", "coroutine")
 
     def __init__(self, coroutine: AnyCoroutine, seconds: float, limit: int) -> None:
         super().__init__(limit)
         self.coroutine = coroutine
-        self.error = CalloutTimeout("wait_for", f"not finished in {seconds} s")
+        self.error = CalloutTimeout("wait_for", f"did not finish within {seconds} s")
         self.child: Task | None = None
 
     def begin(self, task: Task) -> bool:
@@ -273,7 +274,7 @@ class _Deadline(Timer):
     def fire(self) -> None:
         child = self.child
         if child is not None:
-            close_task(child, "it has taken too long")
+            close_task(child, "it took too long")
         over(self)
 
     def cancel(self) -> None:
@@ -283,10 +284,10 @@ class _Deadline(Timer):
 
 
 async def wait_for(coroutine: Coroutine[Any, Any, _T], seconds: float) -> _T:
-    """Wait for a coroutine, but not longer than `seconds`; then it is closed.
+    """Wait for a coroutine, but no longer than `seconds`; after that it is closed.
 
     Raises:
-        CalloutTimeout: it has not finished by then (a `TimeoutError` too).
+        CalloutTimeout: it has not finished by then (also a `TimeoutError`).
         TypeError, ValueError: not a coroutine, or not a number of seconds; see `sleep`.
         Whatever the coroutine raises.
     """
@@ -369,14 +370,15 @@ async def gather(*coroutines: Coroutine[Any, Any, _T], return_exceptions: bool) 
 
 
 async def gather(*coroutines: Coroutine[Any, Any, Any], return_exceptions: bool = False) -> tuple[Any, ...]:
-    """Wait for several coroutines at once: calls are sent one after the other, and their answers awaited together.
+    """Wait for several coroutines at once: their calls are sent one after another, and their answers awaited together.
 
     Returns:
         The results, in the order of the arguments.
 
     Raises:
-        The first exception of any; the others are closed then. With `return_exceptions` exceptions are results.
-        TypeError: something that is not a coroutine.
+        TypeError: an argument is not a coroutine.
+        The first exception that any of them raises; the others are then closed. With `return_exceptions`, exceptions
+        are returned as results instead.
     """
     if scheduler.closing:
         refuse_to_wait("gather")
@@ -386,16 +388,16 @@ async def gather(*coroutines: Coroutine[Any, Any, Any], return_exceptions: bool 
 
 
 def _check_coroutines(what: str, given: tuple[AnyCoroutine, ...]) -> None:
-    """Refuse what is no coroutine, or one that somebody awaits already."""
+    """Refuse arguments that are not coroutines, or are already being awaited."""
     problem: Exception | None = None
     for number, coroutine in enumerate(given):
         if type(coroutine) is not CoroutineType:
             problem = TypeError(f"{what}: argument {number + 1} must be a coroutine, not {type(coroutine).__name__}")
         elif coroutine.cr_frame is None or coroutine.cr_suspended or any(one is coroutine for one in given[:number]):
-            problem = RuntimeError(f"{what}: argument {number + 1} ({coroutine.__qualname__}) was awaited already")
+            problem = RuntimeError(f"{what}: argument {number + 1} ({coroutine.__qualname__}) has already been awaited")
     if problem is None:
         return
     for coroutine in given:
         if type(coroutine) is CoroutineType and not coroutine.cr_suspended:
-            coroutine.close()  # or Python would say that nobody awaited it
+            coroutine.close()  # or Python would warn that it was never awaited
     raise problem

@@ -1,4 +1,4 @@
-"""Typed configuration: a dataclass that Envoy's configuration fills, or that makes Envoy refuse it.
+"""Typed configuration: a dataclass that is filled from Envoy's configuration, or makes Envoy reject it.
 
     from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@
         debug: bool = False
 
     class Plugin(pwasm.PluginContext):
-        config: Config                      # that is all: it is there from on_plugin_start on
+        config: Config                      # that is all: it is available from on_plugin_start on
 
     class Router(pwasm.HttpContext):
         plugin: Plugin
@@ -22,18 +22,18 @@
         def on_http_request_headers(self, num_headers, end_of_stream):
             routes = self.plugin.config.routes
 
-A filter without a plugin class of its own annotates `config` in its HttpContext or TcpContext instead, and has
-`self.config` there. `config: str` or `config: bytes` takes the configuration as it is, anything else is read as JSON or
-as the Struct that Envoy passes. `help(pwasm._config.types)` lists the types.
+A filter without a plugin class annotates `config` in its HttpContext or TcpContext instead, and uses `self.config`
+there. `config: str` or `config: bytes` takes the configuration as it is; anything else is decoded from JSON, or from
+the Struct that Envoy passes. `help(pwasm._config.types)` lists the supported types.
 
-A configuration that does not fit is refused: everything that is wrong is logged at once, each with its path, and
-Envoy rejects the update and keeps what it had.
+An invalid configuration is refused: all problems are logged together, each with its path, and Envoy rejects the update
+and keeps the previous configuration.
 
     $.routes[3].weight: expected int, got str
     $.debugg: unknown field; did you mean debug?
 
-A field's `metadata` may hold `key` (its name in JSON) and `description` (for `pwasm schema`). What a field alone
-cannot say, `__post_init__` checks: a ValueError there is reported with the path of its object.
+A field's `metadata` may contain `key` (its name in JSON) and `description` (for `pwasm schema`). Put checks that types
+cannot express into `__post_init__`: a ValueError it raises is reported with the path of the object.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from ._config import struct
 from ._config.annotations import type_of
-from ._config.types import BAD, MAX_PROBLEMS, Object, Problems, Range, Type, UnsupportedType, report_twice
+from ._config.types import BAD, MAX_PROBLEMS, Object, Problems, Range, Type, UnsupportedType, report_duplicates
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "ConfigError", "Range", "UnsupportedType", "dump", "load", "schema"]
 
 MAX_BYTES = 4 * 1024 * 1024
-"""A larger configuration is refused: every VM, and Envoy runs workers + 2, would hold all of it."""
+"""A larger configuration is refused: each of the workers + 2 VMs that Envoy runs would hold all of it."""
 MAX_DEPTH = 100
-"""Levels of arrays and objects; deeper is refused, since decoding recurses."""
+"""Levels of arrays and objects; deeper nesting is refused, since decoding is recursive."""
 _STRUCT_BEGINS = b"\n"  # the tag of its first field
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
@@ -62,7 +62,7 @@ _T = TypeVar("_T")
 
 
 class ConfigError(ValueError):
-    """A configuration does not fit; `problems` are all that was found, each `path: reason`."""
+    """A configuration is invalid; `problems` lists everything that is wrong, each as `path: reason`."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(problems)
@@ -88,7 +88,7 @@ class _Dataclass(Type):
             hints = typing.get_type_hints(self.cls, include_extras=True)
         except NameError as error:
             raise UnsupportedType(
-                f"{self.cls.__qualname__}: {error}; the types of its fields must be there when it is registered"
+                f"{self.cls.__qualname__}: {error}; the types of its fields must be defined before it is registered"
             ) from error
         for field in dataclasses.fields(self.cls):
             if field.init:
@@ -100,14 +100,14 @@ class _Dataclass(Type):
         if not isinstance(value, dict):
             return self.wrong(value, path, problems)
         before = len(problems)
-        report_twice(value, path, problems)
+        report_duplicates(value, path, problems)
         problems += [f"{path}.{name}: {self._unknown(name)}" for name in value if name not in self.fields]
         made: dict[str, Any] = {}
         for key, (field, inner) in self.fields.items():
             if key in value:
                 made[field.name] = inner.decode(value[key], f"{path}.{key}", problems)
             elif _is_required(field):
-                problems.append(f"{path}.{key}: is missing ({inner.wants})")
+                problems.append(f"{path}.{key}: missing (expected {inner.wants})")
         if len(problems) > before:
             return BAD
         try:
@@ -118,7 +118,7 @@ class _Dataclass(Type):
 
     def _unknown(self, name: str) -> str:
         close = [key for key in self.fields if _similar(key, name)]
-        known = f"did you mean {close[0]}?" if close else f"there are {', '.join(self.fields) or 'none'}"
+        known = f"did you mean {close[0]}?" if close else f"known fields: {', '.join(self.fields) or 'none'}"
         return f"unknown field; {known}"
 
     def encode(self, value: Any) -> Any:
@@ -127,14 +127,14 @@ class _Dataclass(Type):
     def schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
         name = self.cls.__name__
         if name not in definitions:
-            definitions[name] = {}  # it may contain itself
+            definitions[name] = {}  # the class may refer to itself
             definitions[name] = self.own_schema(definitions)
         return {"$ref": f"#/$defs/{name}"}
 
     def own_schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
         """The schema itself, not a reference to it."""
         made: dict[str, Any] = {"type": "object", "title": self.cls.__name__}
-        if self.cls.__doc__ and not self.cls.__doc__.startswith(f"{self.cls.__name__}("):  # what dataclass() writes
+        if self.cls.__doc__ and not self.cls.__doc__.startswith(f"{self.cls.__name__}("):  # dataclass()'s default
             made["description"] = " ".join(self.cls.__doc__.split())
         made["properties"] = {key: self._property(*pair, definitions) for key, pair in self.fields.items()}
         required = [key for key, (field, _) in self.fields.items() if _is_required(field)]
@@ -174,7 +174,7 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _similar(known: str, given: str) -> bool:
-    """Whether one was meant for the other: the same letters, or one letter more, less or changed."""
+    """Whether the names differ at most in case, separators, the order of letters, or by one letter."""
     a, b = (re.sub(r"[-_ ]", "", name).lower() for name in (known, given))
     if a == b or sorted(a) == sorted(b):
         return True
@@ -188,10 +188,10 @@ def _similar(known: str, given: str) -> bool:
 
 
 def compiled(annotation: Any, where: str = "config") -> Type:
-    """The type of a whole configuration.
+    """Compile the annotation of a whole configuration.
 
     Raises:
-        UnsupportedType: it cannot be read from a configuration.
+        UnsupportedType: a type in it cannot be read from a configuration.
     """
     if annotation in (str, bytes):
         return _Raw(annotation)
@@ -200,20 +200,20 @@ def compiled(annotation: Any, where: str = "config") -> Type:
 
 
 def load(config_class: type[_T], text: bytes | str) -> _T:
-    """Make a configuration from JSON; for tests, and for configuration that comes another way.
+    """Build a configuration from JSON; for tests, and for configuration from other sources.
 
     Raises:
-        ConfigError: it does not fit.
+        ConfigError: `text` is not a valid configuration.
         TypeError: `config_class` has a field that cannot be read from JSON.
     """
     return cast("_T", decode(compiled(config_class), text))
 
 
 def dump(config: object) -> str:
-    """The JSON that `load` makes `config` from.
+    """The JSON from which `load` builds `config`.
 
     Raises:
-        TypeError: not a dataclass, or one that `load` could not make.
+        TypeError: `config` is not a dataclass, or one that `load` could not build.
     """
     return json.dumps(compiled(type(config)).encode(config))
 
@@ -235,10 +235,10 @@ def schema_of(made: Type) -> dict[str, Any]:
 
 
 def decode(wanted: Type, text: bytes | str) -> Any:
-    """A configuration of this type.
+    """Decode a configuration of type `wanted`.
 
     Raises:
-        ConfigError: it does not fit.
+        ConfigError: `text` does not match the type.
     """
     if isinstance(wanted, _Raw):
         return _raw(wanted, text)
@@ -275,7 +275,7 @@ def _parse(text: bytes | str) -> Any:
         except struct.TooDeep:
             raise ConfigError([f"$: nested deeper than {MAX_DEPTH} levels"]) from None
         except struct.NotAStruct:
-            pass  # then it is JSON after an empty line: each value of a Struct has a byte that JSON cannot have
+            pass  # it is JSON after an empty line: every value of a Struct contains a byte that JSON cannot contain
     content = _text(text)
     if not content.strip():
         return Object()
@@ -288,7 +288,7 @@ def _parse(text: bytes | str) -> Any:
         raise ConfigError([f"$: not JSON: {error}"]) from None
 
 
-# No quantifier, so nothing to go back for; CPython before 3.11.5 matches possessive ones wrongly (gh-106052).
+# Without quantifiers there is no backtracking; CPython before 3.11.5 mishandles possessive ones (gh-106052).
 _TOKENS = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
@@ -308,8 +308,8 @@ def _object(pairs: list[tuple[str, Any]]) -> Object:
     made = Object(pairs)
     if len(made) != len(pairs):
         seen: set[str] = set()
-        twice = dict.fromkeys(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        made.twice = tuple(twice)
+        duplicates = dict.fromkeys(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        made.duplicates = tuple(duplicates)
     return made
 
 
@@ -321,17 +321,17 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def annotation_of(cls: type, but: tuple[type, ...]) -> Any:
-    """What `cls`, or a base `but` these, annotates `config` with; None when it does not.
+    """The annotation of `config` in `cls` or in a base not listed in `but`; None if there is none.
 
     Raises:
-        UnsupportedType: the annotation names something that is not there.
+        UnsupportedType: the annotation refers to an undefined name.
     """
     for klass in cls.__mro__:
         if klass in but:
             continue
         try:
             annotation = vars(klass).get("__annotations__") or klass.__annotations__
-        except NameError:  # another annotation of the class names what only a type checker sees
+        except NameError:  # another annotation of the class uses a name that exists for type checkers only
             from annotationlib import Format, get_annotations  # type: ignore[import-not-found,unused-ignore]
 
             annotation = get_annotations(klass, format=Format.FORWARDREF)
@@ -348,5 +348,5 @@ def _evaluated(annotation: Any, cls: type) -> Any:
         return eval(annotation, dict(vars(module)) if module else {}, dict(vars(cls)))
     except Exception as error:
         raise UnsupportedType(
-            f"{cls.__qualname__}.config: {annotation!r} cannot be found ({error}); define it before the class"
+            f"{cls.__qualname__}.config: cannot resolve {annotation!r} ({error}); define it before the class"
         ) from error

@@ -1,15 +1,15 @@
 """Registering a filter's classes: `set_http_context` and its siblings.
 
-Each takes a class, or any callable that returns a context, and returns it again, so each is a decorator too:
+Each takes a class, or any callable that returns a context, and returns its argument, so it also works as a decorator:
 
     @pwasm.set_http_context
     class AddHeader(pwasm.HttpContext): ...
 
-Registration happens when the filter's module is imported, which `pwasm build` does at build time; one module
-registers one of each kind at most, or one of each kind for each `root_id`: then it holds several filters, and
-`root_id` in Envoy's configuration chooses. With both an HTTP and a TCP context registered the HTTP one is used, as in
-the Go SDK, since Envoy does not say what a new stream is; a PluginContext that overrides `new_http_context` and
-`new_tcp_context` can decide.
+Registration happens when the filter's module is imported, which `pwasm build` does at build time. A module registers at
+most one context of each kind, or one of each kind per `root_id`; in the latter case it contains several filters, and
+`root_id` in Envoy's configuration selects one. If both an HTTP and a TCP context are registered, the HTTP context is
+used, as in the Go SDK, since Envoy does not tell which kind a new stream is; a PluginContext that overrides
+`new_http_context` and `new_tcp_context` can decide.
 """
 
 from __future__ import annotations
@@ -35,15 +35,17 @@ BASES: dict[str, type] = {"vm": VMContext, "plugin": PluginContext, "http": Http
 
 _CO_VARARGS, _CO_GENERATOR, _CO_COROUTINE = 0x04, 0x20 | 0x200, 0x80 | 0x100
 
-# Callbacks that cannot be `async def`, and why.
-_AT_ONCE = {
+# Callbacks that cannot be `async def`, and the reason.
+_SYNCHRONOUS = {
     **dict.fromkeys(
-        ("on_vm_start", "on_plugin_start", "on_plugin_done"), "Envoy needs its answer at once, so it cannot wait"
+        ("on_vm_start", "on_plugin_start", "on_plugin_done"), "Envoy needs its result immediately, so it cannot wait"
     ),
-    **dict.fromkeys(("new_plugin_context", "new_http_context", "new_tcp_context"), "the context is needed at once"),
-    **dict.fromkeys(("on_http_stream_done", "on_stream_done"), "the stream is over, and nothing can be waited for"),
-    "__del__": "nobody waits for it",
-    "on_upstream_data": "Envoy cannot resume what comes from upstream once it was paused",
+    **dict.fromkeys(
+        ("new_plugin_context", "new_http_context", "new_tcp_context"), "Envoy needs the context immediately"
+    ),
+    **dict.fromkeys(("on_http_stream_done", "on_stream_done"), "the stream is over, so nothing can be awaited"),
+    "__del__": "nothing would await it",
+    "on_upstream_data": "Envoy cannot resume upstream data once it has been paused",
 }
 
 
@@ -53,9 +55,10 @@ def set_vm_context(vm_context: _VM) -> _VM:
     May be called while the filter is imported.
 
     Raises:
-        TypeError: not a class derived from `VMContext` and not a callable, or a callback is `async def`.
-        RegistrationError: a VM context is registered already; or a name in the class is nearly one of the SDK's, or a
-            callback cannot take what Envoy passes (`pwasm.types` has the rule).
+        TypeError: the argument is neither a class derived from `VMContext` nor a callable, or a callback that must not
+            be `async def` is one.
+        RegistrationError: a VM context is already registered; or a name in the class nearly matches one of the SDK's,
+            or a callback cannot accept the arguments that Envoy passes (see `pwasm.types`).
     """
     return _register("vm", vm_context)
 
@@ -65,13 +68,13 @@ def set_plugin_context(plugin_context: _Plugin, *, root_id: str = "") -> _Plugin
 
     May be called while the filter is imported.
 
-    A VMContext that overrides `new_plugin_context` wins, unless it returns None.
+    A VMContext that overrides `new_plugin_context` takes precedence, unless it returns None.
 
     Args:
         plugin_context: the class or factory.
-        root_id: only for plugins with this `root_id` in Envoy's configuration; what is registered without one is for
-            the others, and for the kinds that are not registered for a root id. A root id for which there is nothing
-            makes Envoy reject the configuration.
+        root_id: use it only for plugins with this `root_id` in Envoy's configuration. Contexts registered without a
+            root id are used for all other plugins, and for kinds that have no registration for the root id. If nothing
+            is registered for a root id, Envoy rejects the configuration.
     """
     return _register("plugin", plugin_context, root_id)
 
@@ -81,7 +84,7 @@ def set_http_context(http_context: _Http, *, root_id: str = "") -> _Http:
 
     May be called while the filter is imported.
 
-    A PluginContext that overrides `new_http_context` wins. Errors as in `set_vm_context`.
+    A PluginContext that overrides `new_http_context` takes precedence. Errors as in `set_vm_context`.
     """
     return _register("http", http_context, root_id)
 
@@ -91,24 +94,25 @@ def set_tcp_context(tcp_context: _Tcp, *, root_id: str = "") -> _Tcp:
 
     May be called while the filter is imported.
 
-    A PluginContext that overrides `new_tcp_context` wins. Errors as in `set_vm_context`.
+    A PluginContext that overrides `new_tcp_context` takes precedence. Errors as in `set_vm_context`.
     """
     return _register("tcp", tcp_context, root_id)
 
 
 def set_step_budget(steps: int) -> None:
-    """Let a callback that takes more than `steps` steps raise `StepBudgetExceeded`, so that the worker lives.
+    """Raise `StepBudgetExceeded` in a callback that takes more than `steps` steps, so that it cannot hang the worker.
 
     May be called while the filter is imported.
 
-    A step is a call of a Python function or a jump; each round of a loop takes one or more. The exception is no
-    `Exception`, and comes again at the next step when it was caught. As after every exception the request is answered
-    with 500, or what `on_error` says. Without this call there is no limit, as in Envoy itself.
+    A step is a call of a Python function or a jump; each iteration of a loop takes one or more. The exception does not
+    derive from `Exception`, and if it is caught, it is raised again at the next step. As after every exception, the
+    request is answered with 500, or handled as `on_error` says. Without this call there is no limit, as in Envoy
+    itself.
 
-    Counting makes Python code slower. What loops inside C (`re`, `sorted`, `sum` of a range) takes no steps.
+    Counting makes Python code slower. Loops inside C code (`re`, `sorted`, `sum` of a range) take no steps.
 
     Args:
-        steps: more than any good request needs; 1,000,000 are about 0.3 s in Envoy.
+        steps: more than any legitimate request needs; 1,000,000 take about 0.3 s in Envoy.
 
     Raises:
         TypeError: `steps` is not an int.
@@ -122,10 +126,10 @@ def set_step_budget(steps: int) -> None:
 
 
 def registration() -> Registration:
-    """What is registered now.
+    """The current registration.
 
     Raises:
-        RegistrationError: nothing is.
+        RegistrationError: no class is registered.
     """
     if current.registration.empty:
         raise RegistrationError(
@@ -136,17 +140,17 @@ def registration() -> Registration:
 
 
 def clear_registration() -> None:
-    """Forget what is registered; for tests that import several filters."""
+    """Remove all registrations; for tests that import several filters."""
     current.registration = Registration()
 
 
 def registration_of(*contexts: Callable[..., Any]) -> Registration:
-    """A registration of these classes, each under the kind it derives from; nothing is registered globally."""
+    """A registration of these classes, each as the kind it derives from; the global registration stays as it is."""
     made = Registration()
     for context in contexts:
         kinds = [kind for kind, base in BASES.items() if isinstance(context, type) and issubclass(context, base)]
         if not kinds:
-            raise TypeError(f"{context!r} derives from none of VMContext, PluginContext, HttpContext, TcpContext")
+            raise TypeError(f"{context!r} does not derive from VMContext, PluginContext, HttpContext or TcpContext")
         made = _with_entry(made, kinds[0], context, "")
     return made
 
@@ -189,18 +193,18 @@ def _with_entry(
         hint = ": pass the class, not an instance" if isinstance(context, base) else ""
         _reject(argument, f"must be a class derived from pwasm.{base.__name__} or a callable, not {context!r}{hint}")
     if kind == "plugin" and not isinstance(context, type):
-        from . import config  # noqa: F401  # the class is known at run time only, when nothing can be imported
+        from . import config  # noqa: F401  # its class is known only at run time, when nothing can be imported
     takes_context_id = _takes_context_id(argument, context)
     if takes_context_id and kind == "vm" and isinstance(context, type):
-        _reject(argument, f"{context.__qualname__}.__init__ needs an argument, but a VM has no context id")
+        _reject(argument, f"{context.__qualname__}.__init__ requires an argument, but a VM has no context id")
     entry = Entry(context, takes_context_id, where)
     before: Entry | None = getattr(registered, kind)
     if before is not None:
         of_root = f" for root_id {root_id!r}" if root_id else ""
         raise RegistrationError(
             f"two {kind} contexts are registered{of_root}: {before.name} and {entry.name}",
-            "a module has one of each kind; to choose at run time, override new_plugin_context, new_http_context or "
-            "new_tcp_context, or register them for different root_ids",
+            "a module registers at most one context of each kind; to choose at run time, override new_plugin_context, "
+            "new_http_context or new_tcp_context, or register them for different root_ids",
         )
     return registered._replace(**{kind: entry})  # type: ignore[arg-type]
 
@@ -213,7 +217,7 @@ def _check_names(context: type, code: CodeType | None) -> None:
     try:
         from ._names import spelling
     except ImportError:
-        return  # in a VM, where nothing is registered any more
+        return  # in a VM, where no further class is registered
     spelling.check(context, code)
 
 
@@ -223,8 +227,8 @@ def _check_class(argument: str, context: type, base: type) -> None:
         code = getattr(getattr(context, name, None), "__code__", None)
         if not name.startswith(("on_", "new_", "__del__")) or code is None:
             continue
-        if code.co_flags & _CO_COROUTINE and name in _AT_ONCE:
-            _reject(argument, f"{context.__qualname__}.{name} cannot be `async def`: {_AT_ONCE[name]}")
+        if code.co_flags & _CO_COROUTINE and name in _SYNCHRONOUS:
+            _reject(argument, f"{context.__qualname__}.{name} cannot be `async def`: {_SYNCHRONOUS[name]}")
         if code.co_flags & _CO_GENERATOR:
             _reject(argument, f"{context.__qualname__}.{name} contains `yield`; a callback returns an Action")
     on_error = getattr(context, "on_error", "fail_closed")
@@ -235,9 +239,9 @@ def _check_class(argument: str, context: type, base: type) -> None:
 
 
 def _takes_context_id(argument: str, context: Callable[..., Any]) -> bool:
-    """Whether to pass the context id: a Python function (or `__init__`) with exactly one required parameter wants it.
+    """Whether to pass the context id: to a Python function (or `__init__`) with exactly one required parameter.
 
-    `inspect.signature` would say the same, for the price of freezing `inspect` and all it imports into every module.
+    `inspect.signature` would give the same answer, but freeze `inspect` and its imports into every module.
     """
     function: Any = context.__init__ if isinstance(context, type) else context  # type: ignore[misc]
     code = getattr(function, "__code__", None)
@@ -249,5 +253,7 @@ def _takes_context_id(argument: str, context: Callable[..., Any]) -> bool:
         function.__kwdefaults__ or ()
     )
     if required > 1 or keyword_only:
-        _reject(argument, f"{context.__qualname__} needs arguments other than context_id, and nobody passes them")
+        _reject(
+            argument, f"{context.__qualname__} requires arguments other than context_id, which the SDK does not pass"
+        )
     return bool(required == 1)

@@ -1,6 +1,6 @@
 """Every exception of the SDK.
 
-    HostcallError              the host answered with a status other than OK; `.status`, `.hostcall`, `.key`
+    HostcallError              the host returned a status other than OK; `.status`, `.hostcall`, `.key`
     ├── NotFound                   1
     ├── BadArgument                2
     ├── SerializationFailure       3
@@ -13,11 +13,11 @@
     ├── InternalFailure           10
     ├── BrokenConnection          11
     └── Unimplemented             12
-    PhaseError                 the SDK refused a call at this time (`RuntimeError`); the host was not asked
-    RegistrationError          the filter's classes are registered wrongly (`RuntimeError`)
+    PhaseError                 the SDK refuses the call in this callback (`RuntimeError`); the host was not called
+    RegistrationError          the filter's classes are not registered correctly (`RuntimeError`)
     StepBudgetExceeded         a callback took more steps than `set_step_budget` allows (`BaseException`)
 
-A wrong argument is a plain `TypeError` or `ValueError` that names the argument; the host was not asked either.
+An invalid argument raises a plain `TypeError` or `ValueError` that names it; the host is not called either.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ._abi import Status
 class HostcallError(Exception):
     """A hostcall failed.
 
-    `hostcall` is its name in the ABI, `status` the number the host returned (one of `Status`, or a number this
-    version does not know), `key` the argument that says what was asked for (a header name, a queue, a context
-    id), or None.
+    `hostcall` is its name in the ABI, `status` the number the host returned (one of `Status`, or a number that this
+    version does not know), and `key` the argument that identifies what was requested (a header name, a queue, a
+    context id), or None.
     """
 
     def __init__(self, hostcall: str, status: int, key: object = None, callback: str = "") -> None:
@@ -55,11 +55,11 @@ class NotFound(HostcallError):  # noqa: N818, named after the status, as in the 
 
 
 class BadArgument(HostcallError):  # noqa: N818
-    """Status 2: an argument is not valid, or what it names is not available in this callback."""
+    """Status 2: an argument is invalid, or what it refers to is not available in this callback."""
 
 
 class SerializationFailure(HostcallError):  # noqa: N818
-    """Status 3: the host could not serialize the value (a property that is there but null)."""
+    """Status 3: the host could not serialize the value (a property that exists but is null)."""
 
 
 class ParseFailure(HostcallError):  # noqa: N818
@@ -67,11 +67,11 @@ class ParseFailure(HostcallError):  # noqa: N818
 
 
 class BadExpression(HostcallError):  # noqa: N818
-    """Status 5: a CEL expression is wrong."""
+    """Status 5: a CEL expression is invalid."""
 
 
 class InvalidMemoryAccess(HostcallError):  # noqa: N818
-    """Status 6: the host could not read or allocate the plugin's memory."""
+    """Status 6: the host could not read the plugin's memory, or allocate in it."""
 
 
 class Empty(HostcallError):  # noqa: N818
@@ -79,11 +79,11 @@ class Empty(HostcallError):  # noqa: N818
 
 
 class CasMismatch(HostcallError):  # noqa: N818
-    """Status 8: the shared data was changed since it was read."""
+    """Status 8: the shared data has changed since it was read."""
 
 
 class ResultMismatch(HostcallError):  # noqa: N818
-    """Status 9: the result has another type than expected."""
+    """Status 9: the result has an unexpected type."""
 
 
 class InternalFailure(HostcallError):  # noqa: N818
@@ -91,15 +91,15 @@ class InternalFailure(HostcallError):  # noqa: N818
 
 
 class BrokenConnection(HostcallError):  # noqa: N818
-    """Status 11: the connection was broken."""
+    """Status 11: the connection broke."""
 
 
 class Unimplemented(HostcallError):  # noqa: N818
-    """Status 12: this host does not have the function."""
+    """Status 12: this host does not implement the function."""
 
 
 class PhaseError(RuntimeError):
-    """A call that the SDK refuses at this time, because the host would crash, hang or ignore it."""
+    """A call that the SDK refuses in this callback, because the host would crash, hang or ignore it."""
 
     def __init__(self, what: str, callback: str, why: str, hint: str = "") -> None:
         super().__init__(what, callback, why, hint)
@@ -114,7 +114,7 @@ class PhaseError(RuntimeError):
 
 
 class RegistrationError(RuntimeError):
-    """The filter's classes are not registered, or one kind is registered twice."""
+    """The filter's classes are not registered, or two of the same kind are."""
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what, hint)
@@ -146,11 +146,11 @@ BY_STATUS: dict[int, type[HostcallError]] = {
 
 
 def from_status(status: int, hostcall: str, key: object = None, callback: str = "") -> HostcallError:
-    """The exception for a status other than OK; the base class for a status nobody has named."""
+    """The exception for a status other than OK; `HostcallError` itself for an unknown status."""
     return BY_STATUS.get(status, HostcallError)(hostcall, status, key, callback)
 
 
 def check(status: int, hostcall: str, key: object = None, callback: str = "") -> None:
-    """Raise what `status` stands for, unless it is OK."""
+    """Raise the exception for `status`, unless it is OK."""
     if status:
         raise from_status(status, hostcall, key, callback)

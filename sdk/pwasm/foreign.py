@@ -4,9 +4,9 @@
     with pwasm.foreign.Expression("request.path.startsWith('/admin')") as admin:
         if admin.evaluate(bool): ...
 
-All may be called in every callback, unless they say otherwise. An Envoy that does not have a function raises
-`NotFound`; any other status is an error of the function. Expressions are evaluated for the context whose callback is
-running, whatever stream is selected with `set_effective_context`.
+All of them may be called in every callback unless stated otherwise. If Envoy lacks the function, they raise `NotFound`;
+any other status is an error of the function itself. Expressions are evaluated for the context whose callback is
+running, regardless of the stream selected with `set_effective_context`.
 
 Source: Envoy, source/extensions/common/wasm/foreign.cc.
 """
@@ -38,7 +38,7 @@ _T = TypeVar("_T", bool, int, float, str, bytes)
 
 
 def compress(data: bytes | str) -> bytes:
-    """Compress with zlib, in the host: much faster than in Python."""
+    """Compress `data` with zlib in the host, which is much faster than in Python."""
     return call_foreign_function("compress", _validate.data("data", data))
 
 
@@ -46,15 +46,15 @@ def uncompress(data: bytes) -> bytes:
     """Uncompress a zlib stream.
 
     Raises:
-        SerializationFailure: `data` is not one.
+        SerializationFailure: `data` is not a zlib stream.
     """
     return call_foreign_function("uncompress", _validate.data("data", data))
 
 
 def clear_route_cache() -> None:
-    """Choose the route again, after changing something it depends on.
+    """Make Envoy select the route again, after something that the selection depends on has changed.
 
-    Changes to request headers do it by themselves. Envoy 1.33 and later; does nothing without a stream.
+    A change of a request header does this implicitly. Envoy 1.33 and later; does nothing without a stream.
     """
     call_foreign_function("clear_route_cache")
 
@@ -62,12 +62,12 @@ def clear_route_cache() -> None:
 class Expression:
     """A CEL expression over the stream's properties, compiled by the host.
 
-    The host keeps it until `delete` (or the end of the `with` block), so make expressions once, in `on_plugin_start`,
-    and keep them.
+    The host keeps it until `delete` (or the end of the `with` block), so create expressions once, in `on_plugin_start`,
+    and reuse them.
 
     Raises:
         TypeError: `text` is not a str.
-        BadArgument: it is not a CEL expression.
+        BadArgument: `text` is not a CEL expression.
     """
 
     def __init__(self, text: str) -> None:
@@ -75,15 +75,15 @@ class Expression:
         self._token: bytes | None = call_foreign_function("expr_create", text)
 
     def evaluate(self, kind: type[_T]) -> _T | None:
-        """The value of the expression; None when it is null or cannot be computed (a missing header, say).
+        """The value of the expression; None if it is null or cannot be computed (a missing header, say).
 
         Args:
-            kind: the type of the result: bool, int, float, str or bytes. It is not checked by the host; a list or map
-                has to be read as bytes (encoded as header pairs).
+            kind: the type of the result: bool, int, float, str or bytes. The host does not check it; a list or map
+                must be read as bytes (encoded as header pairs).
 
         Raises:
             TypeError: `kind` is none of the five.
-            ValueError: the result has another size than `kind`, or the expression was deleted.
+            ValueError: the size of the result does not match `kind`, or the expression was deleted.
         """
         decode = _DECODERS.get(kind)
         if decode is None:
@@ -98,7 +98,7 @@ class Expression:
         return value
 
     def delete(self) -> None:
-        """Let the host forget the expression; a second call does nothing."""
+        """Delete the expression in the host; a second call does nothing."""
         token, self._token = self._token, None
         if token is not None:
             call_foreign_function("expr_delete", token)
@@ -114,7 +114,7 @@ class Expression:
 
 
 class PropertyType(IntEnum):
-    """How Envoy keeps a declared property."""
+    """How Envoy stores a declared property."""
 
     BYTES = 0
     STRING = 1
@@ -138,21 +138,21 @@ def declare_property(
     schema: bytes = b"",
     span: LifeSpan = LifeSpan.FILTER_CHAIN,
 ) -> None:
-    """Say what a property of `set_property` is, before it is set first: its type, and how long it lives.
+    """Declare the type and the life span of a property before `set_property` first sets it.
 
-    Call it in a callback of the plugin, such as `on_plugin_start`: Envoy keeps the declaration with the context whose
-    callback runs and reads only the plugin's, so that elsewhere it has no effect (measured in 1.40).
+    Call it in a callback of the plugin, such as `on_plugin_start`: Envoy stores the declaration in the context whose
+    callback is running but reads only the plugin's, so elsewhere it has no effect (measured with 1.40).
 
     Args:
         name: name of the property.
-        kind: how it is kept; expressions and the access log read it accordingly.
+        kind: how it is stored; expressions and the access log read it accordingly.
         readonly: meant to forbid a second write; Envoy 1.40 does not.
         schema: for FLATBUFFERS the schema, for PROTOBUF the type URL.
         span: how long it lives.
 
     Raises:
-        TypeError: an argument of the wrong type.
-        BadArgument: it is declared already.
+        TypeError: an argument has the wrong type.
+        BadArgument: the property is already declared.
     """
     if not isinstance(readonly, bool):
         _validate.type_error("readonly", "bool", readonly)
@@ -167,9 +167,9 @@ def set_envoy_filter_state(name: str, value: str | bytes, span: LifeSpan = LifeS
     """Set a filter state object that Envoy itself reads, such as `envoy.tcp_proxy.cluster`.
 
     Raises:
-        TypeError: an argument of the wrong type.
-        NotFound: this Envoy has no object factory of that name; its own are listed under "well known filter state
-            objects" in Envoy's documentation.
+        TypeError: an argument has the wrong type.
+        NotFound: this Envoy has no object factory of that name; Envoy's documentation lists them under "well known
+            filter state objects".
         BadArgument: the factory does not accept `value`.
     """
     message = encode_field(1, _validate.text("name", name)) + encode_field(2, _validate.data("value", value))
@@ -177,16 +177,16 @@ def set_envoy_filter_state(name: str, value: str | bytes, span: LifeSpan = LifeS
 
 
 def verify_signature(hash_function: str, public_key: bytes | str, signature: bytes, text: bytes | str) -> bool:
-    """Whether `signature` is that of `text`.
+    """Whether `signature` is a valid signature of `text`.
 
     Args:
         hash_function: name of the hash, such as "sha256".
-        public_key: the key, DER as bytes or PEM as str (the latter in newer Envoys).
+        public_key: the key: DER as bytes, or PEM as str (newer Envoys only).
         signature: the signature.
-        text: what was signed.
+        text: the signed data.
 
     Raises:
-        TypeError: an argument of the wrong type.
+        TypeError: an argument has the wrong type.
         BadArgument: the host could not decode the arguments.
     """
     message = encode_field(1, _validate.text("hash_function", hash_function)) + _key("public_key", public_key, 5)
@@ -198,7 +198,7 @@ def sign(hash_function: str, private_key: bytes | str, text: bytes | str) -> byt
     """The signature of `text`; arguments and errors as for `verify_signature`. Newer Envoys only.
 
     Raises:
-        ValueError: the host could not sign, for a reason it gives (a broken key, an unknown hash).
+        ValueError: the host could not sign; the message has its reason (an invalid key, an unknown hash).
     """
     message = encode_field(1, _validate.text("hash_function", hash_function)) + _key("private_key", private_key, 4)
     result = decode_fields(call_foreign_function("sign", message + encode_field(3, _validate.data("text", text))))
@@ -249,7 +249,7 @@ def _varint(value: int) -> bytes:
 
 
 def encode_field(number: int, value: int | bytes | str) -> bytes:
-    """One field of a protobuf message; a default value takes no bytes."""
+    """One field of a protobuf message; a default value is omitted."""
     if not value:
         return b""
     if isinstance(value, int):
@@ -259,7 +259,7 @@ def encode_field(number: int, value: int | bytes | str) -> bytes:
 
 
 def decode_fields(message: bytes) -> dict[int, int | bytes]:
-    """The numbers and byte strings of a protobuf message; what is broken ends it."""
+    """The numbers and byte strings of a protobuf message; decoding stops where it is malformed."""
     fields: dict[int, int | bytes] = {}
     position = 0
 

@@ -1,4 +1,4 @@
-"""The Go SDK's own spellings, for filters that are translated from Go line by line.
+"""The Go SDK's spelling of every name, for filters that are translated from Go line by line.
 
     from pwasm.go import *
 
@@ -11,9 +11,9 @@
 
 Functions, types, methods and constants of `proxywasm` and `proxywasm/types` have their Go names; a class that derives
 from one of the `Default…Context` classes may name its callbacks as in Go. Arguments are those of the Python
-functions, and errors are exceptions, not results: `ErrorStatusNotFound` is `pwasm.NotFound`.
+functions, and errors are exceptions rather than results: `ErrorStatusNotFound` is `pwasm.NotFound`.
 
-`NAMES` is the whole table, Go → Python.
+`NAMES` is the complete table, Go → Python.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ NAMES: dict[str, str] = {
         for go, python in methods.items()
     },
 }
-"""Go name → where it is in `pwasm`; methods as `Type.Method`. The names in `OTHERS` have no counterpart there."""
+"""Go name → its place in `pwasm`; methods as `Type.Method`. The names in `OTHERS` have no counterpart there."""
 
 OnVMStartStatus = OnPluginStartStatus = bool
 PluginContextFactory = HttpContextFactory = TcpContextFactory = Callable[[int], Any]
@@ -197,11 +197,11 @@ OTHERS: dict[str, Any] = {
     "HttpContextFactory": HttpContextFactory,
     "TcpContextFactory": TcpContextFactory,
 }
-"""Go name → value, for what Python writes as a plain bool or a callable."""
+"""Go name → value, for names that are a plain bool or a callable in Python."""
 
 
 def _default(context: str) -> type:
-    """The class with which a subclass may spell its callbacks as in Go."""
+    """The base class whose subclasses may spell their callbacks as in Go."""
     base: type = getattr(pwasm, context)
 
     class Default(base):  # type: ignore[misc]
@@ -226,7 +226,7 @@ def _value(path: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """For type checkers: the names are made from the table."""
+    """Tells type checkers that names exist beyond those they see: they are created from the table."""
     raise AttributeError(f"the Go SDK has no {name!r}")
 
 

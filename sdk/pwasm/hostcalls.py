@@ -1,11 +1,11 @@
-"""What a filter can ask of the proxy, in the order of the Go SDK's `hostcall.go`.
+"""The functions through which a filter acts on the proxy, in the order of the Go SDK's `hostcall.go`.
 
-Names are the Go SDK's in snake case (`AddHttpResponseHeader` → `add_http_response_header`). Getters of one value
-return None when there is none; every other failure is a `HostcallError`. A call that would crash or hang Envoy at
-this time is a `PhaseError`, and a header that would break the message is a `ValueError`: in both cases nothing was
-sent.
+Names are the Go SDK's in snake case (`AddHttpResponseHeader` → `add_http_response_header`). Getters of a single value
+return None when there is none; every other failure raises a `HostcallError`. A call that would crash or hang Envoy in
+the running callback raises a `PhaseError`, and a header that would corrupt the message raises a `ValueError`; in both
+cases nothing has been sent.
 
-Everything here acts on the stream whose callback is running, or on the one selected with `set_effective_context`.
+All of them act on the stream whose callback is running, or on the one selected with `set_effective_context`.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ def get_vm_configuration() -> bytes:
 def get_plugin_configuration() -> bytes:
     """`configuration` of the plugin in Envoy's configuration; b"" when there is none, or before `on_plugin_start`.
 
-    Envoy gives it out in proxy_on_configure only; the SDK keeps it, so this may be called in every callback.
+    Envoy provides it in proxy_on_configure only; the SDK keeps a copy, so this may be called in every callback.
     """
     root = current.active_root()
     return b"" if root is None or root.context is None else root.context.configuration
 
 
 def set_tick_period_milliseconds(milliseconds: int) -> None:
-    """Call `PluginContext.on_tick` every so many milliseconds; 0 stops it.
+    """Call `PluginContext.on_tick` every `milliseconds` milliseconds; 0 stops the timer.
 
     May be called in every callback.
 
-    One timer for each plugin; setting it from a stream callback sets that of the stream's plugin. Note that Envoy runs
-    the plugin in every worker and in the main thread, so several VMs tick.
+    Each plugin has one timer; a stream callback sets the timer of the stream's plugin. Note that Envoy runs the plugin
+    in every worker and in the main thread, so the timer ticks in several VMs.
 
     Raises:
-        TypeError, ValueError: not an int from 0 to 2**32 - 1.
+        TypeError, ValueError: `milliseconds` is not an int from 0 to 2**32 - 1.
         HostcallError: the host refused.
 
     Source: proxy_set_tick_period_milliseconds.
@@ -72,14 +72,13 @@ set_tick_period_milli_seconds = set_tick_period_milliseconds
 
 
 def plugin_done() -> None:
-    """Let the plugin go, after `PluginContext.on_plugin_done` returned False (proxy_done).
+    """Tell Envoy that it may remove the plugin, after `PluginContext.on_plugin_done` returned False (proxy_done).
 
-    May be called in every callback of the plugin, not in those of its streams.
-
-    To be called in a callback of the plugin itself: a tick, a queue, the answer to a callout.
+    May be called in every callback of the plugin itself (a tick, a queue, the response to a callout), not in those of
+    its streams.
 
     Raises:
-        NotFound: Envoy is not waiting for it, or a stream is selected.
+        NotFound: Envoy is not waiting for this call, or a stream is selected.
     """
     status = current.host.proxy_done()
     if status:
@@ -87,11 +86,11 @@ def plugin_done() -> None:
 
 
 def get_log_level() -> int:
-    """The least level that Envoy logs for this plugin, a `LogLevel`, or 6 when it logs nothing.
+    """The lowest level that Envoy logs for this plugin, a `LogLevel`, or 6 if it logs nothing.
 
     May be called in every callback.
 
-    It is asked for at each call: an operator can change it at any time.
+    Every call asks the host, since an operator can change the level at any time.
 
     Raises:
         HostcallError: the host refused.
@@ -105,17 +104,21 @@ def get_log_level() -> int:
 
 
 def call_foreign_function(name: str, param: bytes | str = b"") -> bytes:
-    """Call a function that this host has beyond the ABI; `pwasm.foreign` has Envoy's by name.
+    """Call a function that the host provides beyond the ABI; `pwasm.foreign` wraps Envoy's functions.
 
     May be called in every callback.
 
     Args:
         name: name of the function.
-        param: its argument, bytes or str in UTF-8.
+        param: its argument: bytes, or a str that is encoded as UTF-8.
+
+    Returns:
+        The result, as the function encodes it.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type.
-        NotFound: the host has no such function. Others, such as BadArgument, are the function's own.
+        TypeError, ValueError: an argument has the wrong type.
+        NotFound: the host has no such function.
+        HostcallError: the function failed; its subclasses, such as `BadArgument`, have the function's own meaning.
 
     Source: proxy_call_foreign_function.
     """
@@ -128,7 +131,7 @@ def call_foreign_function(name: str, param: bytes | str = b"") -> bytes:
 
 
 def get_current_time_nanoseconds() -> int:
-    """Wall-clock time in nanoseconds since 1970; `time.time_ns()` says the same.
+    """Wall-clock time in nanoseconds since 1970; the same as `time.time_ns()`.
 
     May be called in every callback.
 
@@ -148,13 +151,13 @@ def set_effective_context(context_id: int) -> None:
 
     May be called in every callback.
 
-    Used in `on_tick` and in callout callbacks to act on a paused stream. The id of the plugin, or of the stream whose
-    callback is running, goes back.
+    Used in `on_tick` and in callout callbacks to act on a paused stream. To go back, pass the id of the plugin, or of
+    the stream whose callback is running.
 
     Raises:
         TypeError, ValueError: `context_id` is not an int from 0 to 2**32 - 1.
-        BadArgument: there is no such stream, or it is over. The host is not asked then: for a moment after the end
-            of a stream it would say OK, and crash (K6).
+        BadArgument: there is no such stream, or it has ended. The host is not called in that case: for a moment after
+            the end of a stream it would return OK, and crash (K6).
 
     Source: proxy_set_effective_context.
     """
@@ -171,10 +174,10 @@ def set_effective_context(context_id: int) -> None:
 
 
 class effective_context:  # noqa: N801, used like a function
-    """`with effective_context(context_id): …` acts on another stream, and goes back to this one afterwards.
+    """`with effective_context(context_id): …` acts on another stream, and returns to the current one afterwards.
 
     Raises:
-        as `set_effective_context`.
+        The exceptions of `set_effective_context`.
     """
 
     def __init__(self, context_id: int) -> None:
@@ -205,9 +208,9 @@ replace_upstream_data = bodies.replace(BufferType.UPSTREAM_DATA)
 
 
 def continue_tcp_stream() -> None:
-    """Go on reading from the client after `Action.PAUSE` (proxy_continue_stream with DOWNSTREAM).
+    """Resume reading from the client after `Action.PAUSE` (proxy_continue_stream with DOWNSTREAM).
 
-    May be called in every callback of the connection; elsewhere with it selected.
+    May be called in every callback of the connection; elsewhere, after selecting the connection.
 
     Errors as in `resume_http_request`.
     """
@@ -217,7 +220,7 @@ def continue_tcp_stream() -> None:
 def close_downstream() -> None:
     """Close the connection to the client (proxy_close_stream with DOWNSTREAM); errors as in `close_http_request`.
 
-    May be called in every callback of a stream before its end; elsewhere with the stream selected.
+    May be called in every callback of a stream that has not ended; elsewhere, after selecting the stream.
     """
     _close("close_downstream", DOWNSTREAM)
 
@@ -225,7 +228,7 @@ def close_downstream() -> None:
 def close_upstream() -> None:
     """Close the connection to upstream (proxy_close_stream with UPSTREAM); errors as in `close_http_request`.
 
-    May be called in every callback of a stream before its end; elsewhere with the stream selected.
+    May be called in every callback of a stream that has not ended; elsewhere, after selecting the stream.
     """
     _close("close_upstream", UPSTREAM)
 
@@ -257,13 +260,13 @@ add_http_request_trailer = header_maps.add(MapType.HTTP_REQUEST_TRAILERS)
 
 
 def resume_http_request() -> None:
-    """Let a paused request go on (proxy_continue_stream with HTTP_REQUEST).
+    """Resume a paused request (proxy_continue_stream with HTTP_REQUEST).
 
-    May be called in every callback of the stream; elsewhere, as in ticks, with the stream selected.
+    May be called in every callback of the stream; elsewhere, such as in ticks, after selecting the stream.
 
-    The request headers cannot be changed after it. Does nothing when the request is not paused, or was answered or
-    closed. In a callback of the request itself, it makes the callback's `Action.PAUSE` a CONTINUE, since Envoy
-    would wait for ever.
+    The request headers cannot be changed afterwards. Does nothing if the request is not paused, or was answered or
+    closed. Called in a callback of the request itself, it turns the callback's `Action.PAUSE` into CONTINUE, because
+    Envoy would wait forever.
 
     Raises:
         PhaseError: no HTTP stream is selected.
@@ -275,11 +278,12 @@ def resume_http_request() -> None:
 def close_http_request() -> None:
     """Reset the stream; the client gets no response (proxy_close_stream with HTTP_REQUEST).
 
-    May be called in every callback of the stream but `on_http_stream_done`; elsewhere with the stream selected.
+    May be called in every callback of the stream except `on_http_stream_done`; elsewhere, after selecting the stream.
 
     Raises:
-        PhaseError: no HTTP stream is selected, it is over (Envoy crashes), or a local response was sent (it would
-        be lost). HostcallError: the host refused.
+        PhaseError: no HTTP stream is selected, it has ended (Envoy crashes), or a local response was sent (which would
+            be lost).
+        HostcallError: the host refused.
     """
     _close("close_http_request", REQUEST)
 
@@ -311,21 +315,22 @@ add_http_response_trailer = header_maps.add(MapType.HTTP_RESPONSE_TRAILERS)
 
 
 def resume_http_response() -> None:
-    """Let a paused response go on (proxy_continue_stream with HTTP_RESPONSE); see `resume_http_request`.
+    """Resume a paused response (proxy_continue_stream with HTTP_RESPONSE); see `resume_http_request`.
 
-    May be called in the callbacks of the response, and after them; elsewhere, as in ticks, with the stream selected.
+    May be called in the callbacks of the response and later ones; elsewhere, such as in ticks, after selecting the
+    stream.
 
     Raises:
-        PhaseError: no HTTP stream is selected, or it has had no callback for the response yet (Envoy crashes).
+        PhaseError: no HTTP stream is selected, or no callback of its response has run yet (Envoy crashes).
         HostcallError: the host refused.
     """
     _resume("resume_http_response", RESPONSE)
 
 
 def close_http_response() -> None:
-    """Reset the stream in the response (proxy_close_stream with HTTP_RESPONSE); errors as in `close_http_request`.
+    """Reset the stream during the response (proxy_close_stream with HTTP_RESPONSE); errors as in `close_http_request`.
 
-    May be called in every callback of the stream but `on_http_stream_done`; elsewhere with the stream selected.
+    May be called in every callback of the stream except `on_http_stream_done`; elsewhere, after selecting the stream.
     """
     _close("close_http_response", RESPONSE)
 
@@ -337,24 +342,26 @@ def send_http_response(
     grpc_status: int = -1,
     details: str = "",
 ) -> None:
-    """Answer the request from here; upstream is not called, or its response is replaced.
+    """Send a local response: upstream is not called, or its response is replaced.
 
-    May be called in every callback of the stream but `on_http_stream_done`; elsewhere with the stream selected.
+    May be called in every callback of the stream except `on_http_stream_done`; elsewhere, after selecting the stream.
 
-    What the callback returns afterwards is ignored. This filter's own response callbacks run on the answer. Once the
-    response headers have gone out, Envoy can only cut the stream off.
+    The return value of the callback is then ignored. This filter's own response callbacks run for the local response.
+    Once the response headers have been sent, Envoy can only reset the stream.
 
     Args:
         status_code: 200 to 599.
         headers: pairs of name and value, or a mapping. Envoy sets `content-length`, and `content-type: text/plain` if
             there is a body and no other type.
-        body: bytes, or str in UTF-8.
-        grpc_status: what a gRPC client gets, 0 to 16, with the body as its message; -1 derives it from `status_code`.
+        body: bytes, or a str that is encoded as UTF-8.
+        grpc_status: the status for gRPC clients, 0 to 16, with the body as its message; -1 derives it from
+            `status_code`.
         details: `response_code_details` of the access log; blanks become underscores.
 
     Raises:
-        TypeError, ValueError: an argument that may not be sent.
-        PhaseError: no HTTP stream is selected, it is over (Envoy crashes), it was closed, or it was answered already.
+        TypeError, ValueError: an argument cannot be sent.
+        PhaseError: no HTTP stream is selected, it has ended (Envoy crashes), it was closed, or it has already been
+            answered.
         HostcallError: the host refused.
 
     Source: proxy_send_local_response.
@@ -381,9 +388,9 @@ def _resume(what: str, direction: int) -> None:
     stream = guard_resume(what, direction)
     if stream is None:
         return
-    # Measured in Envoy 1.40: it goes on after the callback returns *and* once more by itself, so that what is continued
-    # without being held goes out twice: the request upstream, the response's head to the client, trailers (which
-    # crashed Envoy). In the direction's own callback the returned action is all it takes.
+    # Measured with Envoy 1.40: it continues the stream when the callback returns *and* once more because of this call,
+    # so a stream that is continued without being held is sent twice: the request to upstream, the response headers to
+    # the client, trailers (which crashed Envoy). In a callback of the same direction the returned Action suffices.
     own = current.phase.direction == direction and current.phase.origin is None
     if not own and not stream.paused & 1 << direction:
         return
@@ -407,8 +414,6 @@ def _close(what: str, direction: int) -> None:
     status = current.host.proxy_close_stream(direction)
     if status:
         raise failed(status, "proxy_close_stream", StreamType(direction).name)
-    if stream.http and direction in {
-        REQUEST,
-        RESPONSE,
-    }:  # a TCP stream has two connections, an HTTP one none of its own
+    # A TCP stream has two connections, which are closed one by one; an HTTP stream has none that it owns.
+    if stream.http and direction in {REQUEST, RESPONSE}:
         stream.closed = True

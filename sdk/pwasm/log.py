@@ -1,18 +1,19 @@
 """Log functions: `log_info("user %s", name)`.
 
-The message goes to Envoy's log, one record for each call. Arguments are put in with `%`, and only when the level
-passes: then the level is asked for first, which is one more hostcall (about 0.1 µs), and never remembered, since an
-operator may change it at run time. Without arguments there is nothing to save, and Envoy filters.
+Each call writes one record to Envoy's log. Arguments are formatted with `%`, but only if the level is enabled. To find
+out, a call with arguments asks the host for its log level, one more hostcall (about 0.1 µs). The answer is never
+cached, since an operator may change the level at run time. Without arguments there is nothing to save, and Envoy does
+the filtering.
 
-Line breaks and other control characters are escaped (`\\n`), because a record that contains a line break looks like
-two in Envoy's log, and what a client sent must not be able to forge one. A tab is kept.
+Line breaks and other control characters are escaped (`\\n`): a record with a line break in it looks like two records
+in Envoy's log, and data from a client must not be able to forge one. Tabs are kept.
 
-Every function may be called in every callback, and raises TypeError when `msg` is not a str. A message that does
-not fit its arguments is logged as it is, with the arguments after it: a format error must not appear only once
-somebody turns debug logging on.
+Every function may be called in every callback, and raises TypeError if `msg` is not a str. A message that does not
+match its arguments is logged unformatted, followed by the arguments: a format error must not surface only after
+somebody has turned on debug logging.
 
-The standard `logging` module works too: `LoggingHandler` sends its records to the same place, and is installed by
-the build when the filter imports `logging`.
+The standard `logging` module works too: `LoggingHandler` sends its records to the same place, and the build installs
+it if the filter imports `logging`.
 
 Source: proxy_log, proxy_get_log_level.
 """
@@ -59,7 +60,8 @@ __all__ = [
 def install_logging_handler() -> None:
     """Send the standard `logging` module's records to Envoy's log, if the filter has imported it.
 
-    `pwasm build` calls this after importing the filter. A filter that never imports `logging` does not carry it.
+    `pwasm build` calls this after importing the filter. The module of a filter that never imports `logging` does not
+    contain it.
     """
     if "logging" in sys.modules:
         from ._hostcalls import logging
@@ -68,7 +70,7 @@ def install_logging_handler() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    """`LoggingHandler`, made only when it is asked for, since it needs `logging`."""
+    """`LoggingHandler`, imported only on access, since it needs `logging`."""
     if name == "LoggingHandler":
         from ._hostcalls.logging import LoggingHandler
 

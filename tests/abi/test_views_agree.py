@@ -1,4 +1,4 @@
-"""Every view of the ABI in the SDK says the same as the tables in `_abi`."""
+"""Every view of the ABI in the SDK agrees with the tables in `_abi`."""
 
 from __future__ import annotations
 

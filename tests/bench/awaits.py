@@ -1,4 +1,4 @@
-"""What an await costs in a VM, beside the callback form of the same filter: `python tests/bench/awaits.py`.
+"""The cost of an await in a VM, compared with the callback form of the same filter: `python tests/bench/awaits.py`.
 
 The measuring is done inside the VM (tests/projects/await_cost), in Envoy's V8: a request is answered with the figures.
 """

@@ -44,7 +44,7 @@ class BuildTimes:
 
 @dataclass(frozen=True)
 class Edit:
-    """What a developer does between two builds: another message is logged, so the module is another one."""
+    """A developer's edit between two builds: another log message, so the module differs."""
 
     file: Path
     message: str
@@ -124,7 +124,7 @@ def add_dependency(folder: Path, wheel: Path) -> None:
 
 
 def _wheel(folder: Path) -> Path:
-    """A package of 50 modules with 100 functions each, made on the spot so that no network is measured."""
+    """A package of 50 modules with 100 functions each, generated locally so that no network is measured."""
     folder.mkdir()
     body = "".join(f"def function_{number}(a, b={number}):\n    return a + b\n\n\n" for number in range(100))
     files = {f"added/part_{number}.py": body for number in range(50)}
@@ -160,7 +160,7 @@ def _seconds(build: Callable[[], str]) -> tuple[float, str]:
 
 
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> str:
-    """The standard output of a command; one that fails is a BenchError with the end of what it said."""
+    """The standard output of a command; if it fails, a BenchError with the end of its output."""
     try:
         done = subprocess.run(
             command,

@@ -102,7 +102,7 @@ def _bars(summary: Summary, figure: Figure) -> list[tuple[str, float]]:
 
 
 def _scale(values: Mapping[str, float]) -> float:
-    """What the full length stands for."""
+    """The value represented by the full length."""
     *others, longest = sorted(values, key=lambda peer: values[peer])
     second = values[others[-1]] if others else 0
     if longest != PRODUCT and 0 < _LONGEST * second < values[longest]:
@@ -115,7 +115,7 @@ def _text(x: float, y: float, text: str, kind: str) -> str:
 
 
 def _description(summary: Summary, figures: Sequence[Figure]) -> str:
-    """What the picture says, for those who do not see it."""
+    """A text alternative for the picture."""
     sentences = []
     for figure in figures:
         values = ", ".join(f"{peer} {number(value, figure.form)}" for peer, value in _bars(summary, figure))

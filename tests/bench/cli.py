@@ -26,7 +26,7 @@ _PROGRAM = "tests/bench/run.py"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the benchmark; 1 when something failed to run. A tool that is missing is no failure: the tables name it."""
+    """Run the benchmark; returns 1 if something failed to run. A missing tool is not a failure: the tables name it."""
     options = _options(arguments)
     settings = QUICK if options.quick else Settings(rounds=options.rounds, seconds=options.seconds)
     machine = this_machine()
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def closing(summary: Summary) -> str:
-    """What the run comes to."""
+    """The summary of the run."""
     parts = (
         "## All peers",
         short_table(summary),

@@ -1,4 +1,4 @@
-"""What a figure depends on besides the filter: the machine, and the versions of what ran on it."""
+"""The factors besides the filter that figures depend on: the machine, and the versions of the software."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .builders import run
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine at the start of a run; a load average far above 0 then says that it was not quiet."""
+    """The machine at the start of a run; a load average far above 0 means that it was not idle."""
 
     cores: int
     processor: str

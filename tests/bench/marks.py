@@ -1,4 +1,4 @@
-"""The marks: what each figure is to be, first and in the end. Nothing fails when one is missed."""
+"""The targets for each figure, initial and final. Missing one is not a failure."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Row:
 
     @contextlib.contextmanager
     def attempt(self, topic: str, say: Callable[[str], None]) -> Iterator[None]:
-        """Note what goes wrong in the block under `topic` and those after it, and let the other peers go on."""
+        """Record a failure of the block under `topic` and dependent topics, and continue with the other peers."""
         try:
             yield
         except (BenchError, EnvoyError, PwasmError, OSError, ValueError) as error:
@@ -109,7 +109,7 @@ class Row:
 
 
 def _follow(topic: str) -> Sequence[str]:
-    """What cannot be measured either."""
+    """Topics that cannot be measured as a consequence."""
     return (topic,) if topic in _ALONE else TOPICS[TOPICS.index(topic) :]
 
 

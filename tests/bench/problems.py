@@ -1,7 +1,7 @@
-"""Why there is no figure.
+"""Reasons for missing figures.
 
 BenchError             something ran and failed: the benchmark ends with exit code 1
-└── NotMeasuredError   a tool is missing: the table says which, and the other figures stand
+└── NotMeasuredError   a tool is missing: the table names it, and the other figures are kept
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the filters do: one row per scenario. A peer has the source of each under peers/<peer>/<scenario>.
+"""The work of the filters: one row per scenario. A peer has the source of each under peers/<peer>/<scenario>.
 
 Every peer must do the same work, and `servers.check_answer` looks at each answer's headers before and after the load.
 """

@@ -107,7 +107,7 @@ def measure_reload(module: Path, scenario: Scenario, traps: int) -> list[float]:
 
 
 def measure_callbacks(module: Path, scenario: Scenario, seconds: int) -> tuple[Callback, ...]:
-    """What each callback takes in Envoy's V8, by a copy of the module that measures itself."""
+    """The duration of each callback in Envoy's V8, measured by an instrumented copy of the module."""
     timed = with_timers(module.read_bytes())
     copy = module.with_name(f"{module.stem}-timed.wasm")
     copy.write_bytes(timed.wasm)
@@ -121,7 +121,7 @@ def measure_callbacks(module: Path, scenario: Scenario, seconds: int) -> tuple[C
 
 
 def _milliseconds(address: str, method: str, status: int) -> float:
-    """The time of one request on a connection of its own, from the moment it is open."""
+    """The time of one request on a new connection, from the moment it is open."""
     connection = http.client.HTTPConnection(address, timeout=_TIMEOUT_SECONDS)
     try:
         connection.connect()

@@ -28,7 +28,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def number(value: float | None, form: str) -> str:
-    """One figure, formatted as `form` says; what rounds to zero has no sign."""
+    """A figure in the format `form`; a value that rounds to zero has no sign."""
     if value is None:
         return NONE
     text = format(value, form)

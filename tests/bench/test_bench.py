@@ -334,7 +334,7 @@ def test_help_of_the_script() -> None:
 
 @contextlib.contextmanager
 def answering(headers: Mapping[str, str]) -> Iterator[tuple[Any, list[tuple[str, str, str | None, bytes]]]]:
-    """A server that answers with `headers`, in the place of an Envoy; and what it has been asked."""
+    """A server that answers with `headers` in place of an Envoy, and the requests it has received."""
     seen = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -12,7 +12,7 @@ from tests.support.command_line import Pwasm, caller
 
 @pytest.fixture(scope="session")
 def component() -> bytes:
-    """What componentize-py hands out."""
+    """The component that componentize-py produces."""
     return load_base().component
 
 

@@ -1,4 +1,4 @@
-"""The cache: what is damaged is not used, what cannot be written is no error, and the limit holds."""
+"""The cache: damaged entries are not used, failing to write is not an error, and the size limit holds."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_full_disk_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
 def test_an_entry_has_the_permissions_that_the_umask_gives(tmp_path: Path, umask: int, mode: int) -> None:
-    """Else nobody but its maker could use it."""
+    """Otherwise other users could not use it."""
     before = os.umask(umask)
     try:
         Cache(tmp_path).write("kind", "key", b"contents")
@@ -86,7 +86,7 @@ def test_an_entry_has_the_permissions_that_the_umask_gives(tmp_path: Path, umask
 
 
 def test_what_another_user_keeps_to_themself_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else each would make it again and take it from the other, build after build, without a word."""
+    """Otherwise each user would silently replace the other's entry, build after build."""
     Cache(tmp_path).write("kind", "key", b"theirs")
 
     def refused(path: Path) -> bytes:

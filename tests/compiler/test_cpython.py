@@ -1,4 +1,4 @@
-"""What pwasm knows of CPython and componentize-py is so, and somebody would notice if it were not."""
+"""pwasm's assumptions about CPython and componentize-py hold, and a violation would be noticed."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_wrong_number_in_the_guest_is_found(constant: str, python: Any, monkey
 
 
 def test_no_other_file_says_which_python_it_is() -> None:
-    """What is in a module; not what pwasm itself runs on."""
+    """The version inside a module, not the one that runs pwasm itself."""
     says_it = re.compile(r"\b3\.14\b|cpython-3\d\d|python3\.\d\d")
     texts = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")

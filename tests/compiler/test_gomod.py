@@ -1,4 +1,4 @@
-"""What is read of a go.mod: the module's name and the SDK."""
+"""The parts of a go.mod that are read: the module's name and the SDK."""
 
 from __future__ import annotations
 

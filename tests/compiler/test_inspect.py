@@ -1,4 +1,4 @@
-"""`pwasm inspect`: what a module is, whether Envoy would take it, and clear errors for what is no module."""
+"""`pwasm inspect`: what a module contains, whether Envoy would load it, and clear errors for other files."""
 
 from __future__ import annotations
 

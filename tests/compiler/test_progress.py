@@ -1,4 +1,4 @@
-"""What somebody who waits sees: on a terminal one line in place, elsewhere a line for what takes long."""
+"""Progress output: on a terminal one line that is replaced, elsewhere a line for each long step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as a filter, what its pyproject.toml may say, and which files belong to it."""
+"""What counts as a filter, the valid contents of its pyproject.toml, and the files that belong to it."""
 
 from __future__ import annotations
 

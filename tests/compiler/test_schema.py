@@ -85,7 +85,7 @@ def test_a_configuration_is_checked(folder: Path) -> None:
     assert error.splitlines() == [
         f"{file} is not a valid configuration",
         "$.nmae: unknown field; did you mean name?",
-        "$.name: is missing (str)",
+        "$.name: missing (expected str)",
         "$.retries: expected int, got str",
     ]
 
@@ -94,9 +94,9 @@ def test_a_configuration_is_checked(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("import nobody_has_this", "cannot be imported"),
+        ("import nobody_has_this", "cannot import"),
         ("1 / 0", "ZeroDivisionError"),
-        ("def f(:", 'cannot be imported\n  File "filter.py", line 1'),
+        ("def f(:", 'filter.py\n  File "filter.py", line 1'),
         ("import os; os._exit(0)", "exits the process"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("x = 1", "filter.py: no filter class is registered\nhint: call pwasm.set_http_context"),
@@ -112,7 +112,7 @@ def test_filters_without_a_schema(tmp_path: Path, source: str, text: str) -> Non
 
 @pytest.mark.programs
 def test_a_filter_without_a_configuration_takes_any(tmp_path: Path) -> None:
-    """Which is no error: the schema says so, and a person is told how to declare one, in code that does."""
+    """That is not an error: the schema allows any value, and the output shows code that declares a configuration."""
     file, configuration = tmp_path / "filter.py", tmp_path / "c.json"
     file.write_text("import pwasm\npwasm.set_http_context(pwasm.HttpContext)")
     configuration.write_text('{"a": 1}')

@@ -1,4 +1,4 @@
-"""A conformance case is data: what the client sends, what the filter does with it, what upstream answers.
+"""A conformance case as data: the client's request, the filter's actions, and upstream's response.
 
 What a case *expects* is in tests/golden/conformance.json: what a real Envoy did, written there by `pytest --bless`.
 """
@@ -21,7 +21,7 @@ PLAIN_HEADERS = (("content-type", "text/plain"), ("x-twice", "1"), ("x-twice", "
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What an HTTP upstream answers. `chunks` None: no answer at all."""
+    """The response of an HTTP upstream. `chunks` None: no response at all."""
 
     status: int = 200
     headers: Pairs = PLAIN_HEADERS
@@ -76,7 +76,7 @@ class Case:
     upstream echoes in upper case, answers `bye` by closing."""
 
     def request_headers(self) -> list[tuple[str, str]]:
-        """What follows the request line on the wire."""
+        """The headers after the request line on the wire."""
         host = () if self.without_host else (("host", HOST),)
         lines = [*host, ("x-case", self.id), *self.headers]
         if self.chunks is not None:

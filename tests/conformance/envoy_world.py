@@ -45,7 +45,7 @@ class Log:
         self._of_filter = False
 
     def read(self) -> None:
-        """Take up what is new."""
+        """Read the new records."""
         with self._path.open("rb") as file:
             file.seek(self._offset)
             data = file.read()
@@ -70,7 +70,7 @@ class Log:
 
 
 class World:
-    """A running Envoy with what is around it."""
+    """A running Envoy with its servers and clients."""
 
     def __init__(self) -> None:
         self.case = Case("none")

@@ -1,4 +1,4 @@
-"""What is compared of a run: what the filter saw, what upstream and the client got; and nothing that may differ."""
+"""The parts of a run that are compared: what filter, upstream and client saw, without anything that may vary."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Outcome:
 
     @classmethod
     def of_json(cls, found: dict[str, Any]) -> Outcome:
-        """What `as_json` made."""
+        """The inverse of `as_json`."""
         log = (Called(**entry) if "callback" in entry else Logged(**entry) for entry in found.get("log", ()))
         upstream, calls = found.get("upstream", ()), found.get("calls", ())
         return cls(tuple(log), found.get("client"), tuple(upstream), tuple(calls))
@@ -71,7 +71,7 @@ def outcome(
     calls: Sequence[Message],
     ignore: Sequence[str] = (),
 ) -> Outcome:
-    """The comparable part of a run; `ignore` names what depends on who is quicker."""
+    """The comparable part of a run; `ignore` names the parts that depend on timing."""
     entries = map(log_entry, log)
     seen = Outcome(
         tuple(entry for entry in entries if not isinstance(entry, Called) or entry.callback != "context_create"),

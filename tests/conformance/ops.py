@@ -101,7 +101,7 @@ def foreign(name: str, argument: Any = "") -> Op:
 
 
 def later(*operations: Op) -> dict[str, list[Op]]:
-    """What the next tick does for the stream, once."""
+    """An action that the next tick performs for the stream, once."""
     return {"tick": [tick(0), SELECT, *operations]}
 
 

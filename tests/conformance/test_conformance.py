@@ -1,4 +1,4 @@
-"""Every case of the table in three hosts: what a real Envoy did is what it does, and what the emulator does.
+"""Every case of the table in three hosts: the recorded behavior of Envoy is that of Envoy now, and of the emulator.
 
     pytest tests/conformance                         all three (one build, one Envoy)
     pytest tests/conformance -m 'not wasm and not envoy'   the emulator with the probe's classes

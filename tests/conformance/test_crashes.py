@@ -1,4 +1,4 @@
-"""What kills the emulator kills a real Envoy: K1 to K8 of docs/abi.md §0.1, one Envoy for each.
+"""Crashes in the emulator are crashes in a real Envoy: K1 to K8 of docs/abi.md §0.1, one Envoy for each.
 
 The modules are text, as small as can be: nothing guards their hostcalls, and Envoy starts at once. Where Envoy
 survives one day, the emulator must no longer say that it dies.

@@ -1,4 +1,4 @@
-"""What no filter in Python can do, in a real Envoy and in the emulator: modules as text.
+"""Behavior that a filter in Python cannot have, in a real Envoy and in the emulator: modules in text format.
 
 They are for docs/abi.md §5, cases 1 to 9, 12, 13, 18 to 21, 108 and 119; `expected.ELSEWHERE` says which is where.
 
@@ -127,13 +127,13 @@ def emulated(path: Path) -> HostEmulator:
 
 
 def said(texts: list[str], name: str = "A") -> list[str]:
-    """What the module of this name has logged."""
+    """The log lines of the module with this name."""
     return [text.removeprefix(name) for text in texts if text.startswith(name)]
 
 
 @dataclass(frozen=True)
 class World:
-    """Envoy with all the modules, each with a listener of its own."""
+    """Envoy with all modules, each with its own listener."""
 
     envoy: Envoy
     started: list[str]
@@ -150,7 +150,7 @@ class World:
             return error.code
 
     def becomes_200(self, listener: str) -> bool:
-        """Whether the listener's filter comes back; asking it is what makes Envoy try."""
+        """Whether the listener's filter recovers; a request makes Envoy try."""
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
             if self.ask(listener) == 200:
@@ -339,7 +339,7 @@ def test_a_trap_in_the_emulator_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.envoy
 @pytest.mark.parametrize(("listener", "later"), [("C", [503, 503]), ("O", [200, 200])])
 def test_a_trap_when_nothing_is_reloaded(listener: str, later: list[int], world: World) -> None:
-    """Fail open passes only what comes after the request that trapped."""
+    """Fail open lets requests pass only after the one that trapped."""
     reloads = world.reloads()
     assert world.ask(listener) == 200
     assert world.ask(listener, "x-trap") == 503

@@ -82,7 +82,7 @@ def askers(world: EmulatorWorld) -> dict[tuple[str, Any], list[Case]]:
 
 
 def run(world: EmulatorWorld, case: Case) -> Any:
-    """What of the outcome is expected; all of it, but for ACTIONS."""
+    """The part of the outcome that is compared: everything, except for ACTIONS."""
     try:
         outcome = world.run(case)
     except Exception as error:  # a mutant may do anything
@@ -94,7 +94,7 @@ def run(world: EmulatorWorld, case: Case) -> Any:
 
 
 def notices(world: EmulatorWorld, cases: list[Case], hint: str | None) -> str:
-    """The first case whose outcome is not what it was; the hint is tried first, that is all it is for."""
+    """The first case with a changed outcome; the hint is only an optimization: it is tried first."""
     ordered = sorted(cases, key=lambda case: case.id != hint)
     return next((case.id for case in ordered if run(world, case) != EXPECTED[case.id]), "")
 

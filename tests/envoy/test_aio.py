@@ -98,7 +98,7 @@ def pieces_of(world: Any, path: str, start: int, whole: str) -> list[str]:
 
 @pytest.mark.parametrize(("path", "to"), [("gated_body", "cases"), ("then_body", "early")])
 def test_bodies_that_arrive_meanwhile(world: Any, path: str, to: str) -> None:
-    """A service that is slow: what the client sends meanwhile is held, and each byte is seen once and in order."""
+    """A slow service: data that the client sends in the meantime is held, and each byte is seen once and in order."""
     start, gate = len(world.envoy.filter_log), world.gates[path]
     with closing(socket.create_connection(world.addresses[to], timeout=10)) as client:
         client.sendall(f"POST /{path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n".encode())

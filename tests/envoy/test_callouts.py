@@ -52,7 +52,7 @@ def world(built: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 
 
 def answer(world: Any, path: str) -> Any:
-    """What the filter answered with."""
+    """The filter's response."""
     got = world.request(path)
     assert got.status == 200, got
     return ast.literal_eval(got.body.decode())

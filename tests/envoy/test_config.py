@@ -1,4 +1,4 @@
-"""Envoy rejects an update whose typed configuration does not fit, and goes on with the one it has.
+"""Envoy rejects an update with an invalid typed configuration, and keeps the previous one.
 
 The filter is tests/projects/awaits/configured.py. Its listener comes from a file that Envoy watches (LDS).
 """
@@ -22,7 +22,7 @@ BETTER = {"routes": [{"prefix": "/a", "answer": "a", "status": 202.0}, {"prefix"
 STRUCT = "type.googleapis.com/google.protobuf.Struct"
 # Each costs Envoy a VM; tests/sdk/_config/test_config.py has many more.
 WRONG: list[tuple[Any, str]] = [
-    ("", "$.routes: is missing (array)"),
+    ("", "$.routes: missing (expected array)"),
     ({"routes": [{"prefix": "/", "answer": 1}]}, "$.routes[0].answer: expected str, got int"),
     ("[" * 5000, "$: nested deeper than 100 levels, at character 100"),
     ('"' + "x" * 5_000_000 + '"', "$: the configuration has 5000002 bytes, more than 4194304"),
@@ -30,7 +30,7 @@ WRONG: list[tuple[Any, str]] = [
 
 
 def listener(module: Path, name: str, configuration: Any, *, struct: bool = False) -> dict[str, Any]:
-    """The listener; a name that changes makes Envoy start the plugin anew."""
+    """The listener; a changed name makes Envoy restart the plugin."""
     plugin = WasmFilter(module, name=name, root_id="configured", configuration=configuration)
     made = HttpListener([plugin], name="cases", routes=(Route(),)).to_json()
     if struct:

@@ -120,7 +120,7 @@ def test_faults(world: Any, callback: str) -> None:
 
 
 def connect(world: Any, *, upstream_closes: bool = False) -> bytes:
-    """A connection through the TCP filter, which shares the VM; what comes back until one side closes it."""
+    """The data received on a connection through the TCP filter, which shares the VM, until one side closes it."""
     with socket.create_connection(world.addresses["tcp"], timeout=10) as client:
         client.sendall(b"quit" if upstream_closes else b"data")
         try:

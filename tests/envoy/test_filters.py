@@ -70,7 +70,7 @@ def upstream() -> Iterator[int]:
 
 @contextmanager
 def running_upstream() -> Iterator[int]:
-    """The server upstream.py in a process of its own, so that it and the load do not wait for one another's Python."""
+    """The server upstream.py in a separate process, so that it does not share an interpreter with the load."""
     command = [sys.executable, "-m", "tests.support.upstream"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as process:
         assert process.stdout is not None

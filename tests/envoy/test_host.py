@@ -1,4 +1,4 @@
-"""What Envoy tells a filter and does for it: properties, foreign functions, log, time, statistics, configuration.
+"""Envoy's services for a filter: properties, foreign functions, log, time, metrics, configuration.
 
 The filters are tests/projects/whole_api/host_cases.py; a request's path chooses one.
 """
@@ -62,7 +62,7 @@ def world(built: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def seen(world: Any) -> dict[str, Any]:
-    """What one request saw, at its beginning, in between and at its end."""
+    """What one request saw at its beginning, in the middle and at its end."""
     assert world.request("/Properties?plain&q=1", HEADERS, body=b"body").status == 200
     words = ("request", "raw", "response", "done")
     return {word: world.reported(f"Properties {word}") for word in words} | {"world": world}

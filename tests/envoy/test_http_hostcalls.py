@@ -292,7 +292,7 @@ def test_close(world: Any, where: str) -> None:
 
 
 def test_the_life_of_a_stream(world: Any) -> None:
-    """A context is made at the first callback, told when the stream is over, and dropped when the host deletes it."""
+    """A context is created at the first callback, told of the stream's end, and dropped when the host deletes it."""
     world.request("/Life")
     world.request("/Life")
     events = [world.reported("Life", count) for count in range(1, 7)]

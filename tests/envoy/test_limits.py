@@ -1,4 +1,4 @@
-"""What docs/reliability.md says of limits: an endless loop and the watchdog; what follows a trap under each policy."""
+"""The limits in docs/reliability.md: an endless loop and the watchdog; the effect of a trap under each policy."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_watchdog_ends_an_envoy_with_an_endless_loop(tmp_path: Path) -> None
     [("FAIL_CLOSED", (503, None)), ("FAIL_OPEN", (200, None)), ("FAIL_RELOAD", (200, "x"))],
 )
 def test_what_a_policy_means_after_a_trap(tmp_path: Path, policy: str, later: tuple[int, str | None]) -> None:
-    """FAIL_OPEN is a filter that is off from then on: whoever can make it trap has got rid of it."""
+    """FAIL_OPEN disables the filter for all traffic: anyone who can make it trap can do so."""
     (tmp_path / "main.wasm").write_bytes(wasmtime.wat2wasm(TRAPS))
     plugin = WasmFilter(tmp_path / "main.wasm", failure_policy=policy, reload_backoff_seconds=0.002)
     with Envoy(bootstrap([HttpListener([plugin])])) as envoy:
@@ -106,7 +106,7 @@ def test_headers_of_a_request(lines: list[str], status: int) -> None:
 
 @pytest.mark.envoy
 def test_a_base_interval_of_1_ms_kills_envoy(tmp_path: Path) -> None:
-    """Envoy 1.40 divides by half of it. Where it survives one day, the document must no longer warn."""
+    """Envoy 1.40 divides by half of it. Once Envoy survives, the warning in the document must go."""
     (tmp_path / "main.wasm").write_bytes(wasmtime.wat2wasm(TRAPS))
     plugin = WasmFilter(tmp_path / "main.wasm", reload_backoff_seconds=0.001)
     with Envoy(bootstrap([HttpListener([plugin])])) as envoy:
@@ -117,7 +117,7 @@ def test_a_base_interval_of_1_ms_kills_envoy(tmp_path: Path) -> None:
 
 
 def ask(envoy: Envoy, body: bytes | None = None) -> tuple[int, str | None]:
-    """Status, and what the filter adds."""
+    """Status, and the header that the filter adds."""
     try:
         with urllib.request.urlopen(envoy.url, body, timeout=10) as answer:
             return answer.status, answer.headers["x-filtered"]

@@ -1,4 +1,4 @@
-"""What plugins do without a stream, and together: timers, shared data, queues, their end. Two workers, two VMs.
+"""Plugins without a stream, and several together: timers, shared data, queues, shutdown. Two workers, two VMs.
 
 The filters are tests/projects/whole_api/plugins.py.
 """
@@ -113,7 +113,7 @@ def test_a_queue_between_vms(world: Any) -> None:
 
 
 def test_tick_start_change_and_stop(world: Any) -> None:
-    """The other plugin's timer, in the same VMs, tells that time passes while this one's stands still."""
+    """The other plugin's timer, in the same VMs, shows that time passes while this one's is stopped."""
     for _ in range(20):  # each worker has a timer of its own
         assert answer(world, "/Tick", "ticker") == 0
     with closing(world.client("ticker")) as held, closing(world.client("clock")) as clock:

@@ -1,4 +1,4 @@
-"""Holding an HTTP stream and letting it go on, in a real Envoy: it does go on, and every byte of it goes once.
+"""Pausing and resuming an HTTP stream in a real Envoy: it does continue, and every byte is sent exactly once.
 
 Envoy has no guard here: a resume of what is not paused sends trailers, or a whole head, a second time (to upstream
 another request, to the client another response), and can end in a SIGSEGV. The filters are

@@ -55,7 +55,7 @@ def connect(world: Any, case: str) -> Any:
 
 
 def events(world: Any, case: str) -> list[Any]:
-    """What the filter reported, when the connection is over."""
+    """The filter's reports after the end of the connection."""
     world.envoy.wait_for_log(f"@{case}: 'on_stream_done'")
     reported = [record for record in world.envoy.filter_log if record.text.startswith(f"@{case}: ")]
     return [world.reported(case, count) for count in range(1, len(reported) + 1)]

@@ -1,4 +1,4 @@
-"""A trimmed module in a real Envoy: the standard library works, and what was left out is an exception."""
+"""A trimmed module in a real Envoy: the standard library works, and removed parts raise exceptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference filter in Go and its Python twin in real Envoys: what a client sees and what is logged is the same."""
+"""The reference filter in Go and its Python counterpart in real Envoys: same responses, same logs."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_a_filter_is_short_and_says_what_it_does(name: str) -> None:
 
 @pytest.mark.programs
 def test_the_table(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """The last column is what the filters' tests call; --bless writes it."""
+    """The last column lists the hostcalls that the filters' tests make; --bless writes it."""
     file = FILTERS / "README.md"
     text = file.read_text(encoding="utf-8")
     assert [row["name"] for row in _ROW.finditer(text)] == NAMES
@@ -56,7 +56,7 @@ def test_the_table(request: pytest.FixtureRequest, tmp_path: Path) -> None:
 
 
 def _calls(file: Path) -> dict[str, str]:
-    """The last column by filter. The tests run in a process of their own, which notes the hostcalls."""
+    """The last column by filter. The tests run in a separate process, which records the hostcalls."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.support.hostcalls_made"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(

@@ -84,7 +84,7 @@ def _shim(functions: list[_Exported]) -> str:
 
 
 def case(number: int) -> tuple[bytes, list[Outcome]]:
-    """The component of this number and what it does: always the same for one version of wasm-tools."""
+    """The component with this number and its functions: always the same for a given version of wasm-tools."""
     for attempt in range(20):
         data = _component(number, random.Random(f"{number}.{attempt}"))
         try:
@@ -214,7 +214,7 @@ def _store() -> wasmtime.Store:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one exported function did: results or traps, then globals and memory."""
+    """The outcome of an exported function: its results or trap, then globals and memory."""
 
     function: str
     calls: tuple[str, ...]
@@ -223,7 +223,7 @@ class Outcome:
 
 
 class NotInstantiatedError(Exception):
-    """A segment lies outside memory or table; then there is nothing to compare."""
+    """A segment is out of bounds of memory or table, so there is nothing to compare."""
 
 
 def unlinked(data: bytes) -> list[Outcome]:
@@ -281,7 +281,7 @@ def linked(data: bytes, framed: bool = False) -> tuple[bytes, Layout, Reachable]
 
 
 def run(data: bytes, framed: bool = False) -> list[Outcome]:
-    """Link, and run what came out."""
+    """Link, and run the result."""
     code, layout, _ = linked(data, framed)
     module = wasmtime.Module(ENGINE, code)
     modules = [instance.module for instance in layout.plan.graph.instances]

@@ -1,4 +1,4 @@
-"""What is fuzzed: a function of bytes for each target, what it may raise, and inputs to start from.
+"""The fuzzing targets: for each a function of bytes, the exceptions it may raise, and seed inputs.
 
 `python tests/fuzz/run.py` gives them to atheris, and test_replay.py replays what was found before.
 """
@@ -86,7 +86,7 @@ def describe(data: bytes) -> None:
 
 
 def component(data: bytes) -> None:
-    """Decoding takes anything; linking takes what is valid, for the component comes from a compiler."""
+    """Decoding accepts anything; linking accepts only valid components, since they come from a compiler."""
     graph = instance_graph(decode_component(data))
     if not _is_valid(data):
         return

@@ -1,4 +1,4 @@
-"""Properties of what crosses the seam: the codec of pairs, header maps against a model, bodies in pieces."""
+"""Properties of the data between host and SDK: the codec of pairs, header maps against a model, bodies in pieces."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ OPERATIONS = st.lists(
 
 
 class Edits(HttpContext):
-    """Does to the request's headers what the test says, and reads them in every way."""
+    """Edits the request headers as the test specifies, and reads them in every way."""
 
     operations: list[tuple[str, str, str]] = []  # noqa: RUF012  set by the test
     seen: list[tuple[str, str]]

@@ -1,7 +1,7 @@
-"""The dispatcher against a host that does what no host should: any callback, for any context, in any order.
+"""The dispatcher against a misbehaving host: any callback, for any context, in any order.
 
-Unknown ids, double creations and deletions, logs before headers, answers that nobody waits for, or for streams that
-are gone, hostcalls that fail. Nothing may escape, actions are 0 or 1, and what is deleted is forgotten.
+Unknown ids, duplicate creations and deletions, proxy_on_log before headers, unexpected answers, answers for deleted
+streams, failing hostcalls. No exception may escape, actions are 0 or 1, and deleted contexts are freed.
 
 `PWASM_LIFECYCLE_STEPS=10000 pytest tests/fuzz/test_lifecycle.py` looks longer.
 """
@@ -58,7 +58,7 @@ class Host:
 
 
 def _shaped(name: str, status: int) -> Any:
-    """A result of the shape that the protocol has: a status, or a status and what was asked for."""
+    """A result of the shape required by the protocol: a status, or a status and results."""
     if name in ("proxy_get_shared_data",):
         return status, b"1", 1
     if name == "proxy_get_status":

@@ -1,4 +1,4 @@
-"""Every target on what was found before, on what it starts from, on damage to that, and on a megabyte of malice."""
+"""Every target on previous findings, on its seed inputs, on damaged seeds, and on a megabyte of hostile input."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_seeds_are_taken(name: str) -> None:
 @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_damaged(name: str, data: st.DataObject) -> None:
-    """Bytes exchanged, cut out and put in twice."""
+    """Bytes swapped, removed and duplicated."""
     damaged = bytearray(data.draw(st.sampled_from(TARGETS[name].seeds())))
     for _ in range(data.draw(st.integers(1, 6))):
         at = data.draw(st.integers(0, max(0, len(damaged) - 1)))
@@ -156,7 +156,7 @@ CASES = [pytest.param(name, data, id=f"{name}-{case}") for name in MALICE for ca
 
 @pytest.fixture
 def measured() -> Iterator[None]:
-    """The test takes little time, and the process little memory more than before."""
+    """The block takes little time and little additional memory."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.process_time()
     yield
@@ -177,7 +177,7 @@ def test_every_target_has_malice() -> None:
 
 
 def test_the_limit_of_time_can_be_missed() -> None:
-    """What these tests look for: an exception that is no PwasmError."""
+    """These tests look for an exception that is not a PwasmError."""
     target: Callable[..., Any] = type(TARGETS["module"])
     with pytest.raises(RecursionError):
         target(lambda data: (_ for _ in ()).throw(RecursionError()), list)(b"")

@@ -105,7 +105,7 @@ def _another_function(merger: Any, instance: int, site: Site) -> bytes:
 
 
 def _another_variable(merger: Any, instance: int, site: Site) -> bytes:
-    """One of the same type; and what is read from a constant is changed in its last byte."""
+    """Another variable of the same type; or the last byte of a constant is changed."""
     right: bytes = merger._get(instance, site.target)
     types = merger.layout.global_types
     place = global_item(merger.layout.plan, instance, site.target)

@@ -1,4 +1,4 @@
-"""Machines of three releases of Debian. They are made while other things run, and thrown away at the end."""
+"""Machines of three Debian releases, created in the background, and removed at the end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def checkout(_machines: dict[Release, Future[Machine]]) -> Machine:
 
 
 def _copy_checkout(target: Path) -> None:
-    """What git has or would take."""
+    """The files that git tracks or would add."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, stdout=-1, check=True
     )

@@ -35,7 +35,7 @@ cat /tmp/answer
 
 @pytest.fixture(scope="module")
 def here(built: Callable[[str], Path]) -> str:
-    """Digest of the example's module, made by the Python that runs the tests."""
+    """Digest of the example's module, built with the Python that runs the tests."""
     return hashlib.sha256(built("../../filters/hello_world").read_bytes()).hexdigest()
 
 
@@ -90,7 +90,7 @@ def test_a_user_who_can_write_next_to_nothing(installed: Machine) -> None:
 
 
 def test_two_users_share_a_cache(installed: Machine) -> None:
-    """What one has made the other uses; nothing is made again."""
+    """One user's entries are used by the other; nothing is built again."""
     installed.run("install -d -m 2775 -g filters /srv/shared")
     environment = {"PWASM_CACHE_DIR": "/srv/shared"}
     script = f"umask {{umask}}; {BUILD} --json {EXAMPLE} -o /tmp/{{user}}.wasm 2>/dev/null"
@@ -164,7 +164,7 @@ def test_four_cold_builds_at_once_make_it_once(installed: Machine, here: str) ->
 
 
 def test_the_environment_of_a_user_is_small(installed: Machine) -> None:
-    """docs/platforms.md says what is in it; no compiler, no componentize-py."""
+    """docs/platforms.md lists its contents; no compiler, no componentize-py."""
     listed = json.loads(installed.run(f"{VENV}/bin/python -m pip list --format json --disable-pip-version-check"))
     names = {package["name"].lower() for package in listed}
     assert not names & {"componentize-py", "ziglang", "hatchling", "mypy", "ruff", "grpcio"}

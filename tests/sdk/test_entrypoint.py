@@ -153,7 +153,7 @@ def test_an_init_nobody_can_call() -> None:
     class Needy(pwasm.HttpContext):
         def __init__(self, a: int, b: int) -> None: ...
 
-    with pytest.raises(TypeError, match="Needy needs arguments other than context_id"):
+    with pytest.raises(TypeError, match="Needy requires arguments other than context_id"):
         pwasm.set_http_context(Needy)
 
 
@@ -254,7 +254,7 @@ class OfTwoBases(Response):
 
 
 def test_what_the_author_wrote_is_told_by_class() -> None:
-    """Not what the module exports for it; a factory may return any class."""
+    """Not the callbacks that the module exports for it; a factory may return any class."""
     entrypoint.set_vm_context(Started)
     entrypoint.set_plugin_context(Chooses)
     entrypoint.set_http_context(OfTwoBases)

@@ -1,4 +1,4 @@
-"""Statuses become exceptions that say what was asked."""
+"""Statuses become exceptions that say what was requested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What builds pwasm itself: two installations of one checkout at once do not break one another."""
+"""The scripts that build pwasm itself: two concurrent installations of one checkout do not break each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IGNORED = [line for line in (ROOT / ".gitignore").read_text().splitlines() if li
 
 @pytest.fixture
 def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, ModuleType]:
-    """Both, which make next to nothing, into `tmp_path`; what was there before is in it."""
+    """Both scripts, with minimal output into `tmp_path`, which already contains older files."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
     shim, base = importlib.import_module("build_shim"), importlib.import_module("build_base")
 
@@ -40,7 +40,7 @@ def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType
 def test_files_are_replaced_as_a_whole(
     scripts: tuple[ModuleType, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who reads one meanwhile has all of the old one or all of the new one, and packs none that is being written."""
+    """A concurrent reader gets either the complete old file or the complete new one, and packs no partial file."""
     before = {path: path.open("rb") for path in tmp_path.iterdir()}
     unfinished = []
 

@@ -1,6 +1,6 @@
-"""The short ways through the shim (streams.c, shortcuts.c) do what the Python dispatcher does, which is the reference.
+"""The shim's fast paths (streams.c, shortcuts.c) behave like the Python dispatcher, which is the reference.
 
-The same callbacks, in an order made by chance, are given to both; every hostcall and every result must be the same.
+Both get the same callbacks, in random order; every hostcall and every result must be the same.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ERROR = 4
 
 
 class Host:
-    """Answers every hostcall, and keeps what was asked."""
+    """Answers every hostcall, and records the calls."""
 
     def __init__(self, *root_ids: str) -> None:
         self.root_ids = list(root_ids)
@@ -89,7 +89,7 @@ def a_start(plugins: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
 
 
 def one_after_another(chance: random.Random, deeds: int, plugins: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """What each deed leaves behind, the next stream must not see."""
+    """The next stream must not see the effects of any action on the previous one."""
     for deed in range(deeds):
         for stream, number in ((10 + 2 * deed, deed), (11 + 2 * deed, 0)):
             yield "proxy_on_context_create", (stream, chance.randint(1, plugins))
@@ -180,7 +180,7 @@ def test_action_is_immutable(where: tuple[Host, Any]) -> None:
 
 
 def test_contexts_that_are_over_are_given_to_other_streams(where: tuple[Host, Any]) -> None:
-    """Otherwise their places would be taken by those that a tick makes."""
+    """Otherwise their memory would be reused by objects that a tick creates."""
     host, plugin = where
     for first in range(2, 400, 40):
         streams = range(first, first + 40)

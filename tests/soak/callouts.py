@@ -1,4 +1,4 @@
-"""Requests that wait for a callout: one in twenty times out, one client in a hundred goes away before the answer."""
+"""Requests that wait for a callout: one in twenty times out, one client in a hundred disconnects before the answer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _Clients:
         self.times: list[float] = []
 
     async def ask(self, address: tuple[str, int], number: int) -> None:
-        """One request on a connection of its own; counts its status, `gone` or what went wrong."""
+        """One request on a separate connection; counts its status, `gone` or the problem."""
         start = time.monotonic()
         try:
             reader, writer = await asyncio.open_connection(*address)

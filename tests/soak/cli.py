@@ -1,4 +1,4 @@
-"""The command line: run what is asked for, print what was found; 1 when a run failed."""
+"""The command line: run the requested parts and print the findings; returns 1 if a run failed."""
 
 from __future__ import annotations
 

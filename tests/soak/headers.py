@@ -24,7 +24,7 @@ _SCRIPT = Path(__file__).with_name("mix.lua")
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk says of a run."""
+    """wrk's results of a run."""
 
     requests: int
     per_second: float
@@ -66,7 +66,7 @@ def wrk(envoy: Envoy, seconds: int, rate: float) -> Load:
 
 
 def parse(text: str) -> Load:
-    """What wrk printed."""
+    """Parse wrk's output."""
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     errors = re.search(r"Socket errors: (.*)", text)
     return Load(

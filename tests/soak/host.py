@@ -1,4 +1,4 @@
-"""Requests in this process: the module under wasmtime, the host emulated. What a VM keeps shows in its memory."""
+"""Requests in this process: the module under wasmtime, with the emulator. Leaks of a VM show in its memory."""
 
 from __future__ import annotations
 

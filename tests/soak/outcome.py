@@ -1,4 +1,4 @@
-"""What a run found: figures for people, and what is wrong, which makes the run fail."""
+"""The findings of a run: figures for people, and problems, which make the run fail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Outcome:
             self.problems.append(problem)
 
     def equal(self, what: str, found: object, wanted: object) -> None:
-        """Note the figure, and a problem if it is not what it must be."""
+        """Record the figure, and a problem if it differs from the expected value."""
         self.figure(what, found)
         self.require(found == wanted, f"{what}: {found}, and not {wanted}")
 

@@ -1,4 +1,4 @@
-"""What stands behind the Envoys, in a process of its own each, so that it takes no turns with the client.
+"""The servers behind the Envoys, each in a separate process, so that they do not share an interpreter with the client.
 
 callee   answers after 50 ms, and one request in twenty not at all
 sink     reads bodies to their end, however long

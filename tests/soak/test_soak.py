@@ -1,4 +1,4 @@
-"""The short form of every soak run: what must never happen does not happen in a minute either.
+"""The short form of every soak run: a minute in which none of the forbidden events may happen.
 
 The long forms are `make soak`; what they found is in docs/reliability.md.
 """

@@ -1,4 +1,4 @@
-"""VMs that trap and are made anew, by a module that no filter can be: one of its callbacks is replaced by a trap."""
+"""VMs that trap and are recreated, with an artificial module: one of its callbacks is replaced by a trap."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(traps: int) -> Outcome:
 
 
 def trapping(source: bytes) -> bytes:
-    """The module, but what it exports as the callback for a request's trailers only traps."""
+    """The module, with its callback for request trailers replaced by a trap."""
     module = decode_module(memoryview(source))
     (index,) = [export.index for export in module.exports if export.name == TRAPS]
     assert [export.index for export in module.exports if export.kind is Kind.FUNC].count(index) == 1

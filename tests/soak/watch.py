@@ -1,4 +1,4 @@
-"""What can be seen of an Envoy from outside while it works: resident memory, the memory of each VM, its statistics."""
+"""What can be observed of a running Envoy from outside: resident memory, the memory of each VM, its statistics."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def memory_pages(pid: int) -> tuple[int, ...]:
 
 
 def guest_state(url: str) -> dict[str, Any]:
-    """What the soak filter says of its VM."""
+    """The soak filter's report on its VM."""
     with urllib.request.urlopen(f"{url}/state", timeout=30) as answer:
         found: dict[str, Any] = json.load(answer)
         return found

@@ -1,1 +1,1 @@
-"""What several folders of tests share; each module says what it is for."""
+"""Helpers shared by several folders of tests; each module states its purpose."""

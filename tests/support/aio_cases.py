@@ -1,4 +1,4 @@
-"""Every order of events around an await: what tests/projects/awaits does with each path.
+"""Every order of events around an await: the behavior of tests/projects/awaits for each path.
 
 One table, run in CPython (tests/sdk), in wasmtime (tests/wasm) and in Envoy (tests/envoy). In the first two the host is
 emulated, and so are the services: `play` answers the calls as the server of tests/support/wire.py does.
@@ -13,7 +13,7 @@ from pwasm import LogLevel
 
 
 class Case(NamedTuple):
-    """What the client gets, what the filter logs, and what upstream must see."""
+    """The client's response, the filter's log, and the requests that upstream must see."""
 
     status: int
     body: str | None = None
@@ -53,7 +53,7 @@ CASES = {
     # time
     "sleep": Case(200, "enough"),
     "sleeps": Case(200, "all", ("finally 1", "finally 2", "finally 3")),
-    "wait_for": Case(200, "CalloutTimeout: call to wait_for: not finished in 0.1 s", ("finally inner",)),
+    "wait_for": Case(200, "CalloutTimeout: call to wait_for: did not finish within 0.1 s", ("finally inner",)),
     "in_time": Case(200, "200"),
     "nested": Case(200, "[200, 404, 200]"),
     # the stream
@@ -74,7 +74,7 @@ CASES = {
     "foreign": Case(500, "", errors=("await of builtins.int, which nothing in a proxy will ever complete",)),
     "foreign_loop": Case(500, "", errors=("await of builtins.int",)),
     "twice": Case(500, "", errors=("cannot reuse already awaited coroutine",)),
-    "gather_twice": Case(500, "", errors=("argument 2 .*was awaited already",)),
+    "gather_twice": Case(500, "", errors=("argument 2 .*has already been awaited",)),
     "forgotten": Case(500, "", errors=("coroutine 'Awaits.case_one' was never awaited",)),
 }
 
@@ -82,7 +82,7 @@ UPSTREAM_HEADERS = [("x-from", "upstream"), ("x-twice", "1"), ("x-twice", "2"), 
 
 
 def check(case: Case, host: Any, stream: Any) -> None:
-    """Compare what became of a stream with its case."""
+    """Compare the outcome of a stream with its case."""
     assert stream.ended, host.logs
     assert (stream.status or 0) == case.status, host.logs
     if case.body is not None:
@@ -98,7 +98,7 @@ def check(case: Case, host: Any, stream: Any) -> None:
 
 
 def play(host: Any, stream: Any) -> None:
-    """Let services answer and time pass until the stream is over, or nothing moves any more."""
+    """Let services answer and time pass until the stream has ended, or nothing is pending."""
     answered: set[int] = set()
     for _ in range(1000):
         if stream.ended and all(call.token in answered for call in host.http_calls):

@@ -14,7 +14,7 @@ from pwasm_compiler import cli
 
 @dataclass(frozen=True)
 class Result:
-    """What a call left behind."""
+    """The result of a call."""
 
     code: int
     out: str
@@ -25,7 +25,7 @@ Pwasm = Callable[..., Result]
 
 
 def without_progress(err: str) -> str:
-    """Standard error without the lines for somebody who waits, which a slow machine makes come."""
+    """Standard error without progress lines, which appear on a slow machine."""
     return re.sub(r"^(\[\d/\d\]|start|load|callbacks|\d+ workers).*, \d+ s\n", "", err, flags=re.MULTILINE)
 
 

@@ -31,7 +31,7 @@ class MachineError(Exception):
 
 
 def missing() -> str:
-    """What a machine needs and this one lacks, or ""."""
+    """The first missing requirement of a machine, or ""."""
     if os.name != "posix" or os.geteuid() != 0:
         return "root"
     return next((program for program in ("debootstrap", "unshare", "chroot") if shutil.which(program) is None), "")
@@ -99,7 +99,7 @@ class Machine:
         return _run(["unshare", *namespaces, "sh", "-ec", "\n".join(outside)])
 
     def path(self, inside: str) -> Path:
-        """Where a file of the machine lies outside."""
+        """The path of a machine's file on the host."""
         return self.root / inside.lstrip("/")
 
     def add_user(self, name: str, *groups: str) -> None:

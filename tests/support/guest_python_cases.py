@@ -1,4 +1,4 @@
-"""What tests/projects/guest_python answers for each path: one table for wasmtime and for Envoy."""
+"""The responses of tests/projects/guest_python for each path: one table for wasmtime and for Envoy."""
 
 from __future__ import annotations
 

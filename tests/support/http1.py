@@ -1,4 +1,4 @@
-"""HTTP/1 as it is on the wire, for both ends: what was sent is read as it came, also what no library would take."""
+"""HTTP/1 on the wire, for both ends: messages are read exactly as sent, even those that libraries would reject."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pwasm.testing import HostEmulator, HttpStream
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of a call: what it returned, or the exception that it raised."""
+    """The outcome of a call: its result, or the exception it raised."""
 
     outcome: Any
     stream: HttpStream
@@ -35,12 +35,12 @@ def run_in_request(
 
 
 def in_request(call: Callable[[], Any], at: str = "on_http_request_headers", **options: Any) -> Any:
-    """What `call` returns there; what it raises goes on."""
+    """The result of `call` there; its exceptions are raised."""
     return _returned(run_in_request(call, at, **options).outcome)
 
 
 def in_plugin(call: Callable[[], Any], **options: Any) -> tuple[Any, HostEmulator]:
-    """What `call` returns in on_plugin_start; what it raises goes on."""
+    """The result of `call` in on_plugin_start; its exceptions are raised."""
     outcomes: list[Any] = []
     methods = {"on_plugin_start": lambda self, size: outcomes.append(_outcome(call))}
     host = HostEmulator(type("Plugin", (pwasm.PluginContext,), methods), **options)

@@ -38,7 +38,7 @@ CLUSTER_WIDE = {"namespaces", "customresourcedefinitions"}
 
 @dataclass
 class ApiServer:
-    """What the double holds, and what it was asked."""
+    """The double's objects, and the requests it received."""
 
     url: str = ""
     kinds: dict[str, dict[str, str]] = field(default_factory=lambda: copy.deepcopy(KINDS))
@@ -50,7 +50,7 @@ class ApiServer:
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def put(self, plural: str, name: str, content: Json, namespace: str = "default") -> None:
-        """An object that is there already."""
+        """Add an existing object."""
         self.objects[plural, namespace, name] = {"metadata": {"name": name, "namespace": namespace}, **content}
 
     def applied(self) -> list[tuple[str, dict[str, str]]]:
@@ -249,7 +249,7 @@ def _resources(version: str, kinds: dict[str, str]) -> Json:
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Path and value of everything that is no mapping; a list is one value."""
+    """Path and value of everything that is not a mapping; a list is one value."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _leaves(item, f"{path}.{key}" if path else key)

@@ -1,4 +1,4 @@
-"""The markers by which `make test-fast` leaves tests out, and what sees to it that they are true.
+"""The markers by which `make test-fast` deselects tests, and the guard that keeps them correct.
 
 A test says what it starts: `envoy`, `wasm` (a build, or a module that runs in wasmtime) or `programs` (anything else);
 some fixtures say it for all tests that use them. A test that starts what it does not say fails. So what carries none of
@@ -42,20 +42,20 @@ def add(items: Iterable[pytest.Item]) -> None:
 
 
 class Guard:
-    """Knows what the test that runs has started; also in its fixtures, and in threads."""
+    """Records what the running test has started, including in its fixtures and in threads."""
 
     def __init__(self) -> None:
         self._started: dict[str, str] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        """Begin anew."""
+        """Reset the guard."""
         self._started = {}
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Fail a test that did more than it says."""
+        """Fail a test that started something that its markers do not declare."""
         result = yield
         markers = {marker.name for marker in item.iter_markers()}
         for kind, what in self._started.items():
@@ -80,7 +80,7 @@ class Guard:
 
 
 def _before(place: type, name: str, look: Callable[..., None]) -> None:
-    """Call `look` with what the method is called with."""
+    """Call `look` with the arguments of the method."""
     original = getattr(place, name)
 
     @functools.wraps(original)

@@ -1,4 +1,4 @@
-"""What a filter's README says happens, and curl as far as READMEs use it."""
+"""The commands and outputs in a filter's README, and the part of curl that READMEs use."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _commands(text: str) -> Iterator[Command]:
 
 
 def matches(said: str, printed: str) -> bool:
-    """Whether a line is what the README says."""
+    """Whether a line matches the README."""
     return re.fullmatch(re.escape(said).replace("…", ".*"), _TIME.sub("", printed)) is not None
 
 

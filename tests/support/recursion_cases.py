@@ -1,4 +1,4 @@
-"""What tests/projects/deep may answer: every kind of recursion ends as one of Python's exceptions, or well."""
+"""The valid responses of tests/projects/deep: every kind of recursion succeeds, or ends in a Python exception."""
 
 from __future__ import annotations
 

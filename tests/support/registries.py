@@ -111,7 +111,7 @@ class Answer:
 
 
 class Double:
-    """A server that answers what `answer` says; not a registry."""
+    """A server that responds with the result of `answer`; not a registry."""
 
     def __init__(self, answer: Callable[[Seen], Answer]) -> None:
         self.seen: list[Seen] = []
@@ -168,7 +168,7 @@ class TokenServer(Double):
         self._certificate, self._key = certificate, key
 
     def settings(self) -> dict[str, Any]:
-        """What the registry is told of this server."""
+        """The registry's settings for this server."""
         realm = f"http://{self.address}/token"
         bundle = str(self._certificate)
         return {"token": {"realm": realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": bundle}}

@@ -15,7 +15,7 @@ FAILED = "Runner.on_http_request_headers failed"
 
 
 class Runner:
-    """A filter in Envoy whose class `Runner` does what the path says, answers with what came of it, or fails."""
+    """A filter in Envoy whose class `Runner` performs the action in the path and responds with its result, or fails."""
 
     def __init__(self, envoy: Envoy) -> None:
         self.envoy = envoy

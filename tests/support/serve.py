@@ -1,4 +1,4 @@
-"""`pwasm run` in a process of its own, as a user starts it."""
+"""`pwasm run` in a separate process, as a user starts it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Served:
 
     @property
     def urls(self) -> list[str]:
-        """What it printed first: an URL for each listener, or that there is none."""
+        """Its first output: a URL for each listener, or that there is none."""
         return [line for line in self.printed if _URL.fullmatch(line)]
 
     def ports(self, said: list[str]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Wasm modules by hand, so that an Envoy takes them in a tenth of a second."""
+"""Handwritten Wasm modules, which Envoy loads in a tenth of a second."""
 
 from __future__ import annotations
 

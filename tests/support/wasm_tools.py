@@ -1,4 +1,4 @@
-"""The program `wasm-tools`, which is not ours: it reads texts that wasmtime does not, and says what is valid."""
+"""The independent program `wasm-tools`: it reads text formats that wasmtime does not, and validates."""
 
 from __future__ import annotations
 

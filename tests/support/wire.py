@@ -1,4 +1,4 @@
-"""Both ends of the wire around an Envoy: clients, upstreams, an access log; and what a filter reports."""
+"""Both ends of the wire around an Envoy: clients, upstreams, an access log; and the reports of a filter."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def request(
     chunks: Sequence[bytes] | None = None,
     trailers: Pairs = (),
 ) -> Message:
-    """Send a request on a connection of its own and read the answer to its end."""
+    """Send a request on a new connection and read the response to its end."""
     with socket.create_connection(address, timeout=SECONDS) as client:
         method = method or ("GET" if body is None and chunks is None else "POST")
         client.sendall(_request(method, path, headers, body, chunks, trailers))
@@ -205,7 +205,7 @@ class TcpUpstream:
 
 
 def read_to_end(client: socket.socket) -> bytes:
-    """What comes until the connection is closed, in whatever way."""
+    """Everything received until the connection is closed, in whatever way."""
     data = b""
     with contextlib.suppress(ConnectionError):
         while chunk := client.recv(65536):
@@ -275,7 +275,7 @@ def restrict(config: Any) -> None:
 
 @contextmanager
 def running(config: dict[str, Any], *, expected: tuple[str, ...] = (), **options: Any) -> Iterator[Envoy]:
-    """An Envoy whose filters may do what their modules use and no more.
+    """An Envoy whose filters are restricted to the hostcalls that their modules use.
 
     On leaving it must be alive, nothing may have trapped, been reloaded, been forbidden or failed unexpectedly.
     """

@@ -64,7 +64,7 @@ WARM, STREAMS = 300, 3_000
 
 
 def test_streams_with_awaits_leave_the_memory_as_it_was(host: HostEmulator) -> None:
-    """A third is answered, a third left by its client, a third fails; in all, so many streams as make a leak show."""
+    """A third is answered, a third abandoned by the client, a third fails; enough streams to make a leak visible."""
 
     def run(count: int) -> int:
         for number in range(count):

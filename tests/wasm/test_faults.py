@@ -18,7 +18,7 @@ pytestmark = pytest.mark.wasm
 
 @pytest.mark.parametrize("callback", ["on_vm_start", "new_plugin_context", "on_plugin_start"])
 def test_faults_at_start(start: Callable[..., HostEmulator], callback: str) -> None:
-    """The plugin is refused, with one record; what is survived leaves a plugin that serves. A trap would raise."""
+    """The plugin is refused, with one record; after a survivable fault, the plugin serves. A trap would raise."""
     of_vm = callback == "on_vm_start"
     for fault in [*RAISE, *SURVIVE]:
         armed = f"{callback} {fault}"
@@ -35,7 +35,7 @@ def test_faults_at_start(start: Callable[..., HostEmulator], callback: str) -> N
 
 
 def test_contexts_that_are_not_there(start: Callable[..., HostEmulator]) -> None:
-    """A callback for a context that never was, or is no more; twice, and with nonsense for arguments."""
+    """A callback for a context that never existed, or was deleted; twice, and with nonsensical arguments."""
     host = start("faults")
     gone = host.request().context_id
     for callback in CALLBACKS:

@@ -1,4 +1,4 @@
-"""Python inside a VM: what works, and how what cannot work fails. Nothing of it may trap."""
+"""Python inside a VM: what works, and how the rest fails. Nothing may trap."""
 
 from __future__ import annotations
 

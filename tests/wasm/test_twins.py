@@ -1,4 +1,4 @@
-"""The reference filter in Go and its Python twin, compiled, under wasmtime: the same answers, also to an error.
+"""The reference filter in Go and its Python counterpart, compiled, in wasmtime: same responses, also to an error.
 
 What can be seen from outside stands in the suite that both share (tests/envoy/test_twins.py runs it in each tier); here
 a host refuses to add the header, which no Envoy does.

@@ -1,5 +1,5 @@
-/* The step budget, which is off unless a filter asks for it (sdk/pwasm/_stream/budget.py says what a step is). Counting
-   lies here because it happens at every call and every jump: a callback in Python costs several times as much. */
+/* The step budget, which is off unless a filter enables it (sdk/pwasm/_stream/budget.py defines a step). Counting is in
+   C because it happens at every call and every jump: a callback in Python would cost several times as much. */
 
 #include "shim.h"
 
@@ -14,9 +14,9 @@ PyObject *set_step_budget(PyObject *self, PyObject *const *args, Py_ssize_t coun
   if (count != 3) return PyErr_Format(PyExc_TypeError, "set_step_budget takes three arguments");
   budget = PyLong_AsLongLong(args[0]);
   if (PyErr_Occurred()) return NULL;
-  error = args[1], may_interrupt = args[2]; /* kept for as long as the module is there */
+  error = args[1], may_interrupt = args[2]; /* kept as long as the module exists */
   Py_IncRef(error), Py_IncRef(may_interrupt);
-  left = INT64_MAX; /* until the first callback: the build has not ended */
+  left = INT64_MAX; /* until the first callback: the build is still running */
   return PyBool_FromLong(1);
 }
 
@@ -27,7 +27,7 @@ PyObject *renew_steps(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   return PyBool_FromLong(1);
 }
 
-/* count_step(code, …) -> bool: a callback of sys.monitoring, which looks at its result for DISABLE only. */
+/* count_step(code, …) -> bool: a callback of sys.monitoring, which only checks whether the result is DISABLE. */
 PyObject *count_step(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
   if (left > 0 || count < 1) {

@@ -1,14 +1,14 @@
-/* Every callback of the ABI table (sdk/pwasm/_abi.py): one exported function each, generated where it follows from the
-   signature. Each calls one Python callable with plain objects; no name is looked up.
+/* Every callback of the ABI table (sdk/pwasm/_abi.py): one exported function each, generated where the signature
+   suffices. Each calls one Python callable with plain objects; no names are looked up.
 
-   The dispatcher in Python catches everything. Should an exception escape it all the same (out of memory while it
-   handles one, say), the verdicts here fail closed. Nothing here traps. */
+   The dispatcher in Python catches everything. Should an exception escape nevertheless (out of memory while handling
+   another one, say), the results here fail closed. Nothing here traps. */
 
 #include "callbacks.h"
 
 static PyObject *callables[CALLBACK_COUNT];
 
-/* set_callbacks(callables: tuple) -> bool: one callable for each callback of the ABI, in its order. */
+/* set_callbacks(callables: tuple) -> bool: one callable for each callback, in the order of the ABI. */
 PyObject *set_callbacks(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
   if (count != 1 || PyTuple_Size(args[0]) != CALLBACK_COUNT) {
@@ -24,7 +24,7 @@ PyObject *set_callbacks(PyObject *self, PyObject *const *args, Py_ssize_t count)
   return PyBool_FromLong(1);
 }
 
-/* The snapshot was taken without a thread state attached. There is one thread, so it is attached once and kept. */
+/* The snapshot was taken without an attached thread state. There is only one thread, so it is attached once for all. */
 static void attach(void) {
   static int attached;
   if (!attached) {
@@ -35,7 +35,7 @@ static void attach(void) {
 
 static const char escaped[] = "pwasm: an exception escaped the dispatcher; the stream is failed";
 
-/* After every callback: an error that is left is logged, and what print() left is written. */
+/* After every callback: log an error that has escaped, and write pending output of print(). */
 static PyObject *finished(PyObject *result) {
   if (!result) {
     PyErr_Clear();
@@ -63,7 +63,7 @@ static void notify(int callback, PyObject **args, int count) {
   if (result) Py_DecRef(result);
 }
 
-/* Callbacks that answer yes or no: start-up fails closed, an unanswered on_done lets the context go. */
+/* Callbacks that return a bool: start-up fails closed; if on_done fails, the context is released. */
 static uint32_t ask(int callback, PyObject **args, int count) {
   PyObject *result = call(callback, args, count);
   if (!result) return callback == DONE;
@@ -89,7 +89,7 @@ static uint32_t fail_closed(int callback) {
   return ACTION_PAUSE;
 }
 
-/* The action in a result. Only 0 and 1 leave: other values make Envoy drop data. */
+/* The action in a result. Only 0 and 1 are passed on: other values make Envoy drop data. */
 static uint32_t action_in(int callback, PyObject *result) {
   if (!result) return fail_closed(callback);
   long action = PyLong_AsLong(result);
@@ -99,7 +99,7 @@ static uint32_t action_in(int callback, PyObject *result) {
   return fail_closed(callback);
 }
 
-/* Callbacks that answer with an action. */
+/* Callbacks that return an action. */
 static uint32_t act(int callback, PyObject **args, int count) {
   return action_in(callback, call(callback, args, count));
 }
@@ -109,7 +109,7 @@ static uint32_t act(int callback, PyObject **args, int count) {
 #define BOOL(name) PyBool_FromLong(name)
 #define ARGUMENTS(...) (attach(), (PyObject *[]){__VA_ARGS__}), sizeof((PyObject *[]){__VA_ARGS__}) / sizeof(PyObject *)
 
-/* The same with size and end_of_stream: the hot path, which mostly needs no dispatcher. */
+/* The same with size and end_of_stream: the hot path, which rarely needs the dispatcher. */
 static uint32_t act_on_data(int callback, uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
   PyObject *action;
   attach();
@@ -118,7 +118,7 @@ static uint32_t act_on_data(int callback, uint32_t context_id, uint32_t size, ui
   return act(callback, ARGUMENTS(U32(context_id), U32(size), BOOL(end_of_stream)));
 }
 
-/* Before a stream's callback that goes to Python: it expects that the stream is there. */
+/* Called before a stream's callback is passed to Python, which expects that the stream exists. */
 static void open_stream(uint32_t context_id) {
   attach();
   begin_steps();

@@ -1,13 +1,13 @@
 /* Every hostcall as a Python function `py_proxy_…`. A hostcall without results returns its status; one with results
-   returns (status, result, ...), where the results are 0 or b"" unless the status is 0. What the functions do follows
-   from the ABI table (sdk/pwasm/_abi.py), so they are generated; here is what they are made of.
+   returns (status, result, ...), where the results are 0 or b"" unless the status is 0. The functions follow from the
+   ABI table (sdk/pwasm/_abi.py), so they are generated; this file has their building blocks.
 
-   What the host returns is in memory that it allocated with our malloc: one copy from there into the Python object,
-   then it is freed. `malloc` is libc's and never enters Python: Envoy kills the VM for a hostcall made inside it. */
+   The host returns bytes in memory that it allocates with our malloc: they are copied once, into the Python object, and
+   then freed. `malloc` is libc's and never enters Python: Envoy ends the VM if a hostcall is made inside it. */
 
 #include "shim.h"
 
-/* Arguments. Bytes are borrowed; text is str (as UTF-8, lone surrogates as the bytes they stand for) or bytes. */
+/* Arguments. Bytes are borrowed; text is str (as UTF-8, lone surrogates as the bytes they escape) or bytes. */
 
 typedef struct {
   const char *data;

@@ -1,8 +1,8 @@
-/* The extension module `_pwasm_shim`: hostcalls as functions, and what the SDK needs at build and start-up. */
+/* The extension module `_pwasm_shim`: hostcalls as functions, and functions for the build and the start of a VM. */
 
 #include "shim.h"
 
-/* What the SDK tells the linker: address and size of a text in the snapshot (sdk/pwasm/_guest/freeze.py). The linker
+/* The SDK's record for the linker: address and size of a text in the snapshot (sdk/pwasm/_guest/freeze.py). The linker
    finds this variable by its export; nothing reads it at run time. */
 __attribute__((visibility("default"))) struct {
   const char *data;
@@ -16,7 +16,7 @@ static PyObject *set_build_record(PyObject *self, PyObject *const *args, Py_ssiz
   (void)self;
   if (count != 1) return PyErr_Format(PyExc_TypeError, "set_build_record takes one argument");
   if (PyBytes_AsStringAndSize(args[0], &data, &size) < 0) return NULL;
-  Py_IncRef(args[0]); /* it stays in memory for as long as the module does */
+  Py_IncRef(args[0]); /* it stays in memory as long as the module exists */
   pwasm_build_record.data = data;
   pwasm_build_record.size = size;
   return PyBool_FromLong(1);
@@ -57,5 +57,5 @@ __attribute__((visibility("default"))) PyObject *PyInit__pwasm_shim(void) {
   return PyModule_Create2(&definition, PYTHON_ABI_VERSION);
 }
 
-/* The mark by which a host recognises the ABI; never called. */
+/* The marker by which a host recognizes the ABI; never called. */
 EXPORT(ABI_VERSION_MARKER) void abi_version_marker(void) {}

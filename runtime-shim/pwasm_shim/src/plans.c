@@ -1,16 +1,16 @@
-/* Contexts without their class: what calling it, and looking methods up in it, would come to every time.
+/* Contexts created without calling their class, and callbacks without looking up methods, where the result is known.
 
-   A class that makes nothing of its own (no `__init__`, no `__del__` …; `_guest.vm._plan` says which) makes contexts
-   that differ in two attributes only, `context_id` and `plugin`. Such a context can be given to another stream when its
-   own is over, if nobody else has it and it has got no other state since: it is *plain*. And a plain context has no
-   attribute that could stand before a method of its class, so the methods can be looked up once.
+   A class that customizes nothing (no `__init__`, no `__del__` …; see `_guest.vm._plan`) creates contexts that differ
+   only in two attributes, `context_id` and `plugin`. Such a context can be reused for another stream after the end of
+   its own, if nothing else refers to it and it has not got any other state: it is *plain*. And a plain context has no
+   attributes that could shadow a method of its class, so methods need to be looked up only once.
 
-   State is looked for in the object's memory, as CPython lays out an instance with values in line (cpython314.h). The
-   head says how many attributes there are, and for how many there is room: fewer in each new object. Whatever adds
-   state changes one of four words: an attribute the head, `vars(context)` the dict, a weak reference, another
-   `__class__`. tests/wasm/test_hot_path.py tries each. Objects with slots have no values in line.
+   State is detected in the object's memory, where CPython stores the values of an instance inline (cpython314.h). The
+   head contains the number of attributes and the capacity, which decreases with each new object. Whatever adds state
+   changes one of four words: an attribute changes the head, `vars(context)` the dict, a weak reference its list,
+   another `__class__` the type. tests/wasm/test_hot_path.py tries each. Objects with slots have no inline values.
 
-   A class that changes loses its plan, and there is no other: the interpreter tells (`PyType_Watch`). */
+   A class that is modified loses its plan for good: the interpreter notifies us (`PyType_Watch`). */
 
 #include "plans.h"
 
@@ -20,15 +20,15 @@ static PyObject *helper;
 static void (*drop)(void);
 static int watcher_id;
 
-/* A VM has one class of HTTP contexts, or some, by root_id; more than these do without. Owned, for ever. */
+/* A VM has one class of HTTP contexts, or several, by root_id; further ones have no plan. Owned, never freed. */
 enum { PLANS_MAX = 4 };
 static struct plan {
   PyObject *maker, *functions[CALLBACK_COUNT];
-  int alike;                /* whether its contexts are, and the rest means something */
-  int id_word, plugin_word; /* where the two attributes are, from the start of the object; 0: not known yet */
+  int alike;                /* whether its contexts are alike; otherwise the rest is meaningless */
+  int id_word, plugin_word; /* offsets of the two attributes in the object; 0: not known yet */
   uintptr_t head;
 } plans[PLANS_MAX];
-static int changed; /* a class with a plan was changed: no more plans */
+static int changed; /* a class with a plan was modified: no more plans */
 
 static struct plan *plan_of(PyObject *maker) {
   for (struct plan *plan = plans; plan < plans + PLANS_MAX && plan->maker; plan++)
@@ -36,7 +36,7 @@ static struct plan *plan_of(PyObject *maker) {
   return NULL;
 }
 
-/* Called before the change is made: contexts that are over go as what they were, without a new `__del__`. */
+/* Called before the class is modified: spare contexts are freed first, without a `__del__` that is being added. */
 static int on_change(PyObject *type) {
   struct plan *plan = plan_of(type);
   if (plan && plan->alike) {
@@ -53,7 +53,7 @@ int start_plans(PyObject *new_helper, void (*new_drop)(void)) {
   return watcher_id >= 0;
 }
 
-/* helper(maker) -> a function or None for each callback, or None when contexts are not all alike. */
+/* helper(maker) -> a function or None for each callback, or None if contexts are not all alike. */
 static struct plan *make_plan(PyObject *maker) {
   struct plan *plan = plans;
   while (plan < plans + PLANS_MAX && plan->maker) plan++;
@@ -108,9 +108,9 @@ void give_context(PyObject *context, PyObject *id, PyObject *plugin) {
   set_word(context, plan->plugin_word, plugin);
 }
 
-/* make_immutable(type) -> bool: `type` is made immutable, but not the classes it comes from, as PyType_Freeze demands.
+/* make_immutable(type) -> bool: makes `type` immutable, but not its bases, which PyType_Freeze would require.
 
-   Only of a class whose value is of an immutable type does the interpreter remember an attribute in the code
+   The interpreter caches a class attribute in the code only if the type of its value is immutable
    (Python/specialize.c, analyze_descriptor): for `return Action.CONTINUE` it would search two types each time. */
 PyObject *make_immutable(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;

@@ -1,5 +1,5 @@
-/* The part of CPython's stable ABI that the shim uses, declared here because a host's Python.h is for another
-   version and another word size. Source: CPython, Doc/data/stable_abi.dat. What is not promised is in cpython314.h. */
+/* The part of CPython's stable ABI that the shim uses, declared here because the host's Python.h is for another version
+   and another word size. Source: CPython, Doc/data/stable_abi.dat. Everything beyond it is in cpython314.h. */
 #ifndef PWASM_PYTHON_ABI_H
 #define PWASM_PYTHON_ABI_H
 
@@ -10,7 +10,7 @@
 
 typedef ptrdiff_t Py_ssize_t;
 typedef struct PyObject {
-  Py_ssize_t refcount; /* for the interpreter only: an immortal object's says nothing */
+  Py_ssize_t refcount; /* for the interpreter only: meaningless for immortal objects */
   struct PyObject *type;
 } PyObject;
 
@@ -100,8 +100,7 @@ PyObject *PyImport_ImportModule(const char *);
 void PyErr_Print(void);
 void Py_InitializeEx(int);
 
-/* In line, as in every extension for the stable ABI before 3.12: on the hot path the calls would be 5 % of a request.
- */
+/* Inline, as in extensions for the stable ABI before 3.12: on the hot path the calls would be 5 % of a request. */
 static inline void Py_IncRef(PyObject *object) {
   if (object->refcount < IMMORTAL) object->refcount++;
 }

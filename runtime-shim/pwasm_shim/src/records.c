@@ -34,7 +34,7 @@ int bind_slots(PyObject *sample, slot *slots) {
   return 1;
 }
 
-/* bind_records(current, host, sample_current, sample_phase) -> True: what everything on the records needs. */
+/* bind_records(current, host, sample_current, sample_phase) -> True: set-up for all code that uses the records. */
 PyObject *bind_records(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
   if (count != 4) return PyErr_Format(PyExc_TypeError, "bind_records takes 4 arguments, %zd given", count);

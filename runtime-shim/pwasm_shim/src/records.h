@@ -1,8 +1,7 @@
-/* The SDK's records (sdk/pwasm/_stream) as C sees them: Python objects with __slots__, of which each slot is
-   a word.
+/* Access to the SDK's records (sdk/pwasm/_stream) from C: Python objects with __slots__, in which each slot is a word.
 
-   Which word, `bind_slots` finds out by writing to it through Python, so nothing depends on how the interpreter lays
-   slots out; and a slot that the SDK renames fails the build. */
+   `bind_slots` finds the word by writing to the slot through Python, so nothing depends on the interpreter's layout of
+   slots; and if the SDK renames a slot, the build fails. */
 #ifndef PWASM_RECORDS_H
 #define PWASM_RECORDS_H
 
@@ -45,7 +44,7 @@ static inline void set_word(PyObject *object, int word, PyObject *value) {
   if (old) Py_DecRef(old);
 }
 
-int bind_slots(PyObject *sample, slot *slots); /* 0 when one is not there; spoils the sample */
+int bind_slots(PyObject *sample, slot *slots); /* 0 if one is missing; overwrites the sample */
 long words_of(PyObject *object);
 
 /* None, False, True and 0; `current.current`; the shim itself as the SDK's Host. NULL before `bind_records`. */

@@ -1,6 +1,6 @@
-/* What is called in the place of code that a finished module no longer has (pwasm_compiler/link/passes/trim.py).
+/* Replacements for code that was removed from a finished module (pwasm_compiler/link/passes/trim.py).
 
-   Each sets an exception; the linker's stub, which calls it, then returns what that function returns when it fails. */
+   Each sets an exception; the linker's stub that calls it then returns the error value of the removed function. */
 
 #include "shim.h"
 
@@ -14,8 +14,8 @@ EXPORT("pwasm_removed_module") void removed_module(const char *module) {
   if (message) Py_DecRef(message);
 }
 
-/* CPython's compiler. A SyntaxError, for that is what callers of compile() and ast.parse() are prepared for, among them
-   `traceback`; and a RuntimeError, for the text is not what is wrong. */
+/* CPython's compiler. The exception is a SyntaxError, because callers of compile() and ast.parse(), `traceback` among
+   them, handle that; and a RuntimeError, because the source text is not to blame. */
 EXPORT("pwasm_removed_compiler") void removed_compiler(int32_t unused) {
   static PyObject *type;
   (void)unused;
@@ -35,7 +35,7 @@ EXPORT("pwasm_removed_compiler") void removed_compiler(int32_t unused) {
                     " write keep = [\"eval\"] in [tool.pwasm]");
 }
 
-/* A function of which the linker has shown that nothing can call it: better an exception than a dead VM. */
+/* A function that, according to the linker, nothing can call: an exception is better than a dead VM. */
 EXPORT("pwasm_removed_function") void removed_function(int32_t unused) {
   (void)unused;
   PyErr_SetString(PyExc_SystemError, "pwasm has left out a function that is needed; report it");

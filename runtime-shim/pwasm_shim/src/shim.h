@@ -1,4 +1,4 @@
-/* What the shim's files share. */
+/* Declarations shared by the shim's files. */
 #ifndef PWASM_SHIM_H
 #define PWASM_SHIM_H
 
@@ -26,7 +26,7 @@ fastcall_function EACH_HOSTCALL(PY);
 /* callbacks.c */
 fastcall_function set_callbacks;
 
-/* budget.c: steps of one callback; without a budget nothing counts them. */
+/* budget.c: the steps of a callback; not counted without a budget. */
 void begin_steps(void);
 fastcall_function set_step_budget, renew_steps, count_step;
 
@@ -36,7 +36,7 @@ fastcall_function take_over_streams, find_stream, forget_stream, keep_stream, co
 fastcall_function make_immutable;
 fastcall_function make_shortcut;
 
-/* wasi.c: writes what print() left without a newline; called when a callback ends. */
+/* wasi.c: writes output of print() without a final newline; called at the end of a callback. */
 void flush_standard_streams(void);
 fastcall_function reads;
 

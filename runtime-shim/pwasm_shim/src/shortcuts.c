@@ -1,6 +1,6 @@
-/* Functions of the SDK that filters call for every request, without bytecode: the log functions, and those that read
-   and write one header. Each does what a function in Python (sdk/pwasm: _stream/log.py, _hostcalls/header_maps.py) does
-   for usual arguments, and calls that function for all others before anything has been asked of the host. */
+/* Functions of the SDK that filters call for every request, implemented in C: the log functions, and those that read
+   and write one header. Each is equivalent to a Python function (sdk/pwasm: _stream/log.py, _hostcalls/header_maps.py)
+   for common arguments, and calls that function for all others, before any hostcall. */
 
 #include "records.h"
 
@@ -13,12 +13,12 @@ typedef struct {
 
 enum { NAMES = 8 };
 
-/* One function. The names it has written and the phase it was last allowed in are remembered: filters write constant
-   names. References are owned, so that an address stays what it was. */
+/* One function. It caches the names it has written, since filters write constant names, and the phase in which it was
+   last allowed. References are owned, so that an address stays valid. */
 typedef struct {
   PyMethodDef method;
   PyObject *slow, *number, *helper, *known_names; /* see `make_shortcut` */
-  uint32_t map_type;                              /* or the level; the number */
+  uint32_t map_type;                              /* or the log level */
   PyObject *phase;
   struct {
     PyObject *object;
@@ -37,7 +37,7 @@ static void store(PyObject **place, PyObject *object) {
   if (old) Py_DecRef(old);
 }
 
-/* The bytes of a str, borrowed; 0 for everything else, with no error set. */
+/* The bytes of a str, borrowed; 0 for any other object, with no error set. */
 static int is_text(PyObject *object, text *found) {
   if (object->type != &PyUnicode_Type) return 0;
   found->data = PyUnicode_AsUTF8AndSize(object, &found->size);
@@ -58,10 +58,10 @@ static int is_printable_ascii(text checked) {
   return !(found & high);
 }
 
-/* Whether there is a proxy: none while the filter is imported. */
+/* Whether there is a proxy: there is none while the filter is imported. */
 static int in_a_callback(void) { return current && GET(current, current_slots, CURRENT_HOST) == host; }
 
-/* Whether the running callback can get at the map; `access` is the slot of a Phase that lists those it cannot. */
+/* Whether the running callback has access to the map; `access` is the slot of a Phase that lists unavailable maps. */
 static int has_map(shortcut *self, int access) {
   PyObject *phase = GET(current, current_slots, CURRENT_PHASE);
   if (phase == self->phase) return 1;
@@ -70,7 +70,7 @@ static int has_map(shortcut *self, int access) {
   return 1;
 }
 
-/* The exception for a status that is no success. */
+/* Raises the exception for a status other than OK. */
 static PyObject *failed(shortcut *self, uint32_t status, const char *hostcall, PyObject *key) {
   PyObject *args[] = {PyLong_FromUnsignedLong(status), PyUnicode_InternFromString(hostcall), key};
   PyObject *error = args[0] && args[1] ? PyObject_Vectorcall(self->helper, args, 3, NULL) : NULL;
@@ -130,7 +130,7 @@ static PyObject *get_header(PARAMETERS) {
   return result;
 }
 
-/* The bytes of a name that may be written, because it was once before (_validate.known_names); 0 for others. */
+/* The bytes of a name that has been validated before (_validate.known_names); 0 for others. */
 static int is_known(shortcut *self, PyObject *name, text *found) {
   unsigned place = (uintptr_t)name / 16 % NAMES;
   if (self->names[place].object != name) {
@@ -142,7 +142,7 @@ static int is_known(shortcut *self, PyObject *name, text *found) {
   return 1;
 }
 
-/* add_http_…(name, value), replace_http_…(name, value). A macro, since an import's address cannot be passed on. */
+/* add_http_…(name, value), replace_http_…(name, value). A macro, since an import has no address. */
 #define WRITE(name_, hostcall)                                                                                     \
   static PyObject *name_(PARAMETERS) {                                                                             \
     shortcut *self = shortcut_in(capsule);                                                                         \
@@ -175,8 +175,8 @@ static const struct {
              {"replace", replace_header},
              {"remove", remove_header}};
 
-/* make_shortcut(verb, name, module, slow, number, helper, known_names) -> function, for ever.
-   `number` is that of the map or level; `helper` makes the exception of a status, or formats a message. */
+/* make_shortcut(verb, name, module, slow, number, helper, known_names) -> function, which is never freed.
+   `number` is the map type or log level; `helper` creates the exception for a status, or formats a message. */
 PyObject *make_shortcut(PyObject *module, PyObject *const *args, Py_ssize_t count) {
   (void)module;
   text verb, name;

@@ -1,16 +1,15 @@
-/* Streams without bytecode: what the dispatcher (sdk/pwasm/_dispatch) does for a usual stream, on the
-   dispatcher's own records.
+/* The dispatcher's work (sdk/pwasm/_dispatch) for common streams in C, on the dispatcher's own records.
 
-   Usual is a stream of a registered class without traits whose callbacks return None or Action.CONTINUE. Everything
-   else stays with the Python dispatcher, which is the reference: a function here that does not know a stream, or finds
-   something unusual about it, leaves the callback to it, with the records as the Python code would have left them. */
+   A common stream is one of a registered class without traits whose callbacks return None or Action.CONTINUE. All
+   others stay with the Python dispatcher, which is the reference: for a stream that is unknown or unusual, the
+   functions here leave the callback to it, with the records in the state that the Python code would have left. */
 
 #include "plans.h"
 
 /* --- the table of streams ------------------------------------------------------------------------------------- */
 
-/* Ids are looked up by themselves: hosts count contexts, so neighbours lie in neighbouring places. `root` is NULL in a
-   free place, `stream` until the first callback (the dispatcher's `_unopened`). Both are owned. */
+/* A hash table in which ids are their own hashes: hosts count contexts, so consecutive ids get consecutive places.
+   `root` is NULL in a free place, `stream` until the first callback (the dispatcher's `_unopened`). Both are owned. */
 typedef struct {
   uint32_t id;
   PyObject *root, *stream;
@@ -30,7 +29,7 @@ static entry *find(uint32_t id) {
   return found && found->root ? found : NULL;
 }
 
-/* Makes room for one more; 0 when there is no memory. At most half of the places are taken. */
+/* Makes room for one more entry; 0 if out of memory. At most half of the places are in use. */
 static int make_room(void) {
   if (used < places / 2) return 1;
   entry *old = table;
@@ -46,7 +45,7 @@ static int make_room(void) {
   return 1;
 }
 
-/* Takes an entry out; those behind it that belong further forward move up, so that no search ends too early. */
+/* Removes an entry; entries after it that belong further forward move up, so that no search ends too early. */
 static entry take_out(uint32_t id) {
   entry *gap = place_of(id);
   entry taken = *gap;
@@ -65,13 +64,13 @@ static entry take_out(uint32_t id) {
 
 /* --- the dispatcher ------------------------------------------------------------------------------------------- */
 
-/* What `take_over_streams` is given after the samples, in this order. */
+/* The arguments of `take_over_streams` after the samples, in this order. */
 enum {
   ROOTS,           /* dict, id → Root */
-  PATTERN,         /* a fresh Stream, of which new ones are copies */
-  CREATING,        /* the Phase in which contexts are made */
+  PATTERN,         /* a new Stream, which is copied for others */
+  CREATING,        /* the Phase in which contexts are created */
   CONTINUE,        /* Action.CONTINUE */
-  OPEN,            /* (root, id) -> Stream, for roots whose streams are not usual */
+  OPEN,            /* (root, id) -> Stream, for roots whose streams are not common ones */
   CREATION_FAILED, /* (stream, error) */
   ANSWERED,        /* (stream, phase, result) -> action, for other results */
   FAILED,          /* (phase, stream, error) -> action */
@@ -88,7 +87,7 @@ static uint32_t last_root_id;
 
 static void drop_spare_contexts(void);
 
-/* take_over_streams(sample_stream, sample_root, phases, methods, …) -> True: streams that begin from now on begin here.
+/* take_over_streams(sample_stream, sample_root, phases, methods, …) -> True: new streams are handled here from now on.
    `phases` and `methods` (names) are tuples in the order of the callbacks. */
 PyObject *take_over_streams(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
@@ -107,7 +106,7 @@ PyObject *take_over_streams(PyObject *self, PyObject *const *args, Py_ssize_t co
   return taken_over ? PyBool_FromLong(1) : NULL;
 }
 
-/* A call whose result is dropped; an error is raised on. */
+/* Drops the result of a call; 0 with the error set if it failed. */
 static int drop(PyObject *result) {
   if (result) Py_DecRef(result);
   return result != NULL;
@@ -127,7 +126,7 @@ static PyObject *handle(int object, PyObject *a, PyObject *b) {
   return result;
 }
 
-/* The Root with this id, borrowed, or NULL. The last one is remembered: a plugin has many streams. */
+/* The Root with this id, borrowed, or NULL. The last one is cached, since a plugin has many streams. */
 static PyObject *root_of(uint32_t id) {
   if (last_root && last_root_id == id) return last_root;
   PyObject *key = PyLong_FromUnsignedLong(id);
@@ -138,7 +137,7 @@ static PyObject *root_of(uint32_t id) {
   return last_root;
 }
 
-/* proxy_on_context_create: 1 when the stream is noted (a second time changes nothing), 0 when it is none of ours. */
+/* proxy_on_context_create: 1 if the stream is noted (idempotent), 0 if it is not for this file. */
 int stream_begins(uint32_t id, uint32_t parent) {
   if (!taken_over || !parent) return 0;
   if (find(id)) return 1;
@@ -150,8 +149,8 @@ int stream_begins(uint32_t id, uint32_t parent) {
   return 1;
 }
 
-/* Streams that are over and that nobody else refers to: making one anew costs more than all of its slots. A plain
-   context stays with its stream (see plans.c). */
+/* Ended streams that nothing else refers to: creating a new one costs more than resetting all slots. A plain context
+   stays with its stream (see plans.c). */
 enum { SPARE_MAX = 64 };
 static PyObject *spare[SPARE_MAX];
 static int spares;
@@ -160,7 +159,7 @@ static void drop_spare_contexts(void) {
   for (int i = 0; i < spares; i++) SET(spare[i], stream_slots, STREAM_CONTEXT, none);
 }
 
-/* What `Stream.__init__` sets stands in one place, in Python: this copies it from the pattern. */
+/* The initial values are defined in one place, `Stream.__init__` in Python: this copies them from the pattern. */
 static void make_fresh(PyObject *stream, PyObject *context) {
   PyObject **to = (PyObject **)stream, **from = (PyObject **)objects[PATTERN];
   int kept = stream_slots[STREAM_CONTEXT].word;
@@ -178,7 +177,7 @@ static PyObject *new_stream(PyObject *root, PyObject *id) {
   return stream;
 }
 
-/* The class is called. 0 with an error set. */
+/* Calls the class; 0 with an error set. */
 static int call_maker(PyObject *root, PyObject *stream, int planned) {
   PyObject *id = GET(stream, stream_slots, STREAM_ID), *plugin = GET(root, root_slots, ROOT_CONTEXT);
   PyObject *context = PyObject_CallNoArgs(GET(root, root_slots, ROOT_MAKE_HTTP));
@@ -191,7 +190,7 @@ static int call_maker(PyObject *root, PyObject *stream, int planned) {
   return 1;
 }
 
-/* `Contexts._open_for` for the usual case; 0 with an error set. */
+/* `Contexts._open_for` for the common case; 0 with an error set. */
 static int make_context(PyObject *root, PyObject *stream) {
   SET(current, current_slots, CURRENT_ROOT, root);
   SET(current, current_slots, CURRENT_STREAM, none);
@@ -201,14 +200,14 @@ static int make_context(PyObject *root, PyObject *stream) {
   if (planned && context->type == maker) {
     give_context(context, GET(stream, stream_slots, STREAM_ID), GET(root, root_slots, ROOT_CONTEXT));
   } else {
-    SET(stream, stream_slots, STREAM_CONTEXT, none); /* another class's, or the class has changed */
+    SET(stream, stream_slots, STREAM_CONTEXT, none); /* of another class, or the class was modified */
     if (!call_maker(root, stream, planned)) return 0;
   }
   SET(stream, stream_slots, STREAM_TRAITS, GET(root, root_slots, ROOT_TRAITS));
   return 1;
 }
 
-/* The stream of an entry, borrowed; made now if this is its first callback. NULL with an error set. */
+/* The stream of an entry, borrowed; created if this is its first callback. NULL with an error set. */
 static PyObject *opened(entry *found) {
   if (found->stream) return found->stream;
   uint32_t id = found->id;
@@ -216,17 +215,17 @@ static PyObject *opened(entry *found) {
   if (!key) return NULL;
   int made;
   if (GET(root, root_slots, ROOT_MAKE_HTTP) == none) {
-    made = drop(call(OPEN, root, key, NULL)); /* gives the stream to `keep_stream` */
+    made = drop(call(OPEN, root, key, NULL)); /* passes the stream to `keep_stream` */
   } else {
     PyObject *stream = found->stream = new_stream(root, key);
     made = stream && (make_context(root, stream) || drop(handle(CREATION_FAILED, stream, NULL)));
   }
   Py_DecRef(key);
-  found = find(id); /* the filter's code ran meanwhile */
+  found = find(id); /* the filter's code has run */
   return made && found ? found->stream : NULL;
 }
 
-/* Any callback of a stream that is passed on to Python, which asks `find_stream`. */
+/* Called before any callback of a stream is passed to Python, which calls `find_stream`. */
 void stream_opens(uint32_t id) {
   entry *found = find(id);
   if (found && !opened(found)) PyErr_Clear();
@@ -255,7 +254,7 @@ static int enter(PyObject *stream, int callback) {
   return 1;
 }
 
-/* The filter's method, and what becomes of its result. */
+/* Calls the filter's method, and handles its result. */
 static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t end_of_stream) {
   PyObject *number = PyLong_FromUnsignedLong(size);
   if (!number || !enter(stream, callback)) return NULL;
@@ -278,8 +277,8 @@ static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t
   return action;
 }
 
-/* A callback with size and end_of_stream. 1 when it was delivered, and its action (a new reference, or NULL with an
-   error set) is in `*action`. */
+/* A callback with size and end_of_stream. 1 if it was delivered; its action (a new reference, or NULL with an error
+   set) is then in `*action`. */
 int stream_data(int callback, uint32_t id, uint32_t size, uint32_t end_of_stream, PyObject **action) {
   entry *found = find(id);
   if (!found) return 0;
@@ -292,7 +291,7 @@ int stream_data(int callback, uint32_t id, uint32_t size, uint32_t end_of_stream
   return 1;
 }
 
-/* proxy_on_done of a stream: only noted. */
+/* proxy_on_done of a stream: only recorded. */
 int stream_done(uint32_t id) {
   entry *found = find(id);
   if (!found) return 0;
@@ -300,12 +299,12 @@ int stream_done(uint32_t id) {
   return 1;
 }
 
-/* proxy_on_delete: 1 when the context is forgotten, 0 when there is more to do than that. */
+/* proxy_on_delete: 1 if the context was removed, 0 if there is more to do. */
 int stream_ends(uint32_t id) {
   entry *found = find(id);
   if (last_root_id == id) last_root = NULL;
   if (!found) {
-    drop_spare_contexts(); /* a plugin's, perhaps: they refer to it */
+    drop_spare_contexts(); /* this may be a plugin, to which they refer */
     return 0;
   }
   PyObject *stream = found->stream;
@@ -316,13 +315,14 @@ int stream_ends(uint32_t id) {
   PyObject *context = GET(stream, stream_slots, STREAM_CONTEXT);
   SET(stream, stream_slots, STREAM_ENDED, yes);
   if (context->refcount != 1 || !is_plain(context)) {
-    /* a __del__ that runs now acts on a stream that is over */
+    /* a __del__ that runs now acts on a stream that has ended */
     SET(current, current_slots, CURRENT_STREAM, stream);
     SET(stream, stream_slots, STREAM_CONTEXT, none);
   }
   SET(current, current_slots, CURRENT_STREAM, none);
   if (stream->refcount == 1 && spares < SPARE_MAX) {
-    make_fresh(stream, GET(stream, stream_slots, STREAM_CONTEXT)); /* now, or it would keep what it refers to */
+    make_fresh(stream,
+               GET(stream, stream_slots, STREAM_CONTEXT)); /* immediately, to release the objects it refers to */
     spare[spares++] = stream;
   } else {
     Py_DecRef(stream);
@@ -330,25 +330,25 @@ int stream_ends(uint32_t id) {
   return 1;
 }
 
-/* For Python code that looks for a stream by its id (`_guest.vm.Streams`). */
+/* For Python code that looks up a stream by its id (`_guest.vm.Streams`). */
 
 /* find_stream(id) -> Stream or None */
 PyObject *find_stream(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
   entry *found = count == 1 ? find(PyLong_AsUnsignedLong(args[0])) : NULL;
   PyObject *stream = found && found->stream ? found->stream : none;
-  PyErr_Clear(); /* no id at all */
+  PyErr_Clear(); /* not an id */
   Py_IncRef(stream);
   return stream;
 }
 
-/* count_streams() -> int: those that have begun and are not over */
+/* count_streams() -> int: the number of streams that have begun and not ended */
 PyObject *count_streams(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self, (void)args, (void)count;
   return PyLong_FromUnsignedLong(used);
 }
 
-/* keep_stream(id, Stream) -> whether it is one that began here. */
+/* keep_stream(id, Stream) -> whether the stream is in this table. */
 PyObject *keep_stream(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self;
   entry *found = count == 2 ? find(PyLong_AsUnsignedLong(args[0])) : NULL;

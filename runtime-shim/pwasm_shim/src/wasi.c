@@ -1,6 +1,6 @@
-/* The part of WASI 0.2 that CPython's libc imports, answered without a host: each function below is exported as
-   `<interface>#<function>`, and the linker binds the import of that name to it. Envoy offers WASI preview 1 only,
-   and of that the linker imports four functions (shim.h).
+/* The part of WASI 0.2 that CPython's libc imports, implemented without a host: each function below is exported as
+   `<interface>#<function>`, and the linker binds the import of that name to it. Envoy provides only WASI preview 1, of
+   which the module imports four functions (shim.h).
 
    The signatures are those of the canonical ABI after lowering (component-model, CanonicalABI.md): a result that does
    not fit into one value is written to the address in the last parameter. Handles are numbers of our own.
@@ -16,9 +16,9 @@ enum { HANDLE_STDIN = 1001, HANDLE_STDOUT, HANDLE_STDERR, HANDLE_POLLABLE, HANDL
 
 static void put32(uint8_t *at, uint32_t value) { memcpy(at, &value, 4); }
 static void put64(uint8_t *at, uint64_t value) { memcpy(at, &value, 8); }
-static void put_empty_list(uint8_t *at) { put32(at, 4), put32(at + 4, 0); } /* any aligned pointer will do */
+static void put_empty_list(uint8_t *at) { put32(at, 4), put32(at + 4, 0); } /* any aligned pointer is valid */
 
-/* --- standard output and error: one log record for each line, as Envoy's own fd_write would make ------------- */
+/* --- standard output and error: one log record for each line, as Envoy's own fd_write would write ------------ */
 
 enum { LINE_MAX = 4096 };
 
@@ -74,7 +74,7 @@ void streams_blocking_write(uint32_t handle, const char *data, uint32_t size, ui
   streams_write(handle, data, size, result);
 }
 
-/* A flush keeps an unfinished line: print(end="", flush=True) is not a record of its own. */
+/* A flush keeps an unfinished line: print(end="", flush=True) does not produce a separate record. */
 WASI("io/streams@0.2.0#[method]output-stream.blocking-flush")
 void streams_flush(uint32_t handle, uint8_t *result) { (void)handle, stream_ok(result); }
 
@@ -97,12 +97,12 @@ NO_TERMINAL("cli/terminal-stderr@0.2.0#get-terminal-stderr", get_terminal_stderr
 
 /* --- environment, exit --------------------------------------------------------------------------------------- */
 
-/* Python fills os.environ from Envoy's environment_variables when a VM starts (see environment in module.c). */
+/* The SDK fills os.environ from Envoy's environment_variables when a VM starts (see environment in module.c). */
 WASI("cli/environment@0.2.0#get-environment") void get_environment(uint8_t *result) { put_empty_list(result); }
 WASI("cli/environment@0.2.0#get-arguments") void get_arguments(uint8_t *result) { put_empty_list(result); }
 
-/* libc does not expect this to return, and Envoy's own proc_exit returns as well. Python's os._exit and os.abort are
-   replaced by the SDK, so only a fatal error of the interpreter itself comes here. */
+/* libc does not expect this to return, but Envoy's own proc_exit returns too. The SDK replaces os._exit and os.abort,
+   so only a fatal error of the interpreter itself gets here. */
 WASI("cli/exit@0.2.0#exit") void exit_program(uint32_t status) {
   static const char message[] = "pwasm: the interpreter tried to end the process";
   (void)status;
@@ -116,7 +116,7 @@ enum { CLOCK_WALL = 0, CLOCK_MONOTONIC = 1 };
 
 static uint32_t clock_reads, random_reads;
 
-/* reads() -> int: how often a clock was read (above 32 bits) and random bytes were asked for. */
+/* reads() -> int: how often a clock was read (upper 32 bits) and random bytes were requested (lower 32 bits). */
 PyObject *reads(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   (void)self, (void)args, (void)count;
   return PyLong_FromUnsignedLongLong((uint64_t)clock_reads << 32 | random_reads);
@@ -155,7 +155,7 @@ POLLABLE("sockets/udp@0.2.0#[method]outgoing-datagram-stream.subscribe", subscri
 
 WASI("io/poll@0.2.0#[method]pollable.block") void pollable_block(uint32_t handle) { (void)handle; }
 
-/* list<u32>: every pollable is ready, so that no caller waits for ever. */
+/* list<u32>: every pollable is ready, so that no caller waits forever. */
 WASI("io/poll@0.2.0#poll") void poll(const uint32_t *handles, uint32_t count, uint8_t *result) {
   uint32_t *ready = malloc(count * sizeof *ready);
   (void)handles;
@@ -169,8 +169,8 @@ WASI("io/poll@0.2.0#poll") void poll(const uint32_t *handles, uint32_t count, ui
 
 enum { RANDOM_MAX = 65536 }; /* Envoy refuses more in one call */
 
-/* Only when the host refuses random_get (a capability restriction): better than the same bytes in every VM, and the
-   log says that it is no secret. */
+/* Used only if the host refuses random_get (a capability restriction): better than the same bytes in every VM, and the
+   log warns that the bytes are not secret. */
 static void weak_random(uint8_t *buffer, uint32_t size) {
   static const char message[] = "pwasm: the host refuses random_get; random numbers are predictable";
   static uint64_t state;
@@ -201,7 +201,7 @@ WASI("random/random@0.2.0#get-random-bytes") void get_random_bytes(uint64_t size
 /* Cases of wasi:filesystem/types error-code, counted from 0. */
 enum { BAD_DESCRIPTOR = 3, NO_ENTRY = 20, READ_ONLY = 33 };
 
-/* result<T, error-code>: the payload lies at T's alignment (1 when there is no T, or a small one). */
+/* result<T, error-code>: the payload is at T's alignment (1 if there is no T, or a small one). */
 static void error(uint8_t *result, int payload, uint8_t code) { result[0] = 1, result[payload] = code; }
 
 typedef uint32_t w; /* a handle, pointer, size or flag, by its core type */
@@ -326,7 +326,7 @@ WASI("sockets/udp@0.2.0#[method]outgoing-datagram-stream.send") void outgoing_se
   refuse(r, 8);
 }
 
-/* --- handles: nothing to give back --------------------------------------------------------------------------- */
+/* --- handles: nothing to release ----------------------------------------------------------------------------- */
 
 #define DROP(name, function) \
   WASI(name) void function(uint32_t handle) { (void)handle; }

@@ -1,1 +1,1 @@
-"""Callbacks that wait: coroutines, timers, and the answers of callouts."""
+"""Asynchronous callbacks: coroutines, timers, and the answers of callouts."""

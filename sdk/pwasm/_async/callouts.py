@@ -1,15 +1,15 @@
-"""From a callout to its answer: who asked, and what runs when the answer comes.
+"""Pending callouts: which stream or plugin made each of them, and which function takes its answer.
 
-A call is kept in its plugin's table (`Root.calls`) from the hostcall that made it to its last answer. Made for a
-stream (`current.stream`), it belongs to the stream: the answer runs with the stream selected, and is dropped when
-the stream is over, has failed, or is gone for the host. Made elsewhere, or once the stream is over (in
-on_http_stream_done), it belongs to the plugin.
+A call stays in its plugin's table (`Root.calls`) from the hostcall that starts it to its last answer. A call made for a
+stream (`current.stream`) belongs to that stream: its answer is delivered with the stream selected, and is dropped if
+the stream has ended, has failed, or no longer exists in the host. Any other call, including one made after the end of
+the stream (in on_http_stream_done), belongs to the plugin.
 
-The table is the SDK's own because the host cannot be asked: right after the end of a stream
-`proxy_set_effective_context` still says OK, and acting on the stream then crashes Envoy (K6).
+The SDK keeps its own table because the host's answer is not reliable: right after the end of a stream
+`proxy_set_effective_context` still returns OK, and acting on the stream then crashes Envoy (K6).
 
-When a stream ends, its calls are forgotten. HTTP and unary gRPC calls run on in Envoy and their answers are dropped;
-gRPC streams are cancelled, since nobody would ever close them.
+When a stream ends, its calls are removed. HTTP and unary gRPC calls continue in Envoy, and their answers are dropped;
+gRPC streams are cancelled, since nothing else would ever close them.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LAST_ANSWERS = frozenset({"on_http_call_response", "on_grpc_receive"})  # unles
 
 
 def check_functions(functions: Functions) -> dict[str, Callable[..., object]]:
-    """The callbacks that were given, by argument name.
+    """The callbacks that are not None, by argument name.
 
     Raises:
-        TypeError: one is neither None nor callable, or a generator.
+        TypeError: one is neither None nor callable, or is a generator function.
     """
     given: dict[str, Callable[..., object]] = {}
     for argument, function in functions.items():
@@ -48,13 +48,13 @@ def check_functions(functions: Functions) -> dict[str, Callable[..., object]]:
             _validate.type_error(argument, "a callable or None", function)
         code = getattr(function, "__code__", None)
         if code is not None and code.co_flags & _CO_ANY_GENERATOR:
-            raise TypeError(f"{argument} contains `yield`: nobody would take what it yields")
+            raise TypeError(f"{argument} contains `yield`, but a callback must not be a generator")
         given[argument] = function
     return given
 
 
 def root_for(what: str) -> Root:
-    """The plugin a call is made for."""
+    """The plugin for which a call is made."""
     root = current.active_root()
     if root is None:
         raise PhaseError(what, current.phase.method, "no plugin is running")
@@ -62,7 +62,7 @@ def root_for(what: str) -> Root:
 
 
 class AwaitedCall(Call):
-    """A call that a coroutine waits for."""
+    """A call that a coroutine is waiting for."""
 
     __slots__ = ()
     awaited = True
@@ -76,7 +76,7 @@ def remember(
     keeps: bool = False,
     kind: type[Call] = Call,
 ) -> None:
-    """Keep a call until its answer comes."""
+    """Add a call to the table until its answer arrives."""
     stream = current.stream
     if stream is not None and stream.ended:
         stream = None
@@ -88,14 +88,14 @@ def remember(
 
 
 def forget(token: int) -> None:
-    """The filter has cancelled a call."""
+    """Remove a call that the filter has cancelled."""
     root = current.active_root()
     if root is not None:
         _finish(root, token)
 
 
 def forget_calls(stream: Stream) -> None:
-    """A stream is over: nobody waits for its calls any more."""
+    """Remove the calls of a stream that has ended."""
     tokens, stream.calls = stream.calls or [], None
     for token in tokens:
         call = stream.root.calls.pop(token, None)
@@ -107,7 +107,7 @@ def forget_calls(stream: Stream) -> None:
 
 
 def deliver_answer(phase: Phase, root: Root, token: int, args: tuple[int, ...]) -> None:
-    """Run what waits for an answer."""
+    """Run the function or coroutine that waits for an answer."""
     call = root.calls.get(token)
     if call is None:
         debug(f"{phase.export} for unknown call {token} is ignored")
@@ -140,7 +140,7 @@ def deliver_answer(phase: Phase, root: Root, token: int, args: tuple[int, ...]) 
 
 
 def debug(text: str) -> None:
-    """Log at debug level; nothing is raised."""
+    """Log at debug level; never raises."""
     try:
         log_lines(LogLevel.DEBUG, text)
     except BaseException:

@@ -1,7 +1,8 @@
-"""Coroutines that go without ever having run: an `await` was forgotten.
+"""Coroutines that are destroyed without ever having run, because an `await` was forgotten.
 
-In a callback that counts as an exception of the callback. Python tells its own hook, which is replaced for good in a
-VM, and in the emulator only while a callback runs: elsewhere it is Python's warning.
+If this happens in a callback, it is handled as an exception of the callback. Python reports such coroutines to a hook
+of its own, which is replaced for good in a VM, and in the emulator only while a callback runs; outside of callbacks
+Python's warning remains.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from .._stream.records import AnyCoroutine
 from . import tasks
 
 _STEPS = {function.__code__ for function in (tasks.start, tasks.run_child, tasks.resume, tasks._follow)}
-"""Where a coroutine takes a step: there the failure is that of the coroutine's own callback."""
+"""The functions that run a step of a coroutine: below them the failure belongs to the coroutine's own callback."""
 
 
 def install() -> None:
-    """For all callbacks of this process."""
+    """Install the hook for all callbacks of this process."""
     warnings._warn_unawaited_coroutine = _fail  # type: ignore[attr-defined]
 
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """For the duration of a callback."""
+    """Install the hook for the duration of a callback."""
     before = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
     install()
     try:

@@ -1,4 +1,4 @@
-"""What calls to other services come to: an answer, or one of these errors; public as `pwasm.aio`."""
+"""The results of calls to other services: a response, or one of these errors; public in `pwasm.aio`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .._serde import decode_pairs, to_text
 
 
 class CalloutError(Exception):
-    """A call to another service has no usable answer."""
+    """A call to another service got no usable answer."""
 
     def __init__(self, upstream: str | bytes, message: str) -> None:
         super().__init__(upstream, message)
@@ -19,13 +19,13 @@ class CalloutError(Exception):
 
 
 class CalloutTimeout(CalloutError, TimeoutError):  # noqa: N818, named after what happened
-    """No answer came in time."""
+    """No answer arrived in time."""
 
 
 class CalloutReset(CalloutError):  # noqa: N818
-    """The connection could not be made or broke before the answer was complete.
+    """The connection could not be established, or broke before the answer was complete.
 
-    `response` is the one Envoy made itself, None when there is none.
+    `response` is the response that Envoy generated instead, or None.
     """
 
     def __init__(self, upstream: str | bytes, message: str, response: HttpResponse | None = None) -> None:
@@ -38,9 +38,9 @@ class CalloutRefused(CalloutError):  # noqa: N818
 
 
 class GrpcError(CalloutError):
-    """A gRPC call failed; `status` is the gRPC status, `message` the words for it.
+    """A gRPC call failed; `status` is the gRPC status, `message` the error message.
 
-    The words are the service's followed by Envoy's: `not you{via_upstream}`.
+    The message is the service's, followed by Envoy's details: `not you{via_upstream}`.
     """
 
     def __init__(self, upstream: str | bytes, status: int, message: str) -> None:
@@ -89,7 +89,7 @@ class HttpResponse:
         return list(decode_pairs(self._trailers))
 
     def header(self, name: str) -> str | None:
-        """The first value of a header; None when it is not there."""
+        """The first value of a header; None if the header is absent."""
         wanted = name.lower().encode()
         return next((to_text(value) for key, value in self._headers if key == wanted), None)
 
@@ -103,10 +103,10 @@ class HttpResponse:
 
     @property
     def by_envoy(self) -> bool:
-        """Whether Envoy made it, because there was none.
+        """Whether Envoy generated this response because there was none from the service.
 
-        Its own answers have these headers and nothing else; those of a service have x-envoy-upstream-service-time
-        (measured in 1.40, docs/abi.md §1.6).
+        Envoy's own responses have no headers other than these; a service's have x-envoy-upstream-service-time (measured
+        with 1.40, docs/abi.md §1.6).
         """
         return self.status >= 500 and {name for name, _ in self._headers} <= _OF_LOCAL_ANSWERS
 

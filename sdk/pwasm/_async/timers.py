@@ -1,14 +1,15 @@
-"""The one timer Envoy gives a plugin, shared by the filter's own ticks and by coroutines that sleep.
+"""Envoy's single timer per plugin, shared by the filter's own ticks and by sleeping coroutines.
 
-Envoy ticks a plugin every so many milliseconds, and setting the period starts it anew (proxy-wasm-cpp-host,
-`Wasm::setTimerPeriod`). While somebody sleeps, the period is what is left until the next event, whichever it is:
+Envoy ticks a plugin periodically, and setting the period restarts the timer (proxy-wasm-cpp-host,
+`Wasm::setTimerPeriod`). While a coroutine sleeps, the period is the time left until the next event of any kind:
 
-    the filter's   |                   |                 set_tick_period_milliseconds(1000), at 0
+    filter's ticks |                   |                 set_tick_period_milliseconds(1000), at 0
     sleeps              |      |                         at 200: await sleep(0.3), sleep(0.6)
-    the host's     0    500    800     1000              told 1000, at 200: 300, at 500: 300, at 800: 200, at 1000: 1000
+    host's ticks   0    500    800     1000              set to 1000, at 200: 300, 500: 300, 800: 200, 1000: 1000
 
-Time is the host's (proxy_get_current_time_nanoseconds), the only clock that an emulated host can turn. In Envoy it is
-the wall clock: when that is set back, sleepers are set back with it, for they would sleep for that long.
+Time is the host's (proxy_get_current_time_nanoseconds), the only clock that the host emulator controls. In Envoy it is
+the wall clock: when that is set back, the deadlines of sleepers are moved back with it, or they would sleep that much
+longer.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from .tasks import close_all, over
 TRACEBACK_STARTS_BELOW = True  # see `report`
 
 _MS = 1_000_000
-_SLACK = _MS  # Envoy's timers have milliseconds, and may be early by a part of one
+_SLACK = _MS  # Envoy's timers have a resolution of 1 ms, and may fire early by a fraction of that
 MAX_SECONDS = 2**31 / 1000
 
 
 class Timer(Wait):
-    """A wait until a point in time; `fire` is called then."""
+    """A wait until a point in time, at which `fire` is called."""
 
     __slots__ = ("key", "nanoseconds", "timers")
 
@@ -50,7 +51,7 @@ class Timer(Wait):
         return False
 
     def set(self, task: Task) -> None:
-        """Ask to be woken.
+        """Schedule the wake-up.
 
         Raises:
             HostcallError: the host refused.
@@ -65,17 +66,17 @@ class Timer(Wait):
             _arm(timers)
 
     def cancel(self) -> None:
-        """Sleep no more; the host may tick once for nothing."""
+        """Cancel the wake-up; the host may still tick once in vain."""
         if self.key is not None and self.timers is not None and self.key in self.timers.sleepers:
             self.timers.sleepers.remove(self.key)
 
     def fire(self) -> None:
-        """The time has come."""
+        """Called when the time has come."""
         over(self)
 
 
 def set_period(milliseconds: int) -> None:
-    """The filter sets its own tick period.
+    """Set the filter's own tick period.
 
     Raises:
         HostcallError: the host refused.
@@ -97,7 +98,7 @@ def set_period(milliseconds: int) -> None:
 
 
 def tick(root: Root, timers: Timers) -> bool:
-    """The host's timer fired: wake who has slept enough; returns whether the filter's own tick is due."""
+    """The host's timer fired: wake the sleepers that are due; returns whether the filter's own tick is due."""
     now = _now(timers)
     if not timers.shared:
         timers.own_next = now + timers.own_period * _MS
@@ -117,7 +118,7 @@ def tick(root: Root, timers: Timers) -> bool:
             timers.own_next = now + timers.own_period * _MS
         if timers.sleepers or (timers.own_period and not own):
             _arm(timers)
-        else:  # nobody sleeps, and the filter's own rhythm starts now
+        else:  # no sleepers are left, and the filter's own period starts now
             timers.shared = False
             _tell_host(timers.own_period)
     finally:
@@ -131,7 +132,7 @@ def tick(root: Root, timers: Timers) -> bool:
 def _wake(root: Root, timer: Timer) -> None:
     task = timer.task
     if task is None:
-        return  # cancelled by one that was woken before it
+        return  # cancelled by a coroutine that was woken before it
     stream = task.stream
     current.root = root
     try:
@@ -142,11 +143,11 @@ def _wake(root: Root, timer: Timer) -> None:
             return
         timer.fire()
     except BaseException as error:
-        report(LogLevel.ERROR, "a coroutine that slept could not go on", error)
+        report(LogLevel.ERROR, "a sleeping coroutine could not be resumed", error)
 
 
 def select(stream: Stream) -> bool:
-    """Make `stream` the one that hostcalls act on; False when there is nothing left to act on."""
+    """Make hostcalls act on `stream`; False if the stream no longer exists."""
     current.stream = stream
     if stream.ended or stream.skip or current.host.proxy_set_effective_context(stream.id):
         current.phase = PHASES["proxy_on_log"]
@@ -157,7 +158,7 @@ def select(stream: Stream) -> bool:
 
 
 def _arm(timers: Timers) -> None:
-    """Make the host tick at the next event."""
+    """Set the host's timer to the next event."""
     now = _now(timers)
     wanted = timers.sleepers[0][0] if timers.sleepers else timers.own_next
     if timers.own_period:
@@ -190,10 +191,10 @@ def _tell_host(milliseconds: int) -> None:
 
 
 def nanoseconds(argument: str, seconds: object) -> int:
-    """A time to sleep, in nanoseconds.
+    """Convert a duration in seconds to nanoseconds.
 
     Raises:
-        TypeError, ValueError: not a number, or out of range.
+        TypeError, ValueError: `seconds` is not a number, or out of range.
     """
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
         raise TypeError(f"{argument} must be a number of seconds, not {type(seconds).__name__}")

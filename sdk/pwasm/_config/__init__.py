@@ -1,1 +1,1 @@
-"""A plugin's configuration as a value of the type that its class annotates."""
+"""Typed configuration: decoding a plugin's configuration into the type that its class annotates."""

@@ -47,10 +47,10 @@ _SIMPLE: dict[Any, Callable[[], Type]] = {
 
 
 def type_of(annotation: Any, path: str, dataclass: Callable[[type, str], Type]) -> Type:
-    """The `Type` of an annotation; `dataclass` makes those of dataclasses.
+    """The `Type` of an annotation; `dataclass` creates the types of dataclasses.
 
     Raises:
-        UnsupportedType: no JSON value can be that.
+        UnsupportedType: no JSON value can have this type.
     """
     if isinstance(annotation, typing.NewType):
         return type_of(annotation.__supertype__, path, dataclass)
@@ -77,11 +77,11 @@ def _generic(annotation: Any, path: str, dataclass: Callable[[type, str], Type])
     if make is None:
         raise UnsupportedType(f"{path}: {annotation!r} cannot be read from a configuration")
     of_same = origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis
-    # What follows the first is not a type in Annotated[int, Range()] and tuple[int, ...].
+    # In Annotated[int, Range()] and tuple[int, ...] only the first argument is a type.
     types_among = arguments[:1] if origin is typing.Annotated or of_same else arguments
     inner = [type_of(argument, path, dataclass) for argument in types_among]
     if origin is dict and not _is_text(inner[0]):
-        raise UnsupportedType(f"{path}: the names of an object are str, so {annotation!r} cannot be")
+        raise UnsupportedType(f"{path}: the names in a JSON object are str, so {annotation!r} cannot be read")
     return Array(tuple, inner[0], unique=False) if of_same else make(inner, arguments)
 
 

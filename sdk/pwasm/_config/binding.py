@@ -1,6 +1,7 @@
-"""Which dataclass a filter's configuration becomes: found when its classes are registered, filled in on_configure.
+"""Binds a filter's configuration to its dataclass: found when classes are registered, filled in on_configure.
 
-This file is part of every module; `config`, with `json` and `dataclasses`, only of those that annotate `config`.
+This file is part of every module; `config`, with `json` and `dataclasses`, only of modules whose classes annotate
+`config`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .types import Type
 
 BASES = (PluginContext, HttpContext, TcpContext)
-"""The SDK's own classes with a `config`, which they annotate for type checkers."""
+"""The SDK's own classes, whose annotation of `config` is for type checkers only."""
 _known: dict[type, Type | None] = {}
 
 
@@ -29,17 +30,17 @@ def declares(cls: type) -> bool:
         try:
             names: Any = vars(klass).get("__annotations__") or klass.__annotations__
         except NameError:
-            return True  # Python 3.14 evaluates them all; `config` knows how to ask for one
+            return True  # Python 3.14 evaluates all annotations together; `config` can evaluate a single one
         if "config" in names:
             return True
     return False
 
 
 def type_for(cls: type) -> Type | None:
-    """What `config` of this class is to be; None when it has none.
+    """The type of this class's `config`; None if it does not annotate one.
 
     Raises:
-        TypeError: it cannot be read from a configuration.
+        TypeError: the type cannot be read from a configuration.
     """
     if cls not in _known:
         _known[cls] = None
@@ -53,7 +54,7 @@ def type_for(cls: type) -> Type | None:
 
 
 def declared(registration: Registration) -> dict[str, Type]:
-    """The types of the configurations that registered classes declare, by root_id ("" for the others)."""
+    """The configuration types that registered classes declare, by root_id ("" for those registered without)."""
     found: dict[str, Type] = {}
     for root_id, entries in (("", registration), *registration.named):
         for entry in (entries.plugin, entries.http, entries.tcp):
@@ -64,14 +65,14 @@ def declared(registration: Registration) -> dict[str, Type]:
 
 
 def fill(root: Root) -> bool:
-    """Make the plugin's `config`; False, and a record that says why, when the configuration does not fit."""
+    """Set the plugin's `config`; returns False, and logs the reason, if the configuration is invalid."""
     context = root.context
     factories = [root.http.factory if root.http else None, root.tcp.factory if root.tcp else None]
     for cls in (type(context), *factories):
         wanted = type_for(cls) if isinstance(cls, type) else None
         if wanted is None or context is None:
             continue
-        from .. import config  # it is there: `type_for` has needed it
+        from .. import config  # available in the module, since `type_for` has imported it
 
         try:
             context.config = config.decode(wanted, context.configuration)

@@ -1,4 +1,4 @@
-"""google.protobuf.Struct as Envoy passes it: the encoded message and not JSON (measured in 1.40).
+"""google.protobuf.Struct as Envoy passes it: as a serialized message, not as JSON (measured with 1.40).
 
     Struct     map<string, Value> fields = 1          an entry: string key = 1; Value value = 2
     Value      null = 1 (varint), number = 2 (double), string = 3, bool = 4 (varint), Struct = 5, ListValue = 6
@@ -20,19 +20,19 @@ _VARINT, _FIXED64, _BYTES = 0, 1, 2
 
 
 class NotAStruct(ValueError):  # noqa: N818, named after what it is
-    """The bytes are no encoded Struct."""
+    """The bytes are not a serialized Struct."""
 
 
 class TooDeep(ValueError):  # noqa: N818
-    """It has more levels than it may."""
+    """The Struct is nested too deeply."""
 
 
 def decode(data: bytes, levels: int) -> Object:
-    """The object in an encoded Struct, at most `levels` deep.
+    """Decode a serialized Struct of at most `levels` levels.
 
     Raises:
-        NotAStruct: it is none.
-        TooDeep: it is deeper.
+        NotAStruct: `data` is not a Struct.
+        TooDeep: it has more levels.
     """
     if levels <= 0:
         raise TooDeep
@@ -62,7 +62,7 @@ def _value(data: bytes, levels: int) -> Any:
 
 
 def _number(content: bytes) -> int | float:
-    """A double; one without a fraction is an int, as it would be in JSON."""
+    """Decode a double; one without a fraction becomes an int, as in JSON."""
     number: float = struct.unpack("<d", content)[0]
     if not math.isfinite(number):
         raise NotAStruct(f"{number} is not JSON")

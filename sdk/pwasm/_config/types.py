@@ -1,22 +1,22 @@
-"""The types a configuration may have: from JSON, to JSON, and as JSON schema; `annotations` makes them.
+"""The types of configuration values: decoding from JSON, encoding to JSON, JSON schema; `annotations` creates them.
 
     Python                                   JSON
     ──────────────────────────────────────────────────────────────────────────────────────────
-    str, bool, None, Any                     the same; Any is whatever is there
+    str, bool, None, Any                     the same; Any accepts every value
     int                                      a number without a fraction (3 and 3.0: a Struct has doubles only)
     float                                    a number
-    list[T], tuple[T, ...], set[T]           an array; a set's items differ
+    list[T], tuple[T, ...], set[T]           an array; the items of a set must differ
     tuple[A, B]                              an array of two
     dict[str, T]                             an object
     a dataclass                              an object with its fields and no others
     Enum, Literal["a", 1]                    one of the values
-    A | B, Optional[T]                       the first that fits
+    A | B, Optional[T]                       the first that matches
     datetime.timedelta                       "1.5s", "300ms", "2m", "1h", or a number of seconds
     re.Pattern[str]                          a regular expression, compiled
     Annotated[T, Range(…)]                   T within limits
 
-What is wrong is appended to a list of problems with its path, and decoding goes on, so that all of it is reported at
-once; BAD stands for a value that could not be made.
+Each problem is appended to a list, with its path, and decoding continues, so that all problems are reported together;
+BAD stands for a value that could not be decoded.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ Problems = list[str]
 
 
 class UnsupportedType(TypeError):  # noqa: N818, named after what it is about
-    """An annotation that no JSON value can be."""
+    """An annotation that no JSON value can match."""
 
 
 class Object(dict[str, Any]):
-    """A JSON object that remembers names given twice."""
+    """A JSON object that remembers its duplicate names."""
 
-    twice: tuple[str, ...] = ()
+    duplicates: tuple[str, ...] = ()
 
 
 def kind(value: object) -> str:
-    """What messages call a JSON value."""
+    """The name of a JSON value's type in messages."""
     return _KINDS.get(type(value), type(value).__name__)
 
 
@@ -54,9 +54,9 @@ _KINDS = {type(None): "null", Object: "object", dict: "object", list: "array", f
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Limits, inclusive: of a number, or of the length of a str, list, set or dict. For `Annotated[int, Range(1, 9)]`.
+    """Inclusive limits of a number, or of the length of a str, list, set or dict: `Annotated[int, Range(1, 9)]`.
 
-    None is no limit.
+    None means no limit.
     """
 
     low: float | None = None
@@ -79,7 +79,7 @@ class Type:
         return self.fixed_schema
 
     def wrong(self, value: Any, path: str, problems: Problems) -> Any:
-        """Report a value of another kind."""
+        """Report a value of the wrong type."""
         problems.append(f"{path}: expected {self.wants}, got {kind(value)}")
         return BAD
 
@@ -127,7 +127,7 @@ class Anything(Type):
         if type(value) is list:
             return [self.decode(item, f"{path}[{index}]", problems) for index, item in enumerate(value)]
         if isinstance(value, Object):
-            report_twice(value, path, problems)
+            report_duplicates(value, path, problems)
             return {name: self.decode(item, f"{path}.{name}", problems) for name, item in value.items()}
         return value
 
@@ -204,7 +204,7 @@ class Mapping(Type):
     def decode(self, value: Any, path: str, problems: Problems) -> Any:
         if not isinstance(value, dict):
             return self.wrong(value, path, problems)
-        report_twice(value, path, problems)
+        report_duplicates(value, path, problems)
         made = {
             self.key.decode(name, f"{path}.{name} (the name)", problems): self.item.decode(
                 item, f"{path}.{name}", problems
@@ -243,7 +243,7 @@ class Choice(Type):
 
 
 class AnyOf(Type):
-    """A | B: the first that fits."""
+    """A | B: the first that matches."""
 
     def __init__(self, options: list[Type]) -> None:
         self.options = options
@@ -257,7 +257,7 @@ class AnyOf(Type):
             if made is not BAD and not found:
                 return made
             if not any(problem.startswith(f"{path}: expected") for problem in found):
-                deepest = deepest or found  # the right kind, and something wrong inside
+                deepest = deepest or found  # the right type, with a problem inside
         if deepest:
             problems += deepest
             return BAD
@@ -272,7 +272,7 @@ class AnyOf(Type):
             problems: Problems = []
             if option.decode(as_parsed(encoded), "$", problems) == value and not problems:
                 return encoded
-        raise TypeError(f"{value!r} is none of {self.wants}")
+        raise TypeError(f"{value!r} is not {self.wants}")
 
     def schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"anyOf": [option.schema(definitions) for option in self.options]}
@@ -365,13 +365,13 @@ _LIMITS = {
 }
 
 
-def report_twice(value: object, path: str, problems: Problems) -> None:
-    """Report names that an object has twice; JSON does not say which one counts."""
-    problems += [f"{path}.{name}: duplicate key" for name in getattr(value, "twice", ())]
+def report_duplicates(value: object, path: str, problems: Problems) -> None:
+    """Report duplicate names of an object; JSON does not specify which one counts."""
+    problems += [f"{path}.{name}: duplicate key" for name in getattr(value, "duplicates", ())]
 
 
 def as_parsed(value: Any) -> Any:
-    """Encoded values as `json` would give them back."""
+    """Encoded values as `json` would parse them."""
     if isinstance(value, (list, tuple)):
         return [as_parsed(item) for item in value]
     if isinstance(value, dict):

@@ -1,13 +1,13 @@
 """From the host's callbacks to the filter's methods.
 
 `Dispatcher` implements `_protocols.Plugin`. It creates and deletes contexts, passes callbacks on, and lets no exception
-out: a trap would end the Wasm VM, and with it every plugin in that worker, for good.
+escape: a trap would permanently end the Wasm VM, and with it every plugin of that worker.
 
-What happens to an exception that a callback raises is in `policy`. A result that is no action, such as True, 2 or
-"PAUSE", is treated as a TypeError the callback raised.
+`policy` decides what happens to an exception that a callback raises. A result that is not an action, such as True, 2 or
+"PAUSE", is treated like a TypeError raised by the callback.
 
-A callback for an unknown context is ignored, with a debug record: hosts may log late, and deliver answers for
-streams that are gone.
+A callback for an unknown context is ignored, with a debug record: hosts may call proxy_on_log late, and deliver answers
+for streams that no longer exist.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _VM_CONFIGURATION, _PLUGIN_CONFIGURATION = 6, 7
 
 
 def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
-    """0 or 1 for what a callback returned; an `async def` returned a coroutine, which runs now.
+    """Convert a callback's result to 0 or 1; the coroutine of an `async def` is run first.
 
-    PAUSE after a resume in the same callback would hang: the host has resumed before it pauses (see `guards`, 0.2).
+    PAUSE after a resume in the same callback would hang: the host resumes before it pauses (see `guards`, 0.2).
     """
     if type(action) is CoroutineType:
         action = start(action, stream, phase)
@@ -54,7 +54,7 @@ def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
 
 
 def answered(stream: Stream, phase: Phase, action: object) -> int:
-    """The end of a stream callback that the shim delivered and that returned something else than CONTINUE."""
+    """Finish a stream callback that the shim delivered, and that returned something other than CONTINUE."""
     try:
         return _checked_action(action, stream, phase)
     except BaseException as error:
@@ -70,7 +70,7 @@ def _checked_bool(result: object) -> bool:
 def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     """A stream callback with size and end_of_stream: the hot path of streams that the shim leaves to Python.
 
-    Its steps stand in one body and not in helpers: each call costs as much as the filter's own.
+    Its steps are inlined rather than put into helpers: each call would cost as much as the call of the filter's method.
     """
     phase = PHASES[export]
     method, others, response = phase.method, ~(1 << phase.direction), phase.direction == RESPONSE
@@ -116,7 +116,7 @@ def _stream_callback(export: str) -> Callable[..., int]:
         self._enter_stream(phase, stream)
         try:
             action = _checked_action(call_with_traits(stream, phase, *args), stream, phase)
-            # After a reset Envoy must not go on with the trailers: it would write to a connection that is gone (K7).
+            # After a reset Envoy must not continue with the trailers: it would write to a closed connection (K7).
             return PAUSE if stream.closed else action
         except BaseException as error:
             return stream_failed(phase, stream, error)
@@ -208,14 +208,14 @@ class Dispatcher(Contexts):
     proxy_on_foreign_function = _root_callback("proxy_on_foreign_function")
 
     def proxy_on_tick(self, root_id: int, /) -> None:
-        """The timer of a plugin, which coroutines that sleep use too."""
+        """The timer of a plugin, which sleeping coroutines use too."""
         root = self._roots.get(root_id)
         if root is not None and root.timers is not None:
             phase = PHASES["proxy_on_tick"]
             self._enter_root(phase, root)
             try:
                 due = tick(root, root.timers)
-            except BaseException as error:  # the host's clock or timer fails; who sleeps is woken by a later tick
+            except BaseException as error:  # the host's clock or timer failed; a later tick wakes the sleepers
                 root_failed(phase, root, error)
                 return
             if not due:
@@ -223,11 +223,11 @@ class Dispatcher(Contexts):
         self._on_tick(root_id)
 
     def proxy_on_vm_start(self, root_id: int, configuration_size: int, /) -> bool:
-        """Start the VM; Envoy calls this once for each plugin context, not once for each VM."""
+        """Start the VM; Envoy calls this once per plugin context, not once per VM."""
         return self._start("proxy_on_vm_start", root_id, configuration_size)
 
     def proxy_on_configure(self, root_id: int, configuration_size: int, /) -> bool:
-        """Configure a plugin; the only time its configuration can be read, so it is kept."""
+        """Configure a plugin; its configuration can be read only now, so the SDK keeps a copy."""
         return self._start("proxy_on_configure", root_id, configuration_size)
 
     def _start(self, export: str, root_id: int, size: int) -> bool:
@@ -252,7 +252,7 @@ class Dispatcher(Contexts):
             return False
 
     def proxy_on_done(self, context_id: int, /) -> bool:
-        """End a plugin, or note that a stream is over (whose answer the host ignores)."""
+        """Shut down a plugin, or note the end of a stream (for which the host ignores the result)."""
         stream = self._streams.get(context_id)
         if stream is not None:
             stream.ended = True
@@ -271,10 +271,10 @@ class Dispatcher(Contexts):
             return True
 
     def proxy_on_log(self, context_id: int, /) -> None:
-        """Tell the filter that the stream is over."""
+        """Tell the filter that its stream has ended."""
         stream = self._streams.get(context_id) or self._open(context_id)
         if stream is None:
-            # Envoy logs root contexts too, when they are an access logger.
+            # Envoy calls this for root contexts too, if the plugin is an access logger.
             if context_id not in self._roots:
                 self._unknown("proxy_on_log", context_id)
             return
@@ -292,12 +292,12 @@ class Dispatcher(Contexts):
             stream_failed(phase, stream, error)
 
     def _not_delivered(self, phase: Phase, context_id: int, stream: Stream | None) -> int:
-        """A callback the filter does not see: its stream is unknown, has no context, or has failed."""
+        """Handle a callback that is not passed to the filter: the stream is unknown, has no context, or has failed."""
         if stream is None:
             self._unknown(phase.export, context_id)
             return CONTINUE
         self._enter_stream(phase, stream)
         if stream.refuse:
             return refuse_late(stream, phase)
-        # A 500 sent earlier comes through here as a response.
+        # A 500 that was sent earlier passes through here as a response.
         return PAUSE if stream.closed else CONTINUE

@@ -1,7 +1,7 @@
-"""Life and death of contexts: what the dispatcher knows of plugins and streams.
+"""Life cycle of contexts: the dispatcher's records of plugins and streams.
 
-A stream's context is made at its first callback, not when the host announces it: a module exports only the callbacks
-that its classes have, so many streams never get one, and those that do save a step on the hot path.
+A stream's context is created at its first callback, not when the host announces the stream: a module exports only the
+callbacks that its classes have, so many streams never need a context, and the others save a step on the hot path.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Contexts:
         self._vm: VMContext | None = None
         self._roots: dict[int, Root] = {}
         self._streams: dict[int, Stream] = {}
-        self._unopened: dict[int, Root] = {}  # streams that have begun and had no callback yet
+        self._unopened: dict[int, Root] = {}  # streams that have begun but have not had a callback yet
 
     def proxy_on_context_create(self, context_id: int, parent_id: int, /) -> None:
-        """Create a plugin context (parent 0), or note that a stream has begun. What is there is not made again."""
+        """Create a plugin context (parent 0), or note that a stream has begun; ignored for an existing context."""
         if context_id in self._roots or context_id in self._unopened or self._streams.get(context_id) is not None:
             return
         root = self._roots.get(parent_id)
@@ -49,19 +49,19 @@ class Contexts:
             self._unknown("proxy_on_context_create", parent_id)
 
     def _open(self, context_id: int) -> Stream | None:
-        """Make the context of a stream that has begun; None for an unknown stream."""
+        """Create the context of a stream that has begun; None for an unknown stream."""
         root = self._unopened.pop(context_id, None)
         return None if root is None else self._open_for(root, context_id)
 
     def _open_for(self, root: Root, context_id: int) -> Stream:
-        """Make a stream and its context; the shim does the same for the usual case (runtime-shim, streams.c)."""
+        """Create a stream and its context; the shim does the same in the common case (runtime-shim, streams.c)."""
         stream = self._streams[context_id] = Stream(context_id, root)
         current.host = self._host
         current.root = root
         current.stream = None
         current.phase = STREAM_CREATE
         try:
-            if root.make_http is not None:  # the usual case, without what the others need
+            if root.make_http is not None:  # the common case, without the checks that the others need
                 http = stream.context = root.make_http()
                 stream.traits = root.traits
                 http.context_id = context_id
@@ -116,10 +116,10 @@ class Contexts:
                 root.make_http = root.http.factory
         except BaseException as error:
             root.failed = True
-            report(phase.level, f"the plugin could not be created for context {context_id}: its start fails", error)
+            report(phase.level, f"the plugin could not be created for context {context_id}: start refused", error)
 
     def _registered_for_root(self) -> Registration:
-        """What this plugin runs; the host is asked for its root id only when that decides something."""
+        """The registration for this plugin; the host is asked for the root id only if it makes a difference."""
         registered = self._registration
         if not registered.named:
             return registered
@@ -135,12 +135,12 @@ class Contexts:
         return found
 
     def proxy_on_delete(self, context_id: int, /) -> None:
-        """Forget a context."""
+        """Remove a context."""
         stream = self._streams.pop(context_id, None)
         if stream is not None:
             stream.ended = True
             current.host = self._host
-            current.stream = stream  # a __del__ that runs now acts on a stream that is over (K4)
+            current.stream = stream  # a __del__ that runs now acts on a stream that has ended (K4)
             if stream.waiting is not None:
                 current.phase = PHASES["proxy_on_delete"]
                 close_stream(stream)

@@ -1,4 +1,4 @@
-"""What a class of HTTP contexts declares about bodies and headers: its `Traits`, see `body_options`."""
+"""A class's declarations about bodies and headers, as its `Traits`; see `body_options`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _known: dict[type, Traits | None] = {}
 
 
 def traits_of(cls: type) -> Traits | None:
-    """What `cls` declares; None when nothing.
+    """The declarations of `cls`; None if there are none.
 
     Raises:
-        TypeError, ValueError: a declaration of the wrong type.
+        TypeError, ValueError: a declaration has the wrong type or value.
     """
     if cls not in _known:
         _known[cls] = _read(cls) if issubclass(cls, HttpContext) else None
@@ -33,7 +33,7 @@ def _read(cls: type) -> Traits | None:
     traits = Traits(
         _mentions_request(cls) if snapshot is None else snapshot,
         (bool(buffers[0]), bool(buffers[1])),
-        # Who takes the trouble to buffer a body mostly wants to change it, unless it says not.
+        # A filter that buffers a body usually changes it, so that is the default.
         (bool(buffers[0] if edits[0] is None else edits[0]), bool(buffers[1] if edits[1] is None else edits[1])),
         limit,
     )
@@ -50,8 +50,8 @@ def _flag(cls: type, name: str) -> bool | None:
 def _mentions_request(cls: type) -> bool:
     """Whether a method of `cls` that runs after the request headers uses an attribute named `request`.
 
-    The snapshot costs a hostcall for each request, so it is taken for classes that can want it. What the scan
-    cannot see (a helper elsewhere that is given the context) says `snapshot_request_headers = True`.
+    The snapshot costs a hostcall per request, so only classes that may use it get one. Uses that this scan cannot see
+    (a helper elsewhere that gets the context as an argument) need `snapshot_request_headers = True`.
     """
     for klass in cls.__mro__:
         if klass in {HttpContext, object}:
@@ -61,7 +61,7 @@ def _mentions_request(cls: type) -> bool:
             if isinstance(code, CodeType) and name != "on_http_request_headers" and _uses(code, "request"):
                 return True
     own = getattr(cls.on_http_request_headers, "__code__", None)  # type: ignore[attr-defined]
-    # A callout's function may stand inside it, and that runs later.
+    # The callback of a callout may be nested inside it, and runs later.
     return own is not None and any(isinstance(inner, CodeType) and _uses(inner, "request") for inner in own.co_consts)
 
 

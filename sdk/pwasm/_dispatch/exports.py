@@ -1,15 +1,15 @@
-"""Which callbacks main.wasm must export for a filter.
+"""The callbacks that main.wasm exports for a filter.
 
-Every exported callback is called for every request, and each call costs, so a callback that no class overrides is
-left out: the host then does what the default would.
+The host calls every exported callback for every request, and each call has a cost. So a callback that no class
+overrides is not exported, and the host behaves as the default method would.
 
-Always there: proxy_on_context_create (the only one that tells a stream's plugin), proxy_on_vm_start and
-proxy_on_configure (the only time configurations can be read), proxy_on_delete (frees the context), proxy_on_tick and
-the five that bring the answers of callouts: whether a filter sleeps or calls cannot be seen from its classes (a helper
-module may, or a library), and they cost nothing where there is nothing to wake or answer. proxy_on_done is not there:
-for a stream its result is ignored, and the stream's last callback is proxy_on_log. proxy_on_response_headers is not
-either: `resume_http_response` before a response was seen crashes Envoy, and a filter that has no callback for the
-response never has one to resume, so the call is refused.
+Always exported are: proxy_on_context_create (the only callback that tells which plugin a stream belongs to),
+proxy_on_vm_start and proxy_on_configure (the only time when configurations can be read), proxy_on_delete (frees the
+context), proxy_on_tick, and the five that deliver the answers of callouts. Whether a filter sleeps or makes callouts
+does not show in its classes (a helper module or a library may do so), and these six cost nothing if there is nothing to
+wake or answer. proxy_on_done is not exported for the sake of streams: the host ignores its result for a stream, whose
+last callback is proxy_on_log. Nor is proxy_on_response_headers: `resume_http_response` before the response crashes
+Envoy, but a filter without a callback for the response never has one to resume, so the call is refused.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _ALWAYS = frozenset(
 
 _FIRST: dict[type, str] = {HttpContext: "proxy_on_request_headers", TcpContext: "proxy_on_new_connection"}
 _LAST = "proxy_on_log"
-"""Streams of both kinds have it: with it alone nobody could tell what the module is for, so it does not stand alone."""
+"""Both kinds of streams have this callback. Alone it would not tell which kind a module is for: another is added."""
 
 
 def callbacks_used(registration: Registration) -> tuple[str, ...]:
     """Names of the callbacks to export, in the order of the ABI.
 
-    Of a factory nobody knows which class it will return, so all callbacks of its kind are used; the same holds for a
+    The class that a factory returns is not known in advance, so all callbacks of its kind are exported; likewise for a
     class that overrides `new_http_context` or its siblings.
     """
     used = set(_ALWAYS)
@@ -53,8 +53,8 @@ def callbacks_used(registration: Registration) -> tuple[str, ...]:
 
 
 def callbacks_written(registration: Registration) -> dict[str, list[str] | None]:
-    """For people: each registered class with the callbacks that its author wrote; None for a factory, whose class
-    nobody knows.
+    """For display: each registered class with the callbacks that its author wrote; None for a factory, whose class
+    is not known.
     """
     written = {}
     for root_id, registered in (("", registration), *registration.named):
@@ -96,7 +96,7 @@ _ANY = Entry(lambda: None, False, "")
 
 
 def _overrides(entry: Entry, method: str) -> bool:
-    """Whether contexts of `entry` may have a method of their own."""
+    """Whether contexts of `entry` may override `method`."""
     if not isinstance(entry.factory, type):
         return True
     for base in (PluginContext, HttpContext, TcpContext):

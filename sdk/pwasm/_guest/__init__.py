@@ -1,1 +1,1 @@
-"""What runs only inside Wasm, in a VM or while a module is built."""
+"""Code that runs only inside Wasm, in a VM or while a module is built."""

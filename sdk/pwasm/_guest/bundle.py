@@ -1,8 +1,8 @@
-"""Modules and data files of a filter, kept in memory: a VM has no files.
+"""Modules and data files of a filter, kept in memory, since a VM has no files.
 
-While the snapshot is made, the staged folder is importable through `BundleLoader`. It compiles every module under
-its name relative to the folder (tracebacks say `filter.py`, not a path of the build), keeps the lines of the filter's
-own sources for tracebacks, and keeps data files so that `importlib.resources` and `pkgutil.get_data` find them later.
+While the snapshot is taken, the staged folder is importable through `BundleLoader`. It compiles every module under its
+name relative to the folder (tracebacks show `filter.py`, not a path of the build), keeps the lines of the filter's own
+sources for tracebacks, and keeps data files so that `importlib.resources` and `pkgutil.get_data` find them at run time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ files: dict[str, bytes] = {}
 _root = ""
 _sources: frozenset[str] = frozenset()
 watch: Callable[[CodeType], None] | None = None
-"""Is given the code of each of the filter's own modules before it runs."""
+"""Called with the code of each of the filter's own modules before it runs."""
 
 
 def install(root: str, sources: frozenset[str]) -> None:
@@ -36,7 +36,7 @@ def install(root: str, sources: frozenset[str]) -> None:
 
 def keep_data_files(paths: list[str]) -> None:
     """Read `paths`, relative to the staged folder, into memory."""
-    if paths:  # what `importlib.resources.files` imports when it is called
+    if paths:  # the modules that `importlib.resources.files` imports when it is called
         __import__("importlib.resources._adapters")
         __import__("importlib.resources.abc")
     for path in paths:
@@ -45,7 +45,7 @@ def keep_data_files(paths: list[str]) -> None:
 
 
 class BundleLoader(SourceFileLoader):
-    """Loads from the staged folder at build, and its data from memory afterwards."""
+    """Loads modules from the staged folder at build time, and data from memory at run time."""
 
     def get_code(self, fullname: str) -> CodeType | None:
         path = self.get_filename(fullname)
@@ -54,14 +54,14 @@ class BundleLoader(SourceFileLoader):
             text = self.get_data(path).decode("utf-8", "replace")
             linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
         code: CodeType | None = super().get_code(fullname)
-        if code is not None:  # compiled code that was loaded has just been given the absolute path
+        if code is not None:  # loading compiled code has set its file name to the absolute path
             _imp._fix_co_filename(code, name)  # type: ignore[attr-defined]
             if watch is not None and name in _sources:
                 watch(code)
         return code
 
     def source_to_code(self, data: Any, path: Any, *, _optimize: int = -1) -> CodeType:  # type: ignore[override]
-        """Only of a source that cannot be compiled: the build has compiled all others."""
+        """Called only for a source that cannot be compiled: the build has compiled all others."""
         code: CodeType = compile(data, str(path).removeprefix(_root), "exec", dont_inherit=True, optimize=_optimize)
         return code
 

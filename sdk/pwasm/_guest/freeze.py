@@ -1,9 +1,9 @@
-"""Runs once, while the snapshot is made: import the filter, wire it, and tell the compiler what was found.
+"""Runs once, while the snapshot is taken: import the filter, register its callbacks, and report to the compiler.
 
-Whatever goes wrong becomes part of the build record instead of an exception, of which the build would learn nothing but
-that there was one. The record is the `repr` of a dict of plain values. The compiler reads it into the classes of
-`pwasm_compiler.guest.record` and takes exactly their fields: those of a `BuildRecord`, or `failure` alone, which is a
-kind and the fields of that kind.
+A failure becomes part of the build record instead of an exception, about which the build would learn only that there
+was one. The record is the `repr` of a dict of plain values. The compiler reads it into the classes of
+`pwasm_compiler.guest.record`, and accepts exactly their fields: those of a `BuildRecord`, or `failure` alone, which is
+a kind and the fields of that kind.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .import_effects import Watch
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_…; tools/check_cpython.py compares these with the interpreter
 _IMMUTABLE = 1 << 8
 PRINTED = 0
-"""The level by which the build knows a piece of what was printed; everything else is a whole record."""
+"""The log level that marks a piece of printed output for the build; every other level marks a complete record."""
 
 
 def run(
@@ -45,9 +45,9 @@ def run(
         root: the staged folder inside the guest.
         sources: the filter's own files, relative to `root`; their lines are kept for tracebacks.
         data_files: files to keep in memory, relative to `root`.
-        include: modules that `[tool.pwasm] include` names; it is an error when one is missing.
-        lazy_imports: module → place of an import that runs only later; missing ones are reported.
-        encodings: codec → place where it is named; unknown ones are reported.
+        include: modules named in `[tool.pwasm] include`; a missing one is an error.
+        lazy_imports: module → place of an import that runs only at run time; missing modules are reported.
+        encodings: codec → place where it is named; unknown codecs are reported.
     """
     record: dict[str, Any] = {}
     stdout, stderr = sys.stdout, sys.stderr
@@ -64,12 +64,12 @@ def run(
         names = sorted(sys.modules)
         record |= {"sdk": __version__, "python": sys.version.split()[0], "modules": names}
     gc.collect()
-    gc.freeze()  # a collection at run time need not look at what stays for ever
+    gc.freeze()  # collections at run time need not traverse objects that are never freed
     vm.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
 
 
 def _forget_names() -> None:
-    """What has looked for mistakes has nothing to do in a VM."""
+    """Remove the modules that check names: a VM has no use for them."""
     from .. import _names
 
     package, _, room = _names.__name__.rpartition(".")
@@ -79,19 +79,19 @@ def _forget_names() -> None:
 
 
 def _tidy(wanted: frozenset[str]) -> None:
-    """Let go of what only the build needs: every VM is a copy of this memory."""
-    sys.path_importer_cache.clear()  # lists of files that are not there any more
+    """Release whatever only the build needs, since every VM is a copy of this memory."""
+    sys.path_importer_cache.clear()  # lists of files that no longer exist
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__module__", "") != "zipimport"]
     for name in {"site", "zipimport"} - wanted:
         module = sys.modules.pop(name, None)
         if any(module is value for other in list(sys.modules.values()) for value in vars(other).values()):
-            sys.modules[name] = module  # type: ignore[assignment]  # the filter, or what it imports, has imported it
+            sys.modules[name] = module  # type: ignore[assignment]  # the filter, or one of its dependencies, has imported it
     _shorten_stdin()
     _drop_docs()
 
 
 def _drop_docs() -> None:
-    """Those that no compiler can leave out: of modules and types in C, and what the SDK has put together."""
+    """Drop the docstrings that no compiler can omit: those of modules and types in C, and those the SDK generates."""
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None) is None:
             module.__doc__ = None
@@ -104,15 +104,15 @@ def _drop_docs() -> None:
         pending += type.__subclasses__(found)
         if not found.__flags__ & _HEAP_TYPE or found.__flags__ & _IMMUTABLE:
             (names,) = gc.get_referents(found.__dict__)  # the dict behind the proxy
-            if isinstance(names.get("__doc__"), str):  # else it is what finds those of instances
+            if isinstance(names.get("__doc__"), str):  # otherwise it is a descriptor for the docstrings of instances
                 names["__doc__"] = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        sys._clear_type_cache()  # it may hold one of them
+        sys._clear_type_cache()  # it may refer to one of them
 
 
 def _shorten_stdin() -> None:
-    """Its buffer is 128 KiB, and it is always empty."""
+    """Replace the 128 KiB buffer of stdin, which is always empty."""
     old = sys.stdin
     if old is sys.__stdin__ and isinstance(old, io.TextIOWrapper):
         encoding, errors = old.encoding, old.errors
@@ -122,7 +122,7 @@ def _shorten_stdin() -> None:
 
 
 class _Prints(io.StringIO):
-    """Says at once what is printed, so that it is known when the import never ends."""
+    """Reports printed output immediately, so that it is not lost if the import never ends."""
 
     def write(self, text: str) -> int:
         vm.host.proxy_log(PRINTED, text)
@@ -138,9 +138,9 @@ def _import_all(
     lazy_imports: dict[str, str],
     encodings: dict[str, str],
 ) -> dict[str, Any]:
-    """Import everything and wire the filter; what the record says of that."""
+    """Import everything and register the filter's callbacks; returns the part of the record with the findings."""
     sys.dont_write_bytecode = True
-    from .._names import functions, spelling  # forgotten before the snapshot
+    from .._names import functions, spelling  # removed again before the snapshot
 
     functions.root = f"{root.rstrip('/')}/"
     functions.sources = frozenset(sources)
@@ -173,14 +173,14 @@ def _import_all(
 
 
 def _import_lazy(lazy_imports: dict[str, str]) -> list[str]:
-    """Import what the filter imports when it runs; what is missing, as warnings."""
+    """Import the modules that the filter imports at run time; returns warnings for those that are missing."""
     missing = []
     for name, place in lazy_imports.items():
         try:
             __import__(name)
         except ImportError as error:
             if place:
-                missing.append(f"{place} imports {name} when it runs, and that will fail: {error}")
+                missing.append(f"{place} imports {name} at run time, which will fail: {error}")
     return missing
 
 
@@ -190,16 +190,16 @@ def _unknown_encodings(encodings: dict[str, str]) -> list[str]:
         try:
             "".encode(name)
         except LookupError:
-            unknown.append(f"{place} names the encoding {name!r}, which is unknown")
+            unknown.append(f"{place} uses the unknown encoding {name!r}")
     return unknown
 
 
 def _describe(error: BaseException, root: str) -> tuple[str, dict[str, str]]:
-    """The error as the user should see it: only frames of their files and dependencies.
+    """The error as the user should see it: with frames of their own files and dependencies only.
 
-    Those have names relative to the staged folder (see `bundle`); Python's own modules and the SDK have not.
+    Their file names are relative to the staged folder (see `bundle`), unlike those of Python's own modules and the SDK.
     """
-    if isinstance(error, RegistrationError):  # it names the places itself
+    if isinstance(error, RegistrationError):  # its message contains the places
         return "registration", {"message": str(error)}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename[:1] not in ("/", "<")]
     lines = ["Traceback (most recent call last):\n"] if frames else []

@@ -1,10 +1,10 @@
-"""Which lines of a filter read a clock or draw random numbers while it is imported.
+"""Finds the lines of a filter that read a clock or draw random numbers while it is imported.
 
-What they compute is in the snapshot, so it is the same in every VM: a `STARTED = time.time()` is in 1980, a
-`SECRET = secrets.token_bytes()` is known to whoever has the module. The interpreter reports each line at the top level
-of the filter's modules (`sys.monitoring`); in between the shim has counted what was asked of the host, by whatever
-function, and generators have moved on or not. Lines that import are left out: many modules of the standard library
-look at the clock, and know what they do.
+Their results are part of the snapshot, so they are the same in every VM: `STARTED = time.time()` is in 1980, and
+`SECRET = secrets.token_bytes()` is known to anyone who has the module. The interpreter reports each line at the top
+level of the filter's modules (`sys.monitoring`). Between two reports, the shim counts requests to the host's clock and
+random source, whichever function makes them, and the states of random generators may change. Import statements are
+ignored: many modules of the standard library legitimately read the clock.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from .._typing import Any
 from . import randomness, vm
 
 _TOOL = 3
-_OPTIMIZED = 1  # a flag that function bodies have, and those of modules and classes have not
+_OPTIMIZED = 1  # a flag of function bodies, which the bodies of modules and classes lack
 
-_CLOCK = "reads a clock while it is imported; every VM will have the time of the build, 1 January 1980"
-_RANDOM = "draws random numbers while it is imported; every VM will have the same, and so has who reads the module"
+_CLOCK = "reads a clock while it is imported; every VM gets the time of the build, 1 January 1980"
+_RANDOM = (
+    "draws random numbers while it is imported; every VM gets the same values, and so does anyone who reads the module"
+)
 
 
 class Watch:
-    """Watches while a filter is imported; made by whoever imports it."""
+    """Monitors the import of a filter."""
 
     def __init__(self) -> None:
         self._found: dict[str, list[str]] = {}
@@ -33,14 +35,14 @@ class Watch:
         self._states: dict[int, int] = {}
 
     def start(self) -> None:
-        """Before the filter is imported."""
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined]  # of Python 3.12; Wasm has 3.14
+        """Start monitoring; called before the filter is imported."""
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined]  # new in Python 3.12; the guest has 3.14
         monitoring.use_tool_id(_TOOL, "pwasm")
         monitoring.register_callback(_TOOL, monitoring.events.LINE, self._line)
         randomness.seeded = self._forgive
 
     def add(self, code: CodeType) -> None:
-        """Have the lines of a module, and of the classes in it, reported."""
+        """Report the lines of a module and of the classes in it."""
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
         monitoring.set_local_events(_TOOL, code, monitoring.events.LINE)
         for constant in code.co_consts:
@@ -48,7 +50,7 @@ class Watch:
                 self.add(constant)
 
     def stop(self) -> list[str]:
-        """After the import: the warnings, in the order of the lines."""
+        """Stop monitoring after the import; returns the warnings, in the order of the lines."""
         self._line(None, 0)
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
         monitoring.register_callback(_TOOL, monitoring.events.LINE, None)
@@ -56,11 +58,11 @@ class Watch:
         return [f"{place} {what}" for place, found in self._found.items() for what in found]
 
     def _forgive(self) -> None:
-        """A generator was made that every VM seeds anew: what that drew does not count."""
+        """A generator was created that every VM reseeds: the randomness drawn for its seed does not count."""
         self._random = vm.reads()[1]
 
     def _line(self, code: CodeType | None, line: int) -> None:
-        """A line begins: what has been counted belongs to the one before."""
+        """A line begins: everything counted since the last report belongs to the previous line."""
         clock, drawn = vm.reads()
         states = randomness.states()
         moved = drawn != self._random or any(self._states.get(key, state) != state for key, state in states.items())

@@ -1,7 +1,7 @@
-"""Generators that a filter makes while it is imported and does not seed: every VM seeds them anew.
+"""Reseeds, in every VM, the random generators that a filter creates without a seed while it is imported.
 
-`rng = random.Random()` at the top level of a module would give all VMs of a module the same numbers, for its state is
-in the snapshot. `random.Random(42)` keeps its seed.
+`rng = random.Random()` at the top level of a module would produce the same numbers in all VMs, because its state is
+part of the snapshot. `random.Random(42)` keeps its seed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from .._typing import Any
 
 _unseeded: list[ref[Any]] = []
 _seed: Any = None
-"""`random.Random.seed` as the standard library has it, while ours is in its place."""
+"""The standard library's `random.Random.seed`, while ours replaces it."""
 
 
 def watch() -> None:
-    """From now on note which generators are made without a seed; `random` itself is imported when the filter does."""
+    """Start recording generators that are created without a seed; does not import `random` unless the filter does."""
     sys.meta_path.insert(0, _Finder)
 
 
@@ -28,11 +28,11 @@ def _nothing() -> None:
 
 
 seeded: Callable[[], None] = _nothing
-"""Called when a generator has been seeded that will be seeded anew, or has no seed."""
+"""Called after a generator was seeded from the host, which every VM will reseed."""
 
 
 def states() -> dict[int, int]:
-    """Where the generators are that every VM seeds anew, by identity."""
+    """The states, by identity, of the generators that every VM reseeds."""
     random = sys.modules.get("random")
     inner = getattr(random, "_inst", None)
     living = [inner, *(reference() for reference in _unseeded)]
@@ -40,7 +40,7 @@ def states() -> dict[int, int]:
 
 
 def stop_watching() -> None:
-    """Leave `random` as it was."""
+    """Restore `random`."""
     global seeded
     seeded = _nothing
     if _Finder in sys.meta_path:
@@ -50,7 +50,7 @@ def stop_watching() -> None:
 
 
 def seed_all() -> None:
-    """In a new VM: fresh numbers for the generators that have been noted, and for the module's own."""
+    """In a new VM, reseed the recorded generators and the one of the `random` module itself."""
     random = sys.modules.get("random")
     if random is not None:
         random.seed()
@@ -61,7 +61,7 @@ def seed_all() -> None:
 
 
 class _Finder:
-    """Finds `random` as the others would, and has `_note_seeds` called when it has been executed."""
+    """Finds `random` as the other finders would, and calls `_note_seeds` once it has been executed."""
 
     @staticmethod
     def find_spec(name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:

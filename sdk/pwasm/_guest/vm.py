@@ -1,9 +1,9 @@
-"""Inside Wasm: the C extension as `Host`, and what every VM needs when it starts.
+"""Inside Wasm: the C extension as `Host`, and the start of each VM.
 
-The only file that imports the runtime shim. The shim *is* a `_protocols.Host` (its functions have the signatures of the
-protocol), so nothing lies between a hostcall in Python and the import `env.proxy_…`.
+This is the only file that imports the runtime shim. The shim *is* a `_protocols.Host` (its functions have the
+signatures of the protocol), so there is no layer between a hostcall in Python and the import `env.proxy_…`.
 
-A VM is a copy of a snapshot that was taken at build: whatever differs from VM to VM is made fresh in `_start_vm`.
+A VM is a copy of a snapshot that was taken at build time: `_start_vm` initializes whatever differs between VMs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import _pwasm_shim  # type: ignore[import-not-found]
 from .. import _abi
 from .._async import never_awaited
 from .._dispatch import callbacks
-from .._dispatch.callbacks import Dispatcher  # the SDK's own, should somebody exchange it
+from .._dispatch.callbacks import Dispatcher  # the SDK's own, even if a test replaces the attribute of `callbacks`
 from .._hostcalls import header_maps
 from .._stream import budget, log
 from .._stream.current import Current, current
@@ -36,9 +36,9 @@ host = cast("Host", _pwasm_shim)
 
 
 def guard_python() -> None:
-    """Replace the calls that cannot work here; runs before the filter is imported.
+    """Replace calls that cannot work in a VM; runs before the filter is imported.
 
-    `time.sleep` would block every stream of the worker, `os._exit` and `os.abort` would kill the VM.
+    `time.sleep` would block every stream of the worker; `os._exit` and `os.abort` would kill the VM.
     """
     import os
     import time
@@ -69,7 +69,7 @@ def _abort() -> NoReturn:
 
 
 def install(registration: Any) -> tuple[str, ...]:
-    """Wire the registered classes to the shim's callbacks; returns the callbacks that must be exported."""
+    """Connect the registered classes to the shim's callbacks; returns the callbacks that must be exported."""
     dispatcher = callbacks.Dispatcher(registration, host)
     callables = {callback.name: getattr(dispatcher, callback.name) for callback in _abi.CALLBACKS}
     ready = tuple(callables[callback.name] for callback in _abi.CALLBACKS)
@@ -83,7 +83,7 @@ def install(registration: Any) -> tuple[str, ...]:
 
 
 class Streams(dict[int, Stream]):
-    """The dispatcher's streams, most of which the shim keeps."""
+    """The dispatcher's streams, most of which the shim stores."""
 
     def get(self, context_id: int, default: Any = None) -> Any:
         """The stream, or `default`."""
@@ -98,13 +98,13 @@ class Streams(dict[int, Stream]):
         return super().__len__() + int(_pwasm_shim.count_streams())
 
     def pop(self, context_id: int, default: Any = None) -> Any:
-        """The stream, taken out, or `default`."""
+        """Remove and return the stream, or return `default`."""
         stream = _pwasm_shim.forget_stream(context_id)
         return super().pop(context_id, default) if stream is None else stream
 
 
 def _take_over_streams(dispatcher: Dispatcher) -> None:
-    """Let the shim do for usual streams what the dispatcher would, on the same records (runtime-shim, streams.c)."""
+    """Let the shim handle common streams in place of the dispatcher, on the same records (runtime-shim, streams.c)."""
     root = Root(0, {})
     dispatcher._streams = Streams()
     phases = tuple(PHASES[callback.name] for callback in _abi.CALLBACKS)
@@ -126,10 +126,10 @@ def _take_over_streams(dispatcher: Dispatcher) -> None:
 
 
 def _plan(cls: type) -> tuple[FunctionType | None, ...] | None:
-    """What the shim may remember of a class of HTTP contexts (runtime-shim, plans.c).
+    """The methods of a class of HTTP contexts that the shim may cache (runtime-shim, plans.c).
 
-    A function for each callback, None for those that must be looked up each time; or None when new contexts of this
-    class are not all alike, or somebody notices when one is made or goes.
+    A function for each callback, None for a callback whose method must be looked up each time. None instead of the
+    tuple if new contexts of this class are not all alike, or if user code runs when one is created or destroyed.
     """
     own: dict[str, Any] = {}
     for klass in reversed(cls.__mro__):
@@ -146,13 +146,13 @@ _MAKING = ("__init__", "__new__", "__setattr__", "__delattr__", "__getattribute_
 
 
 def _take_shortcuts() -> None:
-    """Put the shim's functions in the place of those that do the same with bytecode (runtime-shim, shortcuts.c)."""
+    """Replace functions by the shim's equivalents in C (runtime-shim, shortcuts.c)."""
     _pwasm_shim.bind_records(current, host, Current(), Phase("", "", ""))
     _pwasm_shim.make_immutable(_abi.Action)
     shortcuts: dict[Any, Callable[..., Any]] = {}
     for level, function in enumerate(log.LEVELS):
         shortcuts[function] = _shortcut("log", function, level, log.formatted)
-    for verb, functions in header_maps.made.items():
+    for verb, functions in header_maps.shortcut_candidates.items():
         for one, number in functions:
             shortcuts[one] = _shortcut(verb, one, number, failed)
     for name, module in list(sys.modules.items()):
@@ -170,7 +170,7 @@ def _shortcut(verb: str, slow: Callable[..., object], number: int, helper: Calla
 
 
 def _first_context(on_context_create: Callable[[int, int], None], ready: tuple[Any, ...]) -> Callable[[int, int], None]:
-    """The first callback of a VM is always the creation of a root context (spec: "Lifecycle")."""
+    """Wrap the first callback of a VM, which is always the creation of a root context (spec: "Lifecycle")."""
 
     def proxy_on_context_create(context_id: int, parent_id: int) -> None:
         _pwasm_shim.set_callbacks(ready)
@@ -181,7 +181,7 @@ def _first_context(on_context_create: Callable[[int, int], None], ready: tuple[A
 
 
 def _start_vm() -> None:
-    """Fresh environment and randomness; a failure is logged, for the filter may well need neither."""
+    """Set up environment and randomness; a failure is only logged, since the filter may need neither."""
     try:
         _fill_environment()
         randomness.seed_all()
@@ -190,7 +190,7 @@ def _start_vm() -> None:
 
 
 def _fill_environment() -> None:
-    """`os.environ` is what Envoy's `environment_variables` say, and nothing of the build machine's."""
+    """Fill `os.environ` from Envoy's `environment_variables`, without anything from the build machine."""
     import os
 
     os.environ.clear()
@@ -201,11 +201,11 @@ def _fill_environment() -> None:
 
 
 def reads() -> tuple[int, int]:
-    """How often a clock was read, and random bytes were asked for, since the interpreter started."""
+    """How often a clock was read, and random bytes were requested, since the interpreter started."""
     clock, random = divmod(_pwasm_shim.reads(), 1 << 32)
     return clock, random
 
 
 def set_build_record(record: bytes) -> None:
-    """Leave `record` in the snapshot for the compiler."""
+    """Store `record` in the snapshot for the compiler."""
     _pwasm_shim.set_build_record(record)

@@ -1,1 +1,1 @@
-"""The public functions on the host, by what they act on."""
+"""The public functions that call the host, one module per topic."""

@@ -1,4 +1,4 @@
-"""The functions on body and data buffers, made once for each buffer; see `header_maps` for why."""
+"""The functions on body and data buffers, created once for each buffer; see `header_maps` for the reason."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _NAMES = {
 
 _WHERE = {
     BufferType.HTTP_REQUEST_BODY: "`on_http_request_body`, while the request is held after it, and in\n"
-    "`on_http_request_trailers` with what was held",
+    "`on_http_request_trailers` for the part that was held",
     BufferType.HTTP_RESPONSE_BODY: "`on_http_response_body`, while the response is held after it, and in\n"
-    "`on_http_response_trailers` with what was held",
+    "`on_http_response_trailers` for the part that was held",
     BufferType.DOWNSTREAM_DATA: "`on_downstream_data`, and while the data is held after it",
     BufferType.UPSTREAM_DATA: "`on_upstream_data`",
 }
-"""Which callbacks have the bytes (measured: tests/conformance)."""
+"""The callbacks in which the bytes are available (measured: tests/conformance)."""
 
 
 class Read(Protocol):
@@ -52,7 +52,7 @@ def _named(function: Callable[..., object], verb: str, buffer_type: BufferType, 
 
 
 def get(buffer_type: BufferType) -> Read:
-    """Make `get_…`."""
+    """Create `get_…`."""
 
     def function(start: int = 0, max_size: int | None = None) -> bytes:
         start = _validate.integer("start", start, 0, MAX_U32)
@@ -88,27 +88,27 @@ def _writer(buffer_type: BufferType, verb: str, start: int, size: int, doc: str)
 
 
 def append(buffer_type: BufferType) -> Write:
-    """Make `append_…`; a start at or beyond the end appends."""
-    return _writer(buffer_type, "append", 2**31 - 1, 0, "Append `data` to {noun} that is here now.")
+    """Create `append_…`; a start at or beyond the end appends."""
+    return _writer(buffer_type, "append", 2**31 - 1, 0, "Append `data` to the bytes of {noun} that have arrived.")
 
 
 def prepend(buffer_type: BufferType) -> Write:
-    """Make `prepend_…`."""
-    return _writer(buffer_type, "prepend", 0, 0, "Put `data` before {noun} that is here now.")
+    """Create `prepend_…`."""
+    return _writer(buffer_type, "prepend", 0, 0, "Insert `data` before the bytes of {noun} that have arrived.")
 
 
 def replace(buffer_type: BufferType) -> Write:
-    """Make `replace_…`; a size beyond the end means all of it."""
-    return _writer(buffer_type, "replace", 0, 2**31 - 1, "Replace {noun} that is here now with `data`.")
+    """Create `replace_…`; a size beyond the end means everything."""
+    return _writer(buffer_type, "replace", 0, 2**31 - 1, "Replace the bytes of {noun} that have arrived with `data`.")
 
 
-_GET_DOC = """Bytes of {noun} that are here now.
+_GET_DOC = """The bytes of {noun} that have arrived.
 
 May be called in {where}.
 
 Args:
-    start: first byte, from 0; beyond the end the result is empty.
-    max_size: most bytes to return; None for all.
+    start: index of the first byte; beyond the end the result is empty.
+    max_size: maximum number of bytes to return; None for all.
 
 Raises:
     PhaseError: no stream is selected.
@@ -123,7 +123,7 @@ May be called in {where}.
 The host never corrects `content-length`: remove the header in the headers callback before changing a body.
 
 Args:
-    data: bytes, or str in UTF-8.
+    data: bytes, or a str that is encoded as UTF-8.
 
 Raises:
     PhaseError: no stream is selected.

@@ -1,4 +1,4 @@
-"""gRPC calls and streams to other services. Messages are bytes: encoding protobuf is the filter's own business."""
+"""gRPC calls and streams to other services. Messages are bytes: encoding protobuf is up to the filter."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def dispatch_grpc_call(
     timeout_ms: int = 5000,
     callback: GrpcCallback | None = None,
 ) -> int:
-    """Make a unary gRPC call; the answer comes in a later callback.
+    """Make a unary gRPC call; the answer arrives in a later callback.
 
-    May be called in every callback; whom the call belongs to is as for `dispatch_http_call`.
+    May be called in every callback; the call belongs to a stream or to the plugin, as for `dispatch_http_call`.
 
     Args:
-        upstream: name of a cluster, or an encoded `envoy.config.core.v3.GrpcService`.
+        upstream: name of a cluster, or a serialized `envoy.config.core.v3.GrpcService`.
         service: full name of the service, such as `auth.v1.Auth`.
         method: name of the method.
         initial_metadata: pairs or a mapping.
-        message: the encoded request message.
-        timeout_ms: milliseconds.
-        callback: called once with the gRPC status (0: it worked) and the size of the message in bytes, which
-            `get_grpc_receive_buffer` reads. Without one `PluginContext.on_grpc_receive` or `on_grpc_close` is called.
+        message: the serialized request message.
+        timeout_ms: timeout in milliseconds.
+        callback: called once with the gRPC status (0: success) and the size of the message in bytes, which
+            `get_grpc_receive_buffer` reads. Without it, `PluginContext.on_grpc_receive` or `on_grpc_close` is called.
 
     Returns:
         The token of the call.
 
     Raises:
-        TypeError, ValueError: an argument that may not be sent.
+        TypeError, ValueError: an argument cannot be sent.
         ParseFailure: no such cluster, or `upstream` cannot be decoded.
         InternalFailure: the call could not be started.
 
@@ -88,24 +88,24 @@ def open_grpc_stream(
     on_trailing_metadata: GrpcFunction | None = None,
     on_close: GrpcFunction | None = None,
 ) -> int:
-    """Open a gRPC stream; its messages come in later callbacks.
+    """Open a gRPC stream; its messages arrive in later callbacks.
 
-    May be called in every callback. A stream opened for an HTTP or TCP stream is cancelled when that is over.
+    May be called in every callback. A stream opened for an HTTP or TCP stream is cancelled when the latter ends.
 
     Args:
         upstream, service, method, initial_metadata: as for `dispatch_grpc_call`.
         on_initial_metadata, on_trailing_metadata: called with the number of entries, which
             `get_grpc_receive_initial_metadata` and `get_grpc_receive_trailing_metadata` read.
         on_message: called with the size of a message in bytes, which `get_grpc_receive_buffer` reads.
-        on_close: called with the gRPC status when the stream is over.
+        on_close: called with the gRPC status when the stream ends.
 
-    With none of the four the methods of `PluginContext` are called.
+    If none of the four is given, the methods of `PluginContext` are called.
 
     Returns:
         The token of the stream.
 
     Raises:
-        as `dispatch_grpc_call`.
+        The exceptions of `dispatch_grpc_call`.
 
     Source: proxy_grpc_stream.
     """
@@ -132,13 +132,14 @@ def send_grpc_stream_message(token: int, message: bytes | str = b"", end_of_stre
     May be called in every callback.
 
     Args:
-        token: what `open_grpc_stream` returned.
-        message: the encoded message.
-        end_of_stream: True when this is the last.
+        token: the token that `open_grpc_stream` returned.
+        message: the serialized message.
+        end_of_stream: True for the last message.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or range.
-        NotFound: no such stream. BadArgument: `token` is not that of a stream.
+        TypeError, ValueError: an argument has the wrong type or is out of range.
+        NotFound: no such stream.
+        BadArgument: `token` does not belong to a stream.
 
     Source: proxy_grpc_send.
     """
@@ -152,19 +153,19 @@ def send_grpc_stream_message(token: int, message: bytes | str = b"", end_of_stre
 
 
 def cancel_grpc_call(token: int) -> None:
-    """Give up a gRPC call; there will be no answer (proxy_grpc_cancel).
+    """Cancel a gRPC call; no answer will arrive (proxy_grpc_cancel).
 
     May be called in every callback.
 
     Raises:
         TypeError, ValueError: `token` is not an int from 0 to 2**32 - 1.
-        NotFound: no such call, or it was answered.
+        NotFound: no such call, or it has been answered.
     """
     _end("proxy_grpc_cancel", token)
 
 
 def close_grpc_stream(token: int) -> None:
-    """Send no more on a gRPC stream; its `on_close` still comes (proxy_grpc_close). Errors: `cancel_grpc_call`.
+    """Close our side of a gRPC stream; `on_close` is still called (proxy_grpc_close). Errors: `cancel_grpc_call`.
 
     May be called in every callback.
     """
@@ -175,7 +176,7 @@ def close_grpc_stream(token: int) -> None:
 
 
 def cancel_grpc_stream(token: int) -> None:
-    """Reset a gRPC stream; none of its callbacks comes any more (proxy_grpc_cancel). Errors: `cancel_grpc_call`.
+    """Reset a gRPC stream; none of its callbacks will be called (proxy_grpc_cancel). Errors: `cancel_grpc_call`.
 
     May be called in every callback.
     """
@@ -192,8 +193,8 @@ _METHODS = {
 
 def _target(upstream: str | bytes, service: str, method: str, initial_metadata: Headers) -> tuple[bytes, bytes]:
     target = _validate.data("upstream", upstream)
-    if not target:  # Envoy takes it for an empty GrpcService and panics (K8)
-        raise ValueError("upstream must be the name of a cluster or an encoded GrpcService, not empty")
+    if not target:  # Envoy decodes it as an empty GrpcService and panics (K8)
+        raise ValueError("upstream must be the name of a cluster or a serialized GrpcService, and not empty")
     _validate.text("service", service)
     _validate.text("method", method)
     pairs = _validate.headers("initial_metadata", initial_metadata, MapType.HTTP_REQUEST_TRAILERS)  # no pseudo headers
@@ -221,10 +222,10 @@ def _end(hostcall: str, token: int) -> None:
 
 _DOC = """{what}
 
-May be called in the callback that announces it only.
+May be called only in the callback that announces it.
 
 Raises:
-    PhaseError: nothing of the kind is being received.
+    PhaseError: another callback is running.
     HostcallError: the host refused.
 
 Source: {source}."""
@@ -233,7 +234,7 @@ _INITIAL, _TRAILING = MapType.GRPC_CALL_INITIAL_METADATA, MapType.GRPC_CALL_TRAI
 
 
 def _metadata(what: str, map_type: MapType, export: str) -> tuple[header_maps.GetAll[str], header_maps.GetAll[bytes]]:
-    """The reader of some metadata, and its twin for bytes."""
+    """The functions that read metadata, as str and as bytes."""
     text, raw = header_maps.get_all(map_type), header_maps.get_all_bytes(map_type)
     text.__name__ = f"get_grpc_receive_{what}_metadata"  # type: ignore[attr-defined]
     raw.__name__ = f"get_grpc_receive_{what}_metadata_bytes"  # type: ignore[attr-defined]
@@ -249,7 +250,7 @@ get_grpc_receive_buffer = only_in(
     ("proxy_on_grpc_receive",),
     buffer_reader("get_grpc_receive_buffer", BufferType.GRPC_CALL_MESSAGE),
     _DOC.format(
-        what="Bytes of the gRPC message that arrived: `max_size` (None for all) from `start`.",
+        what="The bytes of the received gRPC message: `max_size` of them (None for all) from `start` on.",
         source=f"proxy_get_buffer_bytes with {BufferType.GRPC_CALL_MESSAGE.name}",
     ),
 )

@@ -1,8 +1,8 @@
-"""The functions on header maps, made once for each map.
+"""The functions on header maps, created once for each map.
 
-Four maps times eight operations are the same eight bodies with another number in them, and every layer of calls is
-paid for on each request; so each public function is a closure over its map, made by one of the factories below.
-`hostcalls` names them; a new map is a new block of names there.
+Four maps times eight operations are eight function bodies that differ only in a number, and every additional layer of
+calls has a cost on each request; so each public function is a closure over its map, created by one of the factories
+below. `hostcalls` assigns their names; a new map is a new block of names there.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _NOUNS = {
     MapType.HTTP_REQUEST_TRAILERS: "request trailer",
     MapType.HTTP_RESPONSE_HEADERS: "response header",
     MapType.HTTP_RESPONSE_TRAILERS: "response trailer",
-    MapType.GRPC_CALL_INITIAL_METADATA: "initial metadata entry",  # `grpc` gives these two their names
+    MapType.GRPC_CALL_INITIAL_METADATA: "initial metadata entry",  # `grpc` renames the functions of these two
     MapType.GRPC_CALL_TRAILING_METADATA: "trailing metadata entry",
     MapType.HTTP_CALL_RESPONSE_HEADERS: "call response header",
     MapType.HTTP_CALL_RESPONSE_TRAILERS: "call response trailer",
 }
 
-# Lost by a careless "replace all", and the request is answered with 404, the response with 502.
+# If a careless "replace all" drops these, Envoy answers the request with 404, or replaces the response by a 502.
 _KEPT: dict[MapType, tuple[bytes, ...]] = {
     MapType.HTTP_REQUEST_HEADERS: (b":method", b":path", b":authority", b":scheme", b":protocol", b"x-forwarded-proto"),
     MapType.HTTP_RESPONSE_HEADERS: (b":status",),
 }
 
 
-# Which callbacks may read a map, and which may write it (measured: tests/conformance).
+# The callbacks in which a map can be read, and those in which it can be written (measured: tests/conformance).
 _READ = {
     MapType.HTTP_REQUEST_HEADERS: "`on_http_request_headers`, while the request is held after it, and in\n"
     "`on_http_stream_done`; in other callbacks `self.request.headers` has a copy",
@@ -51,14 +51,19 @@ _READ = {
 _WRITE = {
     MapType.HTTP_REQUEST_HEADERS: "`on_http_request_headers`, and while the request is held after it",
     MapType.HTTP_REQUEST_TRAILERS: "`on_http_request_trailers`, and while the request is held after it; a request\n"
-    "without trailers gets some in its last `on_http_request_body`",
+    "without trailers can get some in its last `on_http_request_body`",
     MapType.HTTP_RESPONSE_HEADERS: "`on_http_response_headers`, and while the response is held after it",
     MapType.HTTP_RESPONSE_TRAILERS: "`on_http_response_trailers`, and while the response is held after it; a response\n"
-    "without trailers gets some in its last `on_http_response_body`",
+    "without trailers can get some in its last `on_http_response_body`",
 }
 
-made: dict[str, list[tuple[Callable[..., object], int]]] = {"get": [], "remove": [], "replace": [], "add": []}
-"""The functions on one header, by verb, with the number of their map."""
+shortcut_candidates: dict[str, list[tuple[Callable[..., object], int]]] = {
+    "get": [],
+    "remove": [],
+    "replace": [],
+    "add": [],
+}
+"""The functions on a single header, by verb, with the number of their map; the shim replaces them (`_guest.vm`)."""
 
 
 class GetAll(Protocol[_T]):
@@ -165,8 +170,8 @@ def get(map_type: MapType) -> Get[str]:
         return default if value is None else value.decode("utf-8", "surrogateescape")
 
     _named(function, "get", map_type, _GET_DOC.replace("{kind}", "str (UTF-8 with surrogateescape)"))
-    made["get"].append((function, int(map_type)))
-    return function  # type: ignore[return-value]  # the overloads say more than one signature can
+    shortcut_candidates["get"].append((function, int(map_type)))
+    return function  # type: ignore[return-value]  # a single signature cannot express the overloads
 
 
 def get_bytes(map_type: MapType) -> Get[bytes]:
@@ -203,7 +208,7 @@ def remove(map_type: MapType) -> Remove:
             raise failed(status, "proxy_remove_header_map_value", name)
 
     what = _named(function, "remove", map_type, _REMOVE_DOC)
-    made["remove"].append((function, int(map_type)))
+    shortcut_candidates["remove"].append((function, int(map_type)))
     return function
 
 
@@ -214,7 +219,7 @@ def replace(map_type: MapType) -> Write:
     def function(name: str, value: str | bytes) -> None:
         if name not in known_names:
             _validate.name(name, map_type)
-        # Printable ASCII is what nearly every value is, and these two tests are what it costs.
+        # Nearly every value is printable ASCII, which costs only these two tests.
         if not (type(value) is str and value.isprintable()) or name[0] == ":":
             name, value = _validate.header(name, value, map_type)
         if number in current.phase.no_write:
@@ -224,7 +229,7 @@ def replace(map_type: MapType) -> Write:
             raise failed(status, "proxy_replace_header_map_value", name)
 
     what = _named(function, "replace", map_type, _REPLACE_DOC)
-    made["replace"].append((function, int(map_type)))
+    shortcut_candidates["replace"].append((function, int(map_type)))
     return function
 
 
@@ -244,22 +249,22 @@ def add(map_type: MapType) -> Write:
             raise failed(status, "proxy_add_header_map_value", name)
 
     what = _named(function, "add", map_type, _ADD_DOC)
-    made["add"].append((function, int(map_type)))
+    shortcut_candidates["add"].append((function, int(map_type)))
     return function
 
 
-_GET_ALL_DOC = """All {nouns}, as pairs of {kind}; names in lower case, pseudo headers included.
+_GET_ALL_DOC = """All {nouns}, as pairs of {kind}; names are in lower case, pseudo-headers included.
 
 May be called in {where}.
 
 Raises:
-    PhaseError: no stream is selected, or the host has no {nouns} now.
+    PhaseError: no stream is selected, or the host has no {nouns} in this callback.
 
 Source: proxy_get_header_map_pairs with {map}."""
 
 _REPLACE_ALL_DOC = """Replace all {nouns}.
 
-Pseudo headers, and `x-forwarded-proto` of a request, are kept unless `headers` has them too: without them Envoy
+Pseudo-headers, and `x-forwarded-proto` of a request, are kept unless `headers` contains them: without them Envoy
 answers 404 or 502.
 
 May be called in {where}.
@@ -268,52 +273,52 @@ Args:
     headers: pairs of name and value, or a mapping; at most 1024 pairs and 1 MiB.
 
 Raises:
-    TypeError, ValueError: a name or value that may not be written; nothing is changed.
-    PhaseError: the {nouns} are out of reach in this callback.
+    TypeError, ValueError: an invalid name or value; nothing is changed.
+    PhaseError: the {nouns} are not writable in this callback.
     HostcallError: the host refused.
 
 Source: proxy_set_header_map_pairs with {map}."""
 
-_GET_DOC = """First value of the {noun} `name` as {kind}, or `default` when there is none.
+_GET_DOC = """The first value of the {noun} `name` as {kind}, or `default` if there is none.
 
 May be called in {where}.
 
 Raises:
     PhaseError: no stream is selected.
-    BadArgument: the host has no {nouns} now.
+    BadArgument: the host has no {nouns} in this callback.
 
 Source: proxy_get_header_map_value with {map}."""
 
-_REMOVE_DOC = """Remove every value of the {noun} `name`; nothing happens when there is none.
+_REMOVE_DOC = """Remove all values of the {noun} `name`, if there are any.
 
 May be called in {where}.
 
 Raises:
     TypeError, ValueError: `name` is not a header name.
-    PhaseError, BadArgument: the {nouns} are out of reach in this callback.
+    PhaseError, BadArgument: the {nouns} are not writable in this callback.
 
 Source: proxy_remove_header_map_value with {map}."""
 
-_REPLACE_DOC = """Set the {noun} `name` to the one value `value`, whether or not it was there.
+_REPLACE_DOC = """Set the {noun} `name` to the single value `value`, whether or not it exists.
 
 May be called in {where}.
 
 Raises:
     TypeError, ValueError: `name` is not a header name, or `value` has CR, LF, NUL or another control character.
-    PhaseError, BadArgument: the {nouns} are out of reach in this callback.
+    PhaseError, BadArgument: the {nouns} are not writable in this callback.
 
 Source: proxy_replace_header_map_value with {map}."""
 
 _ADD_DOC = """Add a value to the {noun} `name`.
 
-Envoy joins the values of a few headers it knows well (`user-agent`, `content-type` …) with a comma; others,
-`set-cookie` and your own, become a second line.
+Envoy joins the values of some standard headers (`user-agent`, `content-type` …) with a comma; others, such as
+`set-cookie` and custom headers, get a second line.
 
 May be called in {where}.
 
 Raises:
-    TypeError, ValueError: `name` is not a header name (or a pseudo header), or `value` has CR, LF, NUL or another
+    TypeError, ValueError: `name` is not a header name, or is a pseudo-header, or `value` has CR, LF, NUL or another
         control character.
-    PhaseError, BadArgument: the {nouns} are out of reach in this callback.
+    PhaseError, BadArgument: the {nouns} are not writable in this callback.
 
 Source: proxy_add_header_map_value with {map}."""

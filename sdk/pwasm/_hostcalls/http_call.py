@@ -1,4 +1,4 @@
-"""HTTP calls to other services, and what became of the last one.
+"""HTTP calls to other services, and the status of the last one.
 
 def on_http_request_headers(self, num_headers, end_of_stream):
     headers = [(":method", "GET"), (":path", "/check"), (":authority", "auth")]
@@ -33,7 +33,7 @@ HttpCallback = Callable[[int, int, int], object]
 MAX_U32 = 2**32 - 1
 MAX_TIMEOUT_MS = 2**31 - 1
 
-# The host writes these itself, and a wrong content-length made a call hang until its timeout (docs/abi.md §1.6).
+# The host writes these itself; a wrong content-length made a call hang until its timeout (docs/abi.md §1.6).
 _OF_THE_CONNECTION = frozenset({"content-length", "connection", "host", "transfer-encoding"})
 _REQUIRED = (":method", ":path", ":authority")
 
@@ -46,27 +46,27 @@ def dispatch_http_call(
     timeout_ms: int = 5000,
     callback: HttpCallback | None = None,
 ) -> int:
-    """Send an HTTP request to a cluster of Envoy's configuration; the answer comes in a later callback.
+    """Send an HTTP request to a cluster of Envoy's configuration; the answer arrives in a later callback.
 
-    May be called in every callback. In a stream's callback (or with a stream selected) the call belongs to the
-    stream: the answer runs with the stream selected, so that `resume_http_request` and the like act on it, and is
-    dropped when the stream is over. Otherwise it belongs to the plugin.
+    May be called in every callback. Made in a stream's callback (or with a stream selected), the call belongs to the
+    stream: the answer is delivered with the stream selected, so that `resume_http_request` and the like act on it, and
+    is dropped if the stream has ended. Otherwise the call belongs to the plugin.
 
     Args:
         cluster: name of the cluster.
         headers: pairs or a mapping, with `:method`, `:path` and `:authority`. `content-length`, `connection`,
-            `transfer-encoding` and `host` are left out, since Envoy writes them.
-        body: bytes, or str in UTF-8.
-        trailers: pairs or a mapping; Envoy 1.40 takes them and does not send them.
-        timeout_ms: milliseconds; 0 for none. After it Envoy makes a response with `:status` 504.
+            `transfer-encoding` and `host` are dropped, since Envoy writes them.
+        body: bytes, or a str that is encoded as UTF-8.
+        trailers: pairs or a mapping; Envoy 1.40 accepts them but does not send them.
+        timeout_ms: timeout in milliseconds; 0 for none. When it expires, Envoy generates a response with `:status` 504.
         callback: called with the number of headers (0: the call was reset, see `get_call_status`), the size of the
-            body in bytes and the number of trailers. Without one `PluginContext.on_http_call_response` is called.
+            body in bytes and the number of trailers. Without it, `PluginContext.on_http_call_response` is called.
 
     Returns:
         The token of the call.
 
     Raises:
-        TypeError, ValueError: an argument that may not be sent, or a pseudo header is missing.
+        TypeError, ValueError: an argument cannot be sent, or a pseudo-header is missing.
         BadArgument: no such cluster.
         InternalFailure: the cluster has no healthy host.
 
@@ -102,9 +102,9 @@ def send_http_call(
 
 
 class CallStatus(NamedTuple):
-    """How the last callout of the plugin failed: a code and Envoy's words for it; `(0, "")` when it did not.
+    """Why the last callout of the plugin failed: a code and Envoy's message; `(0, "")` if it succeeded.
 
-    For an HTTP call that was reset the code is 11 and the message "reset"; for a gRPC call it is the gRPC status.
+    For an HTTP call that was reset, the code is 11 and the message "reset"; for a gRPC call, the code is its status.
     """
 
     code: int
@@ -112,12 +112,12 @@ class CallStatus(NamedTuple):
 
 
 def get_call_status() -> CallStatus:
-    """How the callout that is being answered failed; for the callbacks of callouts.
+    """Why the callout whose answer is being delivered failed; for the callbacks of callouts.
 
-    May be called in every callback; it says something in `on_http_call_response` and `on_grpc_close` only.
+    May be called in every callback, but is meaningful only in `on_http_call_response` and `on_grpc_close`.
 
-    A call that was reset gives code 11 and a message. Believe the code only with `num_headers` 0 or in `on_grpc_close`:
-    Envoy keeps it for later calls of this plugin, and clears only the message (measured in 1.40).
+    A call that was reset has code 11 and a message. The code is valid only if `num_headers` is 0, or in
+    `on_grpc_close`: Envoy keeps it for later calls of this plugin, and clears only the message (measured with 1.40).
 
     Raises:
         HostcallError: the host refused.
@@ -131,12 +131,12 @@ def get_call_status() -> CallStatus:
 
 
 def only_in(exports: tuple[str, ...], read: Callable[..., _T], doc: str) -> Callable[..., _T]:
-    """`read`, refused outside the callbacks in which the host has what it reads (elsewhere it gives stale bytes)."""
+    """Wrap `read` to refuse calls outside the callbacks in which the data is valid (elsewhere it is stale)."""
 
     def function(*args: object, **kwargs: object) -> _T:
         if current.phase.export not in exports:
             where = exports[0].removeprefix("proxy_on_")
-            raise PhaseError(name, current.phase.method, f"there is no {where.replace('_', ' ')} now")
+            raise PhaseError(name, current.phase.method, f"there is no {where.replace('_', ' ')} in this callback")
         return read(*args, **kwargs)
 
     name = publish(function, read.__name__, doc)
@@ -145,7 +145,7 @@ def only_in(exports: tuple[str, ...], read: Callable[..., _T], doc: str) -> Call
 
 
 def buffer_reader(name: str, buffer_type: BufferType) -> Callable[..., bytes]:
-    """A function that reads a buffer which belongs to no stream."""
+    """A function that reads a buffer that does not belong to a stream."""
 
     def function(start: int = 0, max_size: int | None = None) -> bytes:
         start = _validate.integer("start", start, 0, MAX_U32)
@@ -163,12 +163,12 @@ def buffer_reader(name: str, buffer_type: BufferType) -> Callable[..., bytes]:
 
 _RESPONSE = ("proxy_on_http_call_response",)
 
-_DOC = """{what} of the answer to an HTTP call{more}
+_DOC = """{what} of the response to an HTTP call{more}
 
-May be called in the call's callback only; they are gone afterwards.
+May be called only in the call's callback; they are not available afterwards.
 
 Raises:
-    PhaseError: no call is being answered.
+    PhaseError: no response is being delivered.
     HostcallError: the host refused.
 
 Source: {source} with {kind}."""
@@ -181,7 +181,7 @@ def _doc(what: str, more: str, kind: str, source: str = "proxy_get_header_map_pa
 _HEADERS, _TRAILERS = MapType.HTTP_CALL_RESPONSE_HEADERS, MapType.HTTP_CALL_RESPONSE_TRAILERS
 _PAIRS = ", as pairs of str (UTF-8 with surrogateescape), `:status` included."
 _BYTES_PAIRS = ", as pairs of bytes, `:status` included."
-_TRAILER_PAIRS = ", as pairs of str; an empty list when there are none."
+_TRAILER_PAIRS = ", as pairs of str; an empty list if there are none."
 
 get_http_call_response_headers: header_maps.GetAll[str] = only_in(
     _RESPONSE, header_maps.get_all(_HEADERS), _doc("Headers", _PAIRS, _HEADERS.name)
@@ -194,7 +194,7 @@ get_http_call_response_body = only_in(
     buffer_reader("get_http_call_response_body", BufferType.HTTP_CALL_RESPONSE_BODY),
     _doc(
         "Bytes of the body",
-        ": `max_size` (None for all) from `start`.",
+        ": `max_size` of them (None for all) from `start` on.",
         BufferType.HTTP_CALL_RESPONSE_BODY.name,
         "proxy_get_buffer_bytes",
     ),

@@ -1,4 +1,4 @@
-"""The standard `logging` module, into Envoy's log. Imported only where `logging` is (see `log`)."""
+"""Connects the standard `logging` module to Envoy's log. Imported only together with `logging` (see `log`)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..errors import PhaseError
 class LoggingHandler(logging.Handler):
     """Sends records to Envoy's log, with their level.
 
-    CRITICAL, ERROR, WARNING, INFO and DEBUG are Envoy's levels of the same name, whatever is below is TRACE. Line
-    breaks in a message are escaped like those of `pwasm.log_info`; the lines of a traceback stay lines, marked so
-    that none looks like a record. What Envoy would not log is not formatted.
+    CRITICAL, ERROR, WARNING, INFO and DEBUG map to Envoy's levels of the same name, lower levels to TRACE. Line breaks
+    in a message are escaped as in `pwasm.log_info`; the lines of a traceback stay separate, marked so that none looks
+    like a record. Records that Envoy would not log are not formatted.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -53,10 +53,10 @@ def _level(number: int) -> LogLevel:
 
 
 def install() -> None:
-    """Let the root logger write to Envoy's log, and leave it to Envoy what is logged.
+    """Make the root logger write to Envoy's log, and leave the filtering by level to Envoy.
 
-    Handlers that write to a stream are taken away: `logging.basicConfig()` in a filter makes one, and its stream is
-    that of the build.
+    Handlers that write to a stream are removed: `logging.basicConfig()` in a filter installs one, whose stream belongs
+    to the build.
     """
     root = logging.getLogger()
     for handler in root.handlers[:]:
@@ -65,13 +65,13 @@ def install() -> None:
         if type(handler) is logging.StreamHandler:
             root.removeHandler(handler)
     root.addHandler(LoggingHandler())
-    if root.level == logging.WARNING:  # the default, which would hide what Envoy's log level lets through
+    if root.level == logging.WARNING:  # the default, which would hide records that Envoy's log level allows
         root.setLevel(logging.NOTSET)
 
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """The handler for the duration of a block; for the emulator, whose process is not its own."""
+    """Install the handler for the duration of a block; for the emulator, which shares its process with a test run."""
     root = logging.getLogger()
     handler, level = LoggingHandler(), root.level
     root.addHandler(handler)

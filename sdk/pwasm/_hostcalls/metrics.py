@@ -1,7 +1,7 @@
 """Counters, gauges and histograms in Envoy's statistics, as `wasmcustom.<name>`.
 
-A metric belongs to the whole process: every worker's VM that defines the name adds to the same one. Define it in
-`on_plugin_start` or `on_vm_start` and keep the object; defining costs a look-up of the name.
+A metric is shared by all workers: every VM that defines the name adds to the same metric. Define it in
+`on_plugin_start` or `on_vm_start` and keep the object, since each definition looks the name up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SIGN = 2**63
 
 
 class _Metric:
-    """A metric that the host has."""
+    """A metric of the host."""
 
     __slots__ = ("id", "name")
 
@@ -47,12 +47,12 @@ class _Metric:
 
 
 class Counter(_Metric):
-    """A number that only grows; `define_counter_metric` makes it. All methods may be called in every callback."""
+    """A number that only increases; create it with `define_counter_metric`. Methods may be called in every callback."""
 
     __slots__ = ()
 
     def value(self) -> int:
-        """The number now (proxy_get_metric)."""
+        """The current value (proxy_get_metric)."""
         return self._get()
 
     def increment(self, offset: int = 1) -> None:
@@ -66,12 +66,12 @@ class Counter(_Metric):
 
 
 class Gauge(_Metric):
-    """A number that goes up and down; `define_gauge_metric` makes it. All methods may be called in every callback."""
+    """A number that goes up and down; create it with `define_gauge_metric`. Methods may be called in every callback."""
 
     __slots__ = ()
 
     def value(self) -> int:
-        """The number now, signed (proxy_get_metric). Envoy's own pages show a negative one as 2**64 minus it."""
+        """The current value, signed (proxy_get_metric). Envoy's admin pages show negative values modulo 2**64."""
         value = self._get()
         return value - 2 * _SIGN if value >= _SIGN else value
 
@@ -79,17 +79,17 @@ class Gauge(_Metric):
         """Add `offset`, which may be negative (proxy_increment_metric).
 
         Raises:
-            TypeError, ValueError: `offset` is not an int that fits 64 bits.
+            TypeError, ValueError: `offset` is not an int that fits into 64 bits.
         """
         self._increment(_validate.integer("offset", offset, _MIN_I64, _MAX_I64))
 
     def set(self, value: int) -> None:
-        """Set the number, for all VMs (proxy_record_metric); errors as in `add`."""
+        """Set the value for all VMs (proxy_record_metric); errors as in `add`."""
         self._record(_validate.integer("value", value, _MIN_I64, _MAX_I64))
 
 
 class Histogram(_Metric):
-    """A distribution of numbers; `define_histogram_metric` makes it."""
+    """A distribution of numbers; create it with `define_histogram_metric`. Methods may be called in every callback."""
 
     __slots__ = ()
 
@@ -102,12 +102,12 @@ class Histogram(_Metric):
         self._record(_validate.integer("value", value, 0, _MAX_I64))
 
     def value(self) -> int:
-        """Histograms cannot be read: always raises `Unimplemented`. It is here because the Go SDK has it."""
+        """Always raises `Unimplemented`, since histograms cannot be read; it exists because the Go SDK has it."""
         raise Unimplemented("proxy_get_metric", 12, self.name, current.phase.method)
 
 
 def define_counter_metric(name: str) -> Counter:
-    """Define a counter, or find it when it is there already.
+    """Define a counter, or look it up if it already exists.
 
     May be called in every callback.
 
@@ -122,7 +122,7 @@ def define_counter_metric(name: str) -> Counter:
 
 
 def define_gauge_metric(name: str) -> Gauge:
-    """Define a gauge, or find it (proxy_define_metric); errors as in `define_counter_metric`.
+    """Define a gauge, or look it up (proxy_define_metric); errors as in `define_counter_metric`.
 
     May be called in every callback.
     """
@@ -130,7 +130,7 @@ def define_gauge_metric(name: str) -> Gauge:
 
 
 def define_histogram_metric(name: str) -> Histogram:
-    """Define a histogram, or find it (proxy_define_metric); errors as in `define_counter_metric`.
+    """Define a histogram, or look it up (proxy_define_metric); errors as in `define_counter_metric`.
 
     May be called in every callback.
     """

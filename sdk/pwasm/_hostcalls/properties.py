@@ -1,4 +1,4 @@
-"""Properties of the stream, the connection and the proxy by path; `properties` has the well-known ones with types."""
+"""Properties of the stream, the connection and the proxy by path; `pwasm.properties` has typed well-known ones."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ RESERVED = _MOVED_TO_XDS | {
 
 
 def get_property(path: Path) -> bytes | None:
-    """A property as the host encodes it; None when there is none.
+    """The value of a property as the host encodes it; None if there is none.
 
     Text is UTF-8; numbers are 8 bytes, little-endian; a bool is one byte; times and durations are nanoseconds in 8
-    bytes; maps are encoded as header maps (`get_property_map` decodes them). `pwasm.properties` has the well-known
-    ones decoded.
+    bytes; maps are encoded like header maps (`get_property_map` decodes them). `pwasm.properties` decodes the
+    well-known properties.
 
-    May be called in every callback; a plugin without a selected stream has only `xds.node` and `plugin_…`. Names of
-    old Envoys (`cluster_name`, `node.id` …) are looked up below `xds` when the host does not know them.
+    May be called in every callback; without a selected stream, only `xds.node` and `plugin_…` are available. Names
+    used by old Envoys (`cluster_name`, `node.id` …) are looked up below `xds` if the host does not know them.
 
     Args:
         path: `"request.path"`, or its segments, which may contain dots: `("request", "headers", "x.y")`.
 
     Raises:
-        TypeError, ValueError: `path` is not a str or several, is empty, or contains NUL.
+        TypeError, ValueError: `path` is neither a str nor an iterable of str, is empty, or contains NUL.
         HostcallError: the host refused.
 
     Source: proxy_get_property.
@@ -70,7 +70,7 @@ def get_property(path: Path) -> bytes | None:
     status, value = current.host.proxy_get_property(encode_path(segments))
     if status == Status.NOT_FOUND and segments[0] in _MOVED_TO_XDS:
         status, value = current.host.proxy_get_property(encode_path(["xds", *segments]))
-    if status in {Status.NOT_FOUND, Status.SERIALIZATION_FAILURE}:  # the latter: it is there, but null
+    if status in {Status.NOT_FOUND, Status.SERIALIZATION_FAILURE}:  # the latter: the property is null
         return None
     if status:
         raise failed(status, "proxy_get_property", ".".join(segments))
@@ -78,29 +78,30 @@ def get_property(path: Path) -> bytes | None:
 
 
 def get_property_map(path: Path) -> list[tuple[str, str]]:
-    """A property that is a map, such as `request.headers`, as pairs of str; empty when there is none.
+    """A property that is a map, such as `request.headers`, as pairs of str; empty if there is none.
 
     May be called in every callback.
 
-    A header with several values is one pair, joined with commas. Errors as in `get_property` (proxy_get_property).
+    Several values of one header are a single pair, joined with commas. Errors as in `get_property`
+    (proxy_get_property).
     """
     return [(to_text(name), to_text(value)) for name, value in decode_pairs(get_property(path) or b"")]
 
 
 def set_property(path: Path, data: bytes | str) -> None:
-    """Set a property of the stream, for later callbacks, the filters after this one and the access log.
+    """Set a property of the stream, for later callbacks, subsequent filters and the access log.
 
-    May be called in every callback of a stream; elsewhere with a stream selected.
+    May be called in every callback of a stream; elsewhere, after selecting a stream.
 
-    Envoy keeps it as filter state `wasm.<name>`.
+    Envoy stores it as filter state `wasm.<name>`.
 
     Args:
-        path: one segment. Envoy stores longer paths, but nobody can read them.
-        data: bytes, or str in UTF-8; may be empty.
+        path: a single segment. Envoy stores longer paths, but they cannot be read back.
+        data: bytes, or a str that is encoded as UTF-8; may be empty.
 
     Raises:
-        TypeError, ValueError: as in `get_property`; more than one segment; a name that Envoy has itself (it would say
-            OK, and change nothing).
+        TypeError, ValueError: as in `get_property`; or `path` has more than one segment, or is a property of Envoy
+            itself (which would return OK without changing anything).
         PhaseError: no stream is selected.
         HostcallError: the host refused.
 

@@ -1,4 +1,4 @@
-"""Data and queues that all VMs with the same `vm_id` share, in every worker of the Envoy process."""
+"""Data and queues shared by all VMs with the same `vm_id`, in every worker of the Envoy process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_U32 = 2**32 - 1
 
 
 def get_shared_data(key: str | bytes) -> tuple[bytes | None, int]:
-    """The value of a key and its cas number; `(None, 0)` when there is none.
+    """The value of a key and its cas number; `(None, 0)` if there is none.
 
     May be called in every callback.
 
@@ -34,24 +34,24 @@ def get_shared_data(key: str | bytes) -> tuple[bytes | None, int]:
 
 
 def set_shared_data(key: str | bytes, data: bytes | str, cas: int = 0) -> None:
-    """Set the value of a key; other workers see it at once.
+    """Set the value of a key; other workers see it immediately.
 
     May be called in every callback.
 
-    To change a value without losing what another worker writes meanwhile, pass the cas number that
-    `get_shared_data` gave, and start over when `CasMismatch` is raised. There is no way to delete a key.
+    To change a value without overwriting a concurrent change by another worker, pass the cas number returned by
+    `get_shared_data`, and start over if `CasMismatch` is raised. There is no way to delete a key.
 
-    A key that is missing is written whatever `cas` says. So to make one, and not to overwrite what another worker made
-    meanwhile, pass a number that is nobody's, such as 2**32 - 1.
+    A missing key is written regardless of `cas`. So to create a key without overwriting one that another worker has
+    just created, pass a number that is not in use, such as 2**32 - 1.
 
     Args:
         key: the key; any str or bytes.
-        data: the value, bytes or str in UTF-8.
-        cas: the number the value must have now; 0 writes in any case.
+        data: the value: bytes, or a str that is encoded as UTF-8.
+        cas: the cas number that the value must have; 0 writes unconditionally.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or range.
-        CasMismatch: the value was changed since it was read.
+        TypeError, ValueError: an argument has the wrong type or is out of range.
+        CasMismatch: the value has changed since it was read.
 
     Source: proxy_set_shared_data.
     """
@@ -64,12 +64,12 @@ def set_shared_data(key: str | bytes, data: bytes | str, cas: int = 0) -> None:
 
 
 def register_shared_queue(name: str | bytes) -> int:
-    """Create a queue, or take over the one of this name, and return its id.
+    """Create a queue, or take over an existing one of this name, and return its id.
 
     May be called in every callback.
 
-    `PluginContext.on_queue_ready` of the plugin that registered last is called for each item: of several workers only
-    one gets them. A consumer is best a singleton (an Envoy Wasm service).
+    `PluginContext.on_queue_ready` is called for each item in the plugin that registered last, so only one of several
+    workers gets them. A consumer should be a singleton (an Envoy Wasm service).
 
     Raises:
         TypeError: `name` is neither str nor bytes.
@@ -85,13 +85,13 @@ def register_shared_queue(name: str | bytes) -> int:
 
 
 def resolve_shared_queue(vm_id: str | bytes, name: str | bytes) -> int:
-    """The id of a queue that a plugin in the VM `vm_id` registered; an empty `vm_id` is this one.
+    """The id of a queue that a plugin in the VM `vm_id` registered; an empty `vm_id` means this VM.
 
     May be called in every callback.
 
     Raises:
         TypeError: an argument is neither str nor bytes.
-        NotFound: no such queue (yet).
+        NotFound: there is no such queue (yet).
 
     Source: proxy_resolve_shared_queue.
     """
@@ -104,12 +104,12 @@ def resolve_shared_queue(vm_id: str | bytes, name: str | bytes) -> int:
 
 
 def enqueue_shared_queue(queue_id: int, data: bytes | str) -> None:
-    """Put an item, which may be empty, at the end of a queue. The queue is not bounded.
+    """Append an item, which may be empty, to a queue. Queues are unbounded.
 
     May be called in every callback.
 
     Raises:
-        TypeError, ValueError: an argument of the wrong type or range.
+        TypeError, ValueError: an argument has the wrong type or is out of range.
         NotFound: no such queue.
 
     Source: proxy_enqueue_shared_queue.
@@ -122,13 +122,13 @@ def enqueue_shared_queue(queue_id: int, data: bytes | str) -> None:
 
 
 def dequeue_shared_queue(queue_id: int) -> bytes:
-    """Take the first item of a queue.
+    """Remove and return the first item of a queue.
 
     May be called in every callback.
 
     Raises:
         TypeError, ValueError: `queue_id` is not an int from 0 to 2**32 - 1.
-        Empty: there is none; also in `on_queue_ready`, where another VM may have been quicker.
+        Empty: the queue is empty; possible in `on_queue_ready` too, since another VM may have been faster.
         NotFound: no such queue.
 
     Source: proxy_dequeue_shared_queue.
@@ -146,7 +146,7 @@ def drain_shared_queue(queue_id: int) -> Iterator[bytes]:
     May be called in every callback.
 
     Raises:
-        as `dequeue_shared_queue`, except Empty.
+        The exceptions of `dequeue_shared_queue`, except `Empty`.
 
     Source: proxy_dequeue_shared_queue.
     """

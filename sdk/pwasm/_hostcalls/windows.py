@@ -1,4 +1,4 @@
-"""Buffers as a callback sees them while coroutines of its stream wait (see `Window`)."""
+"""A callback's view of buffers while coroutines of its stream wait (see `Window`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALL_BYTES = 2**31 - 1
 
 
 def read(host: Host, buffer_type: int, window: Window, start: int, size: int) -> tuple[int, bytes]:
-    """Bytes that a callback sees (as `proxy_get_buffer_bytes`)."""
+    """Read the bytes that a callback sees (like `proxy_get_buffer_bytes`)."""
     if not window.open:
         size = min(size, max(window.length - start, 0))
     if not size:
@@ -21,7 +21,7 @@ def read(host: Host, buffer_type: int, window: Window, start: int, size: int) ->
 
 
 def write(host: Host, buffer_type: int, window: Window, start: int, size: int, data: bytes) -> int:
-    """Change what a callback sees and nothing else (as `proxy_set_buffer_bytes`, which cannot start in the middle)."""
+    """Change only the bytes that a callback sees (like `proxy_set_buffer_bytes`, which cannot start in the middle)."""
     status, whole = host.proxy_get_buffer_bytes(buffer_type, 0, ALL_BYTES)
     if status:
         return status

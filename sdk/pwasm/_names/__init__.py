@@ -1,1 +1,1 @@
-"""Names in a filter's classes that are nearly the SDK's."""
+"""The check for names in a filter's classes that nearly match the SDK's."""

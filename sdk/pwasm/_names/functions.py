@@ -1,4 +1,4 @@
-"""What a class is made of: its functions, the modules around them, and what their code mentions."""
+"""The parts of a class: its functions, the modules that contain them, and the names that their code uses."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _BY_NAME = {"getattr", "__getattribute__", "methodcaller", "attrgetter"}
 _ROWS = (list, tuple, set, frozenset)
 
 root = ""
-"""What file names begin with that nobody wants to see: the staged folder, while a module is built."""
+"""Prefix that is removed from file names in messages: the staged folder, while a module is built."""
 sources: frozenset[str] | None = None
-"""The filter's own files below it; None in tests, where what is installed lies in folders of its own."""
+"""The filter's own files below `root`; None in tests, where installed packages are in separate folders."""
 _OURS = ("pwasm", "pwasm_compiler", "pwasm_shim")
 _TESTS = ("test_", "conftest")
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 _seen: dict[int, dict[str, Any]] = {}
-"""Namespaces of modules of the filter whose classes were checked last."""
+"""Namespaces of the modules of the filter whose classes were checked last."""
 
 
 def is_sdk(cls: type) -> bool:
@@ -29,7 +29,7 @@ def is_sdk(cls: type) -> bool:
 
 
 def file_of(cls: type) -> str:
-    """Of its module, which may be out of sight."""
+    """The file of a class's module, which may no longer be in `sys.modules`."""
     functions = (function for value in vars(cls).values() for function in functions_in(value))
     beside = next((one.__globals__ for one in functions if one.__globals__.get("__name__") == cls.__module__), {})
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or beside.get("__file__")
@@ -37,7 +37,7 @@ def file_of(cls: type) -> str:
 
 
 def is_installed(cls: type) -> bool:
-    """Whether a class comes from a dependency: its author knows of no pwasm."""
+    """Whether a class comes from a dependency, whose author does not know pwasm."""
     file = file_of(cls)
     if sources is not None:
         return bool(file) and file.removeprefix(root) not in sources
@@ -45,13 +45,13 @@ def is_installed(cls: type) -> bool:
 
 
 def function_of(value: Any) -> FunctionType | None:
-    """The Python function that is called for an attribute of a class; None when nobody knows (`functools.partial`)."""
+    """The Python function behind an attribute of a class; None if it cannot be determined (`functools.partial`)."""
     inner = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
     return inner if isinstance(inner, FunctionType) else None
 
 
 def functions_in(value: Any) -> Iterator[FunctionType]:
-    """The functions that an attribute of a class is made of, through properties and decorators."""
+    """The functions that make up an attribute of a class, looking through properties and decorators."""
     pending, seen = [value], set()
     while pending:
         one = pending.pop()
@@ -72,14 +72,14 @@ def functions_in(value: Any) -> Iterator[FunctionType]:
                     pending.append(cell.cell_contents)
                 except ValueError:
                     continue  # not filled yet
-        # Anything else has no code that could be read.
+        # Other objects have no code that can be inspected.
 
 
 def remember(classes: list[type]) -> None:
-    """Keep what the modules below the folder of these classes define.
+    """Keep the namespaces of the modules below the folder of these classes.
 
-    In tests a filter's modules are put out of sight once it is imported, and some of its classes are seen later. A
-    class that a test makes has only its own module: around it lies everything that is tested.
+    In tests, a filter's modules are removed from `sys.modules` once it is imported, and some of its classes are checked
+    later. For a class defined in a test only its own module counts, since the folder contains everything under test.
     """
     filters = [klass for klass in classes if not klass.__module__.rpartition(".")[2].startswith(_TESTS)]
     folders = tuple({f"{_folder(klass)}/" for klass in filters if file_of(klass)})
@@ -95,7 +95,7 @@ def remember(classes: list[type]) -> None:
 
 
 def namespaces(functions: list[FunctionType]) -> list[dict[str, Any]]:
-    """Those that are remembered, and where these functions are from."""
+    """The remembered namespaces, and those that define these functions."""
     return list({**_seen, **{id(function.__globals__): function.__globals__ for function in functions}}.values())
 
 
@@ -105,10 +105,10 @@ def _folder(klass: type) -> str:
 
 
 def functions_beside(functions: list[FunctionType]) -> Iterator[FunctionType]:
-    """All others of the filter's modules."""
+    """All other functions of the filter's modules."""
     for names in namespaces(functions):
         for value in list(names.values()):
-            kind = type(value)  # not isinstance(): a proxy may say anything of its class, or raise
+            kind = type(value)  # not isinstance(): a proxy object may lie about its class, or raise
             if issubclass(kind, type) and value.__module__ == names.get("__name__"):
                 for inner in list(vars(value).values()):
                     yield from functions_in(inner)
@@ -117,7 +117,7 @@ def functions_beside(functions: list[FunctionType]) -> Iterator[FunctionType]:
 
 
 def contents_of(value: Any) -> Iterator[Any]:
-    """What a table holds, and the tables in it."""
+    """The items of a container, and those of the containers in it."""
     kind = type(value)
     for one in list(value.values()) if issubclass(kind, dict) else list(value) if issubclass(kind, _ROWS) else ():
         yield one
@@ -128,7 +128,7 @@ def contents_of(value: Any) -> Iterator[Any]:
 def code_mentions(code: CodeType, name: str, own: CodeType | None) -> bool:
     """Whether a function in `code` uses an attribute of this name.
 
-    The body of a class mentions what it defines, and the method itself may call its namesake in the base class.
+    The body of a class mentions the names it defines, and the method itself may call the method it overrides.
     """
     if code is own:
         return False
@@ -138,13 +138,13 @@ def code_mentions(code: CodeType, name: str, own: CodeType | None) -> bool:
 
 
 def _texts(constants: tuple[object, ...]) -> set[str]:
-    """The constants that are text, in tuples too."""
+    """The str constants, including those in tuples."""
     found = {one for one in constants if isinstance(one, str)}
     return found.union(*(_texts(one) for one in constants if isinstance(one, tuple)))
 
 
 def code_makes_up(code: CodeType, name: str) -> bool:
-    """Whether a function looks for attributes whose names begin like this one: `getattr(self, f"on_{kind}")`."""
+    """Whether a function looks up attributes by a prefix of this name: `getattr(self, f"on_{kind}")`."""
     texts = (one for one in _texts(code.co_consts) if len(one) > 2)
     return not _BY_NAME.isdisjoint(code.co_names) and any(map(name.startswith, texts))
 
@@ -164,7 +164,7 @@ def place_of(klass: type, name: str, value: Any) -> str:
 
 
 def _line(lines: list[str], klass: type, name: str) -> int:
-    """The line of an assignment in a class; that of the class, or 0, if it was made otherwise."""
+    """The line of an assignment in a class; if there is none, the line of the class, or 0."""
     first = 0
     for number, line in enumerate(lines, 1):
         words = line.replace("(", " ").replace(":", " ").replace("=", " ").split()

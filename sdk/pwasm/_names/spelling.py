@@ -1,19 +1,19 @@
-"""Mistakes in the names of a filter's class, found when it is registered.
+"""Finds mistakes in the names of a filter's class when it is registered.
 
-A callback whose name is misspelt is never called, and a setting whose name is misspelt sets nothing: a filter that
-lets everything through looks like one that has nothing to do. So a class is refused that has, of its own,
+A misspelt callback is never called, and a misspelt setting sets nothing; a filter that lets everything through for that
+reason looks like a filter that has nothing to do. So a class is refused if it defines
 
-- a callback that cannot take what Envoy passes;
+- a callback that cannot accept the arguments Envoy passes;
 - the name of a callback or setting of another kind of context (`on_tick` in an HttpContext);
-- a name that is nearly one of the SDK's: a letter or two are wrong, or it is spelt as in another SDK or in the ABI
-  (`on_http_request_heders`, `onHttpRequestHeaders`, `buffer_requst_body`), an annotation included (`confg: Config`);
-- a method `on_…` or `new_…` all of whose words are words of callbacks (`on_response_headers`, `on_request`, `on_log`);
+- a name, annotations included (`confg: Config`), that nearly matches one of the SDK's: with a wrong letter or two, or
+  spelt as in another SDK or in the ABI (`on_http_request_heders`, `onHttpRequestHeaders`, `buffer_requst_body`);
+- a method `on_…` or `new_…` made up only of words used in callback names (`on_response_headers`, `on_request`);
 
-unless, and this is what leaves ordinary helpers free, code of the filter mentions the name. A misspelt callback is
-mentioned by nobody; a helper is called by somebody or passed as `callback=self.on_data`. What is called from elsewhere
-says so: `own_names = ("on_data",)` in its class. Names that begin with an underscore are nobody's business.
+unless code of the filter mentions the name, which exempts ordinary helpers. Nothing mentions a misspelt callback, but a
+helper is called somewhere, or passed as `callback=self.on_data`. A class lists methods that are called from elsewhere
+in `own_names = ("on_data",)`. Names that begin with an underscore are not checked.
 
-This file runs when a filter is built, and in tests; a module has it not (see `freeze`).
+This file runs when a filter is built, and in tests; modules do not contain it (see `freeze`).
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ from .words import (
     sounds_like_a_callback,
 )
 
-_VARARGS = 0x04  # CodeType.co_flags: it takes *args
+_VARARGS = 0x04  # CodeType.co_flags: the function takes *args
 _checked: set[type] = set()
 
 
 def check(cls: type, registering: CodeType | None = None) -> None:
-    """Refuse a class of contexts that has such a mistake.
+    """Refuse a class of contexts with such mistakes.
 
     Args:
         cls: the class.
@@ -69,16 +69,16 @@ def check(cls: type, registering: CodeType | None = None) -> None:
     wrong = _Class(cls, registering).mistakes()
     if wrong:
         strangers = tuple(name for _, name in wrong if name)
-        hint = f"if a name is meant as it is, its class says so: own_names = {strangers!r}" if strangers else ""
+        hint = f"to keep a name as it is, declare it in its class: own_names = {strangers!r}" if strangers else ""
         raise RegistrationError("\n".join(text for text, _ in wrong), hint)
     _checked.add(cls)
 
 
 def check_all() -> None:
-    """The same for every class that the filter has, registered or not: factories may make it.
+    """Check every class of the filter, registered or not, since a factory may instantiate it.
 
     Raises:
-        RegistrationError: as `check`.
+        RegistrationError: as in `check`.
     """
     pending: list[type] = [*BASES]
     while pending:
@@ -89,7 +89,7 @@ def check_all() -> None:
 
 
 class _Class:
-    """A class while it is looked at."""
+    """The check of one class."""
 
     def __init__(self, cls: type, registering: CodeType | None) -> None:
         self.own = [klass for klass in cls.__mro__ if not is_sdk(klass) and not is_installed(klass)]
@@ -97,18 +97,20 @@ class _Class:
         self.base = next((base.__name__ for base in BASES if issubclass(cls, base)), "")
         self.registering = registering
         remember(self.own)
-        # Those in Go's spelling are in `pwasm.go`'s classes.
+        # Go's spellings of callbacks are attributes of the classes in `pwasm.go`.
         self.callbacks = {name: klass for klass in reversed(self.sdk) for name in callbacks_of(klass)}
         self.settings = [name for name in SETTINGS if hasattr(self.sdk[0], name)]
         self.excused = {name for klass in self.own for name in _own_names(klass)}
 
     def mistakes(self) -> list[tuple[str, str]]:
-        """What is wrong, one for each place, and the name if it is none of the SDK's."""
+        """The mistakes, one per place: the message, and the name unless it is one of the SDK's."""
         found: dict[str, tuple[str, str]] = {}
         for klass in self.own:
             for name in self._set_too_late(klass):
                 place = place_of(klass, "__init__", vars(klass)["__init__"])
-                what = f"{short_name(klass)}.__init__ sets {name}, which is read from the class; set it there"
+                what = (
+                    f"{short_name(klass)}.__init__ sets {name}, which is read from the class; set it in the class body"
+                )
                 found.setdefault(f"{place} {name}", (f"{place}: {what}", name))
             for name in _only_annotated(klass):
                 what = self._field(name)
@@ -128,7 +130,7 @@ class _Class:
     # --- callbacks ------------------------------------------------------------------------------------------------
 
     def _shape(self, name: str, value: Any) -> str:
-        """Whether Envoy's arguments fit."""
+        """The problem if the callback cannot accept Envoy's arguments, or ""."""
         if not callable(value) and not hasattr(type(value), "__get__"):
             return f" must be a method, not {value!r}"
         function = function_of(value)
@@ -151,13 +153,13 @@ class _Class:
     # --- other names ----------------------------------------------------------------------------------------------
 
     def _set_too_late(self, klass: type) -> list[str]:
-        """Settings that `__init__` mentions: an instance that has one of its own is not asked."""
+        """Settings that `__init__` mentions: they are read from the class, so an instance cannot set them."""
         function = function_of(vars(klass).get("__init__"))
         names = () if function is None else function.__code__.co_names
         return [name for name in names if name in READ_FROM_THE_CLASS and name not in self.excused]
 
     def _stranger(self, klass: type, name: str, value: Any) -> str:
-        """Whether a name looks like one of the SDK's."""
+        """The problem if a name looks like one of the SDK's, or ""."""
         others = [base for base in BASES if name in callbacks_of(base) or (name in SETTINGS and name in vars(base))]
         mixed_in = others and not issubclass(klass, BASES)  # perhaps for another kind of context, too
         known = name in self.settings or any(name in vars(one) for one in self.sdk)
@@ -180,16 +182,16 @@ class _Class:
             meant = next(
                 (f"{base.__name__}.{one}" for base in BASES if (one := meant_by(name, callbacks_of(base)))), ""
             )
-        hint = f"did you mean {meant}?" if meant else f"there are {', '.join(sorted(self.callbacks))}"
+        hint = f"did you mean {meant}?" if meant else f"known callbacks: {', '.join(sorted(self.callbacks))}"
         return f" is not a {kind} of {self.base}; {hint}"
 
     def _field(self, name: str) -> str:
-        """Whether a name that is annotated without a value looks like one that the SDK fills."""
+        """The problem if a name annotated without a value looks like one that the SDK sets, or ""."""
         fields = [field for field in FIELDS if field != name]
         meant = next((field for field in fields if distance(name, field) == 1), "")
         if not meant or name in (*FIELDS, *self.excused) or self._mentions(name, None):
             return ""
-        return f" is not filled by anybody; did you mean {meant}?"
+        return f" is never set; did you mean {meant}?"
 
     def _mentions(self, name: str, function: FunctionType | None) -> bool:
         own = None if function is None else function.__code__
@@ -199,11 +201,11 @@ class _Class:
         return any(code_mentions(code, name, own) or code_makes_up(code, name) for code in codes)
 
     def _holds(self, name: str, value: Any) -> bool:
-        """Whether something else than this name holds the function: a table, a default, a callback made of it."""
+        """Whether something other than this name refers to the function: a table, a default, a derived callback."""
         functions = list(functions_in(value))
         parts = set(map(id, functions))
         if any(vars(function).keys() - {"__wrapped__"} for function in functions):
-            return True  # a decorator has marked it for somebody
+            return True  # a decorator has marked it for some purpose
         others = [one for klass in self.own for key, one in vars(klass).items() if key != name]
         if any(id(one) in parts for other in others for one in (other, *functions_in(other), *contents_of(other))):
             return True
@@ -215,7 +217,7 @@ class _Class:
 def _only_annotated(klass: type) -> list[str]:
     try:
         names: Any = vars(klass).get("__annotations__") or klass.__annotations__
-    except NameError:  # Python 3.14 evaluates them all, and one names what only a type checker sees
+    except NameError:  # Python 3.14 evaluates all annotations, and one uses a name for type checkers
         return []
     return [name for name in names if name not in vars(klass) and not name.startswith("_")]
 

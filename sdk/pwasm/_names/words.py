@@ -1,4 +1,4 @@
-"""The names that the SDK gives a meaning, and what looks like one of them."""
+"""The names that have a meaning for the SDK, and names that resemble them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SETTINGS = (
     "own_names",
 )
 READ_FROM_THE_CLASS = SETTINGS[1:-1]
-"""Settings that an instance cannot have of its own."""
+"""Settings that cannot differ between instances."""
 FIELDS = ("config", "plugin", "vm")
-"""What the SDK gives a context that annotates it, or has for it."""
-# Words of other SDKs and of the ABI, and what they mean here.
+"""Attributes that the SDK sets, and that a class may annotate."""
+# Words of other SDKs and of the ABI, and their equivalents here.
 SYNONYMS = {
     "closed": "close",
     "complete": "done",
@@ -41,7 +41,7 @@ SYNONYMS = {
     "started": "start",
     "timer": "tick",
 }
-# What people call settings elsewhere, and what they mean here.
+# Names of settings used elsewhere, and their equivalents here.
 OTHER_SETTINGS = {
     "buffer_body": "buffer_request_body",
     "buffer_request": "buffer_request_body",
@@ -52,11 +52,11 @@ OTHER_SETTINGS = {
 }
 PREFIXES = ("proxy", "envoy")
 TYPES = {"end_of_stream": "bool", "peer_type": "PeerType"}
-"""Of parameters that are not int: a module has no annotations of the SDK's functions."""
+"""The types of parameters that are not int; annotations of the SDK's functions are not available in the guest."""
 
 _WRONG_LETTERS_IN, _MOST_WRONG_LETTERS = 5, 3
 _LONG_WORD = 6
-"""From this length on a word with one wrong letter is still that word."""
+"""The minimum length of a word that is still recognized with one wrong letter."""
 
 
 def callbacks_of(cls: type) -> set[str]:
@@ -75,13 +75,13 @@ def _words(name: str) -> list[str]:
 
 
 def _meaning(word: str) -> str:
-    """A word without what other spellings of the same differ in."""
+    """A canonical form of a word that is the same for all its spellings."""
     stem = word.removesuffix("s")
     return SYNONYMS.get(stem, SYNONYMS.get(word, stem)).removesuffix("s")
 
 
 def distance(one: str, other: str) -> int:
-    """How many letters must be added, taken away, exchanged or changed (optimal string alignment)."""
+    """The number of letters to insert, delete, transpose or change (optimal string alignment)."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
@@ -100,7 +100,7 @@ _VOCABULARY = {_meaning(word) for name in _NAMES if name not in SETTINGS for wor
 
 
 def is_near(name: str) -> bool:
-    """Whether a name is one of the SDK's but for some letters, capitals and underscores."""
+    """Whether a name is one of the SDK's except for some letters, capitals and underscores."""
     letters = "".join(_words(name))
     return any(
         abs(len(letters) - len(known)) <= _MOST_WRONG_LETTERS
@@ -110,7 +110,7 @@ def is_near(name: str) -> bool:
 
 
 def sounds_like_a_callback(name: str) -> bool:
-    """Whether a name begins as callbacks do, and has no word but theirs."""
+    """Whether a name begins like a callback, and contains only words used in callback names."""
     first, *rest = _words(name)
     return first in {"on", "new"} and bool(rest) and all(map(_is_known, rest))
 
@@ -124,7 +124,7 @@ def _is_known(word: str) -> bool:
 
 
 def meant_by(name: str, among: Any) -> str:
-    """The most similar of these names: by its words, then by its letters; "" when they have nothing in common."""
+    """The most similar of these names, by words and then by letters; "" if they have nothing in common."""
     words = {_meaning(word) for word in _words(name)} - {"on", "new"}
 
     def unlike(known: str) -> tuple[int, int, int]:

@@ -1,1 +1,1 @@
-"""What the SDK knows of contexts and of the running callback, and what it refuses because of it."""
+"""The SDK's records of contexts and of the running callback, and the guards that refuse calls based on them."""

@@ -1,19 +1,20 @@
-"""What a class of HTTP contexts declares: whole bodies, edited bodies, the snapshot of the request headers.
+"""Options that a class of HTTP contexts declares: whole bodies, edited bodies, the snapshot of the request headers.
 
     buffer_request_body = True     on_http_request_body is called once, with the whole body
-    edits_request_body = True      content-length is dropped, so that the body may change its size
-    snapshot_request_headers       self.request.headers stays readable after the request has gone upstream
+    edits_request_body = True      content-length is removed, so that the body may change its size
+    snapshot_request_headers       self.request.headers stays readable after the request was sent upstream
 
-A class that declares nothing has no traits (`traits_of` gives None), and its streams pay one test for each callback.
+A class without such declarations has no traits (`traits_of` returns None), which costs its streams one test per
+callback.
 
 Rules, from docs/abi.md §0.5, §1.3 and §1.5:
 
-- The host never corrects `content-length`. It is dropped when the headers callback returns (or the filter resumes),
-  the last time the headers can be changed; the message is then sent chunked.
+- The host never corrects `content-length`. It is removed when the headers callback returns (or the filter resumes),
+  the last moment when the headers can be changed; the message is then sent chunked.
 - A body ends with `end_of_stream` or with trailers; a request with trailers never has the former.
-- A request body over the limit is answered with 413, at its headers when `content-length` says so. A response over
-  it is answered with 500 as long as its headers are held, and cut off afterwards. Then only the stream's last callback
-  is called, as after a failure.
+- A request body over the limit is answered with 413, already at its headers if `content-length` exceeds the limit. A
+  response body over the limit is answered with 500 while its headers are held, and cut off afterwards. From then on
+  only the stream's last callback is called, as after a failure.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _HEADERS_LEFT, _BODY_SEEN = 1, 4
 
 
 def call(stream: Stream, phase: Phase, *args: int) -> object:
-    """Run a callback of a stream that has traits or waits; returns its action (or coroutine), not checked yet."""
+    """Run a callback of a stream that has traits or waits; returns its unchecked action, or its coroutine."""
     waiting = stream.waiting
     if waiting is None:
         return _call(stream, phase, args)
@@ -50,7 +51,7 @@ def call(stream: Stream, phase: Phase, *args: int) -> object:
     if waiting.held & 1 << direction and not stream.local_response:
         waiting.keep(phase, args)
         return Action.PAUSE
-    by_host = current.phase is phase  # and not from `tasks`, for what arrived earlier
+    by_host = current.phase is phase  # rather than by `tasks`, for a part that arrived earlier
     action = _call(stream, phase, waiting.visible(phase, args))
     if by_host and (action is None or action is Action.CONTINUE):
         waiting.sent(direction)
@@ -82,8 +83,8 @@ def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: 
         return Action.PAUSE
     action: object = method(*args)
     if type(action) is CoroutineType:
-        return action  # `tasks` leaves the headers when it is over
-    if current.stream is not stream:  # the filter had selected another one
+        return action  # `tasks` calls leave_headers when it ends
+    if current.stream is not stream:  # the filter has selected another one
         current.host.proxy_set_effective_context(stream.id)
         select_stream(stream)
     leave_headers(stream, direction)
@@ -91,7 +92,7 @@ def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: 
 
 
 def leave_headers(stream: Stream, direction: int) -> None:
-    """The headers of this direction are about to get out of reach: drop content-length, keep the snapshot."""
+    """The last moment to access the headers of this direction: remove content-length, take the snapshot."""
     traits = stream.traits
     if traits is None or stream.local_response or stream.closed or stream.resumed & 1 << direction:
         return
@@ -107,7 +108,7 @@ def leave_headers(stream: Stream, direction: int) -> None:
 
 
 def _announced(direction: int) -> int:
-    """What `content-length` says; 0 when it is not there or no number."""
+    """The value of `content-length`; 0 if it is missing or not a number."""
     status, value = current.host.proxy_get_header_map_value(2 * direction, CONTENT_LENGTH)
     return int(value) if status == Status.OK and value.isdigit() and len(value) < 20 else 0
 
@@ -115,7 +116,7 @@ def _announced(direction: int) -> int:
 def _body(stream: Stream, phase: Phase, traits: Traits, size: int, end_of_stream: bool) -> object:
     direction = phase.direction
     if stream.marks & _BODY_SEEN << direction:
-        # Seen, and held by the filter: what a host may still send (an empty last part) is not another body.
+        # The filter has seen the body and holds it: what the host may still pass (an empty last part) is no new body.
         return Action.CONTINUE
     if size > traits.max_body_bytes:
         if not stream.local_response:
@@ -144,30 +145,30 @@ def _trailers(stream: Stream, phase: Phase, traits: Traits, method: Any, args: t
         return _body_then_trailers(stream, action, method, args)
     if stream.local_response or stream.closed:
         return action
-    later: object = method(*args)
-    if type(later) is CoroutineType and action is not None and action is not Action.CONTINUE:
-        return _body_then_trailers(stream, action, method, args, later)
-    return later if action is None or action is Action.CONTINUE else action
+    of_trailers: object = method(*args)
+    if type(of_trailers) is CoroutineType and action is not None and action is not Action.CONTINUE:
+        return _body_then_trailers(stream, action, method, args, of_trailers)
+    return of_trailers if action is None or action is Action.CONTINUE else action
 
 
 async def _body_then_trailers(
-    stream: Stream, action: Any, method: Any, args: tuple[int, ...], later: Any = None
+    stream: Stream, action: Any, method: Any, args: tuple[int, ...], of_trailers: Any = None
 ) -> object:
-    """A whole body and the trailers behind it, where one of the two callbacks is `async def`."""
+    """Run the callbacks of a whole body and of the trailers after it, if one of the two is `async def`."""
     if type(action) is CoroutineType:
         action = await action
     if stream.local_response or stream.closed:
         return action
-    later = method(*args) if later is None else later
-    if type(later) is CoroutineType:
-        later = await later
-    return later if action is None or action is Action.CONTINUE else action
+    of_trailers = method(*args) if of_trailers is None else of_trailers
+    if type(of_trailers) is CoroutineType:
+        of_trailers = await of_trailers
+    return of_trailers if action is None or action is Action.CONTINUE else action
 
 
 def _refuse(stream: Stream, direction: int, traits: Traits) -> None:
-    """413 for a request; for a response 500, or the end where its headers have gone out.
+    """Refuse a body over the limit: 413 for a request; for a response 500, or a reset once its headers have been sent.
 
-    The answer is not the filter's, so none but its last callback is called any more, as after a failure.
+    The response is not the filter's own, so only its last callback is still called, as after a failure.
     """
     stream.marks |= _BODY_SEEN << direction
     stream.skip = True

@@ -1,13 +1,13 @@
-"""The SDK's one piece of state: `current`, what the running callback acts on.
+"""`current`: the host, plugin and stream that the running callback acts on.
 
-Why module state at all: the public functions mirror the Go SDK's (`pwasm.log_info(…)`), so they take no host and no
-context; what they act on must lie somewhere. The rules that keep it harmless:
+The reason for module state: the public functions mirror the Go SDK's (`pwasm.log_info(…)`), so they take neither a host
+nor a context, and what they act on has to be stored somewhere. Rules that keep it harmless:
 
 - Only the dispatcher writes `host`, `phase`, `root` and `stream`, at the start of *every* callback, so a value never
   outlives the callback it belongs to, and two dispatchers in one process (two emulators in one test) do not see each
   other.
 - `set_effective_context` and the resume functions replace `phase` (and `stream`) for the rest of that callback.
-- There are no threads in a Wasm VM, and the host enters a plugin again only after it has returned.
+- There are no threads in a Wasm VM, and the host does not re-enter a plugin before it has returned.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 class NoHost:
-    """Stands where the host will be: every hostcall before the first callback is an error that says so."""
+    """Placeholder for the host: a hostcall before the first callback raises an error that explains it."""
 
     def __getattr__(self, name: str) -> Any:
         raise PhaseError(
             name,
             "",
-            "there is no proxy yet: this code runs when the filter is imported, which `pwasm build` does at build time",
+            "there is no proxy yet: this code runs when the filter is imported, that is, during `pwasm build`",
             "call it from a callback, for example PluginContext.on_plugin_start",
         )
 
 
 class Current:
-    """What the running callback acts on."""
+    """The host, plugin and stream that the running callback acts on."""
 
     __slots__ = ("host", "phase", "registration", "root", "stream")
 
@@ -46,7 +46,7 @@ class Current:
         self.stream: Stream | None = None
 
     def active_root(self) -> Root | None:
-        """The plugin context the running callback belongs to; in a stream callback that of the stream."""
+        """The plugin context to which the running callback belongs; in a stream callback, that of the stream."""
         return self.root if self.stream is None else self.stream.root
 
 

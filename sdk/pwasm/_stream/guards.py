@@ -1,24 +1,24 @@
-"""What may be called when: the table of callbacks, and the guards that refuse a call in Python.
+"""Guards that refuse calls in Python that the host would accept but not survive.
 
-Envoy says OK to some calls and crashes, hangs or loses data afterwards. The host's status is therefore never
-trusted; each of these is refused (or made harmless) here, from the SDK's own record of the stream
-(`records.Stream`). Measured on Envoy 1.40; numbers as in docs/abi.md §0:
+For some calls Envoy returns OK, and crashes, hangs or loses data afterwards. The host's status is therefore not
+trusted: each of these calls is refused (or made harmless) here, based on the SDK's own record of the stream
+(`records.Stream`). Measured with Envoy 1.40; numbers as in docs/abi.md §0:
 
-    K1   resume_http_response before response headers were seen       SIGSEGV      PhaseError
+    K1   resume_http_response before response headers have arrived    SIGSEGV      PhaseError
     K2   send_http_response in on_log                                  SIGSEGV      PhaseError
     K3   send_http_response in on_done                                 SIGSEGV      PhaseError
     K4   send_http_response in on_delete                               SIGSEGV      PhaseError
     K5   close_http_request in on_log, on_delete                       SIGSEGV      PhaseError
-    K6   send_http_response for a stream that is gone, of which        SIGSEGV      set_effective_context raises
-         set_effective_context still says OK                                        BadArgument
+    K6   send_http_response for a deleted stream, for which            SIGSEGV      set_effective_context raises
+         set_effective_context still returns OK                                     BadArgument
     K7   close_http_… in on_http_response_trailers, then CONTINUE      SIGSEGV      PAUSE is returned
     K8   a gRPC call or stream with an empty upstream                  SIGABRT      ValueError
     0.2  resume in the callback that then returns PAUSE                hangs        CONTINUE is returned
     0.3  an action other than 0 and 1                                  loses data   TypeError, see `callbacks`
          a second local response, close after a local response         is lost      PhaseError
-         resume after a local response, a close, the end                           nothing is called
+         resume after a local response, a close, the end                            ignored
 
-`resume_http_response` in `on_log` was harmless, so it is not refused there, it does nothing.
+`resume_http_response` in `on_log` is harmless, so it is ignored rather than refused.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _SELECT = "pwasm.set_effective_context(context_id) selects a stream for the rest
 
 
 def failed(status: int, hostcall: str, key: object = None) -> HostcallError:
-    """The exception for `status`, with the running callback in its text."""
+    """The exception for `status`; its message contains the running callback."""
     return from_status(status, hostcall, key, current.phase.method)
 
 
 def map_refused(what: str, reasons: Mapping[int, str], map_type: int) -> PhaseError:
-    """The error for a header map that is out of reach in the running callback."""
+    """The error for a header map that is not available in the running callback."""
     why = reasons[map_type]
     return PhaseError(what, current.phase.method, why, _SELECT if why == NO_STREAM[0] else "")
 
 
 def pairs_unavailable(what: str, map_type: int) -> PhaseError | None:
-    """The error for an empty map of headers, or None where empty can be true.
+    """The error for an empty map of headers, or None if the map may really be empty.
 
-    The host answers OK and an empty list for a map it does not have, and a request or response always has a header.
+    For a map that it does not have, the host returns OK and an empty list, but every request or response has headers.
     """
     phase = current.phase
     headers = map_type in {MapType.HTTP_REQUEST_HEADERS, MapType.HTTP_RESPONSE_HEADERS}
@@ -56,12 +56,15 @@ def pairs_unavailable(what: str, map_type: int) -> PhaseError | None:
     if not headers or own or phase.export == "proxy_on_log":
         return None
     return PhaseError(
-        what, phase.method, "the host has no such headers now", "read them in their own callback and keep them"
+        what,
+        phase.method,
+        "the host has no such headers in this callback",
+        "read them in their own callback and keep them",
     )
 
 
 def stream_for(what: str) -> Stream:
-    """The stream that `what` acts on; refused when there is none."""
+    """The stream that `what` acts on; the call is refused if there is none."""
     stream = current.stream
     if stream is None:
         raise PhaseError(what, current.phase.method, "no stream is selected", _SELECT)
@@ -76,29 +79,31 @@ def _http_stream_for(what: str) -> Stream:
 
 
 def guard_local_response(what: str) -> Stream:
-    """K2, K3, K4, and the second local response."""
+    """Guard against K2, K3, K4, and a second local response."""
     stream = _http_stream_for(what)
     if stream.ended:
-        raise PhaseError(what, current.phase.method, "the stream is over, and Envoy crashes")
+        raise PhaseError(what, current.phase.method, "the stream has ended, and Envoy would crash")
     if stream.local_response:
-        raise PhaseError(what, current.phase.method, "a local response was sent already; Envoy drops the second")
+        raise PhaseError(what, current.phase.method, "a local response has already been sent; Envoy drops a second one")
     if stream.closed:
         raise PhaseError(what, current.phase.method, "the stream was closed; the response would be lost")
     return stream
 
 
 def guard_close(what: str, *, http: bool) -> Stream | None:
-    """K5, and close after a local response; None when the stream is closed already and nothing is to be done."""
+    """Guard against K5, and closing after a local response; None if the stream is already closed."""
     stream = _http_stream_for(what) if http else stream_for(what)
     if stream.ended:
-        raise PhaseError(what, current.phase.method, "the stream is over, and Envoy crashes")
+        raise PhaseError(what, current.phase.method, "the stream has ended, and Envoy would crash")
     if stream.local_response:
-        raise PhaseError(what, current.phase.method, "a local response was sent, and closing would lose it")
+        raise PhaseError(
+            what, current.phase.method, "a local response has been sent, and closing the stream would lose it"
+        )
     return None if stream.closed else stream
 
 
 def guard_resume(what: str, direction: int) -> Stream | None:
-    """K1; None when there is nothing to resume."""
+    """Guard against K1; None if there is nothing to resume."""
     stream = _http_stream_for(what) if direction in {REQUEST, RESPONSE} else stream_for(what)
     if stream.ended or stream.closed or (stream.local_response and direction == REQUEST):
         return None
@@ -106,14 +111,15 @@ def guard_resume(what: str, direction: int) -> Stream | None:
         raise PhaseError(
             what,
             current.phase.method,
-            "no response has been seen yet, and Envoy crashes",
-            "resume_http_request resumes the request; only a filter with an on_http_response_… callback sees responses",
+            "no response has arrived yet, and Envoy would crash",
+            "resume_http_request resumes the request; only a filter with an on_http_response_… callback can resume"
+            " responses",
         )
     return stream
 
 
 def resumed(stream: Stream, direction: int) -> None:
-    """Note a resume: the host takes the maps of that direction away at once, and PAUSE would be for ever (0.2)."""
+    """Note a resume: the maps of that direction become unavailable immediately, and PAUSE would last forever (0.2)."""
     stream.resumed |= 1 << direction
     if direction in {REQUEST, RESPONSE}:
         first = MapType.HTTP_REQUEST_HEADERS if direction == REQUEST else MapType.HTTP_RESPONSE_HEADERS
@@ -124,7 +130,7 @@ def resumed(stream: Stream, direction: int) -> None:
 
 
 def select_stream(stream: Stream | None) -> None:
-    """Make `stream` the one that stream functions act on for the rest of the callback; None for no stream."""
+    """Make stream functions act on `stream`, or on none, for the rest of the callback."""
     origin = current.phase.origin or (current.phase, current.stream)
     if stream is origin[1]:
         current.phase, current.stream = origin

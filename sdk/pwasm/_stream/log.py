@@ -1,4 +1,4 @@
-"""The log functions of `pwasm.log`; its documentation says what they do."""
+"""The log functions of `pwasm.log`, which documents them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def _encodable(text: str) -> str | bytes:
-    """`text`, unless it has lone surrogates that are no escaped bytes: those would fail on the wire."""
+    """`text`, with lone surrogates that are not escaped bytes backslash-escaped, since they cannot be encoded."""
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -35,17 +35,17 @@ def _encodable(text: str) -> str | bytes:
 
 
 def takes(level: int) -> bool:
-    """Whether the host's log takes this level; if it does not say, then yes."""
+    """Whether the host logs this level; True if it does not tell."""
     status, least = current.host.proxy_get_log_level()
     return bool(status) or level >= least
 
 
 def formatted(msg: str, args: tuple[object, ...]) -> str:
-    """`msg % args`; where that fails, `msg` with `args` behind it."""
+    """`msg % args`; if that fails, `msg` followed by `args`."""
     try:
         return msg % args
     except Exception as error:
-        # Not even the arguments' repr can be trusted here: it may be what failed.
+        # The repr of the arguments cannot be trusted either: it may be what failed.
         try:
             return f"{msg} (cannot be formatted with {args!r}: {error})"
         except Exception:
@@ -59,8 +59,8 @@ def _check(msg: object) -> None:
 
 _DOC = """Log `msg`, `%`-formatted with `args` if there are any, at level {level}.
 
-May be called in every callback. Line breaks and control characters are escaped; what cannot be formatted is logged
-as it is.
+May be called in every callback. Line breaks and control characters are escaped; a message that cannot be formatted is
+logged unformatted.
 
 Raises:
     TypeError: `msg` is not a str.
@@ -76,7 +76,7 @@ def _log(level: LogLevel) -> Log:
                 return
             msg = formatted(msg, args)
         try:
-            plain = msg.isprintable()  # then it has neither control characters nor lone surrogates
+            plain = msg.isprintable()  # True if it has neither control characters nor lone surrogates
         except AttributeError:
             plain = False
         if plain:
@@ -93,7 +93,7 @@ def _log(level: LogLevel) -> Log:
 def log_lines(level: int, text: str) -> None:
     """Log one record of several lines, for the SDK's tracebacks.
 
-    Every line after the first is marked with "  | ", so that an exception's message cannot look like a record either.
+    Every line after the first is prefixed with "  | ", so that an exception's message cannot be mistaken for a record.
     """
     text = _CONTROL_BUT_NEWLINE.sub(_escape, text.rstrip("\n")).replace("\n", "\n  | ")
     current.host.proxy_log(level, _encodable(text))

@@ -1,4 +1,4 @@
-"""The table of callbacks: the filter's method, what a failure does, and which header maps are out of reach."""
+"""The table of callbacks: the filter's method, the remedy for a failure, and the header maps that are unavailable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REQUEST_IS_GONE: dict[int, str] = {
     int(MapType.HTTP_REQUEST_TRAILERS): "the request has gone upstream",
 }
 
-# What a failure does, see `callbacks`.
+# The remedies for a failure, see `policy`.
 REPLY, CLOSE, CLOSE_TCP, LOG, REJECT = "reply", "close", "close_tcp", "log", "reject"
 
 
@@ -71,10 +71,10 @@ PHASES: Final[dict[str, Phase]] = {
         _root("proxy_on_delete", "__del__"),
     )
 }
-"""One row for each callback of the ABI: the filter's method, what a failure does, and which maps are out of reach.
+"""One row for each callback of the ABI: the filter's method, the remedy for a failure, and the unavailable maps.
 
-Only what is certain is refused here. Whether, say, request headers are available in on_http_request_body depends on
-Envoy's configuration, so the host is asked.
+Only maps that are certain to be unavailable are refused here. Whether request headers are available in
+on_http_request_body, for example, depends on Envoy's configuration, so the host is asked.
 """
 
 TCP_DONE: Final = _tcp("proxy_on_log", "on_stream_done", LOG, -1)

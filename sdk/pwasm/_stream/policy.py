@@ -1,12 +1,12 @@
-"""What becomes of an exception that a filter's callback raised.
+"""How an exception raised by a filter's callback is handled.
 
-Any `BaseException` (SystemExit, KeyboardInterrupt, RecursionError and MemoryError too) is logged as one record
-(`report`), and then becomes this. A result that is no action, such as True, 2 or "PAUSE", is treated as a
-TypeError the callback raised.
+Any `BaseException` (including SystemExit, KeyboardInterrupt, RecursionError and MemoryError) is logged as one record
+(`report`), and then has the effect listed here. A result that is not an action, such as True, 2 or "PAUSE", is treated
+like a TypeError raised by the callback.
 
     callback                          fail_closed, the default              fail_open
     ──────────────────────────────────────────────────────────────────────────────────────────
-    context creation, plugin          the plugin's start fails              the same
+    context creation, plugin          the plugin does not start              the same
     on_vm_start, on_plugin_start      False: Envoy rejects the              the same
                                       configuration
     context creation, stream          answered at its first callback        no filter for the stream
@@ -21,11 +21,11 @@ TypeError the callback raised.
     callouts, on_foreign_function     set_effective_context is answered     is resumed
                                       with 500, or closed
 
-The 500 is a local response with details `pwasm_filter_error`. Where the response has begun, the stream is closed
-instead. Where the filter has sent a local response itself, that one stands. After a failure with fail_closed, the
-stream's callbacks are not passed on any more, except the last (…stream_done).
+The 500 is a local response with details `pwasm_filter_error`. If the response has begun, the stream is closed instead.
+If the filter itself has sent a local response, that one is kept. After a failure with fail_closed, the stream's
+callbacks are no longer passed on, except the last one (…stream_done).
 
-Start-up failures are logged as critical, the others as error.
+Start-up failures are logged at level critical, the others at level error.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ _GRPC_INTERNAL = 13
 
 
 def verdict(action: object, phase: Phase) -> int:
-    """0 or 1 for what a stream's callback returned.
+    """Convert the result of a stream's callback to 0 or 1.
 
-    Envoy discards the data of a body callback that returns anything above 2, so nothing else may leave.
+    Envoy discards the data of a body callback that returns a value above 2, so no other value may reach it.
     """
     if action is None:
         return CONTINUE
@@ -57,17 +57,17 @@ def verdict(action: object, phase: Phase) -> int:
 
 
 def fails_open(context: object) -> bool:
-    """The policy of a context or class; whatever is not "fail_open" is the default."""
+    """Whether a context or class has `on_error = "fail_open"`; any other value means the default."""
     return getattr(context, "on_error", None) == "fail_open"
 
 
 def name_of(context: object, phase: Phase) -> str:
-    """What records call a callback: `AddHeader.on_http_request_headers`."""
+    """The name of a callback in log records: `AddHeader.on_http_request_headers`."""
     return f"{type(context).__qualname__}.{phase.method}"
 
 
 def creation_failed(stream: Stream, error: BaseException) -> None:
-    """The stream's context could not be created. Nothing can be answered yet: its first callback will do it."""
+    """The stream's context could not be created. The request cannot be answered before the stream's first callback."""
     entry: Entry | None = stream.root.http if stream.http else stream.root.tcp
     is_class = entry is not None and isinstance(entry.factory, type)
     open_ = fails_open(entry.factory if entry is not None and is_class else stream.root.context)
@@ -90,17 +90,17 @@ def stream_failed(phase: Phase, stream: Stream, error: BaseException) -> int:
             return PAUSE if stream.closed else CONTINUE
         stream.skip = True
         return _refuse(stream, phase)
-    except BaseException as again:
-        report(_ERROR, f"the failure of context {stream.id} could not be handled", again)
+    except BaseException as second:
+        report(_ERROR, f"the failure of context {stream.id} could not be handled", second)
         return CONTINUE if open_ else PAUSE
 
 
 def refuse_late(stream: Stream, phase: Phase) -> int:
-    """Refuse a stream that failed before anything could be answered; returns the action."""
+    """Refuse a stream that failed before it could be answered; returns the action."""
     try:
         return _refuse(stream, phase)
-    except BaseException as again:
-        report(_ERROR, f"the failure of context {stream.id} could not be handled", again)
+    except BaseException as second:
+        report(_ERROR, f"the failure of context {stream.id} could not be handled", second)
         return PAUSE
 
 
@@ -109,17 +109,17 @@ def _refuse(stream: Stream, phase: Phase) -> int:
     if phase.remedy == LOG or stream.ended:
         return CONTINUE
     if stream.local_response:
-        return CONTINUE  # the host ignores the action of the call that sent it, and later calls are about that response
+        return CONTINUE  # the host ignores this action; later callbacks are for that response
     if not stream.closed:
-        # In on_http_response_headers the 500 still replaces the response; from then on it has begun.
+        # In on_http_response_headers the 500 still replaces the response; afterwards the response has begun.
         begun = stream.response_seen and not phase.method.endswith("response_headers")
-        # An HTTP filter in a TCP listener fails at once; what there is to close is the connection.
+        # An HTTP filter in a TCP listener fails at its first callback; in that case the connection is closed.
         _answer(stream, reply=phase.remedy == REPLY and not begun, http=phase.direction < DOWNSTREAM)
     return PAUSE
 
 
 def root_failed(phase: Phase, root: Root, error: BaseException, name: str = "") -> None:
-    """Log the failure of a plugin's callback; a stream it was acting on must not stay paused for ever."""
+    """Log the failure of a plugin's callback; a stream it was acting on must not stay paused forever."""
     report(phase.level, f"{name or name_of(root.context, phase)} failed for context {root.id}", error)
     stream = current.stream
     if stream is None or stream.ended or stream.local_response or stream.closed:
@@ -130,19 +130,19 @@ def root_failed(phase: Phase, root: Root, error: BaseException, name: str = "") 
             _answer(stream, reply=not stream.response_seen, http=stream.http)
         else:
             for direction in (REQUEST, RESPONSE, DOWNSTREAM):
-                if stream.paused & 1 << direction:  # continuing what is not held sends it twice
+                if stream.paused & 1 << direction:  # continuing a direction that is not held sends its data twice
                     current.host.proxy_continue_stream(direction)
                     stream.paused &= ~(1 << direction)
-    except BaseException as again:
-        report(phase.level, f"the failure of context {stream.id} could not be handled", again)
+    except BaseException as second:
+        report(phase.level, f"the failure of context {stream.id} could not be handled", second)
 
 
 def _answer(stream: Stream, *, reply: bool, http: bool) -> None:
-    """Send the 500, or close where it cannot be sent."""
+    """Send the 500, or close the stream if it cannot be sent."""
     if http and reply:
         status = current.host.proxy_send_local_response(500, "pwasm_filter_error", b"", b"", _GRPC_INTERNAL)
         stream.local_response = status == 0
     else:
         status = current.host.proxy_close_stream(RESPONSE if http else DOWNSTREAM)
         stream.closed = status == 0
-    stream.refuse = status != 0  # then the next callback tries again
+    stream.refuse = status != 0  # if so, the next callback tries again

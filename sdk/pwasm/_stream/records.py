@@ -1,7 +1,8 @@
-"""The records of contexts and coroutines: what the SDK knows of them on its own.
+"""The SDK's own records of contexts and coroutines.
 
-The host's answers are not enough: it says OK to calls that crash it afterwards (see `guards`). The records stand below
-all the code that fills them, so what has methods of consequence elsewhere (a filter's own context, a timer) is Any.
+The host's answers do not suffice: it returns OK for calls that crash it afterwards (see `guards`). The records are
+below all the code that fills them, so attributes whose classes are defined higher up (a filter's context, a timer) have
+type Any.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Phase:
-    """What is running: a row of `guards.PHASES`, or a variation of one for the rest of a callback.
+    """The running callback: a row of `phases.PHASES`, or a variant of one for the rest of a callback.
 
-    `direction` is the StreamType the callback belongs to, or -1. `no_read` and `no_write` map the header maps that
-    the host would not give to the reason.
+    `direction` is the StreamType to which the callback belongs, or -1. `no_read` and `no_write` map unavailable header
+    maps to the reason.
     """
 
     __slots__ = ("direction", "export", "level", "method", "no_read", "no_write", "origin", "remedy")
@@ -64,7 +65,7 @@ class Phase:
 
 
 class Root:
-    """A plugin (root) context as the dispatcher keeps it."""
+    """The dispatcher's record of a plugin (root) context."""
 
     __slots__ = (
         "calls",
@@ -87,42 +88,42 @@ class Root:
         self.failed = False
         self.http: Entry | None = None
         self.tcp: Entry | None = None
-        self.make_http: type | None = None  # of a class that wants no id: what `http` and `traits` say
+        self.make_http: type | None = None  # shortcut for `http`, if it is a class that takes no id
         self.traits: Traits | None = None
         self.streams = streams
-        self.tasks: list[Task] | None = None  # coroutines of its own callbacks that wait, see `tasks`
-        self.timers: Timers | None = None  # once a tick period was set or a coroutine slept, see `timers`
+        self.tasks: list[Task] | None = None  # waiting coroutines of the plugin's own callbacks, see `tasks`
+        self.timers: Timers | None = None  # set once a tick period is set or a coroutine sleeps, see `timers`
 
 
 class Call:
-    """A callout whose answer has not come: whom it is for.
+    """A pending callout, and the stream to which it belongs.
 
-    `functions` are the callbacks given with it, by the method of `PluginContext` they stand for.
+    `functions` are the callbacks passed with it, by the method of `PluginContext` that they replace.
     """
 
     __slots__ = ("functions", "keeps", "stream")
-    awaited = False  # by a coroutine, which knows its own phase
+    awaited = False  # True if a coroutine waits for it, which knows its own phase
 
     def __init__(self, stream: Stream | None, functions: Mapping[str, Callable[..., object]], *, keeps: bool) -> None:
         self.stream = stream
         self.functions = functions
-        self.keeps = keeps  # a gRPC stream, which has many answers
+        self.keeps = keeps  # a gRPC stream, which has several answers
 
     @property
     def gone(self) -> bool:
-        """Whether the stream that made the call does not want the answer any more."""
+        """Whether the stream that made the call can no longer take the answer."""
         return self.stream is not None and (self.stream.ended or self.stream.skip)
 
 
 class Stream:
-    """A stream context as the dispatcher keeps it.
+    """The dispatcher's record of a stream context.
 
-    The flags are the stream's state machine. Each only ever goes from False to True, except `resumed`, which is the
+    The flags are the stream's state machine. They only ever change from False to True, except `resumed`, which is the
     set (bits `1 << StreamType`) of directions resumed during the running callback.
     """
 
-    # Slots, and every one set at once: a store to a slot is specialised by the interpreter, one to an instance
-    # attribute with a default in the class is not, and costs ten times as much.
+    # Slots, all set in `__init__`: the interpreter specializes a store to a slot, but not a store to an instance
+    # attribute with a default in the class, which costs ten times as much.
     __slots__ = (
         "calls",
         "closed",
@@ -150,34 +151,34 @@ class Stream:
         self.http = True
         self.response_seen = False  # a callback of the response has run
         self.local_response = False  # a local response was sent
-        self.closed = False  # a close was asked for
+        self.closed = False  # a close was requested
         self.ended = False  # on_log, on_done or on_delete has begun
         self.skip = False  # callbacks are not passed to the filter: it failed, or it has no context for this stream
-        self.refuse = False  # it failed where nothing could be answered; the next callback that can will answer
+        self.refuse = False  # it failed when it could not be answered; the next callback that can will answer it
         self.resumed = 0
         self.paused = 0  # directions the host holds since a callback returned PAUSE
-        self.traits: Traits | None = None  # what the class declares about bodies and headers, see `body_options`
-        self.marks = 0  # what `body_options` has done for this stream
+        self.traits: Traits | None = None  # the class's declarations about bodies and headers, see `body_options`
+        self.marks = 0  # the progress of `body_options` for this stream
         self.snapshot: bytes | None = None  # the request headers as they left this filter, encoded
         self.calls: list[int] | None = None  # tokens of its callouts
-        self.waiting: Waiting | None = None  # its coroutines that wait, see `tasks`
+        self.waiting: Waiting | None = None  # its waiting coroutines, see `tasks`
 
 
-# --- coroutines that wait -----------------------------------------------------------------------------------------
+# --- waiting coroutines -------------------------------------------------------------------------------------------
 
 AnyCoroutine = Coroutine[Any, Any, Any]
 
 Driver = Generator[Any, Any, None]
-"""A generator that runs coroutines, one after the other; see `tasks`."""
+"""A generator that runs coroutines one after another; see `tasks`."""
 
 Part = tuple[Phase, tuple[int, ...]]
 
 
 class Wait:
-    """What a coroutine waits for; derived classes say what that is.
+    """Something that a coroutine waits for; derived classes define what.
 
-    `await` gives it to the scheduler, which calls `begin`. Whoever ends the wait sets `value` or `error` and calls
-    `tasks.over`.
+    `await` passes it to the scheduler, which calls `begin`. The code that ends the wait sets `value` or `error` and
+    calls `tasks.over`.
     """
 
     __slots__ = ("done", "error", "task", "value")
@@ -185,27 +186,27 @@ class Wait:
     def __init__(self) -> None:
         self.done = False
         self.error: BaseException | None = None
-        self.value: Any = None  # what it was waited for; not there before `done`
+        self.value: Any = None  # the result of the wait; not valid before `done`
         self.task: Task | None = None
 
     def __await__(self) -> Generator[Wait, None, Any]:
         yield self
         if not self.done:
-            raise RuntimeError("a coroutine was awaited a second time while its answer was still to come")
+            raise RuntimeError("a coroutine was awaited again while it was still waiting for its result")
         if self.error is not None:
             raise self.error
         return self.value
 
     def begin(self, task: Task) -> bool:
-        """Start waiting for `task`; True when there is nothing to wait for."""
+        """Start the wait on behalf of `task`; True if it has already ended."""
         raise NotImplementedError
 
     def cancel(self) -> None:
-        """Nobody waits any more."""
+        """Abandon the wait: its task no longer waits."""
 
 
 class Task:
-    """A coroutine that waits, or one that another one waits for (`parent`)."""
+    """A waiting coroutine, or one that another one waits for (`parent`)."""
 
     __slots__ = ("coroutine", "driver", "holds", "parent", "phase", "result", "root", "strange", "stream", "wait")
 
@@ -230,11 +231,11 @@ class Task:
 
 
 class Waiting:
-    """The coroutines of one stream that wait; `Stream.waiting` while there are any.
+    """The waiting coroutines of one stream; `Stream.waiting` while there are any.
 
-    A callback that waits holds its direction: the host gets PAUSE, and so it does for everything that arrives in that
-    direction meanwhile. Those parts are kept here by their callbacks (Envoy keeps the bytes) and passed on, in order,
-    when the coroutine is over.
+    A waiting callback holds its direction: the host gets PAUSE for it, and for everything that arrives in that
+    direction in the meantime. These parts are recorded here, with their callbacks (Envoy keeps the bytes), and are
+    delivered, in order, when the coroutine has ended.
     """
 
     __slots__ = ("held", "parts", "tasks", "windows")
@@ -246,7 +247,7 @@ class Waiting:
         self.windows: dict[int, Window] | None = None
 
     def keep(self, phase: Phase, args: tuple[int, ...]) -> None:
-        """A part arrived in a direction that is held; parts of one body become one, as they do in Envoy."""
+        """Record a part that arrived in a held direction; parts of one body are merged, as in Envoy."""
         if self.parts is None:
             self.parts = {}
         parts = self.parts.setdefault(phase.direction, [])
@@ -255,20 +256,20 @@ class Waiting:
         parts.append((phase, args))
 
     def take(self, direction: int) -> Part | None:
-        """The first part that is kept."""
+        """Remove and return the first recorded part."""
         parts = self.parts.get(direction) if self.parts else None
         return parts.pop(0) if parts else None
 
     def has_parts(self, direction: int) -> bool:
-        """Whether something arrived that its callback has not seen."""
+        """Whether parts are recorded that have not been delivered."""
         return bool(self.parts and self.parts.get(direction))
 
     def window(self, direction: int) -> Window | None:
-        """What the running callback may see of the buffer; None for all of it."""
+        """The bytes of the buffer that the running callback may see; None for all."""
         return self.windows.get(direction) if self.windows else None
 
     def close_window(self, host: Host, direction: int) -> None:
-        """A callback waits: what arrives from now on is not for it."""
+        """A callback waits: hide from it the bytes that arrive from now on."""
         total = host.proxy_get_buffer_status(direction)[1]
         window = self.window(direction)
         if window is None:
@@ -279,45 +280,45 @@ class Waiting:
             window.open, window.length = False, total - window.start
 
     def passed(self, direction: int) -> None:
-        """The callback lets its part go on: the next one sees what is behind it."""
+        """The callback let its part continue: the next one sees the bytes after it."""
         window = self.window(direction)
         if window is not None and not window.open:
             window.start, window.length, window.open = window.start + window.length, 0, True
 
     def again(self, direction: int) -> None:
-        """The callback wants more (PAUSE): the next one sees its part again, with what is behind it."""
+        """The callback asked for more (PAUSE): the next one sees this part again, with the bytes after it."""
         window = self.window(direction)
         if window is not None:
             window.open = True
 
     def sent(self, direction: int) -> None:
-        """The host has let everything go on."""
+        """The host has sent everything in this direction."""
         if self.windows:
             self.windows.pop(direction, None)
 
     def visible(self, phase: Phase, args: tuple[int, ...]) -> tuple[int, ...]:
-        """The arguments of a callback, its size without what an earlier callback let go."""
+        """The arguments of a callback; the size excludes the bytes that an earlier callback has passed on."""
         window = self.window(phase.direction)
         if window is None or not phase.export.endswith(("_body", "_data")):
             return args
         return (max(args[0] - window.start, 0), *args[1:])
 
     def is_only(self, task: Task) -> bool:
-        """Whether there is this task and nothing else."""
+        """Whether this task is all there is: no other task, part or window."""
         return self.parts is None and self.windows is None and self.tasks == [task]
 
     @property
     def idle(self) -> bool:
-        """Nothing is left to keep."""
+        """Whether nothing is left to keep."""
         return not (self.tasks or self.windows or (self.parts and any(self.parts.values())))
 
 
 class Window:
-    """The bytes of a buffer that a callback sees: `length` from `start`, or all from there while it is `open`.
+    """The bytes of a buffer that a callback sees: `length` bytes from `start` on, or all of them while it is `open`.
 
-    Envoy buffers what it holds in one piece: after `on_http_request_body` waited for its first 10 bytes, the next part
-    is seen behind those 10. The filter has been given them already, so a window hides them, and hides from the
-    coroutine what arrives behind its own part. Source: StopIterationAndBuffer, docs/abi.md §1.3.
+    Envoy keeps the data it holds in a single buffer: if `on_http_request_body` waits after its first 10 bytes, the next
+    part is appended to those 10. The filter has already seen them, so a window hides them from the next callback, and
+    hides from the coroutine the bytes that arrive after its own part. Source: StopIterationAndBuffer, docs/abi.md §1.3.
     """
 
     __slots__ = ("length", "open", "start")
@@ -334,10 +335,10 @@ class Timers:
     __slots__ = ("armed", "last_now", "number", "own_next", "own_period", "shared", "sleepers", "ticking")
 
     def __init__(self) -> None:
-        self.own_period = 0  # milliseconds, the filter's own
+        self.own_period = 0  # the filter's own period, in milliseconds
         self.own_next = 0  # when the filter's own tick is due
-        self.shared = False  # the host was told another period than the filter's own
-        self.armed = 0  # when the host will tick, if shared; 0 when nobody knows
+        self.shared = False  # the period set in the host differs from the filter's own
+        self.armed = 0  # when the host will tick, if shared; 0 if unknown
         self.last_now = 0
         self.number = 0
         self.sleepers: list[tuple[int, int, Any]] = []  # deadline, number, its Timer; by deadline

@@ -1,4 +1,4 @@
-"""What a filter has registered, and what its classes declare."""
+"""The registration of a filter, and the declarations of its classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .._typing import Any, Final, NamedTuple
 
 
 class Entry(NamedTuple):
-    """One registered class or factory, and where it was registered."""
+    """A registered class or factory, and the place of its registration."""
 
     factory: Callable[..., Any]
     takes_context_id: bool
@@ -17,20 +17,20 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What a message calls it: `AddHeader (filter.py:12)`."""
+        """The name in messages: `AddHeader (filter.py:12)`."""
         return f"{self.factory_name} ({self.where})" if self.where else self.factory_name
 
     @property
     def factory_name(self) -> str:
-        """What its author calls it: `AddHeader`."""
+        """The name in the source: `AddHeader`."""
         name: str = getattr(self.factory, "__qualname__", type(self.factory).__qualname__)
         return name
 
 
 class Registration(NamedTuple):
-    """The filter's entry points; None where nothing is registered.
+    """The filter's entry points; None for a kind without registration.
 
-    `named` are those registered for one `root_id`, each a Registration of its own. `step_budget` is 0 for none.
+    `named` has a separate Registration for each `root_id`. `step_budget` is 0 for none.
     """
 
     vm: Entry | None = None
@@ -46,14 +46,14 @@ class Registration(NamedTuple):
         return not any((self.vm, self.plugin, self.http, self.tcp, self.named))
 
     def for_root(self, root_id: str) -> Registration | None:
-        """What a plugin with this `root_id` runs; None when nothing is registered for it.
+        """The registration for a plugin with this `root_id`; None if there is none.
 
-        A kind that is not registered for the root id falls back to the one registered without. HTTP and TCP do so
-        together, or a TCP filter would get the default HTTP contexts.
+        A kind that is not registered for the root id falls back to the one registered without a root id. HTTP and TCP
+        fall back together, or a TCP filter would get the default HTTP contexts.
         """
         own = dict(self.named).get(root_id)
         if own is None:
-            # A plugin context alone is shared by the named filters; it filters nothing by itself.
+            # A plugin context on its own is shared by the named filters; by itself it filters nothing.
             filters = any(registered.http or registered.tcp for _, registered in self.named)
             usable = self.http or self.tcp or self.vm or (self.plugin and not filters)
             return self if usable else None
@@ -70,7 +70,7 @@ class Traits(NamedTuple):
     max_body_bytes: int
 
     def callbacks(self) -> set[str]:
-        """The callbacks this needs, whether or not the class overrides their methods."""
+        """The callbacks that these declarations need, whether or not the class overrides their methods."""
         needed = {"proxy_on_request_headers"} if self.snapshot else set()
         for direction, name in MESSAGES.items():
             if self.edits[direction] or self.buffers[direction]:
@@ -81,7 +81,7 @@ class Traits(NamedTuple):
 
 
 NOTHING: Final = Traits(snapshot=False, buffers=(False, False), edits=(False, False), max_body_bytes=0)
-"""The traits of a stream whose class has none, while a coroutine of it waits."""
+"""The traits of a stream whose class has none, while one of its coroutines waits."""
 
 MESSAGES: Final = {int(StreamType.HTTP_REQUEST): "request", int(StreamType.HTTP_RESPONSE): "response"}
-"""Direction → what goes that way."""
+"""Direction → the message that flows in it."""

@@ -1,4 +1,4 @@
-"""The one log record an exception becomes.
+"""Reports an exception as a single log record.
 
     AddHeader.on_http_request_headers failed for context 2: answered with 500 (on_error = fail_closed)
       | Traceback (most recent call last):
@@ -6,7 +6,7 @@
       |     raise ValueError("boom")
       | ValueError: boom
 
-Nothing may escape from here: this runs where an exception has just been caught, and the next stop is the host.
+No exception may escape from here: this runs where an exception has just been caught, directly below the host.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from .current import current
 from .log import log_lines, takes
 
 _MAX_SIZE = 16 * 1024
-"""Characters of a record. An exception's message can hold a whole body."""
+"""Maximum size of a record in characters. An exception's message can contain a whole body."""
 
 COUNTER = "pwasm.errors"
-"""Name of the counter of caught exceptions; Envoy shows it as `wasmcustom.pwasm.errors`, the sum over all workers."""
+"""Name of the counter of caught exceptions; Envoy exports it as `wasmcustom.pwasm.errors`, summed over all workers."""
 
 HIDDEN = "TRACEBACK_STARTS_BELOW"
-"""A module that calls the filter has a global of this name, and its frames are left out at the top of a traceback."""
+"""Modules that call the filter define a global of this name; their frames are removed from the top of tracebacks."""
 
 
 def report(level: int, what: str, error: BaseException) -> None:
-    """Log that `what` failed with `error`, with the traceback from the filter's own frame on, and count it."""
+    """Log that `what` failed with `error`, with the traceback from the filter's first frame on, and count it."""
     budget.renew()
     try:
-        # A traceback costs a thousand times what asking costs: not for a log that does not take it.
+        # Formatting a traceback costs a thousand times as much as asking whether it will be logged.
         if takes(level):
             log_lines(level, f"{what}\n{_text(error)}")
     except BaseException:
@@ -52,7 +52,7 @@ def _text(error: BaseException) -> str:
 
 
 def _count() -> None:
-    """Defining a metric again finds it."""
+    """Increment the counter; defining an existing metric looks it up."""
     status, metric_id = current.host.proxy_define_metric(MetricType.COUNTER, COUNTER)
     if not status:
         current.host.proxy_increment_metric(metric_id, 1)
@@ -65,7 +65,7 @@ def _from_filter(tb: TracebackType | None) -> TracebackType | None:
 
 
 def _report_briefly(level: int, what: str, error: BaseException) -> None:
-    """Formatting failed (no memory, a broken __str__ or source cache): name the type, which needs neither."""
+    """Log only the type, since formatting has failed (out of memory, a broken __str__ or source cache)."""
     try:
         current.host.proxy_log(level, f"{what}: {type(error).__name__} (it could not be formatted)")
     except BaseException:

@@ -1,14 +1,14 @@
-"""A time limit for a filter that does not return: Envoy has none, so a test must.
+"""A time limit for filters that do not return: Envoy has none, so tests need one.
 
     with deadline.limit(5):
         host.request()
 
-A filter in Python is interrupted where it is: `FilterHangs` has its traceback, so the line is shown. One in main.wasm
-is interrupted by wasmtime at its next loop or call; the message has the engine's backtrace with the function names.
-Neither needs a thread of the filter's, and nothing is left behind.
+A filter in Python is interrupted where it is: `FilterHangs` has its traceback, which shows the line. A filter in
+main.wasm is interrupted by wasmtime at its next loop or call; the message contains the engine's backtrace with function
+names. In neither case does the filter run in a separate thread, and no state is left behind.
 
-Limits of the Python half: it needs the main thread and SIGALRM (not on Windows), and code that is inside C for good
-is interrupted only when it comes back.
+Restrictions of the Python half: it needs the main thread and SIGALRM (not on Windows), and code that runs inside C is
+interrupted only when it returns.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from contextlib import contextmanager
 from types import CodeType, FrameType
 
 _AGAIN_SECONDS = 0.5
-"""A filter may swallow the interruption and go on; then it is interrupted again."""
+"""A filter that catches the interruption and continues is interrupted again after this time."""
 
 
 class Interrupted(BaseException):
-    """Raised inside the filter; no Exception, so that `except Exception` lets it pass."""
+    """Raised inside the filter; not an Exception, so that `except Exception` does not catch it."""
 
 
 class FilterHangs(AssertionError):  # noqa: N818, it is the filter that errs
-    """A filter did not return in time; the message says where it was."""
+    """A filter did not return in time; the message shows where it was."""
 
 
 _raised: list[BaseException] = []
 
 
 def check() -> None:
-    """Raise again what a filter, or the SDK around it, has caught: it takes every exception for the filter's own."""
+    """Reraise an interruption that the filter has caught, or the SDK, which treats it as the filter's exception."""
     if _raised:
         raise _raised[0]
 
 
 @contextmanager
 def limit(seconds: float) -> Iterator[None]:
-    """Interrupt a filter that is still running after `seconds`; limits can be nested, the shorter wins.
+    """Interrupt a filter that is still running after `seconds`; of nested limits the shortest applies.
 
     Raises:
         FilterHangs: from inside the filter's code.
@@ -60,15 +60,15 @@ def limit(seconds: float) -> Iterator[None]:
 
     def interrupt(_number: int, frame: FrameType | None) -> None:
         if _in_wasm(frame):
-            return  # wasmtime says better where it was
-        _raised.append(FilterHangs(f"a filter did not return within {seconds:g} s; it was at\n{_where(frame)}"))
+            return  # wasmtime's backtrace is more useful
+        _raised.append(FilterHangs(f"the filter did not return within {seconds:g} s; it was at\n{_where(frame)}"))
         raise Interrupted
 
     def stop(number: int, frame: FrameType | None) -> None:
         _raised.append(KeyboardInterrupt())
         signal.default_int_handler(number, frame)
 
-    # Ctrl-C while a filter runs looks like an exception of the filter's to the SDK, which goes on.
+    # Ctrl-C while a filter runs looks to the SDK like an exception of the filter, so it would continue.
     typed = signal.getsignal(signal.SIGINT)
     if typed is signal.default_int_handler:
         signal.signal(signal.SIGINT, stop)
@@ -76,7 +76,7 @@ def limit(seconds: float) -> Iterator[None]:
     shorter = min(seconds, signal.getitimer(signal.ITIMER_REAL)[0] or seconds)
     rest = signal.setitimer(signal.ITIMER_REAL, shorter, _AGAIN_SECONDS)[0]
     try:
-        # A little later than the signal, which is of no use while wasm code runs: Python's handlers wait for it.
+        # The signal alone does not suffice: Python runs its handlers only after wasm code has returned.
         with _wasm_limit(seconds):
             yield
     except Interrupted:
@@ -99,13 +99,13 @@ def _in_wasm(frame: FrameType | None) -> bool:
 
 
 def _where(frame: FrameType | None) -> str:
-    """The filter's end of the stack, innermost last."""
+    """The innermost frames of the stack, innermost last."""
     return "".join(traceback.format_stack(frame)[-6:]).rstrip()
 
 
 @contextmanager
 def _wasm_limit(seconds: float) -> Iterator[None]:
-    """Let wasmtime's epoch pass when the time is over; its traps become FilterHangs in `wasm`."""
+    """Advance wasmtime's epoch when the time is over; `wasm` turns the resulting traps into FilterHangs."""
     watch = _Watch(time.monotonic() + seconds)
     _watches.append(watch)
     try:
@@ -116,7 +116,7 @@ def _wasm_limit(seconds: float) -> Iterator[None]:
 
 
 def entering_wasm() -> None:
-    """Called before wasm code runs: only then a limit needs a thread, and a test in Python goes without."""
+    """Called before wasm code runs: only then does a limit need a thread; tests in Python do without."""
     for watch in _watches:
         watch.begin()
 
@@ -151,6 +151,6 @@ _interrupts: list[Callable[[], None]] = []
 
 
 def wasm_is_here(enter: CodeType, interrupt: Callable[[], None]) -> None:
-    """`wasm` says where it enters wasm code and what interrupts that; a test in Python goes without `wasm`."""
+    """`wasm` registers its function that enters wasm code, and the one that interrupts it."""
     _enters_wasm.append(enter)
     _interrupts.append(interrupt)

@@ -1,4 +1,4 @@
-"""A real Envoy for tests: started, waited for, asked, stopped.
+"""A real Envoy for tests: start it, wait for it, query it, stop it.
 
     with Envoy(bootstrap) as envoy:
         envoy.wait_ready()

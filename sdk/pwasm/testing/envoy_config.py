@@ -2,7 +2,8 @@
 
     bootstrap([HttpListener([WasmFilter("main.wasm")])])
 
-`pwasm run` writes the same, so it lives in the compiler (`pwasm_compiler.envoy.config`); this is its public name.
+`pwasm run` writes the same configuration, so the code is in the compiler (`pwasm_compiler.envoy.config`); this is its
+public name.
 """
 
 from __future__ import annotations

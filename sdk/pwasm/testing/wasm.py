@@ -1,10 +1,11 @@
 """`WasmPlugin`: a compiled `main.wasm` under wasmtime, behind the same `Plugin` protocol as the SDK's dispatcher.
 
-A test body that drives a plugin through `_protocols.Plugin` runs against the Python class and against the module. Any
-Proxy-Wasm module will do, also one built by Go or Rust.
+A test body that drives a plugin through `_protocols.Plugin` runs against the Python class and against the module. It
+works with any Proxy-Wasm module, including those built from Go or Rust.
 
-Set as Envoy's V8 is, so that outcomes are the same: the stack of wasm code is limited to about what V8 gives, a VM's
-memory to 1 GiB, and WASI is the handful of functions that Envoy links (proxy-wasm-cpp-host, src/exports.cc).
+wasmtime is configured like Envoy's V8, so that results are the same: the stack of wasm code is limited to about the
+size that V8 provides, a VM's memory to 1 GiB, and WASI consists of the few functions that Envoy links
+(proxy-wasm-cpp-host, src/exports.cc).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pwasm_compiler.cache import cache_dir
+
 from .. import _abi
 from .._abi import LogLevel, Status
 from .deadline import FilterHangs, entering_wasm, wasm_is_here
@@ -32,20 +35,20 @@ if TYPE_CHECKING:
     from .._protocols import Host
 
 STACK_BYTES = 984 * 1024
-"""What V8 gives wasm code by default; Envoy has no knob for it (measured: about 984 kB)."""
+"""V8's default stack size for wasm code, for which Envoy has no option (measured: about 984 kB)."""
 MEMORY_BYTES = 1 << 30
-"""Envoy's limit for one VM (`--wasm_max_mem_pages=16384`)."""
+"""Envoy's memory limit of a VM (`--wasm_max_mem_pages=16384`)."""
 
 _ERRNO_SUCCESS, _ERRNO_BADF, _ERRNO_INVAL, _ERRNO_NOENT, _ERRNO_NOSYS, _ERRNO_NOTSUP = 0, 8, 28, 44, 52, 58
 _RANDOM_MAX = 65536
 
 
-class WasmTrap(RuntimeError):  # noqa: N818, a trap is what the field calls it
-    """The module trapped. In Envoy this kills the worker's VM; the message has the engine's backtrace."""
+class WasmTrap(RuntimeError):  # noqa: N818, "trap" is the established term
+    """The module trapped. In Envoy this ends the worker's VM; the message contains the engine's backtrace."""
 
 
 class WasmLoadError(RuntimeError):
-    """The module cannot be loaded: broken, or it imports what Envoy does not offer."""
+    """The module cannot be loaded: it is invalid, or imports functions that Envoy does not provide."""
 
 
 def _wasmtime() -> Any:
@@ -57,12 +60,12 @@ def _wasmtime() -> Any:
 
 
 class WasmPlugin:
-    """One VM of `module_path`, whose hostcalls go to `host`.
+    """A VM that runs `module_path`, whose hostcalls go to `host`.
 
     Args:
         module_path: a core Wasm module of the Proxy-Wasm ABI.
-        host: what answers `env.proxy_*`; WASI's clocks are an emulator's as well.
-        environment: what WASI's `environ_get` returns, as Envoy's `environment_variables`.
+        host: implements `env.proxy_*`; if it is an emulator, WASI's clocks are the emulator's too.
+        environment: the variables that WASI's `environ_get` returns, like Envoy's `environment_variables`.
 
     Raises:
         WasmLoadError: the file is not a loadable module.
@@ -101,7 +104,7 @@ class WasmPlugin:
                 self._call(start, function)
                 break
         if start == "_initialize" and (main := self._export("main")) is not None:
-            self._call("main", main, 0, 0)  # Envoy does not look at what it returns
+            self._call("main", main, 0, 0)  # Envoy ignores the result
 
     def _export(self, name: str) -> Any:
         try:
@@ -115,7 +118,7 @@ class WasmPlugin:
         return self.memory.size(self._store)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """A callback of the ABI; one that the module does not export answers as Envoy's built-in default does."""
+        """A callback of the ABI; one that the module does not export behaves like Envoy's built-in default."""
         callback = _CALLBACKS.get(name)
         if callback is None:
             raise AttributeError(name)
@@ -162,10 +165,10 @@ class WasmPlugin:
         return linker
 
     def _unless_restricted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """While the module starts, and in malloc, Envoy lets it call next to nothing (docs/abi.md §1.8, case 4).
+        """While the module starts, and in malloc, Envoy allows only few calls (docs/abi.md §1.8, case 4).
 
-        wasmtime keeps what is returned for as long as the store lives, so it must not keep the plugin, which has the
-        store: no VM would ever be freed.
+        wasmtime keeps the returned function as long as the store exists, so the function must not refer to the plugin,
+        which refers to the store: no VM would ever be freed.
         """
         weak = weakref.ref(self)
 
@@ -180,7 +183,7 @@ class WasmPlugin:
         return checked
 
     def _hostcall(self, *raw: int, call: _abi.Hostcall) -> int:
-        """Read the arguments from memory, ask the host, write its results to where the module wants them."""
+        """Read the arguments from memory, call the host, and write its results to the addresses the module passed."""
         words = iter(raw)
         try:
             arguments = [_READ[kind](self, words) for kind in _abi.kinds(call.params)]
@@ -219,7 +222,7 @@ class WasmPlugin:
         return self.write(next(words), (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little"))
 
     def _write_bytes(self, words: Any, value: bytes) -> bool:
-        """As Envoy does: an empty value is a null pointer, anything else lies in memory from the module's malloc."""
+        """As in Envoy: an empty value is a null pointer, any other is written to memory from the module's malloc."""
         address = 0
         if value:
             address = self._call("malloc", self._malloc, len(value)) & 0xFFFFFFFF
@@ -227,7 +230,7 @@ class WasmPlugin:
                 return False
         return self._write_u32(words, address) and self._write_u32(words, len(value))
 
-    # --- WASI, as Envoy answers it -----------------------------------------------------------------------------
+    # --- WASI, as Envoy implements it --------------------------------------------------------------------------
 
     def _fd_write(self, descriptor: int, vectors: int, count: int, written: int) -> int:
         if descriptor not in (1, 2):
@@ -255,7 +258,7 @@ class WasmPlugin:
         return _ERRNO_SUCCESS
 
     def _poll_oneoff(self, _subscriptions: int, _events: int, _count: int, happened: int) -> int:
-        """Nothing is waited for, and nothing happened."""
+        """Returns immediately, with no event."""
         self.write(happened, bytes(4))
         return _ERRNO_SUCCESS
 
@@ -284,7 +287,7 @@ class WasmPlugin:
 
 
 def _host_function(module: str, name: str) -> Callable[..., Any] | None:
-    """What an import does, with the plugin as the first argument; None for one that Envoy does not have."""
+    """The implementation of an import, which takes the plugin as first argument; None if Envoy does not have it."""
     if module == "env" and name in _HOSTCALLS:
         return functools.partial(WasmPlugin._hostcall, call=_HOSTCALLS[name])
     return _WASI.get(name) if module in ("wasi_snapshot_preview1", "wasi_unstable") else None
@@ -298,7 +301,7 @@ def _errno(value: int) -> Callable[..., int]:
 
 
 def _proc_exit(_plugin: WasmPlugin, _status: int) -> None:
-    """Envoy only logs and returns; so does this."""
+    """Only returns; Envoy logs and returns too."""
 
 
 _WASI: dict[str, Callable[..., Any]] = {
@@ -362,13 +365,13 @@ def _engine() -> Any:
 
 
 def interrupt_all() -> None:
-    """Stop all wasm code that runs now; see `deadline.limit`."""
+    """Interrupt all running wasm code; see `deadline.limit`."""
     if _modules:
         _engine().increment_epoch()
 
 
 def _compiled(path: Path) -> Any:
-    """The compiled module, from a cache keyed by its contents; wasmtime itself refuses an entry of another version."""
+    """The compiled module, from a cache keyed by its contents; wasmtime refuses entries of other versions itself."""
     try:
         wasm = path.read_bytes()
     except OSError as error:
@@ -385,7 +388,7 @@ atexit.register(_engine.cache_clear)
 def _compile(digest: str, wasm: bytes, path: Path) -> Any:
     if digest in _modules:
         return _modules[digest]
-    entry = _cache_folder() / f"{digest}.cwasm"
+    entry = cache_dir() / "wasmtime" / f"{digest}.cwasm"
     module = _kept(entry)
     if module is None:
         try:
@@ -398,7 +401,7 @@ def _compile(digest: str, wasm: bytes, path: Path) -> Any:
 
 
 def _kept(entry: Path) -> Any:
-    """The module that the cache holds; None if it is damaged, which wasmtime would not see before it runs it."""
+    """The cached module; None if the entry is damaged, which wasmtime would not notice before running it."""
     try:
         stored = entry.read_bytes()
     except OSError:
@@ -408,22 +411,12 @@ def _kept(entry: Path) -> Any:
         return None
     try:
         return _wasmtime().Module.deserialize(_engine(), code)
-    except _wasmtime().WasmtimeError:  # of another version, or for another processor
+    except _wasmtime().WasmtimeError:  # from another version, or for another processor
         return None
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get("PWASM_CACHE_DIR")
-    if base:
-        return Path(base, "wasmtime")
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "pwasm", "wasmtime")
-    except RuntimeError:  # no $HOME, and no entry for this user: a number in a container
-        return Path("/nonexistent")
-
-
 def _keep(entry: Path, contents: bytes) -> None:
-    """A cache that cannot be written is no error."""
+    """Write a cache entry; failing to do so is not an error."""
     scratch = entry.with_suffix(f".{os.getpid()}")
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)

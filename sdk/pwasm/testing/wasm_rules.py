@@ -1,4 +1,4 @@
-"""What Envoy demands of a module, and what it lets it call while it starts (docs/abi.md §1.1, §1.8, cases 1 to 6)."""
+"""Envoy's requirements on a module, and the calls it allows at its start (docs/abi.md §1.1, §1.8, cases 1 to 6)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ALLOWED: Final = {
     "malloc": _LOGGING,
     "proxy_on_memory_allocate": _LOGGING,
 }
-"""Export that runs → what it may call; any other call traps. What is not here may call everything."""
+"""Running export → the functions it may call; any other call traps. Exports not listed may call everything."""
 
 
 def problem_of_exports(module: Any) -> str:
-    """Why Envoy would not load the module, in its words; "" when it would."""
+    """The reason why Envoy would not load the module, in Envoy's words; "" if it would."""
     exports = {item.name: item.type for item in module.exports}
     if not any(f"proxy_abi_version_{version}" in exports for version in VERSIONS):
         return "Missing or unknown Proxy-Wasm ABI version"

@@ -1,4 +1,4 @@
-"""Who is measured: one row per way to make the same filter."""
+"""The peers that are measured: one row per way to implement the same filter."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STOP_SECONDS = 10
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where a peer is built, how often, and what ends the processes that it starts."""
+    """Where a peer is built and how often, and the clean-up of processes that it starts."""
 
     scratch: Path
     next_builds: int
@@ -51,7 +51,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Peer:
-    """One way to make the filter."""
+    """One way to implement the filter."""
 
     name: str
     prepare: Callable[[Scenario, Workplace], Prepared]

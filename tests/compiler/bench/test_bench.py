@@ -150,10 +150,10 @@ def test_the_client_ends_in_time() -> None:
     ids=["no-http", "nothing", "half", "one answer, then the end", "no number"],
 )
 def test_what_is_no_answer_is_an_error(answer: bytes, message: str) -> None:
-    """One line that says it, whatever several connections have met: no group of exceptions, no traceback."""
+    """A single line, whatever several connections have encountered: no exception group, no traceback."""
     with serving(answer, closes=True) as (server, _), pytest.raises(ToolError) as raised:
         run_client(server, Request(), 5, 3, 9)
-    assert re.match(f"the client ended with exit code 1: {message}", raised.value.what)
+    assert re.match(f"the client exited with code 1: {message}", raised.value.what)
     assert len(raised.value.what.splitlines()) == 1
 
 
@@ -168,7 +168,7 @@ def test_no_answer_in_time_is_an_error() -> None:
 def test_a_server_that_is_not_there_is_an_error() -> None:
     with serving(b"") as (server, _):
         pass
-    with pytest.raises(ToolError, match="the client ended with exit code 1: ConnectionRefusedError"):
+    with pytest.raises(ToolError, match="the client exited with code 1: ConnectionRefusedError"):
         run_client(server, Request(), 5, 2)
 
 
@@ -196,7 +196,7 @@ def test_the_report_of_a_slow_client_adds_no_times_up() -> None:
 
 
 def example() -> Report:
-    """What a run may have measured."""
+    """Results that a run may have."""
 
     def pair(without: float, with_filter: float) -> Pair:
         added = with_filter - without

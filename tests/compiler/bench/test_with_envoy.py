@@ -1,4 +1,4 @@
-"""`pwasm bench` with real Envoys. What it measures is not judged here; what it says about a filter is."""
+"""`pwasm bench` with real Envoys. Its figures are not checked here, only what it reports about a filter."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_an_envoy_that_refuses_the_filter_is_shown(folder: Path) -> None:
 
 
 def test_an_envoy_that_ends_under_load_is_said(folder: Path) -> None:
-    """That it ended, and not what the client met because of it."""
+    """The report says that it exited, not what the client encountered as a consequence."""
     command = [*PWASM, "bench", "small.wasm", "--rounds", "99", "--seconds", "1", "--client", "python"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")

@@ -114,7 +114,7 @@ def test_prints_at_import_and_what_is_imported_later_are_reported(tmp_path: Path
     assert artifact.prints == "hello from the build\n"
     assert [warning.partition(":")[0] for warning in artifact.warnings] == ["filter.py", "filter.py"]
     assert "filter.py:8 imports nothing_of_the_kind when it runs" in artifact.warnings[0]
-    assert "filter.py:9 names the encoding 'no-codec'" in artifact.warnings[1]
+    assert "filter.py:9 uses the unknown encoding 'no-codec'" in artifact.warnings[1]
 
 
 @pytest.mark.parametrize("output", ["missing/main.wasm", "folder"])

@@ -1,4 +1,4 @@
-"""What the SDK and the compiler tell each other has the fields that both know: the build record, the ABI table."""
+"""The SDK and the compiler agree on the fields of their shared data: the build record, the ABI table."""
 
 from __future__ import annotations
 

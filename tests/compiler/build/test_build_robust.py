@@ -1,6 +1,6 @@
 """Builds that are interrupted, on a full disk, with a cache that is damaged or cannot be written, and two at once.
 
-Each build is a process of its own. None leaves a broken main.wasm, and none uses what is not whole.
+Each build is a separate process. None leaves a broken main.wasm, and none uses incomplete files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SLOW = "import time\n\nfor _ in range(10**12):\n    pass\n"
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with what a build of the filter leaves there; these tests damage copies of it."""
+    """A cache as a build of the filter leaves it; these tests damage copies of it."""
     folder = tmp_path_factory.mktemp("warm") / "cache"
     (folder.parent / "filter.py").write_text(FILTER)
     assert finish(launch(folder.parent, cache_dir()))[0] == 0
@@ -63,7 +63,7 @@ def launch(folder: Path, cache: Path, **options: object) -> subprocess.Popen[str
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit code and what went to standard error."""
+    """Exit code and standard error."""
     _, said = process.communicate(timeout=DEADLINE_SECONDS)
     return process.returncode, without_progress(said)
 
@@ -73,13 +73,13 @@ def digest(folder: Path) -> str:
 
 
 def strangers(folder: Path) -> list[str]:
-    """What a build has left beside its result."""
+    """Files that a build has left besides its result."""
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
 @pytest.fixture
 def running(folder: Path, own_cache: Path) -> Iterator[subprocess.Popen[str]]:
-    """A build that is busy importing its filter, and will be for ever."""
+    """A build that is importing its filter, and never finishes."""
     (folder / "filter.py").write_text(SLOW)
     (folder / "main.wasm").write_bytes(b"of before")
     process = launch(folder, own_cache, start_new_session=True)
@@ -91,7 +91,7 @@ def running(folder: Path, own_cache: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def _wait_for_processor_time(process: subprocess.Popen[str], seconds: float) -> None:
-    """A condition that says "in the loop" on a slow machine too: everything before it takes less processor time."""
+    """Wait until the build is in the loop, even on a slow machine: everything before takes less processor time."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     ticks = os.sysconf("SC_CLK_TCK")
     while time.monotonic() < deadline:
@@ -120,7 +120,7 @@ def test_an_interrupted_build_leaves_the_old_module(
 
 
 def test_a_full_disk(folder: Path, own_cache: Path) -> None:
-    """No file may become larger than 4 MiB: as good as a full disk, for whoever writes a module."""
+    """No file may exceed 4 MiB, which has the effect of a full disk when a module is written."""
     (folder / "main.wasm").write_bytes(b"of before")
     code, said = finish(launch(folder, own_cache, preexec_fn=_small_files_only))
     assert (code, said) == (1, f"error: cannot write {folder / 'main.wasm'}\nFile too large\n")
@@ -142,7 +142,7 @@ def _small_files_only() -> None:
 
 
 def test_a_cache_that_cannot_be_written(folder: Path, own_cache: Path) -> None:
-    """What is in it is used; what is not is made, and a warning says why the next build makes it again."""
+    """Existing entries are used; others are created, and a warning says why the next build creates them again."""
     shutil.rmtree(own_cache / "code")
     (own_cache / "code").touch()  # nobody can make a folder there, not even root
     code, said = finish(launch(folder, own_cache))
@@ -170,7 +170,7 @@ def test_damaged_entries_are_made_again(folder: Path, own_cache: Path, kind: str
 
 
 def test_two_builds_at_once(folder: Path, own_cache: Path, tmp_path: Path) -> None:
-    """In one folder, and with all that one second makes missing from the cache."""
+    """In the same folder, with everything missing from the cache that takes a second to create."""
     for kind in ("bytecode", "code"):
         shutil.rmtree(own_cache / kind)
     both = [launch(folder, own_cache) for _ in range(2)]

@@ -24,7 +24,7 @@ MakeWheel = Callable[..., Path]
 
 @pytest.fixture(autouse=True)
 def _own_cache(empty_cache: Path) -> None:
-    """No test sees what another one resolved."""
+    """No test sees the dependencies resolved by another one."""
 
 
 def run(tmp_path: Path, *requirements: str) -> tuple[tuple[str, ...], Path, list[str]]:
@@ -139,7 +139,7 @@ def test_requirements_that_exclude_one_another(tmp_path: Path, make_wheel: MakeW
 
 
 def test_a_full_temporary_folder_double(tmp_path: Path, make_wheel: MakeWheel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pip was seen to say on a full disk; here it is not full."""
+    """pip's actual output on a full disk, replayed on one that is not full."""
     said = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n"
     done = subprocess.CompletedProcess([], 1, said)
     monkeypatch.setattr(dependencies, "_pip", lambda *_arguments: done)

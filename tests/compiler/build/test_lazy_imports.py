@@ -1,4 +1,4 @@
-"""What a filter imports or names only when it runs is found by reading its sources."""
+"""Imports and codec names that a filter uses only at run time are found in its sources."""
 
 from __future__ import annotations
 

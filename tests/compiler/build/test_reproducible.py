@@ -108,7 +108,7 @@ def test_the_same_files_give_the_same_bytes(build: Build, first: dict[str, Any],
 
 
 def test_with_empty_caches_and_all_else_different_too(build: Build, first: dict[str, Any], tmp_path: Path) -> None:
-    """All but the base, which comes with pwasm; the only test here that takes many seconds."""
+    """Everything except the base, which comes with pwasm; the only slow test here."""
     everything: dict[str, Any] = {}
     for difference in OTHERWISE.values():
         everything |= difference

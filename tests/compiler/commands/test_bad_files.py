@@ -1,4 +1,4 @@
-"""Files that are not what a command wants, under names that nobody expects: one message each, and nothing written.
+"""Invalid files, under unusual names, for every command: one message each, and nothing is written.
 
 No command hangs on a pipe, reads a device or a file of 2 GiB, or shows a name's bytes to the terminal as they are.
 """
@@ -112,7 +112,7 @@ NAMES = {
 
 
 class Called:
-    """`pwasm` in an empty folder, through its real entry point; what every answer has in common is checked here."""
+    """`pwasm` in an empty folder, through its real entry point, with the checks that apply to every result."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str]) -> None:
         self._capfd = capfd
@@ -225,7 +225,7 @@ def test_what_is_no_configuration(pwasm: Called, command: str, content: str) -> 
 @pytest.mark.programs
 @pytest.mark.parametrize("content", CONTENTS)
 def test_what_is_no_suite(pwasm: Called, content: str) -> None:
-    """It is pytest that says so, on standard output."""
+    """pytest reports it, on standard output."""
     Path("bad.yaml").write_bytes(CONTENTS[content])
     code, out, _ = pwasm("test {}", "bad.yaml")
     assert (code, "bad.yaml" in out, "Traceback" in out, "INTERNALERROR" in out) == (1, True, False, False), out
@@ -259,7 +259,7 @@ def test_a_name_in_a_message(pwasm: Called, command: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["an escape", "a byte that is not UTF-8"])
 def test_a_name_in_a_message_of_any_kind(pwasm: Called, name: str) -> None:
-    """Whoever made the message: what prints it escapes it."""
+    """Wherever the message comes from, it is escaped when it is printed."""
     Path(NAMES[name]).mkdir()
     code, _, err = pwasm("build {}", NAMES[name])
     assert (code, ascii(NAMES[name])[1:-1] in err, "is not a filter" in err) == (1, True, True)

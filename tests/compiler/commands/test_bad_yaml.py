@@ -1,6 +1,6 @@
-"""YAML that ends a careless reader: every command that reads YAML says what is wrong with it, and where.
+"""YAML that breaks a careless reader: every command that reads YAML reports the problem and its place.
 
-Envoy itself is no help: with a value that contains itself it ends with a segmentation fault.
+Envoy itself crashes with a segmentation fault on a value that contains itself.
 """
 
 from __future__ import annotations

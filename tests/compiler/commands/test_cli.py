@@ -136,7 +136,7 @@ def test_errors(pwasm: Pwasm, arguments: str, code: int, error: str, hint: str) 
     ],
 )
 def test_wrong_usage(pwasm: Pwasm, arguments: str, what: str, why: str, hint: str) -> None:
-    """What click finds is said as everything else is, to people and to programs."""
+    """Errors found by click are reported like all others, to people and to programs."""
     first, *others = arguments.split()
     result = pwasm(first, *others)
     assert (result.code, result.out) == (2, "")
@@ -163,7 +163,7 @@ def test_wrong_usage(pwasm: Pwasm, arguments: str, what: str, why: str, hint: st
 def test_with_json_every_error_is_json(
     pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, name: str, raised: BaseException, code: int, error: object
 ) -> None:
-    """Whatever the command raises, and also what it is called with: one document, and nothing else."""
+    """Errors of the command and of its arguments alike: one document, and nothing else."""
     command = cli.cli.get_command(click.Context(cli.cli), name)
     assert command is not None
     given = ["x" for parameter in command.params if isinstance(parameter, click.Argument) and parameter.required]
@@ -187,7 +187,7 @@ def test_behind_two_dashes_json_is_a_name(pwasm: Pwasm) -> None:
 
 
 def test_a_folder_that_is_gone(pwasm: Pwasm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shell still stands in it: every command that looks at it says so."""
+    """The shell is still in it: every command that reads it reports so."""
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -210,7 +210,7 @@ def test_a_module_of_python_is_the_command(tmp_path: Path) -> None:
 
 
 def completions(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
-    """What bash is offered in the place of the last word, each as `kind,value`."""
+    """The completions of the last word offered to bash, each as `kind,value`."""
     monkeypatch.setenv("_PWASM_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", " ".join(["pwasm", *words]))
     monkeypatch.setenv("COMP_CWORD", str(len(words)))
@@ -252,7 +252,7 @@ def test_values_are_completed(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.programs
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_what_the_help_says_of_completion_works(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
-    """The function that a shell is given; bash, which is everywhere here, runs it."""
+    """The completion function, run by bash, which is always available here."""
     (line,) = [line.strip() for line in pwasm("--help").out.splitlines() if f"{shell}_source" in line]
     assert f"_PWASM_COMPLETE={shell}_source pwasm" in line
     monkeypatch.setenv("_PWASM_COMPLETE", f"{shell}_source")
@@ -337,7 +337,7 @@ def test_test_runs_suites_too_and_passes_its_options_on(pwasm: Pwasm, tmp_path: 
     inside = pwasm("test", "mine", "--tier", "python", "--timeout", "30", "--require")
     assert (inside.code, "1 passed" in inside.out) == (0, True)
     failed = pwasm("test", "cases.yaml", "--module", "mine")
-    assert (failed.code, "header x-wasm-custom: '' expected, ['FOO'] found" in failed.out) == (1, True)
+    assert (failed.code, "header x-wasm-custom: expected '', found ['FOO']" in failed.out) == (1, True)
     broken = pwasm("test", "wrong.yaml", "--module", "mine")
     assert (broken.code, "test 'a': unknown: unknown; known: " in broken.out) == (1, True)
     missing = pwasm("test", "mine", "--tier", "envoy", "--envoy", "no/envoy", "--require")
@@ -378,7 +378,7 @@ def test_a_misspelt_option_of_ours_is_not_pytest_s(pwasm: Pwasm, tmp_path: Path,
 
 @pytest.mark.programs
 def test_options_of_pytest_are_not_misspelt_ones_of_ours(tmp_path: Path) -> None:
-    """Neither its own, nor those of its plugins, nor what one of a user's may be called; and -- settles it."""
+    """Neither pytest's own, nor those of its plugins or of a user's plugin; and -- disambiguates."""
     command = cli.cli.get_command(click.Context(cli.cli), "test")
     assert command is not None
     help_text = subprocess.run(

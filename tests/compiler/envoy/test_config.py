@@ -1,4 +1,4 @@
-"""`pwasm config`: a whole configuration, and a filter put into one that is there, of which nothing else changes."""
+"""`pwasm config`: a complete configuration, and a filter inserted into an existing one without any other change."""
 
 from __future__ import annotations
 

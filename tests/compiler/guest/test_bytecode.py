@@ -1,4 +1,4 @@
-"""Compiled sources: the same whoever compiles them, when, and beside what."""
+"""Compiled sources are the same regardless of where, when and with what else they are compiled."""
 
 from __future__ import annotations
 

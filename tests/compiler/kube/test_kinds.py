@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 
 
 class Sidecar(WasmPluginApi):
-    """Of a product that does not exist; the filter lies two levels down."""
+    """A kind of a fictitious product, with the filter two levels down."""
 
     name = kind = "Sidecar"
     api_version = "example.test/v1"

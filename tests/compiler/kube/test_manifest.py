@@ -1,4 +1,4 @@
-"""`pwasm manifest`: what it prints for each kind, and what it refuses before anybody sees it."""
+"""`pwasm manifest`: its output for each kind, and the errors it detects before anything is applied."""
 
 from __future__ import annotations
 
@@ -358,7 +358,7 @@ def test_a_filter_that_declares_none_takes_any(pwasm: Pwasm) -> None:
 
 
 def test_a_filter_in_go_takes_any(pwasm: Pwasm, tmp_path: Path) -> None:
-    """Nobody can ask it; a JSON schema decides if there is one."""
+    """It cannot be asked for its type; a JSON schema decides if there is one."""
     (tmp_path / "go").mkdir()
     (tmp_path / "go" / "go.mod").write_text("module example.org/hello\n")
     given = pwasm("manifest", "go", *PIN, "--plugin-config", '{"any": "thing"}', "--json")

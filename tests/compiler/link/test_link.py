@@ -153,7 +153,7 @@ def test_the_real_component_links_to_a_module_that_old_engines_take(component: b
 
 
 def test_every_wasi_import_of_the_real_component_is_answered(component: bytes) -> None:
-    """Not only the reachable ones: a call that becomes reachable tomorrow must not trap."""
+    """Not only reachable ones: a call that becomes reachable later must not trap."""
     plan = laid_out(component).plan
     unbound = {
         target.name

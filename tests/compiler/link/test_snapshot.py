@@ -1,4 +1,4 @@
-"""What the snapshot leaves out, and what a filter has in spite of that."""
+"""What the snapshot omits, and what a filter can use nevertheless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left out of a module, and why it may be."""
+"""What is removed from a module, and why that is safe."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real registry, open to everybody."""
+    """A real registry without authentication."""
     yield from _running(registries.Registry(tmp_path_factory.mktemp("open")))
 
 
@@ -95,7 +95,7 @@ def basic_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def tls_registry(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]) -> Iterator[Any]:
-    """A real registry over TLS, whose certificate nobody knows."""
+    """A real registry over TLS with an untrusted certificate."""
     yield from _running(registries.Registry(tmp_path_factory.mktemp("tls"), tls=certificate))
 
 

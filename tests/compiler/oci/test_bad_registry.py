@@ -169,7 +169,7 @@ def test_manifests_that_are_none(pwasm: Pwasm, double: Start, tiny: bytes, body:
 
 
 def test_credentials_do_not_follow_a_redirect(double: Start, tiny: bytes) -> None:
-    """A blob may be kept at another host, which gets the request and not who we are."""
+    """A blob may be stored at another host, which gets the request without our credentials."""
     pulls = Pulls(tiny)
 
     def kept(seen: Any) -> Any:
@@ -254,7 +254,7 @@ def test_other_ways_to_log_in(double: Start, header: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("challenge", ['Basic realm="x"', 'Bearer realm="https://tokens.invalid/",service="s"'])
 def test_nothing_secret_over_plain_http(double: Start, monkeypatch: pytest.MonkeyPatch, challenge: str) -> None:
-    """Not even on demand. That 127.0.0.1 is another machine is pretended: there is no other here."""
+    """Not even if requested. 127.0.0.1 is treated as another machine here, since there is no other."""
     server = double(lambda seen: registries.Answer(401, headers={"WWW-Authenticate": challenge}))
     monkeypatch.setattr(transport, "is_loopback", lambda host: False)
     reference = parse_reference(f"{server.address}/team/filter:1")

@@ -1,4 +1,4 @@
-"""Images without a registry: what is written, what is read, what is refused, and which mesh takes what."""
+"""Images without a registry: writing, reading, refusals, and which mesh accepts which format."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def image_of(manifest_type: str, *layers: tuple[str, bytes], declared: bool = Tr
 
 
 def test_the_same_module_makes_the_same_image(tiny: bytes) -> None:
-    """The digest is written down: another Python, user, day or machine must not change it."""
+    """The digest is a constant: another Python, user, day or machine must not change it."""
     module = b"\0asm\1\0\0\0"
     found = {style: make_image(module, {"a": "b"}, style).digest for style in ("oci", "docker", "artifact")}
     assert len(set(found.values())) == 3
@@ -237,7 +237,7 @@ def test_inspect_as_of_a_file(pwasm: Pwasm, tiny_file: Path, tmp_path: Path) -> 
 
 
 def test_inspect_of_what_envoy_refuses(pwasm: Pwasm, tiny: bytes, tmp_path: Path) -> None:
-    """A core module that is no Proxy-Wasm module: the report says why, with the offset, and the exit code is 1."""
+    """A core module that is not a Proxy-Wasm module: the report has reason and offset, and the exit code is 1."""
     (tmp_path / "bare.wasm").write_bytes(b"\0asm\1\0\0\0")
     looked = pwasm("inspect", "bare.wasm")
     assert (looked.code, looked.err) == (1, "")

@@ -35,7 +35,7 @@ def of_map(number: int) -> list[Op]:
 
 
 def of_buffer(number: int) -> list[Op]:
-    """Every way to use a buffer; what is written is the same again."""
+    """Every way to use a buffer; writes do not change the contents."""
     if number in {6, 7, 8}:  # configurations: long
         return [["#", *body(number, 0, 5)], write(number, 0, 0, "x")]
     return [call("get_buffer_status", number), body(number), write(number, 0, 0, "x"), body(number)]

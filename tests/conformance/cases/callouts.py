@@ -39,7 +39,7 @@ REFUSED = [
 
 
 def answered(name: str, answer: Answer, operations: list[object], **options: object) -> Case:
-    """A call whose answer is looked at; then the stream goes on."""
+    """A call whose answer is inspected; then the stream is resumed."""
     request = options.pop("request", http_call())
     script = {"request_headers": [request, PAUSE], "http_call_response": [*operations, *LET_GO]}
     return Case(name, script, calls=[answer], **options)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What kills a real Envoy 1.40 (docs/abi.md §0.1): the emulator must say so.
+"""Calls that crash a real Envoy 1.40 (docs/abi.md §0.1), which the emulator must report.
 
 They are not in the table, which has one Envoy for all its cases; test_crashes.py has one for each of K1 to K8.
 """

@@ -1,4 +1,4 @@
-"""What the SDK makes of it: what docs/abi.md §5 says after "SDK:"."""
+"""The SDK's behavior: the statements after "SDK:" in docs/abi.md §5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an await costs, measured inside the VM: the dispatcher runs here on a host that does nothing.
+"""The cost of an await, measured inside the VM: the dispatcher runs on a host that does nothing.
 
 Each request measures every form in turn, `ROUNDS` times, and answers with the quickest of each in nanoseconds. A cycle
 is a stream's life: created, its request headers, the answer to its call (where it makes one), deleted.
@@ -93,7 +93,7 @@ def cycles(dispatcher: Any, *, answered: bool) -> float:
 
 
 def measure() -> dict[str, float]:
-    """The quickest round of each form: what the machine does beside this only ever adds."""
+    """The fastest round of each form: other load on the machine can only slow rounds down."""
     dispatchers = {}
     for name, form in FORMS.items():
         made: Any = Dispatcher(registration_of(form), NoHost())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""One coroutine for each path; tests/support/aio_cases.py says what becomes of it."""
+"""One coroutine for each path; tests/support/aio_cases.py has the expected outcomes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Foreign:
 
 
 async def get(word: str, *, cluster: str = "web", timeout_ms: int = 5000) -> aio.HttpResponse:
-    """Ask upstream, which answers as the word says."""
+    """Call upstream, which answers as the word specifies."""
     headers = [(":method", "GET"), (":path", f"/asked?{word}"), (":authority", "web")]
     return await aio.dispatch_http_call(cluster, headers, timeout_ms=timeout_ms)
 

@@ -1,4 +1,4 @@
-"""One filter for tests/sdk/testing/worlds/test_clocks.py: what every clock shows, in seconds."""
+"""The filter for tests/sdk/testing/worlds/test_clocks.py: the values of all clocks, in seconds."""
 
 import calendar
 import datetime
@@ -13,7 +13,7 @@ from pwasm import aio
 
 
 def by_default(clock: Callable[[], float] = time.monotonic) -> float:
-    """As in cachetools: bound when the function is made."""
+    """As in cachetools: bound when the function is defined."""
     return clock()
 
 

@@ -138,7 +138,7 @@ def strings_until_the_end() -> None:
 
 
 def quietly(function: Callable[..., object], *arguments: object) -> None:
-    """What must fail with an ordinary exception, or not at all."""
+    """Run code that must fail with an ordinary exception, or not at all."""
     with contextlib.suppress(Exception):
         function(*arguments)
 

@@ -1,4 +1,4 @@
-"""Runs one piece of Python for each path and answers with its repr: what works in a VM, and how the rest fails."""
+"""Runs a piece of Python for each path and responds with its repr: what works in a VM, and how the rest fails."""
 
 import decimal
 import functools

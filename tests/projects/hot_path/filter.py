@@ -1,4 +1,4 @@
-"""A callback does what its first number says: all that the shim's short ways know, and what they leave to Python.
+"""The first number of a callback selects its action: everything that the shim's fast paths handle, or leave to Python.
 
 The contexts of one plugin are of several kinds, by their ids, when its factory makes them; a class makes them alike.
 """
@@ -310,7 +310,7 @@ class Where(HttpContext):
 
 
 class Filling(PluginContext):
-    """Takes the places of contexts that have gone."""
+    """Reuses the memory of contexts that were freed."""
 
     filling: list[Where] | None = None
 

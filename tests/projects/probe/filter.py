@@ -1,4 +1,4 @@
-"""Does what a script in the plugin's configuration says, and logs what the host answered; see `interpreter`."""
+"""Runs a script from the plugin's configuration, and logs the host's answers; see `interpreter`."""
 
 import interpreter
 

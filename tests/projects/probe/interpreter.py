@@ -50,7 +50,7 @@ class Running:
         self.returns: int | None = None
 
     def through_sdk(self, part: str) -> int | None:
-        """Run what is left; the SDK has said by now which context this is."""
+        """Run the remaining operations; the SDK has set the context by now."""
         if self.probe is not None:
             self.probe.run(self)
         passed, self.returns = self.returns, None
@@ -78,7 +78,7 @@ class Probe(Dispatcher):
     # --- a callback -----------------------------------------------------------------------------------------------
 
     def enter(self, export: str, context_id: int, arguments: tuple[int, ...]) -> Any:
-        """Run a callback's script, inside what the SDK does."""
+        """Run a callback's script, inside the SDK's callback."""
         part = export.removeprefix("proxy_on_")
         root = self.parents.get(context_id, context_id)
         self.find_case(part, context_id, root)
@@ -240,7 +240,7 @@ def encoded(pairs: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def shown(value: Any, *, pairs: bool = False) -> Any:
-    """A result as JSON has it; what is long by its length and its ends."""
+    """A result in a form for JSON; long ones as their length, beginning and end."""
     if pairs:
         return [[shown(key), shown(text)] for key, text in _serde.decode_pairs(value)] if value else None
     if isinstance(value, (bytes, bytearray)):

@@ -1,4 +1,4 @@
-"""Raises when the VM or the plugin starts, as the VM's configuration says."""
+"""Raises when the VM or the plugin starts, depending on the VM's configuration."""
 
 import pwasm
 from pwasm import HttpContext, PluginContext, VMContext

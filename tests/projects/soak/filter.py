@@ -1,4 +1,4 @@
-"""What the soak runs of tests/soak send through an Envoy; the path says what a request is for.
+"""The filter for the soak runs of tests/soak; the path selects the purpose of a request.
 
 /headers   a header read, one added to the request and to the response
 /json      the body is held, parsed and counted
@@ -22,7 +22,7 @@ CALL_TIMEOUT_MS = 200
 
 
 class Plugin(PluginContext):
-    """Counters of what the filter did, which the statistics of Envoy are compared with."""
+    """Counters of the filter's actions, to compare with Envoy's statistics."""
 
     def on_plugin_start(self, plugin_configuration_size: int) -> bool:
         self.version = pwasm.get_plugin_configuration()

@@ -1,4 +1,4 @@
-"""Uses what filters use of the standard library, and asks for what was left out; answers with the repr."""
+"""Uses the standard library as filters do, including removed parts; responds with the repr."""
 
 import base64
 import builtins

@@ -46,7 +46,7 @@ class Call(Case):
 
 
 class CallWithTrailers(Case):
-    """Calls another case of this filter, which reports what it gets."""
+    """Calls another case of this filter, which reports the request it receives."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         sent = headers("/Parts?called", "POST")
@@ -71,7 +71,7 @@ class BadCall(Case):
 
 
 class CallThenResume(Case):
-    """Two calls at once; when both are answered, the held message goes on with what they said."""
+    """Two concurrent calls; when both are answered, the held message is resumed with their results."""
 
     def __init__(self) -> None:
         self.answers: dict[str, bytes] = {}
@@ -100,7 +100,7 @@ class CallThenResume(Case):
 
 
 class CallAndLeave(Case):
-    """The client goes before the answer comes."""
+    """The client disconnects before the answer arrives."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         pwasm.dispatch_http_call("web", headers("/left?silent"), timeout_ms=60_000, callback=self.called)

@@ -1,4 +1,4 @@
-"""What the cases have in common: a case is an HTTP context, chosen by the first part of the request's path."""
+"""The common base of cases: a case is an HTTP context, selected by the first part of the request's path."""
 
 from typing import Any
 

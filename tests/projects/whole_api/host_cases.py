@@ -1,4 +1,4 @@
-"""What the host knows and does beside the stream: properties, foreign functions, log, time, statistics."""
+"""The host's services beyond the stream: properties, foreign functions, log, time, metrics."""
 
 import logging
 import time
@@ -85,7 +85,7 @@ class Declared(Case):
 
 
 class RouteCache(Case):
-    """A property that a route wants is seen only when the route is chosen again."""
+    """A property that affects the route takes effect only when the route is selected again."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
         pwasm.set_property("route", "yes")

@@ -1,17 +1,22 @@
 """Headers, trailers, bodies, answers, holding and closing: a case for each thing to see on the wire."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from cases import Case, report
 
 import pwasm
 from pwasm import Action, BufferType, HttpContext, MapType, _abi
-from pwasm._protocols import Host
 from pwasm._stream.current import current
+
+if TYPE_CHECKING:
+    from pwasm._protocols import Host  # no module carries it
 
 
 def host() -> Host:
-    """The hostcalls themselves, for what the SDK has no function."""
+    """The raw hostcalls, for operations without a function in the SDK."""
     return current.host
 
 
@@ -250,7 +255,7 @@ class AnswerInResponse(Case):
 
 
 class Hold(Case):
-    """Paused where the word says; the plugin's timer resumes it."""
+    """Pauses in the callback named by the word; the plugin's timer resumes it."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
         return self.hold() if self.word == "request" else None
@@ -287,7 +292,7 @@ class Hold(Case):
 
 
 class ResumeAndPause(Case):
-    """Resumes in the very callback that then pauses, where the word says."""
+    """Resumes in the same callback that then pauses, named by the word."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
         return self.resume("request_headers")
@@ -320,7 +325,7 @@ class ResumeAndPause(Case):
 
 
 class ResumeNothing(Case):
-    """Resumes what is not paused: from the other direction's callback, and from a tick, twice."""
+    """Resumes directions that are not paused: from the other direction's callback, and twice from a tick."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
         if self.word == "tick":

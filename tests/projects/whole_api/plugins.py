@@ -17,7 +17,7 @@ class Vm(VMContext):
 
 
 class Plugin(PluginContext):
-    """The plugin of every HTTP case: resumes what is held, and takes the answers that nobody else wants."""
+    """The plugin of all HTTP cases: resumes held streams, and takes answers without another recipient."""
 
     def on_plugin_start(self, plugin_configuration_size: int) -> bool:
         self.held: list[Hold] = []
@@ -70,7 +70,7 @@ class Ticker(PluginContext):
 
 
 class Tick(Case):
-    """Answers with the ticks so far of its plugin, after changing the period to what the path says."""
+    """Responds with the number of ticks of its plugin, after setting the period given in the path."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         if self.word.isdigit():
@@ -93,7 +93,7 @@ class Shared(Case):
 
 
 class Count(Case):
-    """Adds one to a shared number, whoever else does; answers with the VM and how often it had to try."""
+    """Atomically increments a shared number; responds with the VM and the number of attempts."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         tries = 1
@@ -110,7 +110,7 @@ class Count(Case):
 
 
 class Consumer(PluginContext):
-    """A plugin without traffic, in a VM of its own, that takes what comes in its queue."""
+    """A plugin without traffic, in a separate VM, that takes items from its queue."""
 
     def on_plugin_start(self, plugin_configuration_size: int) -> bool:
         self.queue = pwasm.register_shared_queue("letters")
@@ -125,7 +125,7 @@ class Consumer(PluginContext):
 
 
 class Send(Case):
-    """Puts letters in the queue of the other VM; tells what the host says about queues that are not there."""
+    """Adds items to the queue of the other VM; reports the host's answers for queues that do not exist."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         queue = pwasm.resolve_shared_queue("consumer", "letters")
@@ -145,7 +145,7 @@ class Send(Case):
 
 
 class Leaver(PluginContext):
-    """Is not done when Envoy wants it to be; two ticks later it is."""
+    """Returns False from on_plugin_done, and calls plugin_done two ticks later."""
 
     ticks = -1
 

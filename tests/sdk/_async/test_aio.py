@@ -58,7 +58,7 @@ def test_orders_of_events(start: Callable[..., HostEmulator], path: str, case: A
 
 @pytest.mark.parametrize("trailers", [None, [("x-t", "1")]])
 def test_bodies_that_arrive_meanwhile(start: Callable[..., HostEmulator], trailers: Any) -> None:
-    """What comes during an await is held, and each byte is seen once and in order."""
+    """Data that arrives during an await is held, and each byte is seen once and in order."""
     host = start()
     stream = host.request("POST", "/body", body=[b"one", b"two", b"three"], trailers=trailers)
     assert stream.paused == "request"
@@ -75,7 +75,7 @@ def test_bodies_that_arrive_meanwhile(start: Callable[..., HostEmulator], traile
 
 
 def leave(host: HostEmulator, stream: Any) -> None:
-    """The client goes."""
+    """The client disconnects."""
     stream.disconnect()
 
 
@@ -226,7 +226,7 @@ START = 1_700_000_000
 
 
 def test_ticks_of_the_filter_and_of_sleepers() -> None:
-    """The example in `timers`: the filter's rhythm stays, and nobody wakes the plugin without need."""
+    """The example in `timers`: the filter's period is kept, and the plugin is not woken unnecessarily."""
     host = HostEmulator(Ticker, Sleeper, process=Process(START))
     told: list[int] = []
     tell = host.proxy_set_tick_period_milliseconds
@@ -266,7 +266,7 @@ def test_a_period_set_while_somebody_sleeps() -> None:
 
 
 def test_a_clock_that_is_set_back() -> None:
-    """Nobody sleeps for the hour that was."""
+    """Sleepers do not wait for the additional hour."""
     host = HostEmulator(Sleeper)
     stream = host.request(headers={"x-seconds": "2"})
     start = host.now_nanoseconds

@@ -1,4 +1,4 @@
-"""HTTP and gRPC calls: whom the answer reaches, and what is refused before anything leaves."""
+"""HTTP and gRPC calls: the recipient of the answer, and arguments that are refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ WRONG: list[tuple[dict[str, Any], type[BaseException], str]] = [
     ({"timeout_ms": -1}, ValueError, "timeout_ms"),
     ({"timeout_ms": 1.5}, TypeError, "timeout_ms must be int"),
     ({"callback": 1}, TypeError, "callback must be a callable or None"),
-    ({"callback": nobody_iterates}, TypeError, "callback contains `yield`: nobody would take what it yields"),
+    ({"callback": nobody_iterates}, TypeError, "callback contains `yield`, but a callback must not be a generator"),
 ]
 
 

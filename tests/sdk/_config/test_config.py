@@ -1,4 +1,4 @@
-"""Typed configuration: what fits, what is refused and how, and that nothing but ConfigError ever comes out."""
+"""Typed configuration: valid values, refusals and their messages, and that no exception but ConfigError is raised."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def route(field: str) -> str:
 
 
 REFUSED: list[tuple[type, str | bytes, list[str]]] = [
-    (Config, "", ["$: the configuration is empty", "$.routes: is missing (array)"]),
-    (Config, "{}", ["$.routes: is missing (array)"]),
+    (Config, "", ["$: the configuration is empty", "$.routes: missing (expected array)"]),
+    (Config, "{}", ["$.routes: missing (expected array)"]),
     (Config, "[]", ["$: expected object, got array"]),
     (Config, "routes: []", ["$: not JSON: Expecting value: line 1 column 1 (char 0)"]),
     (Config, b"\xff\xfe", ["$: byte 0 is not UTF-8"]),
@@ -143,7 +143,7 @@ REFUSED: list[tuple[type, str | bytes, list[str]]] = [
     (Config, '{"routes": [], "value": []}', ["$.value: expected int or str or object or null, got array"]),
     (Config, '{"routes": [], "value": {"prefix": 1}}', ["$.value.prefix: expected str, got int"]),
     (Config, '{"routes": [], "rotues": 1}', ["$.rotues: unknown field; did you mean routes?"]),
-    (Defaults, '{"x": 1}', ["$.x: unknown field; there are debug"]),
+    (Defaults, '{"x": 1}', ["$.x: unknown field; known fields: debug"]),
     (Defaults, '{"debug": true, "debug": false}', ["$.debug: duplicate key"]),
     (Config, '{"routes": [], "extra": {"a": [{"b": 1, "b": 2}]}}', ["$.extra.a[0].b: duplicate key"]),
     (Config, '{"routes": [], "names": {"b": 1, "b": 2}}', ["$.names.b: duplicate key"]),
@@ -166,7 +166,7 @@ REFUSED: list[tuple[type, str | bytes, list[str]]] = [
     (
         Tree,
         '{"name": "a", "children": [{"name": "b", "children": [{}]}]}',
-        ["$.children[0].children[0].name: is missing (str)"],
+        ["$.children[0].children[0].name: missing (expected str)"],
     ),
     (Defaults, "[" * 101 + "]" * 101, ["$: nested deeper than 100 levels, at character 100"]),
     (Defaults, "[" * 100_000, ["$: nested deeper than 100 levels, at character 100"]),
@@ -201,7 +201,7 @@ class NotJson: ...
 
 UNSUPPORTED: list[tuple[Any, str]] = [
     (NotJson, "NotJson"),
-    (dict[int, str], "the names of an object are str"),
+    (dict[int, str], "the names in a JSON object are str"),
     (complex, "complex"),
     (list[bytes], "bytes"),
 ]
@@ -464,7 +464,7 @@ class Impossible(pwasm.PluginContext):
     config: complex
 
 
-@pytest.mark.parametrize(("cls", "text"), [(Unknown, "'Nowhere' cannot be found"), (Impossible, "complex")])
+@pytest.mark.parametrize(("cls", "text"), [(Unknown, "cannot resolve 'Nowhere'"), (Impossible, "complex")])
 def test_declarations_that_cannot_be_are_refused_at_registration(cls: type, text: str) -> None:
     with pytest.raises(UnsupportedType, match=text):
         pwasm.set_plugin_context(cls)

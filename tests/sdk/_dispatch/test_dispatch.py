@@ -1,4 +1,4 @@
-"""Contexts: who is created when, from what, and forgotten."""
+"""Contexts: when and from which classes they are created, and when they are removed."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_wrong_types_where_an_answer_is_read(argument: str) -> None:
 
 
 class Answering:
-    """A host whose every answer has one status; what else is asked on the way is OK."""
+    """A host that returns a given status for one hostcall, and OK for all others."""
 
     def __init__(self, hostcall: str, status: int) -> None:
         self.hostcall = hostcall

@@ -177,7 +177,7 @@ def test_objects_of_another_stream() -> None:
 
         def on_tick(self) -> None:
             (context,) = held
-            with pytest.raises(pwasm.PhaseError, match="another stream than 2 is selected"):
+            with pytest.raises(pwasm.PhaseError, match="stream 2 is not selected"):
                 context.request.headers["x"] = "1"
             with pwasm.effective_context(context.context_id):
                 context.request.headers["x"] = "1"

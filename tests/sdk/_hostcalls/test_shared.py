@@ -1,4 +1,4 @@
-"""Shared data, queues, metrics, and the rest of what a plugin does without a stream."""
+"""Shared data, queues, metrics, and everything else that a plugin does without a stream."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ NOTHING_CALLS_IT = "nothing calls it here"
 
 
 def refusal(*classes: type) -> str:
-    """What registering these classes says."""
+    """The error of registering these classes."""
     with pytest.raises(RegistrationError) as caught:
         HostEmulator(*classes)
     return str(caught.value)
@@ -115,7 +115,7 @@ def test_a_method_that_looks_like_a_callback(base: type, name: str, said: str) -
     text = refusal(type("Mine", (base,), {name: method}))
     assert text.startswith(f"{__file__}:{method.__code__.co_firstlineno}: Mine.{name} is "), text
     assert said in text
-    assert text.endswith(f"\nhint: if a name is meant as it is, its class says so: own_names = ({name!r},)")
+    assert text.endswith(f"\nhint: to keep a name as it is, declare it in its class: own_names = ({name!r},)")
 
 
 @pytest.mark.parametrize(
@@ -453,7 +453,7 @@ def test_a_factory_of_the_vm_is_too() -> None:
 
 
 def test_settings_are_those_of_the_classes() -> None:
-    """A new setting has to be named here, or nobody would look for its misspellings."""
+    """A new setting has to be added here, or its misspellings would not be tested."""
     others = {"context_id", "plugin", "vm", "config", "configuration", "request", "response"}
     found = {name for base in BASES for name in vars(base) if not name.startswith("_")}
     assert found - others - {name for base in BASES for name in callbacks_of(base)} == set(SETTINGS)
@@ -465,15 +465,15 @@ def test_no_example_is_refused(path: Path) -> None:
 
 
 class Config:
-    """What a filter is configured with."""
+    """The configuration of a filter."""
 
 
 @pytest.mark.parametrize("name", ["confg", "cofnig", "configs", "plugn", "plugins"])
 def test_a_misspelt_annotation(name: str) -> None:
-    """Nobody fills it, and what was meant stays empty."""
+    """It is never set, and the intended attribute stays empty."""
     cls = type("Filter", (HttpContext,), {"__annotations__": {name: Config}})
     meant = "config" if name.startswith("c") else "plugin"
-    assert f"Filter.{name} is not filled by anybody; did you mean {meant}?" in refusal(cls)
+    assert f"Filter.{name} is never set; did you mean {meant}?" in refusal(cls)
 
 
 @pytest.mark.parametrize("name", ["config", "plugin", "count", "conf", "plug", "_confg"])
@@ -677,7 +677,8 @@ def test_a_setting_that_an_instance_sets(tmp_path: Path, setting: str) -> None:
     """
     with pytest.raises(RegistrationError) as caught:
         registered(tmp_path, text)
-    what = f"{tmp_path / 'filter.py'}:6: Filter.__init__ sets {setting}, which is read from the class; set it there"
+    sets = f"Filter.__init__ sets {setting}, which is read from the class; set it in the class body"
+    what = f"{tmp_path / 'filter.py'}:6: {sets}"
     assert what in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""The step budget's edges in plain Python; what it does is in tests/sdk/testing/worlds/test_step_budget.py."""
+"""Edge cases of the step budget in plain Python; tests/sdk/testing/worlds/test_step_budget.py has the rest."""
 
 from __future__ import annotations
 

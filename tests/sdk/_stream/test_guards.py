@@ -1,4 +1,4 @@
-"""What would crash, hang or silently lose something is refused; the emulator raises EnvoyCrash where Envoy dies."""
+"""Calls that would crash, hang or silently lose data are refused; the emulator raises EnvoyCrash where Envoy would."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Call = Callable[[], object]
 
 
 class Recorder(pwasm.HttpContext):
-    """Runs one function in one callback, and keeps what it raised."""
+    """Runs a function in a callback, and records the exception it raises."""
 
     at = ""
     call: Call
@@ -73,23 +73,23 @@ def answer() -> None:
 
 
 REFUSED: list[tuple[str, str, Call, str]] = [
-    ("K1", "on_http_request_headers", pwasm.resume_http_response, "no response has been seen yet"),
-    ("K2", "on_http_stream_done", lambda: pwasm.send_http_response(403), "the stream is over, and Envoy crashes"),
-    ("K4", "__del__", lambda: pwasm.send_http_response(403), "the stream is over, and Envoy crashes"),
-    ("K5", "on_http_stream_done", pwasm.close_http_request, "the stream is over, and Envoy crashes"),
-    ("K5", "on_http_stream_done", pwasm.close_http_response, "the stream is over, and Envoy crashes"),
-    ("K5", "__del__", pwasm.close_http_request, "the stream is over, and Envoy crashes"),
+    ("K1", "on_http_request_headers", pwasm.resume_http_response, "no response has arrived yet"),
+    ("K2", "on_http_stream_done", lambda: pwasm.send_http_response(403), "the stream has ended, and Envoy would crash"),
+    ("K4", "__del__", lambda: pwasm.send_http_response(403), "the stream has ended, and Envoy would crash"),
+    ("K5", "on_http_stream_done", pwasm.close_http_request, "the stream has ended, and Envoy would crash"),
+    ("K5", "on_http_stream_done", pwasm.close_http_response, "the stream has ended, and Envoy would crash"),
+    ("K5", "__del__", pwasm.close_http_request, "the stream has ended, and Envoy would crash"),
     (
         "second",
         "on_http_request_headers",
         both(answer, answer),
-        "a local response was sent already",
+        "a local response has already been sent",
     ),
     (
         "close after",
         "on_http_request_headers",
         both(answer, pwasm.close_http_request),
-        "closing would lose it",
+        "closing the stream would lose it",
     ),
     (
         "reply after close",
@@ -107,7 +107,7 @@ REFUSED: list[tuple[str, str, Call, str]] = [
         "request headers all",
         "on_http_response_headers",
         pwasm.get_http_request_headers,
-        "the host has no such headers now",
+        "the host has no such headers in this callback",
     ),
     (
         "response headers",
@@ -390,7 +390,7 @@ def test_k6_a_stream_that_is_being_logged_cannot_be_selected() -> None:
 
 
 def test_k4_without_on_log() -> None:
-    """The module of a filter without on_http_stream_done has no on_log, so proxy_on_delete is what ends a stream."""
+    """The module of a filter without on_http_stream_done has no on_log, so proxy_on_delete ends a stream."""
     raised: list[BaseException] = []
 
     class Filter(pwasm.HttpContext):

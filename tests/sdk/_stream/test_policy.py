@@ -231,7 +231,7 @@ def test_tcp_end(callback: str) -> None:
 
 
 def test_an_http_filter_in_a_tcp_listener_closes_the_connection() -> None:
-    """What it lacks is an error, and the connection does not hang: what is closed is a connection, not a response."""
+    """The missing method is an error, and the connection does not hang: the connection is closed, not a response."""
 
     class Plugin(pwasm.PluginContext):
         def new_http_context(self, context_id: int) -> pwasm.HttpContext:
@@ -269,7 +269,7 @@ def test_an_exception_cannot_forge_a_record() -> None:
 
 
 def test_a_wrong_signature() -> None:
-    """One that registration cannot see: the function of a decorator takes whatever comes."""
+    """One that registration cannot detect: the wrapper of a decorator accepts any arguments."""
 
     def on_http_request_headers(self: object) -> None: ...
 
@@ -331,7 +331,7 @@ def test_nothing_escapes_even_if_the_host_fails(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("policy", ["fail_closed", "fail_open"])
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_stream_closed_in_its_response_trailers_does_not_go_on(policy: str, fails: bool) -> None:
-    """Envoy crashes when it goes on with the trailers of a stream that is closed (K7)."""
+    """Envoy crashes if it continues with the trailers of a closed stream (K7)."""
 
     class Closes(pwasm.HttpContext):
         on_error = policy

@@ -1,4 +1,4 @@
-"""pytest in a process of its own, for tests of what it says about failures."""
+"""pytest in a separate process, for tests of its output about failures."""
 
 from __future__ import annotations
 

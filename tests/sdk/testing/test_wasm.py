@@ -1,4 +1,4 @@
-"""A VM in wasmtime is freed when nobody uses it: a process that makes thousands must not keep thousands."""
+"""A VM in wasmtime is freed when it is no longer used: a process that creates thousands must not keep them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A host in this process: streams, header maps, buffers and rules as Envoy has them."""
+"""A host in this process, with Envoy's streams, header maps, buffers and rules."""

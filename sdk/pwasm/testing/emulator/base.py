@@ -1,4 +1,4 @@
-"""What the parts of the emulated host and its streams need of each other."""
+"""The interfaces between the parts of the emulated host and its streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNIMPLEMENTED = int(Status.UNIMPLEMENTED)
 
 
 class Buffered(Protocol):
-    """What a stream's buffer is made of, in one direction (see `Flow`)."""
+    """The buffers of a stream in one direction (see `Flow`)."""
 
     state: int
     over: bool
@@ -25,7 +25,7 @@ class Buffered(Protocol):
 
 
 class Part:
-    """State of the host that every part sees; `HostEmulator` is all parts together."""
+    """State of the host that all parts share; `HostEmulator` combines the parts."""
 
     clock: Clock
     buffer_limit: int
@@ -42,7 +42,7 @@ class Part:
 
     @property
     def now_nanoseconds(self) -> int:
-        """The wall clock, in nanoseconds since 1970. It stands still until it is moved, and so do the other clocks."""
+        """The wall clock, in nanoseconds since 1970. Like the other clocks, it advances only when it is set."""
         return self.clock.now_nanoseconds
 
     @now_nanoseconds.setter
@@ -54,33 +54,33 @@ class Part:
         raise NotImplementedError
 
     def run_pending(self) -> None:
-        """Let happen what Envoy's event loop would do next."""
+        """Do what Envoy's event loop would do next."""
         raise NotImplementedError
 
     def after(self, action: Callable[[], object]) -> None:
-        """Do something when the running callback has returned."""
+        """Run `action` after the running callback has returned."""
         raise NotImplementedError
 
     def soon(self, action: Callable[[], object]) -> None:
-        """Do something in a later turn of the event loop."""
+        """Run `action` in a later iteration of the event loop."""
         raise NotImplementedError
 
     def still_to_come(self) -> list[str]:
-        """What the plugin waits for, in words; any of it may resume a stream."""
+        """Descriptions of what the plugin waits for; any of it may resume a stream."""
         raise NotImplementedError
 
     def forget(self, context_id: int) -> None:
-        """A stream is over."""
+        """Remove a stream that has ended."""
         raise NotImplementedError
 
     def kill(self, number: str) -> int:
-        """One of the calls after which Envoy dies (docs/abi.md §0.1): it says OK; see HostEmulator.call."""
+        """A call that crashes Envoy afterwards (docs/abi.md §0.1): it returns OK; see HostEmulator.call."""
         if holds(number):
             self.crash_on(number)
         return OK
 
     def crash_on(self, what: str) -> None:
-        """Note that Envoy would not survive the running callback."""
+        """Record that Envoy would crash after the running callback."""
         self.crash = f"{what}: Envoy would crash after this {self.callback} (see pwasm._stream.guards)"
 
     def _stream(self) -> Stream | None:
@@ -90,13 +90,13 @@ class Part:
         return self.streams.get(self.context_id)
 
     def _root_id(self) -> int:
-        """The plugin the running call is for; that of the selected stream, as in Envoy."""
+        """The plugin for which the running call is made; that of the selected stream, as in Envoy."""
         stream = self._stream() or self._own_stream()
         return self.context_id if stream is None else stream.root_id
 
 
 class Stream:
-    """A stream context; the hostcalls work on this."""
+    """A stream context, on which hostcalls act."""
 
     http: ClassVar[bool] = False
 
@@ -107,15 +107,15 @@ class Stream:
         self.flows: tuple[Buffered, ...] = ()
         self.properties: dict[bytes, bytes] = {}
         self.phase = ""
-        """The last callbacks: the export that runs."""
+        """The running one of the final callbacks; "" before them."""
 
     @property
     def ended(self) -> bool:
-        """Whether the last callbacks have begun."""
+        """Whether the final callbacks have begun."""
         return bool(self.phase)
 
     def buffer(self, buffer_type: int) -> bytearray | None:
-        """A buffer of the stream that can be read and written now."""
+        """A buffer of the stream, if it can be read and written now."""
         flow = self.flows[buffer_type] if buffer_type < len(self.flows) else None
         if flow is None or flow.over:
             return None
@@ -132,7 +132,7 @@ class Stream:
         raise NotImplementedError
 
     def end(self, *exports: str) -> None:
-        """The last callbacks, in the order of the stream's kind."""
+        """Run the final callbacks, in the order of the stream's kind."""
         if self.ended:
             return
         for export in exports:

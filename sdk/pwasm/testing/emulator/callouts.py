@@ -1,4 +1,4 @@
-"""HTTP and gRPC calls the plugin makes: the test sees them and answers them (docs/abi.md §1.6, §1.7).
+"""HTTP and gRPC calls that the plugin makes, which the test inspects and answers (docs/abi.md §1.6, §1.7).
 
 stream = host.request()
 (call,) = host.http_calls
@@ -22,7 +22,7 @@ _GRPC_CALL, _GRPC_STREAM = 1, 2
 
 
 class HttpCall:
-    """An HTTP call the plugin made."""
+    """An HTTP call made by the plugin."""
 
     def __init__(self, token: int, root_id: int, cluster: str, message: tuple[Headers, bytes, Headers], timeout: int):
         self.token = token
@@ -34,7 +34,7 @@ class HttpCall:
 
 
 class GrpcCall:
-    """A unary gRPC call or a gRPC stream the plugin made."""
+    """A unary gRPC call or a gRPC stream made by the plugin."""
 
     def __init__(self, token: int, root_id: int, target: tuple[bytes, str, str], metadata: Headers) -> None:
         self.token = token
@@ -47,7 +47,7 @@ class GrpcCall:
         self.sent: list[bytes] = []
         """The messages sent on a stream."""
         self.half_closed = False
-        """The plugin sends no more."""
+        """Whether the plugin has closed its sending side."""
         self.cancelled = False
         self.finished = False
 
@@ -58,14 +58,14 @@ class GrpcCall:
 
 
 class Callouts(Part):
-    """The hostcalls of callouts, and what answers them."""
+    """The hostcalls for callouts, and the methods that answer them."""
 
     def __init__(self) -> None:
         Part.__init__(self)
         self.clusters: set[str] | None = None
-        """The clusters there are; None for any."""
+        """The clusters that exist; None for any."""
         self.unhealthy_clusters: set[str] = set()
-        """Clusters without a healthy host: calls fail at once."""
+        """Clusters without a healthy host: calls to them fail immediately."""
         self.http_calls: list[HttpCall] = []
         """Every HTTP call made, in order."""
         self.grpc_calls: list[GrpcCall] = []
@@ -199,7 +199,7 @@ class Callouts(Part):
 
         Args:
             call: one of `http_calls`.
-            headers: without `:status`, which is put first unless it is there.
+            headers: `:status` is inserted first unless it is among them.
             body, trailers: the rest of the response.
             status: `:status`.
         """
@@ -209,18 +209,18 @@ class Callouts(Part):
         self._answer(call, Headers(pairs), body, Headers(trailers))
 
     def time_out(self, call: HttpCall) -> None:
-        """Let the time of an HTTP call run out: Envoy makes a response itself."""
+        """Let an HTTP call time out: Envoy generates a response."""
         if call.timeout_ms == 0:
-            raise RuntimeError("the call has no time limit")
+            raise RuntimeError("the call has no timeout")
         self._local_answer(call, 504, b"upstream request timeout")
 
     def refuse(self, call: HttpCall) -> None:
-        """Let the connection for an HTTP call be refused: Envoy makes a response itself."""
+        """Refuse the connection of an HTTP call: Envoy generates a response."""
         text = b"upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
         self._local_answer(call, 503, text)
 
     def fail(self, call: HttpCall) -> None:
-        """Reset an HTTP call: there is no response at all, and `get_call_status` says why."""
+        """Reset an HTTP call: there is no response at all, and `get_call_status` has the reason."""
         self._call_status = (_RESET, b"reset")
         self._answer(call, Headers(), b"", Headers())
 
@@ -229,7 +229,7 @@ class Callouts(Part):
 
     def _answer(self, call: HttpCall, headers: Headers, body: bytes, trailers: Headers) -> None:
         if call.answered:
-            raise RuntimeError(f"call {call.token} was answered already")
+            raise RuntimeError(f"call {call.token} has already been answered")
         call.answered = True
         self.call_maps = {
             MapType.HTTP_CALL_RESPONSE_HEADERS: headers,
@@ -275,7 +275,7 @@ class Callouts(Part):
     @staticmethod
     def _check_open(call: GrpcCall) -> None:
         if call.finished:
-            raise RuntimeError(f"gRPC call {call.token} is over")
+            raise RuntimeError(f"gRPC call {call.token} has ended")
 
     def _enter(self, export: str, call: HttpCall | GrpcCall, *args: int) -> None:
         try:

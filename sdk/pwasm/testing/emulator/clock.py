@@ -8,10 +8,10 @@ _NANOSECONDS = 10**9
 
 
 class Clock:
-    """All clocks of an emulated process: they stand still until somebody moves them, and move together.
+    """All clocks of an emulated process: they advance only when they are set, and together.
 
     Args:
-        now: where the wall clock starts, in seconds since 1970; None for the real time.
+        now: initial time of the wall clock, in seconds since 1970; None for the real time.
     """
 
     def __init__(self, now: float | None = None) -> None:
@@ -21,7 +21,7 @@ class Clock:
 
     @property
     def now_nanoseconds(self) -> int:
-        """The wall clock, in nanoseconds since 1970. It may be set back; the other clocks then stay where they are."""
+        """The wall clock, in nanoseconds since 1970. If it is set back, the other clocks keep their time."""
         return self._now
 
     @now_nanoseconds.setter
@@ -30,5 +30,5 @@ class Clock:
         self._now = now
 
     def since_some_start(self, name: str) -> int:
-        """The clock "monotonic" or "perf_counter" in nanoseconds; it began at what the real one showed."""
+        """The clock "monotonic" or "perf_counter" in nanoseconds; it starts at the real clock's value."""
         return self._starts[name] + self._passed

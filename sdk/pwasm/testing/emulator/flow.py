@@ -1,8 +1,8 @@
-"""One direction of an HTTP stream between the plugin and its neighbours: what is held, what goes on, what is seen.
+"""One direction of an HTTP stream around the plugin: the data that is held, passed on, and visible to callbacks.
 
-This is Envoy's filter manager for a chain of one filter, in its own order of steps (docs/abi.md §1.3, §1.5; measured by
-`tests/conformance`): headers, data and trailers come in with `receive_…`, pass the plugin's callback, and go on with
-`stream.forward_…`, at once or when the plugin resumes.
+This is Envoy's filter manager for a chain of one filter, with the same order of steps (docs/abi.md §1.3, §1.5; measured
+by `tests/conformance`): headers, data and trailers enter through `receive_…`, pass the plugin's callback, and leave
+through `stream.forward_…`, immediately or when the plugin resumes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TRAILERS = (int(MapType.HTTP_REQUEST_TRAILERS), int(MapType.HTTP_RESPONSE_TRAILE
 
 
 class Carrier(Protocol):
-    """The stream of a flow: what enters the plugin, and where what passes goes on."""
+    """The stream of a flow: it calls the plugin, and receives what the plugin lets pass."""
 
     host: Part
     closed: bool
@@ -35,16 +35,16 @@ class Carrier(Protocol):
         """Enter the plugin; returns its action."""
 
     def forward_headers(self, direction: int, headers: Headers, end_of_stream: bool) -> None:
-        """Headers go on."""
+        """Pass on headers."""
 
     def forward_data(self, direction: int, data: bytes, end_of_stream: bool) -> None:
-        """A part of the body goes on."""
+        """Pass on a part of the body."""
 
     def forward_trailers(self, direction: int, trailers: Headers) -> None:
-        """Trailers go on."""
+        """Pass on trailers."""
 
     def over_limit(self, direction: int) -> None:
-        """More is held than Envoy buffers."""
+        """The held data exceeds Envoy's buffer limit."""
 
 
 class Flow:
@@ -57,12 +57,12 @@ class Flow:
         self.headers: Headers | None = None
         self.trailers: Headers | None = None
         self.state = CONTINUE
-        """CONTINUE, HOLD (headers or data are held, more data comes to the plugin) or HOLD_ALL (it does not)."""
+        """CONTINUE, HOLD (headers or data are held, more data reaches the plugin) or HOLD_ALL (it does not)."""
         self.headers_sent = False
         self.ended = False
-        """No more comes in."""
+        """Whether everything has been received."""
         self.over = False
-        """Nothing more happens in this direction."""
+        """Whether nothing more happens in this direction."""
         self.held: bytearray | None = None
         self.visible: bytearray | None = None
         """The plugin's body buffer."""
@@ -75,7 +75,7 @@ class Flow:
 
     @property
     def is_held(self) -> bool:
-        """Whether something waits for a resume."""
+        """Whether the direction waits for a resume."""
         return self.state != CONTINUE and not self.over
 
     def _call(self, part: str, *args: int) -> int:
@@ -157,12 +157,12 @@ class Flow:
                 self._check_limit()
             self.visible = self.held if self.accumulates else self.visible
         elif end:
-            self._hold(b"")  # what is lost is the data, not the end
+            self._hold(b"")  # the data is lost, but not its end
         if not holds("the body stays while it is held"):
             self.visible = None
 
     def _pass_data(self, data: bytearray, end: bool, *, created: bool) -> None:
-        """The plugin let a piece go on."""
+        """The plugin let a piece pass."""
         if self.state == HOLD:
             self._hold(data)
             self.go_on()
@@ -196,7 +196,7 @@ class Flow:
         else:
             self.stream.forward_trailers(self.direction, self.trailers)
 
-    # --- held, and going on ---------------------------------------------------------------------------------------
+    # --- holding and resuming -------------------------------------------------------------------------------------
 
     def _hold(self, data: bytes | bytearray) -> None:
         if self.held is None:
@@ -213,7 +213,7 @@ class Flow:
         self.stream.forward_headers(self.direction, self.headers, end)
 
     def resume(self) -> None:
-        """The plugin called continue_stream, from here or from elsewhere."""
+        """The plugin called continue_stream, in a callback of this stream or elsewhere."""
         if self.over or self.headers is None:
             return
         if self.state == CONTINUE:
@@ -222,7 +222,7 @@ class Flow:
             self.go_on()
 
     def _resume_what_is_not_held(self) -> None:
-        """Envoy has no guard: it sends again what it has (§0.2, measured: another head, other trailers, or SIGSEGV)."""
+        """Envoy has no guard: it sends its data again (§0.2; measured: headers or trailers sent twice, or SIGSEGV)."""
         if not holds("a resume of what is not held sends it twice"):
             return
         self.resumed_early = True
@@ -230,15 +230,15 @@ class Flow:
             self.stream.host.crash_on(f"the {self.name}'s trailers are sent twice")
 
     def _resumed_in_headers(self, what: int, end: bool) -> None:
-        """They were sent when the callback returned; what it returns comes too late (§0.2)."""
+        """The headers were sent before the callback returned, so its action comes too late (§0.2)."""
         if what == CONTINUE:
             self.stream.host.crash_on(f"the {self.name}'s headers are sent twice")
         else:
             self._send_headers(end)
 
     def go_on(self) -> None:
-        """Let go on what is held, in the order in which it came."""
-        again = self.state == HOLD_ALL
+        """Pass on the held data, in the order of its arrival."""
+        unseen = self.state == HOLD_ALL
         self.state = CONTINUE
         self.accumulates = False
         self.visible = None
@@ -249,18 +249,18 @@ class Flow:
         data, self.held = self.held, None
         if data is not None and not self.over:
             end = self.ended and not had_trailers
-            if again:
-                self._again(data, end)
+            if unseen:
+                self._filter_held(data, end)
             else:
                 self.stream.forward_data(self.direction, bytes(data), end)
         if had_trailers and not self.over:
             assert self.trailers is not None
-            if again and self.state != HOLD_ALL:
+            if unseen and self.state != HOLD_ALL:
                 self._filter_trailers()
             else:
                 self.stream.forward_trailers(self.direction, self.trailers)
 
-    def _again(self, data: bytearray, end: bool) -> None:
+    def _filter_held(self, data: bytearray, end: bool) -> None:
         if holds("a held body comes in one piece") or not end:
             self._filter_data(data, end)
         else:
@@ -270,11 +270,11 @@ class Flow:
     # --- maps -----------------------------------------------------------------------------------------------------
 
     def headers_for_plugin(self) -> Headers | None:
-        """The header map, if it can be used now."""
+        """The header map, if it is available now."""
         return self.headers if self.open_headers and not self.over else None
 
     def trailers_for_plugin(self, *, create: bool) -> Headers | None:
-        """The trailers, if they can be used now; `create`: make them where Envoy does (§1.5)."""
+        """The trailers, if they are available now; with `create`, created where Envoy would (§1.5)."""
         if self.over:
             return None
         if self.open_trailers:
@@ -295,7 +295,7 @@ class Flow:
         return None
 
     def continued(self) -> None:
-        """`continue_stream` was called: before it has any effect, the request's maps are gone (§1.2)."""
+        """`continue_stream` was called: the request's maps become unavailable before it has any other effect (§1.2)."""
         if self.direction == 0 and holds("request maps are gone after continue_stream"):
             self.open_headers = self.open_trailers = False
             self.visible = None

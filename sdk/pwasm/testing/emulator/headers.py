@@ -1,4 +1,4 @@
-"""Header maps as the host keeps them: ordered, lower-case names, bytes."""
+"""Header maps as the host stores them: ordered, with lower-case names, as bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .rules import holds
 
 Pairs = Iterable[tuple[str, str]]
 
-# Headers that Envoy keeps in a slot of their own: "add" joins the values with a comma (docs/abi.md §1.5).
+# Headers that Envoy stores inline, for which "add" joins the values with a comma (docs/abi.md §1.5).
 INLINE = frozenset(
     b":authority :method :path :scheme :status accept accept-encoding authorization cache-control content-length"
     b" content-type etag expect grpc-message grpc-status location origin referer server te upgrade user-agent vary via"
@@ -19,7 +19,7 @@ INLINE = frozenset(
 
 
 class Headers:
-    """A list of (name, value) that can also be asked by name: `headers["x-a"]`, `headers.get_all("set-cookie")`."""
+    """A list of (name, value) pairs with access by name: `headers["x-a"]`, `headers.get_all("set-cookie")`."""
 
     def __init__(self, pairs: Iterable[tuple[str | bytes, str | bytes]] = ()) -> None:
         self.raw = [(to_bytes(name).lower(), to_bytes(value)) for name, value in pairs]
@@ -42,25 +42,25 @@ class Headers:
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, (Headers, list)) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
         return f"Headers({list(self)!r})"
 
     def get(self, name: str) -> str | None:
-        """First value of a name, in any case; None when there is none."""
+        """The first value of a name, case-insensitively; None if there is none."""
         value = self.first(to_bytes(name))
         return None if value is None else to_text(value)
 
     def get_all(self, name: str) -> list[str]:
-        """Every value of a name."""
+        """All values of a name."""
         wanted = to_bytes(name).lower()
         return [to_text(value) for key, value in self.raw if key == wanted]
 
     # --- the host's operations ------------------------------------------------------------------------------------
 
     def first(self, name: bytes) -> bytes | None:
-        """First value of a name."""
+        """The first value of a name."""
         wanted = name.lower() if holds("names are found in any case") else name
         return next((value for key, value in self.raw if key == wanted), None)
 
@@ -77,7 +77,7 @@ class Headers:
             self.raw.append((name, value))
 
     def replace(self, name: bytes, value: bytes) -> None:
-        """Set a name to one value."""
+        """Set a name to a single value."""
         key = name.lower() if holds("names are stored in lower case") else name
         place = next((place for place, (other, _) in enumerate(self.raw) if other == key), -1)
         if place >= 0 and (key in INLINE or not holds("a header that is replaced moves to the end")):
@@ -88,7 +88,7 @@ class Headers:
         self.add(key, value)
 
     def remove(self, name: bytes) -> None:
-        """Remove every value of a name."""
+        """Remove all values of a name."""
         wanted = name.lower()
         if holds("removing removes every value"):
             self.raw = [pair for pair in self.raw if pair[0] != wanted]
@@ -97,13 +97,13 @@ class Headers:
             del self.raw[place : place + 1]
 
     def set(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
-        """Set everything, one after the other."""
+        """Replace all pairs, adding them one after another."""
         self.raw = []
         for name, value in pairs:
             self.add(name, value)
 
     def size(self) -> int:
-        """What the host calls a map's size: bytes of names and values (docs/abi.md §1.2)."""
+        """The host's notion of a map's size: the bytes of names and values (docs/abi.md §1.2)."""
         if not holds("a map's size is in bytes"):
             return len(self.raw)
         return sum(len(name) + len(value) for name, value in self.raw)

@@ -1,4 +1,4 @@
-"""Why a client gets no answer: which callback returned PAUSE, and what could still let its stream go on."""
+"""Explains why a client gets no response: which callback returned PAUSE, and what could still resume its stream."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Held(Protocol):
 
     @property
     def paused(self) -> str | None:
-        """What of it the plugin holds."""
+        """The part that the plugin holds."""
 
 
 HINT = (
-    "hint: what pauses a stream must resume it later (from a callout, a tick, another stream), or answer it with"
-    " pwasm.send_http_response; a test that means it to be held gives a time: request(…, timeout=1)"
+    "hint: code that pauses a stream must resume it later (from a callout, a tick, another stream), or answer it with"
+    " pwasm.send_http_response; a test that expects the stream to be held passes a timeout: request(…, timeout=1)"
 )
 
 
 def since(export: str, *, python: bool) -> str:
-    """What holds a stream: the callback by the name that its author knows."""
+    """What holds a stream, with the callback's name as its author knows it."""
     return f"held since {PHASES[export].method if python else export} returned PAUSE"
 
 
 def held_since(stream: Held) -> str:
-    """What holds a stream of the emulator; "" when nothing does."""
+    """What holds a stream of the emulator; "" if nothing does."""
     held = stream.paused
     if held is None:
         return ""
@@ -47,21 +47,21 @@ def held_since(stream: Held) -> str:
 
 
 def still_to_come(hosts: Iterable[Part]) -> list[str]:
-    """What the plugins wait for; any of it may resume a stream."""
+    """Descriptions of what the plugins wait for; any of it may resume a stream."""
     return list(dict.fromkeys(what for host in hosts for what in host.still_to_come()))
 
 
 def why_held(stream: Held) -> str:
-    """What holds a stream of the emulator, and that nothing resumes it if so; "" when it is not held."""
+    """What holds a stream of the emulator, and whether nothing will resume it; "" if it is not held."""
     held = held_since(stream)
     return f"{held}; nothing resumes it" if held and not still_to_come([stream.host]) else held
 
 
 def why_no_response(stream: Held, hosts: Iterable[Part], seconds: float) -> str:
-    """For a test that waited for a response in vain."""
+    """The message for a test that waited for a response in vain."""
     held, coming = held_since(stream), still_to_come(hosts)
     if not held:
-        return f"there is no response within {seconds:g} s, and the filter does not hold the stream"
+        return f"no response within {seconds:g} s, although the filter does not hold the stream"
     if not coming:
-        return f"{held}; nothing resumes it: there is neither a call under way nor a tick\n{HINT}"
+        return f"{held}; nothing resumes it: there is no pending call and no tick\n{HINT}"
     return f"{held}; nothing resumed it within {seconds:g} s ({', '.join(coming)})\n{HINT}"

@@ -35,20 +35,20 @@ _OK = UpstreamResponse()
 
 
 class EnvoyCrash(AssertionError):  # noqa: N818, it is not the emulator's error
-    """The plugin did what kills a real Envoy; the SDK must have refused it."""
+    """The plugin did something that crashes a real Envoy, and that the SDK should have refused."""
 
 
 class HostEmulator(EmulatedHost):
     """A host with one VM and one plugin, started at construction.
 
     Args:
-        filters: classes derived from VMContext, PluginContext, HttpContext or TcpContext; none of them for what is
+        filters: classes derived from VMContext, PluginContext, HttpContext or TcpContext; if none are given, those
             registered with `set_http_context` and its siblings.
-        vm_configuration, plugin_configuration: what Envoy's configuration would say.
-        upstream: what upstream answers to every request that has no answer of its own.
-        root_id, vm_id, plugin_name: what Envoy's configuration would call the plugin.
-        process: shared data, queues and metrics; give the same one to several emulators to share them.
-        plugin: makes the plugin side from the host side; the default runs the filter's classes.
+        vm_configuration, plugin_configuration: the configuration that Envoy would pass.
+        upstream: upstream's response to requests without a response of their own.
+        root_id, vm_id, plugin_name: the plugin's names in Envoy's configuration.
+        process: shared data, queues and metrics; pass the same one to several emulators to share them.
+        plugin: creates the plugin side from the host side; the default runs the filter's classes.
         buffer_limit: `per_connection_buffer_limit_bytes` of the listener.
         allow_on_headers_stop_iteration: the plugin's setting of that name.
     """
@@ -94,7 +94,7 @@ class HostEmulator(EmulatedHost):
         else:
             self.plugin = plugin(self)
         self.is_python = isinstance(self.plugin, Dispatcher)
-        """Whether the author of the plugin knows its callbacks by their names in Python."""
+        """Whether the plugin is written with the SDK, so that its author knows callbacks by their Python names."""
         self._next_id = 1
         self.buffer_limit = buffer_limit
         self.allow_on_headers_stop_iteration = allow_on_headers_stop_iteration
@@ -103,12 +103,12 @@ class HostEmulator(EmulatedHost):
         self._inside = False
         self._turn: list[int] | None = None
         self.started = self.start_plugin(root_id)
-        """False when on_vm_start or on_plugin_start refused: Envoy would reject the configuration."""
+        """False if on_vm_start or on_plugin_start refused: Envoy would reject the configuration."""
 
     # --- driving --------------------------------------------------------------------------------------------------
 
     def start_plugin(self, root_id: str = "") -> bool:
-        """Start one more plugin in this VM, as Envoy does for each use of the module; returns whether it accepted."""
+        """Start another plugin in this VM, as Envoy does for each use of the module; returns whether it accepted."""
         context_id = self._new_id()
         self.roots.append(context_id)
         self.plugin_names[context_id] = (self.plugin_name, root_id, self.vm_id)
@@ -121,9 +121,9 @@ class HostEmulator(EmulatedHost):
         return started
 
     def worker(self) -> HostEmulator:
-        """One more worker of the same plugin: a VM of its own, with the shared data, queues and metrics of this one.
+        """Another worker with the same plugin: a separate VM that shares data, queues and metrics with this one.
 
-        A queue's items are told to the VM that registered it last, as in Envoy (docs/abi.md §1.9).
+        Items of a queue are announced to the VM that registered it last, as in Envoy (docs/abi.md §1.9).
         """
         return self._again()
 
@@ -141,13 +141,13 @@ class HostEmulator(EmulatedHost):
         """Send a request through the plugin.
 
         Args:
-            method, path: pseudo headers; `headers` may override the others (`:authority`, `:scheme`).
+            method, path: pseudo-headers; `headers` may override the others (`:authority`, `:scheme`).
             body: one chunk, or several.
-            response: what upstream answers, if it is asked; or a function that makes it from the stream, then.
-            root_id: the plugin to use, when there are several.
+            response: upstream's response, if the request reaches it; or a function that creates it from the stream.
+            root_id: the plugin to use, if there are several.
 
         Returns:
-            The stream; it is over unless the plugin paused it.
+            The stream; it has ended unless the plugin paused it.
         """
         given = list(headers.items() if isinstance(headers, Mapping) else headers)
         names = {name.lower() for name, _ in given}
@@ -161,15 +161,15 @@ class HostEmulator(EmulatedHost):
         return stream
 
     def open_http_stream(self, *, root_id: int | None = None) -> HttpStream:
-        """Begin a stream whose parts the test sends itself: `send_request_headers`, `send_response_body` and so on."""
+        """Open a stream whose parts the test sends itself: `send_request_headers`, `send_response_body` and so on."""
         stream = HttpStream(self, self._new_id(), self._usable_root(root_id), None)
         self._create(stream)
         return stream
 
     def rejected(self, status: int = 403, *, request: Pairs = (), root_id: int | None = None) -> HttpStream:
-        """A request that Envoy or a filter before this plugin answered: the plugin sees only its end.
+        """A request answered by Envoy or by a filter before this plugin: the plugin sees only its end.
 
-        `request` are its headers, as far as they were understood.
+        `request` are its headers, as far as Envoy could parse them.
         """
         headers = Headers([(":status", str(status))])
         stream = HttpStream(self, self._new_id(), self._usable_root(root_id), None)
@@ -190,7 +190,7 @@ class HostEmulator(EmulatedHost):
         return stream
 
     def tick(self) -> None:
-        """Let one tick period pass for every plugin that has set one."""
+        """Advance the time by one tick period for every plugin that has set one."""
         ticking = [(root_id, period) for root_id, period in self.tick_periods.items() if period]
         if not ticking:
             raise RuntimeError("no tick period is set, so Envoy would not tick")
@@ -200,7 +200,7 @@ class HostEmulator(EmulatedHost):
             self.run_pending()
 
     def stop(self) -> None:
-        """Shut the plugins down; those whose `on_plugin_done` returned False stay until they call `plugin_done`."""
+        """Shut down the plugins; those whose `on_plugin_done` returned False stay until they call `plugin_done`."""
         for root_id in reversed(self.roots[:]):
             self.roots_waiting.add(root_id)
             if self.call("proxy_on_done", root_id):
@@ -216,7 +216,7 @@ class HostEmulator(EmulatedHost):
     # --- for streams ----------------------------------------------------------------------------------------------
 
     def call(self, export: str, context_id: int, *args: int) -> object:
-        """Enter the plugin, and do what it asked for afterwards."""
+        """Call the plugin, and then do what it has requested."""
         self.callback = export
         self.context_id = self.effective_id = context_id
         outer, self._inside = self._inside, True
@@ -237,18 +237,18 @@ class HostEmulator(EmulatedHost):
             raise EnvoyCrash(self.crash)
 
     def after(self, action: Callable[[], object]) -> None:
-        """Do something when the running callback has returned; at once when none runs."""
+        """Run `action` after the running callback has returned; immediately if none is running."""
         if self._inside:
             self._after.append(action)
         else:
             action()
 
     def soon(self, action: Callable[[], object]) -> None:
-        """Do something in a later turn of the event loop, see `run_pending`."""
+        """Run `action` in a later iteration of the event loop, see `run_pending`."""
         self._soon.append(action)
 
     def run_pending(self) -> None:
-        """Let happen what waits: answers of upstream, notifications of queues."""
+        """Process pending events: responses of upstream, notifications of queues."""
         self._check_crash()
         while self._soon or self.process.notifications:
             if self.process.notifications:
@@ -266,7 +266,7 @@ class HostEmulator(EmulatedHost):
         return nullcontext()
 
     def _coroutines(self) -> AbstractContextManager[None]:
-        """A coroutine that a callback forgets fails the callback, as it does in a VM."""
+        """A coroutine that a callback fails to await makes the callback fail, as in a VM."""
         return installed_for_coroutines() if isinstance(self.plugin, Dispatcher) else nullcontext()
 
     def _clocks(self) -> AbstractContextManager[None]:
@@ -279,7 +279,7 @@ class HostEmulator(EmulatedHost):
 
     @contextmanager
     def one_turn(self) -> Iterator[None]:
-        """What happens inside happens in one turn of Envoy's event loop: a stream that ends stays selectable (K6)."""
+        """Run the block in one iteration of Envoy's event loop: a stream that ends in it stays selectable (K6)."""
         self._turn = []
         try:
             yield
@@ -289,14 +289,14 @@ class HostEmulator(EmulatedHost):
                 self.forget(context_id)
 
     def still_to_come(self) -> list[str]:
-        """What the plugin waits for, in words."""
+        """Descriptions of what the plugin waits for."""
         found = [f"a tick every {period} ms" for period in self.tick_periods.values() if period]
         calls = sum(not call.answered for call in self.http_calls)
         calls += sum(not call.finished for call in (*self.grpc_calls, *self.grpc_streams))
         return [*found, *([f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else [])]
 
     def forget(self, context_id: int) -> None:
-        """A stream is over."""
+        """Remove a stream that has ended."""
         if self._turn is None:
             self.streams.pop(context_id, None)
         else:

@@ -1,8 +1,8 @@
-"""The host side of the seam, as Envoy behaves: `_protocols.Host` over the emulator's state.
+"""The host side of the seam with Envoy's behavior: `_protocols.Host` over the emulator's state.
 
-Each rule is one of docs/abi.md §1.2 and §1.5, measured on Envoy 1.40. Kinder than Envoy would be wrong: what
-works here and not there is found in production. Callouts, shared state, properties and
-foreign functions are in files of their own.
+Each rule is one of docs/abi.md §1.2 and §1.5, measured with Envoy 1.40. Being more lenient than Envoy would be wrong:
+a bug that passes here would be found in production. Callouts, shared state, properties and foreign functions are in
+separate files.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OF_ONE_CALLBACK = {BufferType.HTTP_CALL_RESPONSE_BODY}
 
 
 class EmulatedHost(Callouts, SharedState, Properties):
-    """State and hostcalls; `HostEmulator` adds what drives a plugin."""
+    """State and hostcalls; `HostEmulator` adds the methods that drive a plugin."""
 
     plugin: Plugin
 
@@ -133,7 +133,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
     # --- header maps ----------------------------------------------------------------------------------------------
 
     def _map(self, map_type: int, *, write: bool = False) -> tuple[int, Headers | None]:
-        """A header map for reading or writing; a status and None where Envoy has none (§1.5)."""
+        """A header map for reading or writing; a status and None if Envoy has none (§1.5)."""
         if not 0 <= map_type <= MapType.HTTP_CALL_RESPONSE_TRAILERS:
             return status_of("unknown map"), None
         if map_type in self.call_maps and (
@@ -216,7 +216,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
     # --- buffers --------------------------------------------------------------------------------------------------
 
     def _buffer(self, buffer_type: int) -> tuple[int, bytes | bytearray]:
-        """A buffer; what is no bytearray cannot be written (§1.2)."""
+        """A buffer; it is writable only if it is a bytearray (§1.2)."""
         if not 0 <= buffer_type <= BufferType.FOREIGN_FUNCTION_ARGUMENTS:
             return status_of("unknown buffer"), b""
         if buffer_type == BufferType.VM_CONFIGURATION and holds("the VM's configuration can always be read"):

@@ -1,4 +1,4 @@
-"""An HTTP stream of the host emulator: a client, one plugin, an upstream, and what passes between them."""
+"""An HTTP stream of the host emulator: a client, one plugin, an upstream, and the messages between them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REQUEST, RESPONSE = 0, 1
 
 
 class UpstreamResponse(NamedTuple):
-    """What the upstream answers."""
+    """A response of the upstream."""
 
     status: int = 200
     headers: Pairs = ()
@@ -26,7 +26,7 @@ class UpstreamResponse(NamedTuple):
 
 
 class LocalResponse(NamedTuple):
-    """What the plugin passed to `send_http_response`."""
+    """The arguments that the plugin passed to `send_http_response`."""
 
     status: int
     details: str
@@ -36,21 +36,21 @@ class LocalResponse(NamedTuple):
 
 
 Upstream: TypeAlias = "UpstreamResponse | Callable[[HttpStream], UpstreamResponse]"
-"""An answer, or what makes it from the request that upstream has received."""
+"""A response, or a function that creates it from the request that upstream has received."""
 
 
 def chunks_of(body: bytes | Iterable[bytes]) -> list[bytes]:
-    """The pieces in which a body comes."""
+    """The pieces of a body."""
     if isinstance(body, bytes):
         return [body] if body else []
     return [bytes(chunk) for chunk in body]
 
 
 class HttpStream(Stream):
-    """One request and what became of it; `HostEmulator.request` returns it.
+    """One request and its outcome; `HostEmulator.request` returns it.
 
-    While `paused` is not None the response is not there yet; resuming (from a tick, say) carries on at once. Of a
-    stream that `HostEmulator.open_http_stream` began, the test sends the parts itself, in both directions.
+    While `paused` is not None, there is no response yet; a resume (from a tick, say) continues the stream immediately.
+    After `HostEmulator.open_http_stream`, the test itself sends the parts in both directions.
     """
 
     http = True
@@ -65,20 +65,20 @@ class HttpStream(Stream):
         self.request_headers = Headers()
         self.request_trailers: Headers | None = None
         self.request_body = b""
-        """What upstream received, as far as it was sent."""
+        """The body that upstream has received so far."""
         self.request_size = 0
         self.upstream_called = False
         """Whether upstream received the whole request."""
         self.status: int | None = None
-        """Status the client got; None while there is none, or when the stream was closed."""
+        """The status that the client received; None while there is none, or if the stream was closed."""
         self.headers = Headers()
         self.body = b""
         self.trailers: Headers | None = None
         self.local_response: LocalResponse | None = None
         self.closed = False
-        """The stream was reset: the client got no response, or a part of one."""
+        """Whether the stream was reset: the client got no response, or only part of one."""
         self.actions: list[tuple[str, int]] = []
-        """Every action the plugin returned, by callback."""
+        """The actions that the plugin returned, as pairs of callback and action."""
         self.details: str | None = None
         """`response.code_details`; None while Envoy has none."""
         self.running = ""
@@ -98,7 +98,7 @@ class HttpStream(Stream):
         """Whether the plugin has sent a local response."""
         return self.local_response is not None
 
-    # --- what a client and an upstream do -------------------------------------------------------------------------
+    # --- actions of the client and the upstream -------------------------------------------------------------------
 
     def send_request_headers(self, headers: Headers, *, end_of_stream: bool = False) -> None:
         """The client's request begins."""
@@ -146,11 +146,11 @@ class HttpStream(Stream):
 
     @property
     def over_for_upstream(self) -> bool:
-        """Whether nothing that upstream sends matters any more."""
+        """Whether anything that upstream still sends is ignored."""
         return self.ended or self.closed or self.local_response is not None
 
     def feed(self, headers: Headers, chunks: list[bytes], trailers: Headers | None) -> None:
-        """A whole request, part after part."""
+        """Send a whole request, part by part."""
         only_headers = not chunks and trailers is None
         if self._refused_by_codec(headers):
             return
@@ -176,7 +176,7 @@ class HttpStream(Stream):
         _feed_body(self.response, chunks, trailers, only_headers)
 
     def _refused_by_codec(self, headers: Headers) -> bool:
-        """Envoy answers what its HTTP manager does not accept before any filter; the plugin sees only the end."""
+        """Envoy answers a request that its HTTP codec refuses before any filter; the plugin sees only the end."""
         refused = codec_refusal(headers)
         if refused is None:
             return False
@@ -191,7 +191,7 @@ class HttpStream(Stream):
     # --- callbacks ------------------------------------------------------------------------------------------------
 
     def call(self, export: str, *args: int) -> int:
-        """A callback that returns an action; then what the plugin asked for meanwhile."""
+        """Run a callback that returns an action, and then do what the plugin has requested in it."""
         outer, self.running = self.running, export
         action = self.host.call(export, self.context_id, *args)
         self.running = outer
@@ -201,7 +201,7 @@ class HttpStream(Stream):
             self._reply()
         return action
 
-    # --- going on -------------------------------------------------------------------------------------------------
+    # --- past the plugin ------------------------------------------------------------------------------------------
 
     def forward_headers(self, direction: int, headers: Headers, end: bool) -> None:
         """Headers leave the plugin."""
@@ -238,14 +238,14 @@ class HttpStream(Stream):
             self._end()
 
     def _route(self, headers: Headers) -> None:
-        """What the router demands of a request (docs/abi.md §5, cases 30, 31, 34)."""
+        """Apply the router's requirements on a request (docs/abi.md §5, cases 30, 31, 34)."""
         refused = refusal(headers)
         if refused is not None:
             status, details, text = refused
             self.reply_locally(LocalResponse(status, details, text, Headers(), -1))
 
     def response_headers_leave(self, headers: Headers) -> bool:
-        """The response goes to the client, unless Envoy cannot send it."""
+        """Send the response headers to the client; False if Envoy cannot send them."""
         status = headers.first(b":status") or b""
         if holds("a response needs a status") and not status.isdigit():
             self._direct(LocalResponse(502, "", b"missing required header: :status", Headers(), -1))
@@ -257,7 +257,7 @@ class HttpStream(Stream):
     # --- local responses and closing ------------------------------------------------------------------------------
 
     def send_local_response(self, local: LocalResponse) -> None:
-        """The plugin asked for it."""
+        """The plugin requested a local response."""
         if self.wants_local is not None and self.running and holds("the first local response wins"):
             return
         if self.running:
@@ -272,7 +272,7 @@ class HttpStream(Stream):
         self.reply_locally(local)
 
     def reply_locally(self, local: LocalResponse) -> None:
-        """A response that Envoy makes itself (docs/abi.md §1.16)."""
+        """Send a response that Envoy generates (docs/abi.md §1.16)."""
         if self.ended or self.closed:
             return
         self.local_response = local
@@ -322,7 +322,7 @@ class HttpStream(Stream):
         return headers
 
     def _direct(self, local: LocalResponse) -> None:
-        """A local response past the plugin."""
+        """Send a local response that bypasses the plugin."""
         headers, body = self._local_message(local)
         self.local_response = local
         self.details = local.details
@@ -332,7 +332,7 @@ class HttpStream(Stream):
         self._end()
 
     def over_limit(self, direction: int) -> None:
-        """More was buffered than `per_connection_buffer_limit_bytes` allows (docs/abi.md §1.5)."""
+        """Handle more buffered data than `per_connection_buffer_limit_bytes` allows (docs/abi.md §1.5)."""
         if direction == REQUEST:
             if holds("a request that is buffered beyond the limit is refused"):
                 self._too_large()
@@ -347,7 +347,7 @@ class HttpStream(Stream):
         self.reply_locally(LocalResponse(413, "request_payload_too_large", b"Payload Too Large", Headers(), -1))
 
     def logged_map(self, map_type: int) -> Headers | None:
-        """A map as on_log sees it: also those that Envoy added to after the plugin (docs/abi.md §1.5)."""
+        """A map as on_log sees it, including what Envoy has added after the plugin (docs/abi.md §1.5)."""
         found = {
             0: ("on_log can read the request headers", self.request_headers if self.request.headers else None),
             2: ("on_log can read the response headers", self._logged_response()),
@@ -359,7 +359,7 @@ class HttpStream(Stream):
         return headers if rule and holds(rule) else None
 
     def _logged_response(self) -> Headers | None:
-        """The response's headers with what Envoy writes into every response."""
+        """The response headers with those that Envoy adds to every response."""
         if self.response.headers is None or self.status is None:
             return self.response.headers
         sent = [pair for pair in self.response.headers if pair[0] != "transfer-encoding"]

@@ -21,12 +21,12 @@ _FACTORIES = frozenset({b"envoy.tcp_proxy.cluster", b"envoy.network.upstream_ser
 
 
 class Properties(Part):
-    """What the plugin can ask about the stream and the proxy, and the host's functions beyond the ABI."""
+    """Properties of the stream and the proxy, and the host's functions beyond the ABI."""
 
     def __init__(self) -> None:
         Part.__init__(self)
         self.properties: dict[tuple[str, ...], bytes] = {}
-        """Properties of every stream and plugin, encoded as Envoy does; they win over those made from the stream."""
+        """Properties of all streams and plugins, as Envoy encodes them; they override those derived from the stream."""
         self.plugin_names: dict[int, tuple[str, str, str]] = {}  # root context → name, root_id, vm_id
         self.foreign_functions: dict[str, ForeignFunction] = {
             "compress": zlib.compress,
@@ -39,11 +39,11 @@ class Properties(Part):
             "set_envoy_filter_state": self._set_envoy_filter_state,
         }
         self.expressions: dict[str, bytes | None] = {}
-        """CEL expressions by text with their results, encoded; None for null. Any other text is no expression."""
+        """CEL expressions by text with their encoded results; None for null. Any other text is not an expression."""
         self.expression_tokens: dict[int, str] = {}
         self.declared: set[bytes] = set()
         self.filter_state: dict[bytes, bytes] = {}
-        """What `set_envoy_filter_state` set."""
+        """The filter state set by `set_envoy_filter_state`."""
         self._next_expression = 0
 
     # --- properties -----------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ class Properties(Part):
         stream = self._stream()
         if stream is None:
             return status_of("property missing")
-        # One of Envoy's own is "set" and keeps its value; with a NUL inside it is stored, but reading splits there.
+        # Setting one of Envoy's own succeeds without effect; a name with a NUL is stored, but cannot be read back.
         if _PATH_END not in path and to_text(path) not in RESERVED:
             stream.properties[path] = value
         return OK
@@ -80,7 +80,7 @@ class Properties(Part):
     # --- foreign functions ----------------------------------------------------------------------------------------
 
     def register_foreign_function(self, name: str, function: ForeignFunction) -> None:
-        """Offer a foreign function: it returns its result, or a `Status` when it fails."""
+        """Register a foreign function: it returns its result, or a `Status` if it fails."""
         self.foreign_functions[name] = function
 
     def proxy_call_foreign_function(self, name: str | bytes, arguments: bytes, /) -> tuple[int, bytes]:

@@ -1,6 +1,6 @@
-"""Which property has a value when: docs/abi.md §1.11, measured by `tests/conformance` (cases 99 to 101).
+"""The callbacks in which properties have a value: docs/abi.md §1.11, measured by `tests/conformance` (cases 99 to 101).
 
-Values that belong to a deployment (addresses, names, metadata) are stand-ins; give the real ones in
+Values that depend on the deployment (addresses, names, metadata) are placeholders; set real ones in
 `HostEmulator.properties`.
 """
 
@@ -20,7 +20,7 @@ Make = Callable[[HttpStream], bytes]
 
 
 def u64(number: int) -> bytes:
-    """A number as a property has it."""
+    """A number in the encoding of properties."""
     return number.to_bytes(8, "little")
 
 
@@ -38,7 +38,7 @@ def _pairs(headers: Headers | None) -> bytes:
 
 
 def visible_request(stream: HttpStream) -> Headers | None:
-    """The request's headers, while the plugin has them: properties come from the same pointer (measured)."""
+    """The request headers while the plugin has access to them: properties use the same pointer (measured)."""
     if not holds("properties of the request need its headers"):
         return stream.request_headers
     if stream.ended:
@@ -55,7 +55,7 @@ OF_REQUEST_HEADERS: Final[Mapping[str, str]] = {
     "request.useragent": "user-agent",
     "request.id": "x-request-id",
 }
-"""Property → the header it is."""
+"""Property → the header it is derived from."""
 
 OF_CONNECTION: Final[Mapping[str, Callable[[Stream], bytes]]] = {
     "source.address": lambda _: b"127.0.0.1:40000",
@@ -67,7 +67,7 @@ OF_CONNECTION: Final[Mapping[str, Callable[[Stream], bytes]]] = {
     "connection.requested_server_name": lambda _: b"",
     "connection_id": lambda stream: u64(stream.context_id),
 }
-"""What TCP streams have, too."""
+"""Properties that TCP streams have too."""
 
 ALWAYS: Final[Mapping[str, Make]] = {
     "request.protocol": lambda _: b"HTTP/1.1",
@@ -93,7 +93,7 @@ ALWAYS: Final[Mapping[str, Make]] = {
     },
     "xds.listener_direction": lambda _: u64(0),
 }
-"""What every callback of a stream can read."""
+"""Properties that every callback of a stream can read."""
 
 WITH_RESPONSE: Final[Mapping[str, Make]] = {
     "response.code": lambda stream: u64(_number(stream.response.headers, ":status", 0)),
@@ -104,25 +104,25 @@ WITH_RESPONSE: Final[Mapping[str, Make]] = {
     "upstream.transport_failure_reason": lambda _: b"",
     "xds.upstream_host_metadata": lambda _: b"",
 }
-"""What can be read when there is a response."""
+"""Properties that can be read once there is a response."""
 
 AT_THE_END: Final[Mapping[str, Make]] = {
     "request.duration": lambda _: u64(1_000_000),
     "response.backend_latency": lambda _: u64(1_000_000),
 }
-"""What can be read in on_log only."""
+"""Properties that can be read only in on_log."""
 
 EVERYWHERE: Final[Mapping[str, bytes]] = {"xds.node": b"", "xds.node.id": b""}
-"""What a plugin context can read, too."""
+"""Properties that a plugin context can read too."""
 
 NOT_SERIALISABLE: Final = frozenset(
     {"", "filter_state", "request", "response", "connection", "source", "destination", "upstream", "xds"}
 )
-"""What exists and is no value."""
+"""Paths that exist but are not values."""
 
 
 def of_stream(stream: Stream | None, path: str) -> bytes | None:
-    """The value of a property as this stream has it now."""
+    """The current value of a property for this stream."""
     if stream is None or path in OF_CONNECTION:
         return None if stream is None else OF_CONNECTION[path](stream)
     return _of_http(stream, path) if isinstance(stream, HttpStream) else None

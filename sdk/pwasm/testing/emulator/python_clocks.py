@@ -1,9 +1,9 @@
-"""While a filter's classes run in this process, Python's clocks show the emulator's time.
+"""Makes Python's clocks show the emulator's time while a filter's classes run in this process.
 
-A main.wasm asks its host for the time; classes ask CPython. time-machine makes the wall clocks (`time.time`,
-`datetime.now`, `time.localtime` …) ask us, and `_Function` the others, for everybody who has imported them, however and
-whenever. Both are undone when the callback returns, and other threads see the real time throughout: pytest, time
-limits, servers. See RATIONALE.md, "How do Python's clocks show the emulator's time?".
+A main.wasm gets the time from its host; classes get it from CPython. time-machine redirects the wall clocks
+(`time.time`, `datetime.now`, `time.localtime` …) to us, and `_Function` redirects the others, no matter how or when
+they were imported. Both are undone when the callback returns, and other threads (pytest, time limits, servers) see the
+real time throughout. See RATIONALE.md, "How do Python's clocks show the emulator's time?".
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _METH_NOARGS = 4
 
 
 class _Thread(threading.local):
-    """What the clocks show in a thread; None for the real time."""
+    """The clock that is shown in a thread; None for the real time."""
 
     clock: Clock | None = None
 
@@ -33,7 +33,7 @@ _here = _Thread()
 
 
 class Shown:
-    """Python's clocks show `clock` in this thread for the duration of a block; blocks can be nested."""
+    """Make Python's clocks show `clock` in this thread for the duration of a block; blocks can be nested."""
 
     __slots__ = ("_clock", "_outer")
 
@@ -56,9 +56,9 @@ class Shown:
 
 
 class _Replaced:
-    """Python's functions are replaced as long as a thread needs it.
+    """Keeps Python's functions replaced as long as a thread needs it.
 
-    A time limit may interrupt this anywhere. Then they stay replaced for a while, and show the real time.
+    A time limit may interrupt this anywhere. In that case they stay replaced for a while, and show the real time.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,9 @@ class _Replaced:
         with self._lock:
             self._threads.add(threading.get_ident())
             if self._travel is None:
-                travel = time_machine.travel(None, tick=False)  # to now, which other threads see before the next line
+                travel = time_machine.travel(
+                    None, tick=False
+                )  # to the present, which other threads see until the next line
                 travel.start().time_ns = _wall_clock  # type: ignore[method-assign]
                 self._travel = travel
                 for function in _FUNCTIONS:
@@ -87,12 +89,12 @@ class _Replaced:
 
 
 def _wall_clock() -> int:
-    """What time-machine's functions make their results of."""
+    """The time from which time-machine's functions compute their results."""
     if _here.clock is not None:
         return _here.clock.now_nanoseconds
     try:
         return time_machine.escape_hatch.time.time_ns()
-    except ValueError:  # meanwhile the block of the other thread has ended
+    except ValueError:  # the block of the other thread has ended in the meantime
         return time.time_ns()
 
 
@@ -108,16 +110,16 @@ class _Definition(ctypes.Structure):
 
 
 class _Builtin(ctypes.Structure):
-    """The beginning of CPython's PyCFunctionObject, after what every object begins with."""
+    """The beginning of CPython's PyCFunctionObject, after the object header."""
 
     _fields_ = (("definition", ctypes.c_void_p), ("of", ctypes.c_void_p))
 
 
 class _Function:
-    """A function of the module `time` without arguments that can be made to call one in Python.
+    """A function of the module `time` without arguments, which can be redirected to a Python function.
 
-    A built-in function refers to its definition, which has the address of the code, and to the object that the code is
-    given: the module. Replaced, the code is that of "call this object", and the object the function in Python.
+    A built-in function refers to its definition, which has the address of the code, and to the object that is passed to
+    the code: the module. When it is replaced, the code is "call this object", and the object is the Python function.
     """
 
     def __init__(self, name: str) -> None:
@@ -125,7 +127,7 @@ class _Function:
         self._before = (self._builtin.definition, self._builtin.of)
         original = _Definition.from_address(self._before[0])
         if (self._before[1], original.name, original.flags) != (id(time), name.encode(), _METH_NOARGS):
-            raise RuntimeError(f"time.{name} is not the function that CPython has; has something replaced it?")
+            raise RuntimeError(f"time.{name} is not CPython's own function; has something replaced it?")
         make = ctypes.pythonapi.PyCFunction_NewEx
         make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
         self._read = _reader(name, make(self._before[0], time, "time"))
@@ -135,12 +137,12 @@ class _Function:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._read))  # the built-in function's reference
 
     def replace(self) -> None:
-        """The object first: another thread may call in between, and the original code does not look at its object."""
+        """Set the object first: another thread may call in between, and the original code ignores its object."""
         self._builtin.of = self._after[1]
         self._builtin.definition = self._after[0]
 
     def restore(self) -> None:
-        """The other way round."""
+        """Restore the original, in the reverse order."""
         self._builtin.definition = self._before[0]
         self._builtin.of = self._before[1]
 

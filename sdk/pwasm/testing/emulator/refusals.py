@@ -14,7 +14,7 @@ _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
 def codec_refusal(headers: Headers) -> tuple[int, bytes] | None:
-    """Status and body of what Envoy's HTTP manager answers before any filter (§5, case 110), else None."""
+    """Status and body of the response if Envoy's HTTP codec refuses a request before any filter (§5, case 110)."""
     too_many = len(headers) > MAX_HEADERS and holds("a request with too many headers is refused before the plugin")
     if too_many or (
         headers.size() > MAX_HEADERS_SIZE and holds("a request with too large headers is refused before the plugin")
@@ -26,7 +26,7 @@ def codec_refusal(headers: Headers) -> tuple[int, bytes] | None:
 
 
 def refusal(headers: Headers) -> tuple[int, str, bytes] | None:
-    """Status, details and body of what Envoy answers to a request that it cannot send, else None."""
+    """Status, details and body of Envoy's response to a request that it cannot send upstream, or None."""
     routed = (
         (":path", "a request without a path is not routed"),
         ("x-forwarded-proto", "a request without x-forwarded-proto is not routed"),

@@ -1,10 +1,10 @@
-"""What the emulator enforces because Envoy does, one name for each rule.
+"""The rules that the emulator enforces because Envoy does, each with a name.
 
-`RULES` are statements that hold; the emulator asks for each where it matters. They are in a table so that a test can
-deny them one after the other and see that the conformance suite notices (`tests/conformance/test_mutations.py`):
-a rule that nothing checks might as well be wrong. `STATUSES` is what the host answers where it refuses.
+`RULES` are statements that hold; the emulator looks each of them up where it matters. They are in a table so that a
+test can negate them one by one and check that the conformance suite notices (`tests/conformance/test_mutations.py`): a
+rule that nothing checks might as well be wrong. `STATUSES` are the statuses that the host returns when it refuses.
 
-Sources: docs/abi.md (sections, and the cases of §5), measured on Envoy 1.40 by `tests/conformance`.
+Sources: docs/abi.md (sections, and the cases of §5), measured with Envoy 1.40 by `tests/conformance`.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ RULES: Final[dict[str, bool]] = {
     "K7": True,
     "K8": True,
 }
-"""Rule → whether it holds. Nothing but a test of the tests may change this."""
+"""Rule → whether it holds. Only the mutation tests may change this."""
 
 OK, NOT_FOUND, BAD_ARGUMENT = Status.OK, Status.NOT_FOUND, Status.BAD_ARGUMENT
 
@@ -141,14 +141,14 @@ STATUSES: Final[dict[str, int]] = {
         "no value": Status.SERIALIZATION_FAILURE,
     }.items()
 }
-"""Situation → what the host answers."""
+"""Situation → the status that the host returns."""
 
 CONTINUE, HOLD, HOLD_ALL, DISCARD, STREAM_HELD = range(5)
 
 HEADER_ACTIONS: Final[dict[int, int]] = {0: CONTINUE, 1: HOLD_ALL, 2: CONTINUE, 3: HOLD_ALL, 4: HOLD_ALL}
-"""What a headers callback returns → what Envoy does; anything else holds everything (§1.3)."""
+"""Result of a headers callback → Envoy's reaction; any other result holds everything (§1.3)."""
 DATA_ACTIONS: Final[dict[int, int]] = {0: CONTINUE, 1: HOLD, 2: STREAM_HELD}
-"""The same for data; anything else discards it (§0.3)."""
+"""The same for data; any other result discards it (§0.3)."""
 
 PAUSE = int(Action.PAUSE)
 
@@ -159,5 +159,5 @@ def holds(rule: str) -> bool:
 
 
 def status_of(situation: str) -> int:
-    """What the host answers."""
+    """The status that the host returns."""
     return STATUSES[situation]

@@ -1,4 +1,4 @@
-"""Shared data, shared queues and metrics: what all VMs of an Envoy process have in common (docs/abi.md §1.9, §1.10)."""
+"""Shared data, shared queues and metrics, which all VMs of an Envoy process share (docs/abi.md §1.9, §1.10)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_CAS = 2**32 - 1
 
 
 class Queue:
-    """One shared queue; the plugin that registered it last is told of each item."""
+    """A shared queue; the plugin that registered it last is notified of each item."""
 
     def __init__(self, owner: tuple[SharedState, int]) -> None:
         self.owner = owner
@@ -23,10 +23,10 @@ class Queue:
 
 
 class Process:
-    """The state of an Envoy process. Give one to several emulators, and their plugins share it as in Envoy.
+    """The state of an Envoy process. The plugins of emulators that get the same one share it, as in Envoy.
 
     Args:
-        now: where the wall clock starts, in seconds since 1970; None for the real time.
+        now: initial time of the wall clock, in seconds since 1970; None for the real time.
     """
 
     def __init__(self, now: float | None = None) -> None:
@@ -101,7 +101,7 @@ class SharedState(Part):
         return (OK, queue.items.popleft()) if queue.items else (int(Status.EMPTY), b"")
 
     def _notify(self) -> bool:
-        """Tell the owner of a queue about an item; False when there was nothing to tell."""
+        """Notify the owner of a queue of an item; False if there is no pending notification."""
         if not self.process.notifications:
             return False
         token = self.process.notifications.popleft()
@@ -115,15 +115,15 @@ class SharedState(Part):
     # --- metrics --------------------------------------------------------------------------------------------------
 
     def counter(self, name: str) -> int:
-        """The value of a counter; 0 when there is none."""
+        """The value of a counter; 0 if it does not exist."""
         return self.process.numbers.get((MetricType.COUNTER, name), 0)
 
     def gauge(self, name: str) -> int:
-        """The value of a gauge, signed; 0 when there is none."""
+        """The value of a gauge, signed; 0 if it does not exist."""
         return self.process.numbers.get((MetricType.GAUGE, name), 0)
 
     def histogram(self, name: str) -> list[int]:
-        """What was recorded in a histogram."""
+        """The values recorded in a histogram."""
         return self.process.histograms.get(name, [])
 
     def proxy_define_metric(self, metric_type: int, name: str | bytes, /) -> tuple[int, int]:

@@ -1,12 +1,11 @@
-"""The plugin side in plain Python: the dispatcher, with what a build does before it and a VM around it.
+"""The plugin side in plain Python: the dispatcher, with the checks of a build and the step budget of a VM.
 
-The classes of contexts that factories make are looked at when they are first seen; a build looks at all that there are.
+The classes of contexts that factories create are checked when they are first seen; a build checks all classes.
 
-The step budget gives the same exception at about the same number of steps as in Wasm.
-
-`sys.settrace` counts, for the Python of a test may be too old for `sys.monitoring`. It differs in two ways: the SDK's
-own calls take no steps, and Python ends the tracing when the exception is raised, so a filter that goes on looping
-afterwards is not interrupted again here; the time limit of the test does that.
+The step budget raises the same exception as in Wasm, after about the same number of steps. It uses `sys.settrace`,
+since the Python that runs a test may be too old for `sys.monitoring`. There are two differences: the SDK's own calls
+take no steps, and Python stops tracing when the exception is raised, so a filter that continues to loop afterwards is
+not interrupted again; the time limit of the test does that.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from pwasm.errors import StepBudgetExceeded
 
 
 def plugin_of(registration: Registration, host: Host) -> Dispatcher:
-    """The plugin side for what is registered, with its step budget."""
+    """The plugin side of a registration, with its step budget."""
     plugin = _Checking(registration, host)
     if registration.step_budget:
         for callback in _abi.CALLBACKS:
@@ -37,7 +36,7 @@ def plugin_of(registration: Registration, host: Host) -> Dispatcher:
 
 
 class _Checking(Dispatcher):
-    """Lets no test pass whose contexts have mistakes in their names."""
+    """Fails tests whose context classes have mistakes in their names."""
 
     def _open_for(self, root: Root, context_id: int) -> Stream:
         stream = super()._open_for(root, context_id)
@@ -72,7 +71,7 @@ def _limited(callback: Callable[..., Any], steps: int) -> Callable[..., Any]:
 
 
 class _Counter:
-    """Counts in one callback."""
+    """Counts the steps of one callback."""
 
     def __init__(self, steps: int) -> None:
         self._steps = self._left = steps
@@ -81,7 +80,7 @@ class _Counter:
         self._left = self._steps
 
     def called(self, frame: FrameType, _event: str, _arg: object) -> Callable[..., Any] | None:
-        """A function begins (or a generator goes on)."""
+        """A function is called, or a generator resumed."""
         if not budget.may_interrupt(frame.f_code):
             return None
         self._step()
@@ -90,7 +89,7 @@ class _Counter:
         def reached(frame: FrameType, event: str, _arg: object) -> Callable[..., Any]:
             nonlocal last
             if event == "line":
-                if frame.f_lineno <= last:  # a jump back; also to the same line
+                if frame.f_lineno <= last:  # a backward jump, possibly to the same line
                     self._step()
                 last = frame.f_lineno
             return reached

@@ -21,7 +21,7 @@ class TcpStream(Stream):
         self.to_downstream = b""
         self.closed = False
         self._held = False
-        """The plugin holds the client's side."""
+        """Whether the plugin holds the client's side."""
         self._ends: dict[int, bool] = {}
         self._buffers: dict[int, bytearray] = {}
         self._visible = -1
@@ -33,14 +33,14 @@ class TcpStream(Stream):
         """ "connection" while the plugin holds the client's side, else None."""
         return "connection" if self._held and not self.ended else None
 
-    # --- what a client and an upstream do -------------------------------------------------------------------------
+    # --- actions of the client and the upstream -------------------------------------------------------------------
 
     def open(self) -> None:
         """The client connects."""
         self._held = self._call("proxy_on_new_connection") != rules.CONTINUE
 
     def downstream(self, data: bytes, *, end_of_stream: bool = False) -> int:
-        """The client sends data; returns the plugin's action. While the connection is held nothing is read."""
+        """The client sends data; returns the plugin's action. Nothing is read while the connection is held."""
         if self._held and holds("a held connection is not read"):
             self._waiting.append((data, end_of_stream))
             return rules.PAUSE
@@ -51,7 +51,7 @@ class TcpStream(Stream):
         return self._data(UPSTREAM, "proxy_on_upstream_data", data, end_of_stream)
 
     def close_upstream(self) -> None:
-        """The connection to upstream is closed; Envoy never says by whom."""
+        """The connection to upstream is closed; Envoy does not report by whom."""
         self.host.call("proxy_on_upstream_connection_close", self.context_id, int(PeerType.UNKNOWN))
         self.host.run_pending()
 
@@ -62,7 +62,7 @@ class TcpStream(Stream):
         self.host.run_pending()
 
     def complete(self) -> None:
-        """The stream's last callbacks."""
+        """Run the stream's final callbacks."""
         self.closed = True
         first = (
             ("proxy_on_done", "proxy_on_log")
@@ -73,7 +73,7 @@ class TcpStream(Stream):
         self.host.run_pending()
 
     def close(self, peer_type: int = PeerType.LOCAL) -> None:
-        """Both connections are closed, and the stream is over."""
+        """Close both connections and end the stream."""
         if self.ended:
             return
         self.close_upstream()
@@ -95,20 +95,20 @@ class TcpStream(Stream):
             self.downstream(data, end_of_stream=end)
 
     def reset(self) -> None:
-        """The plugin closes the connection: what is on its way is still sent."""
+        """The plugin closes the connection: data on its way is still sent."""
         if not self.closed:
             self.closed = True
             self.host.soon(self._closed)
 
     def _closed(self) -> None:
-        """The plugin closed it: of upstream's side nothing is said (measured)."""
+        """The plugin has closed the connection: it gets no callback for upstream's side (measured)."""
         if not holds("a plugin that closes hears nothing of upstream"):
             self.close_upstream()
         self.close_downstream()
         self.complete()
 
     def buffer(self, buffer_type: int) -> bytearray | None:
-        """A buffer that can be read and written now."""
+        """A buffer, if it can be read and written now."""
         held = buffer_type == DOWNSTREAM and self._held and holds("data that is held can be read")
         return self._buffers.get(buffer_type) if held or buffer_type == self._visible else None
 

@@ -1,4 +1,4 @@
-"""What the host saw, in order: callbacks with their results, and inside them hostcalls and log lines."""
+"""A record of what the host saw, in order: callbacks with their results, and their hostcalls and log lines."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _RESULTS = {callback.name: callback.result for callback in _abi.CALLBACKS}
 
 
 class Trace:
-    """Lines about what happened, made into text only when somebody asks."""
+    """Lines about what happened, formatted only on demand."""
 
     def __init__(self) -> None:
         self._lines: deque[tuple[int, Callable[..., str], tuple[Any, ...]]] = deque(maxlen=KEPT_LINES)
         self.depth = 0
 
     def add(self, make: Callable[..., str], *values: Any) -> None:
-        """Keep a line that `make(*values)` will write."""
+        """Record a line that `make(*values)` will format."""
         self._lines.append((self.depth, make, values))
 
     def text(self) -> str:
@@ -47,17 +47,17 @@ class TracedHost(HostEmulator):
     def __init__(self, *filters: type, known: set[str] | None = None, **options: Any) -> None:
         self.trace = Trace()
         self.logged: list[tuple[str, _abi.LogLevel, str]] = []
-        """As `logs`, with the callback in which it was logged."""
+        """Like `logs`, with the callback in which each record was logged."""
         self._known = known
         super().__init__(*filters, **options)
 
     def start_plugin(self, root_id: str = "") -> bool:
-        """As the emulator's."""
+        """As in the emulator, with the known clusters."""
         self.clusters = self._known
         return super().start_plugin(root_id)
 
     def call(self, export: str, context_id: int, *args: int) -> object:
-        """As the emulator's, with a line for the callback and one for its result if that says something."""
+        """As in the emulator, with a line for the callback and one for its result."""
         trace, start = self.trace, time.perf_counter()
         trace.add(_callback_line, export, context_id, args)
         trace.depth += 1
@@ -128,7 +128,7 @@ def _shown(field: str, value: Any) -> str:
 
 
 def short(text: str) -> str:
-    """The beginning of a text that is too long to be shown."""
+    """A text, shortened if it is too long to be shown."""
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"
 
 

@@ -1,4 +1,4 @@
-"""Suites as pytest collects them: a test of the suite in each tier is an item."""
+"""Collection of suites by pytest: each test of a suite is an item in each tier."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class SuiteFile(pytest.File):
     tiers: list[str]
     stages: Stages
     module: str
-    """What --pwasm-module names, or ""."""
+    """The path given by --pwasm-module, or ""."""
     bench: Mapping[str, Any]
     """Options of each test's `Bench`."""
     keep: Callable[[pytest.Item, Bench], None]
 
     def collect(self) -> Iterable[pytest.Item]:
-        """The items; a suite that cannot be read is an error of collection."""
+        """Collect the items; an invalid suite is a collection error."""
         try:
             suite = load_suite(self.path)
         except SuiteError as error:
@@ -42,7 +42,7 @@ class SuiteFile(pytest.File):
                 yield item
 
     def _filter(self, suite: Suite) -> str:
-        """What the suite is about: --pwasm-module, else its own wasm_path, else the filter or main.wasm beside it."""
+        """The filter under test: --pwasm-module, or the suite's wasm_path, or the filter or main.wasm next to it."""
         if self.module:
             return self.module
         if suite.wasm_path is not None:
@@ -55,17 +55,17 @@ class SuiteFile(pytest.File):
         if not self._is_python(named):
             tiers = [tier for tier in tiers if tier != "python"] or ["wasm"]
         if suite.time_seconds is not None or test.own_host_only:
-            tiers = [tier for tier in tiers if tier != "envoy"]  # its clock and its properties are its own
+            tiers = [tier for tier in tiers if tier != "envoy"]  # Envoy has its own clock and properties
         return tiers
 
     def _is_python(self, named: str) -> bool:
         try:
             return is_python(find_filter(named, self.path, self.config.rootpath))
         except SetupError:
-            return True  # there is none, which the test is to say
+            return True  # there is no filter, which the test will report
 
     def teardown(self) -> None:
-        """The last test of the file is over."""
+        """Called after the last test of the file."""
         self.stages.close()
 
 
@@ -73,13 +73,13 @@ class SuiteItem(pytest.Item):
     """A test of a suite in one tier."""
 
     def plan(self, suite: Suite, test: Test, tier: str, named: str) -> None:
-        """What it will do."""
+        """Set the test to run."""
         self._suite, self._test, self._tier, self._named = suite, test, tier, named
         for mark in {"wasm": ["wasm"], "envoy": ["wasm", "envoy"]}.get(tier, []):
             self.add_marker(mark)
 
     def setup(self) -> None:
-        """Make the world."""
+        """Create the world."""
         parent = self.parent
         assert isinstance(parent, SuiteFile)
         self.bench = Bench(self, self._tier, parent.stages, **parent.bench)
@@ -95,7 +95,7 @@ class SuiteItem(pytest.Item):
                 host.properties[tuple(path.split("."))] = value.encode()
 
     def runtest(self) -> None:
-        """Run it; every point that is wrong is shown."""
+        """Run the test; fails with all deviations."""
         wrong = run_test(self._world, self._suite, self._test)
         if wrong:
             pytest.fail("\n".join(wrong), pytrace=False)
@@ -105,5 +105,5 @@ class SuiteItem(pytest.Item):
         self.bench.close()
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """What pytest shows of a failure's place."""
+        """The location that pytest shows for a failure."""
         return self.path, None, f"{self.path.name}: {self._test.name} [{self._tier}]"

@@ -1,4 +1,4 @@
-"""Runs a test of a suite in a world, and says in which points the filter does not do what is expected."""
+"""Runs a test of a suite in a world, and reports each deviation from what the suite expects."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CALLBACKS = {
     "stream_init": ("proxy_on_context_create",),
     "stream_destroy": ("proxy_on_log", "proxy_on_done", "proxy_on_delete"),
 }
-"""The callbacks of each phase, to know which phase a log line belongs to."""
+"""The callbacks of each phase, to assign log lines to phases."""
 _SECONDS = 10.0
-"""A phase may end in a pause that nothing resumes; then the client has no answer."""
+"""Timeout of a request: a phase may end in a pause that nothing resumes, so that the client gets no response."""
 _DEFAULTS = {":method": "GET", ":path": "/", ":authority": "example.com"}
 
 
 def answer_of_test(test: Test) -> Answer:
-    """What upstream answers."""
+    """The response of upstream."""
     (phase,) = test.phases.get("response_headers", (None,))
     given = [] if phase is None else list(phase.headers)
     status = next((int(value) for name, value in given if name == ":status"), 200)
@@ -38,7 +38,7 @@ def answer_of_test(test: Test) -> Answer:
 
 
 def run_test(world: World, suite: Suite, test: Test) -> list[str]:
-    """Send the test's request through the world; what is not as expected, one line for each point."""
+    """Send the test's request through the world; returns the deviations, one line each."""
     (phase,) = test.phases.get("request_headers", (None,))
     given = dict(_DEFAULTS) | {} if phase is None else dict(_DEFAULTS) | dict(phase.headers)
     own = [] if phase is None else [pair for pair in phase.headers if not pair[0].startswith(":")]
@@ -52,7 +52,7 @@ def run_test(world: World, suite: Suite, test: Test) -> list[str]:
     for name, phases in test.phases.items():
         result = _joined([phase.result for phase in phases])
         if over and result != Result():
-            wrong.append(f"{name}: the stream was answered in an earlier phase, so this one never came")
+            wrong.append(f"{name}: the stream was answered in an earlier phase, so this phase did not run")
             continue
         said = result.immediate is not None
         wrong += [f"{name}: {problem}" for problem in _wrong(name, result, received, response)]
@@ -61,7 +61,7 @@ def run_test(world: World, suite: Suite, test: Test) -> list[str]:
 
 
 def _joined(results: Sequence[Result]) -> Result:
-    """One result for a body in several pieces: their bodies one after another, since hosts may cut them otherwise."""
+    """Join the results of a body in several pieces, since hosts may split the body differently."""
     if len(results) == 1:
         return results[0]
     patterns = [result.body[0].pattern if result.body else ".*" for result in results]
@@ -99,16 +99,16 @@ def _wrong(phase: str, result: Result, received: Request | None, response: Respo
 def _wrong_immediate(result: Result, received: Request | None, response: Response, *, answered: bool) -> Iterable[str]:
     assert result.immediate is not None
     if answered and received is not None:
-        yield "no immediate response: the request went to upstream"
+        yield "no immediate response: the request was sent to upstream"
     status = result.immediate.get("http_status")
     if status is not None and response.status != int(status):
-        yield f"immediate: http_status {status} expected, {response.status} found"
+        yield f"immediate: expected http_status {status}, found {response.status}"
     grpc_status = result.immediate.get("grpc_status")
     if grpc_status is not None and response.headers.get("grpc-status") != str(grpc_status):
-        yield f"immediate: grpc_status {grpc_status} expected, {response.headers.get('grpc-status')} found"
+        yield f"immediate: expected grpc_status {grpc_status}, found {response.headers.get('grpc-status')}"
     details = result.immediate.get("details")
     if details is not None and response.details != str(details).replace(" ", "_"):
-        yield f"immediate: details {details!r} expected, {response.details!r} found"
+        yield f"immediate: expected details {details!r}, found {response.details!r}"
 
 
 def _wrong_message(result: Result, message: Message) -> Iterable[str]:
@@ -116,18 +116,18 @@ def _wrong_message(result: Result, message: Message) -> Iterable[str]:
     for name, value in result.has_header:
         values = headers.get_all(name)
         if value not in {*values, ", ".join(values)} or not values:
-            yield f"header {name}: {value!r} expected, {values or 'none'} found"
+            yield f"header {name}: expected {value!r}, found {values or 'none'}"
     for name in result.no_header:
         if headers.get(name) is not None:
-            yield f"header {name}: none expected, {headers.get_all(name)} found"
+            yield f"header {name}: expected none, found {headers.get_all(name)}"
     lines = [f"{name}: {value}" for name, value in headers]
     for matcher in result.headers:
         if any(map(matcher.accepts, lines)) == matcher.invert:
-            yield f"headers: {matcher} expected, found:\n    " + "\n    ".join(lines)
+            yield f"headers: expected {matcher}, found:\n    " + "\n    ".join(lines)
     text = message.body.decode("utf-8", "surrogateescape")
     for matcher in result.body:
         if matcher.accepts(text) == matcher.invert:
-            yield f"body: {matcher} expected, {text!r} found"
+            yield f"body: expected {matcher}, found {text!r}"
 
 
 def _with_pseudo(message: Message) -> Headers:
@@ -140,7 +140,7 @@ def _with_pseudo(message: Message) -> Headers:
 
 
 def _wrong_logs(world: World, suite: Suite, test: Test) -> list[str]:
-    """Log lines by phase; those of the plugin's start are there in every test."""
+    """Check log lines by phase; those of the plugin's start belong to every test."""
     lowest = LogLevel[suite.log_level]
     wanted = {name: _joined([phase.result for phase in phases]) for name, phases in test.phases.items()}
     wanted |= test.life
@@ -153,7 +153,7 @@ def _wrong_logs(world: World, suite: Suite, test: Test) -> list[str]:
         for matcher in result.log:
             if any(map(matcher.accepts, lines)) == matcher.invert:
                 shown = "\n    ".join(lines) or "(nothing)"
-                wrong.append(f"{name}: log: {matcher} expected, found:\n    {shown}")
+                wrong.append(f"{name}: log: expected {matcher}, found:\n    {shown}")
     return wrong
 
 

@@ -39,34 +39,34 @@ _START = re.compile(r"HTTP/\d(?:\.\d)? (?P<status>\d{3})|(?P<method>\S+) (?P<pat
 
 
 class SuiteError(Exception):
-    """A suite is not what it must be; the text says where."""
+    """A suite is invalid; the message says where."""
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """What a text must be, or with `invert` must not be."""
+    """A condition on a text, negated by `invert`."""
 
     exact: str | None = None
     regex: str | None = None
     invert: bool = False
 
     def accepts(self, text: str) -> bool:
-        """Whether this is the text, leaving `invert` aside."""
+        """Whether the text matches, ignoring `invert`."""
         return re.fullmatch(self.pattern, text, re.DOTALL) is not None
 
     @property
     def pattern(self) -> str:
-        """As a regular expression."""
+        """The condition as a regular expression."""
         return re.escape(self.exact) if self.exact is not None else str(self.regex)
 
     def __str__(self) -> str:
-        text = f"exactly {self.exact!r}" if self.exact is not None else f"what matches {self.regex!r}"
-        return f"nothing that is {text}" if self.invert else text
+        text = f"exactly {self.exact!r}" if self.exact is not None else f"a match of {self.regex!r}"
+        return f"anything but {text}" if self.invert else text
 
 
 @dataclass(frozen=True)
 class Result:
-    """What is expected of a phase."""
+    """The expected results of a phase."""
 
     has_header: tuple[tuple[str, str], ...] = ()
     no_header: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Phase:
-    """One invocation: what comes in, what is expected. `headers` or `content` is the input."""
+    """One invocation of the filter: its input (`headers` or `content`) and the expected result."""
 
     headers: tuple[tuple[str, str], ...] = ()
     content: bytes = b""
@@ -87,7 +87,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Test:
-    """One request and its response; `phases` by name, several for bodies in pieces."""
+    """One request and its response; `phases` by name, several for a body in pieces."""
 
     name: str
     phases: Mapping[str, tuple[Phase, ...]]
@@ -100,12 +100,12 @@ class Test:
 
     @property
     def own_host_only(self) -> bool:
-        """Whether it says what Envoy cannot be told, or does not tell."""
+        """Whether it uses settings that Envoy does not have, or results that Envoy does not report."""
         immediate = [phase.result.immediate or {} for phases in self.phases.values() for phase in phases]
         return bool(self.properties) or any("details" in said for said in immediate)
 
     def chunks(self, phase: str) -> list[bytes]:
-        """The body of a phase in the pieces that the test asks for."""
+        """The body of a phase, split as the test requests."""
         pieces = [invocation.content for invocation in self.phases.get(phase, ())]
         whole = b"".join(pieces)
         size = self.chunk_size or (self.num_chunks and -(-len(whole) // self.num_chunks))
@@ -128,13 +128,13 @@ def load_suite(path: Path) -> Suite:
     """Read a suite.
 
     Raises:
-        SuiteError: it cannot be read, is no YAML, or says something that this does not know.
+        SuiteError: the file cannot be read, is not YAML, or contains unknown keys.
     """
     return _Reader(path).suite()
 
 
 class _Reader:
-    """Reads one file; every method is told `where` in it, for messages."""
+    """Reads one file; `where` is the place in it, for messages."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -153,7 +153,7 @@ class _Reader:
         self._folder = self._path.parent / str(env.get("test_path", ""))
         level = str(env.get("log_level", "TRACE")).upper()
         if level not in _LEVELS:
-            self._fail("env", f"log_level {level!r} is none of {', '.join(_LEVELS)}")
+            self._fail("env", f"unknown log_level {level!r}; known: {', '.join(_LEVELS)}")
         wasm = env.get("wasm_path")
         return Suite(
             self._path,
@@ -168,15 +168,15 @@ class _Reader:
         tests = tuple(self._test(said, number) for number, said in enumerate(self._list(document, "test", "the suite")))
         names = [test.name for test in tests]
         if not tests or len(set(names)) < len(names):
-            twice = next((name for name in names if names.count(name) > 1), "")
-            self._fail("test", f"there are two tests {twice!r}" if tests else "there is none")
+            duplicate = next((name for name in names if names.count(name) > 1), "")
+            self._fail("test", f"duplicate test name {duplicate!r}" if tests else "there are no tests")
         return tests
 
     def _test(self, said: Any, number: int) -> Test:
         where = f"test {said.get('name', number)!r}" if isinstance(said, Mapping) else f"test {number}"
         self._check(said, _TEST_KEYS, where)
         if "name" not in said:
-            self._fail(where, "it has no name")
+            self._fail(where, "name is missing")
         phases = {}
         for phase in PHASES:
             if phase in said:
@@ -203,7 +203,7 @@ class _Reader:
             content = self._file(given["file"], where)
         if phase.endswith("body"):
             if "header" in given:
-                self._fail(f"{where}, input", "a body has no header")
+                self._fail(f"{where}, input", "a body cannot have headers")
             return Phase(content=content, result=result)
         headers = self._headers(given, "header", where) or self._parse(content, where)
         return Phase(headers=headers, result=result)
@@ -229,7 +229,7 @@ class _Reader:
         self._check(said, _MATCHER_KEYS, where)
         kinds = [key for key in ("exact", "regex", "file") if key in said]
         if len(kinds) != 1:
-            self._fail(where, "a matcher has one of exact, regex and file")
+            self._fail(where, "a matcher must have exactly one of exact, regex and file")
         invert = str(said.get("invert", "")).lower() == "true"
         if "file" in said:
             return Matcher(self._file(said["file"], where).decode("utf-8", "surrogateescape"), None, invert)
@@ -246,18 +246,18 @@ class _Reader:
         for one in self._list(said, key, where):
             self._check(one, {"key", "value"}, f"{where}, {key}")
             if "key" not in one:
-                self._fail(f"{where}, {key}", "a header has a key")
+                self._fail(f"{where}, {key}", "a header must have a key")
             found.append((str(one["key"]).lower(), str(one.get("value", ""))))
         return tuple(found)
 
     def _parse(self, content: bytes, where: str) -> tuple[tuple[str, str], ...]:
-        """Headers written as HTTP/1 text, its start line as pseudo headers."""
+        """Headers written as HTTP/1 text, its start line as pseudo-headers."""
         lines = content.decode("utf-8", "surrogateescape").splitlines()
         if not lines:
             return ()
         start = _START.match(lines[0])
         if start is None:
-            self._fail(where, f"{lines[0]!r} is no start line such as GET / HTTP/1.1 or HTTP/1.1 200 OK")
+            self._fail(where, f"{lines[0]!r} is not a start line such as GET / HTTP/1.1 or HTTP/1.1 200 OK")
         given = (start[name] for name in ("status", "method", "path"))
         pseudo = zip((":status", ":method", ":path"), given, strict=True)
         found = [(name, value) for name, value in pseudo if value]

@@ -1,1 +1,1 @@
-"""One test in three worlds: a filter, messages to it, and what came of them."""
+"""One test in three worlds: a filter, the messages it receives, and the results."""

@@ -1,7 +1,7 @@
-"""The world "envoy": a real proxy, real connections, real servers around it.
+"""The world "envoy": a real proxy, with real connections and real servers around it.
 
-Envoys are dear, so tests of a module that ask for the same set-up share one, one after another: an `EnvoyStage` lives
-for the module, and an `EnvoyWorld` for a test.
+Starting Envoy is expensive, so tests of a module with the same set-up share one, one after another: an `EnvoyStage`
+exists for a test module, an `EnvoyWorld` for a single test.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _METRICS = "wasmcustom."
 
 
 class EnvoyStage:
-    """An Envoy with its servers, for one set-up after another that differ in what the servers answer only."""
+    """An Envoy with its servers, for successive set-ups that differ only in the servers' answers."""
 
     def __init__(self, setup: Setup, path: Path, executable: str | None = None) -> None:
         module = built_module(path)
         self.kind = kind_of_module(module)
         self.is_python = is_python(path)
         self.plugins = setup.all_plugins(self.kind)
-        nobody = Double(500)
-        self.servers: dict[str, Server] = {name: HttpServer(nobody) for name in (_UPSTREAM, *setup.clusters)}
-        self.servers[_TCP_UPSTREAM] = TcpServer(nobody)
+        unused = Double(500)
+        self.servers: dict[str, Server] = {name: HttpServer(unused) for name in (_UPSTREAM, *setup.clusters)}
+        self.servers[_TCP_UPSTREAM] = TcpServer(unused)
         self.refused: EnvoyExitedError | None = None
         self.envoy = Envoy(
             self._config(setup, module),
@@ -59,7 +59,7 @@ class EnvoyStage:
             arguments=_ARGUMENTS,
         )
         self.used = False
-        """Whether a test was here before."""
+        """Whether a test has used this stage before."""
         self._marks = 0
         try:
             self.envoy.start()
@@ -113,28 +113,28 @@ class EnvoyStage:
         return Double(setup.upstream if name == _UPSTREAM else setup.clusters.get(name, 200)).refuses
 
     def close(self) -> None:
-        """End Envoy and the servers."""
+        """Stop Envoy and the servers."""
         self.envoy.stop()
         for server in self.servers.values():
             server.close()
 
     @property
     def dead(self) -> bool:
-        """Whether Envoy has ended."""
+        """Whether Envoy has exited."""
         return self.refused is not None or self.envoy.wait(0) is not None
 
     @property
     def stuck(self) -> bool:
-        """Whether Envoy's own watchdog has seen a worker that did not come back for a second."""
+        """Whether Envoy's own watchdog has seen a worker that was blocked for a second."""
         return self.dead or any(
             value for name, value in self.envoy.stats().items() if name.endswith("watchdog_mega_miss")
         )
 
     def log(self) -> list[LogRecord]:
-        """Envoy's log including all that was logged before this call.
+        """Envoy's log, including everything that was logged before this call.
 
-        Envoy's answer to a request that is none of its business comes with a log line, and the log is in order. The
-        second makes the parser give the first away.
+        Envoy logs a line when it refuses an admin request, and the log is in order. The second such line makes the
+        parser complete the first.
         """
         if not self.dead:
             for _ in range(2):
@@ -144,11 +144,11 @@ class EnvoyStage:
         return [record for record in self.envoy.log if not _MARK.search(record.raw)]
 
     def metrics(self) -> dict[str, int]:
-        """Counters and gauges of the filters."""
+        """The filters' counters and gauges."""
         return {} if self.refused else self.envoy.stats(_METRICS)
 
     def counters(self) -> dict[str, int]:
-        """The counters among them."""
+        """The filters' counters."""
         if self.refused:
             return {}
         stats = json.loads(self.envoy.admin(f"/stats?format=json&type=Counters&filter=^{_METRICS}"))["stats"]
@@ -168,7 +168,7 @@ class EnvoyWorld(World):
         for name, server in stage.servers.items():
             server.give(doubles[name])
         self._told = False
-        """Whether the test knows that Envoy has died."""
+        """Whether the test has been told that Envoy has died."""
         self._clients: list[socket.socket] = []
         self._names = {plugin.name: f"plugin{number}" for number, plugin in enumerate(stage.plugins)}
         self.started = stage.refused is None
@@ -184,7 +184,7 @@ class EnvoyWorld(World):
         if not self.started:
             raise AssertionError("the plugin refused to start:\n" + "\n".join(self.logs()))
         if plugin and plugin not in self._names:
-            raise AssertionError(f"there is no plugin {plugin!r}; there are {', '.join(self._names)}")
+            raise AssertionError(f"there is no plugin {plugin!r}; known plugins: {', '.join(self._names)}")
         name = self._names.get(plugin, next(iter(self._stage.listeners), ""))
         if name not in self._stage.listeners:
             raise AssertionError("this plugin has no traffic; its kind is 'plugin'")
@@ -205,10 +205,10 @@ class EnvoyWorld(World):
         return _EnvoyPending(self, self._connected(plugin), pieces, bodyless=method == "HEAD")
 
     def why_no_response(self, seconds: float) -> str:
-        """For a test that waited for a response in vain; as far as Envoy's log says it."""
+        """The message for a test that waited for a response in vain, based on Envoy's log."""
         export = envoy_report.holding(self._stage.log()[self._log_before :])
         if not export:
-            return f"there is no response within {seconds:g} s"
+            return f"no response within {seconds:g} s"
         since = held.since(export, python=self._stage.is_python)
         return f"{since}; nothing resumed it within {seconds:g} s\n{held.HINT}"
 
@@ -227,7 +227,7 @@ class EnvoyWorld(World):
         return client
 
     def check(self) -> None:
-        """Raise what a handler raised, or say that Envoy has died."""
+        """Raise an exception of a handler, or report that Envoy has died."""
         for server in self._stage.servers.values():
             if server.errors:
                 raise server.errors.pop(0)
@@ -285,7 +285,7 @@ class EnvoyWorld(World):
 
 
 class _EnvoyPending(Pending):
-    """The request is sent from a thread of its own: Envoy may want to answer before it has read everything."""
+    """The request is sent from a separate thread, since Envoy may answer before it has read everything."""
 
     def __init__(self, world: EnvoyWorld, client: socket.socket, pieces: list[bytes], *, bodyless: bool) -> None:
         self._world = world
@@ -315,7 +315,7 @@ def _send_all(client: socket.socket, pieces: list[bytes]) -> None:
         for piece in pieces:
             client.sendall(piece)
     except OSError:
-        return  # it was answered before it was complete
+        return  # the request was answered before it was complete
 
 
 class _EnvoyConnection(Connection):

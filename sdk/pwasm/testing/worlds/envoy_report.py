@@ -1,4 +1,4 @@
-"""What a failed test shows of its Envoy: what the filter saw, the log's last lines, statistics, configuration."""
+"""The report of a failed test on its Envoy: what the filter saw, the last log lines, statistics, configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STATS = ("wasm", "listener.", "http.", "cluster.", "server.watchdog", "workers.
 
 
 def crossings(records: Iterable[LogRecord]) -> str:
-    """Callbacks, hostcalls and the filter's log lines, in order, by what Envoy logs at level trace."""
+    """Callbacks, hostcalls and the filter's log lines, in order, from Envoy's log at level trace."""
     lines: list[str] = []
     open_calls: list[str] = []
     for record in records:
@@ -41,7 +41,7 @@ def crossings(records: Iterable[LogRecord]) -> str:
 
 
 def logged(records: Iterable[LogRecord]) -> list[tuple[str, LogRecord]]:
-    """What filters logged, each with the callback that was running in its thread."""
+    """The records logged by filters, each with the callback that was running in its thread."""
     found: list[tuple[str, LogRecord]] = []
     running: dict[str, str] = {}
     for record in records:
@@ -56,9 +56,9 @@ def logged(records: Iterable[LogRecord]) -> list[tuple[str, LogRecord]]:
 
 
 def holding(records: Iterable[LogRecord]) -> str:
-    """The callback (`proxy_on_…`) that paused a stream which nothing has resumed or answered; "" for none.
+    """The callback (`proxy_on_…`) that paused a stream that nothing has resumed or answered; "" for none.
 
-    Of several the last: it is the one that the test waits for.
+    If there are several, the last one: the test is waiting for that.
     """
     held: dict[tuple[str, str, str], str] = {}
     answered: set[tuple[str, str]] = set()
@@ -106,19 +106,19 @@ def _crossing(way: str, call: str, lines: list[str], open_calls: list[str]) -> N
 
 
 def last_lines(records: Sequence[LogRecord]) -> str:
-    """The end of Envoy's own log from level warning on, with the stack of a crash; not what `crossings` shows."""
+    """The end of Envoy's own log from level warning on, with the stack of a crash, without what `crossings` shows."""
     own = [record for record in records if not record.from_filter and (record.at_least("warning") or not record.level)]
     lines = dict.fromkeys(short(line.partition("] ")[2] or line) for record in own for line in record.raw.splitlines())
     return "\n".join(list(lines)[-_SHOWN_LINES:])
 
 
 def statistics(stats: Mapping[str, int]) -> str:
-    """Those that say something about filters and traffic and are not 0."""
+    """The non-zero statistics about filters and traffic."""
     return "\n".join(f"{name}: {value}" for name, value in sorted(stats.items()) if value and name.startswith(_STATS))
 
 
 def configuration(dump: Mapping[str, Any]) -> str:
-    """Of the configuration that Envoy has: every Wasm plugin, and every cluster with its address."""
+    """The Wasm plugins of Envoy's configuration, and its clusters with their addresses."""
     found: list[str] = []
     _collect(dump, found)
     return "\n".join(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""From a filter's folder to what a world runs: its classes, imported anew for each VM, or its built module."""
+"""From a filter's folder to what a world runs: its classes, imported separately for each VM, or its built module."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 ENTRY = "filter.py"
 GO_MODULE = "go.mod"
-"""A folder with this and no filter.py is built by the Go backend, and has no python tier."""
+"""A folder with this file and no filter.py is built by the Go backend, and has no python tier."""
 KEPT_MODULES = 60
-"""How many built modules the cache holds, about 16 MB each; more than one run of all filters of a project needs."""
+"""Number of built modules in the cache, about 16 MB each; more than a run of all filters of a project needs."""
 
 
 class SetupError(Exception):
-    """What a test says about its filter cannot be."""
+    """The set-up that a test requests is impossible."""
 
 
 def find_filter(named: str | Path, test: Path, top: Path) -> Path:
-    """The folder, .py or .wasm file that a test means.
+    """The folder, .py or .wasm file of the filter under test.
 
     Args:
-        named: what the marker says, relative to the test's folder; "" for the nearest filter.py or go.mod.
+        named: the path given in the marker, relative to the test's folder; "" for the nearest filter.py or go.mod.
         test: the test's file.
-        top: where to stop looking upwards.
+        top: the folder at which to stop the search upwards.
 
     Raises:
         SetupError: there is none.
@@ -46,14 +46,16 @@ def find_filter(named: str | Path, test: Path, top: Path) -> Path:
     if named:
         found = (test.parent / named).resolve()
         if not found.exists():
-            raise SetupError(f"{test.name} names the filter {str(named)!r}, and there is no {found}")
+            raise SetupError(f"{test.name} names the filter {str(named)!r}, which does not exist: {found}")
         return found.parent if found.name == ENTRY else found
     for folder in (test.parent, *test.parent.parents):
         if is_filter(folder):
             return folder
         if folder == top:
             break
-    raise SetupError(f"no {ENTRY} or {GO_MODULE} beside {test} or above; name one with @pytest.mark.pwasm(filter=…)")
+    raise SetupError(
+        f"no {ENTRY} or {GO_MODULE} next to {test} or above it; select one with @pytest.mark.pwasm(filter=…)"
+    )
 
 
 def is_filter(folder: Path) -> bool:
@@ -67,12 +69,12 @@ def is_python(path: Path) -> bool:
 
 
 def import_filter(path: Path) -> Registration:
-    """Import the filter at `path` (a folder, or a .py file) and return what it registers.
+    """Import the filter at `path` (a folder, or a .py file) and return its registration.
 
-    Each call imports the filter's own modules anew, as each VM has its own; what is installed is shared.
+    Each call imports the filter's own modules again, as each VM has its own; installed packages are shared.
 
     Raises:
-        RegistrationError: it registers two of a kind.
+        RegistrationError: the filter registers two contexts of a kind.
     """
     folder, name = (path, Path(ENTRY).stem) if path.is_dir() else (path.parent, path.stem)
     before, current.registration = current.registration, Registration()
@@ -86,7 +88,7 @@ def import_filter(path: Path) -> Registration:
 
 @contextmanager
 def _own_modules(folder: Path) -> Iterator[None]:
-    """Import from `folder` first; modules from there that others have imported are out of sight meanwhile."""
+    """Import from `folder` first, and hide modules from there that have been imported before."""
     hidden = {name: sys.modules.pop(name) for name in {*_modules_of(folder, sys.modules), *_namesakes(folder)}}
     others = set(sys.modules)
     sys.path.insert(0, str(folder))
@@ -101,13 +103,13 @@ def _own_modules(folder: Path) -> Iterator[None]:
 
 
 def _namesakes(folder: Path) -> list[str]:
-    """Modules from elsewhere that have the names of the filter's own: every filter is called `filter`."""
+    """Modules from elsewhere with the same names as the filter's own: every filter is called `filter`."""
     own = {path.stem for path in folder.glob("*.py") if not path.name.startswith(("test_", "conftest"))}
     return [name for name in sys.modules if name.partition(".")[0] in own]
 
 
 def _modules_of(folder: Path, among: Iterable[str]) -> list[str]:
-    """Modules of a filter. A test module there is none of them, nor is what is installed below it."""
+    """The modules of a filter, without test modules and packages installed below its folder."""
     found, beginning = [], str(folder)
     for name in list(among):
         file = getattr(sys.modules[name], "__file__", None)
@@ -120,7 +122,7 @@ def _modules_of(folder: Path, among: Iterable[str]) -> list[str]:
 
 
 def kind_of(registration: Registration) -> str:
-    """Where Envoy is to use a filter that registers this: "http", "tcp" or "plugin"."""
+    """Where Envoy uses a filter with this registration: "http", "tcp" or "plugin"."""
     every = (registration, *(named for _, named in registration.named))
     if any(one.http for one in every):
         return "http"
@@ -128,7 +130,7 @@ def kind_of(registration: Registration) -> str:
 
 
 def kind_of_module(module: Path) -> str:
-    """The same for a built module, by the callbacks it exports."""
+    """The same for a built module, based on the callbacks it exports."""
     state = module.stat()
     return _kind_of_module(module, state.st_mtime_ns, state.st_size)
 
@@ -141,36 +143,36 @@ def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
 
 
 def built_module(path: Path, progress: Callable[[str], None] = lambda _text: None) -> Path:
-    """The module of the filter at `path`, built if the cache has none of the same contents; a .wasm is itself.
+    """The module of the filter at `path`, built unless the cache has it; a .wasm file is returned as is.
 
     Args:
         path: a folder, a .py or a .wasm file.
-        progress: told what is being done, if it has to be built, and "" when that is over.
+        progress: called with a description of each step of a build, and with "" at its end.
 
     Raises:
-        PwasmError: it cannot be built.
+        PwasmError: the filter cannot be built.
     """
     if path.suffix == ".wasm":
         return path
     module = _kept_modules() / f"{_digest_of(path)}.wasm"
-    if module not in _built or not module.exists():  # another process may have pruned it meanwhile
+    if module not in _built or not module.exists():  # another process may have pruned it in the meantime
         if not _is_whole(module):
             _build(path, module, progress)
-        with suppress(OSError):  # another user's
+        with suppress(OSError):  # it may belong to another user
             module.touch()
         _built.add(module)
     return module
 
 
 _built: set[Path] = set()
-"""What this process has found or made."""
+"""Modules that this process has found or built."""
 
 
 def compiled_module(module: Path) -> None:
-    """Let wasmtime compile a module now, so that a test finds it done.
+    """Make wasmtime compile a module, so that the time does not count for a test.
 
     Raises:
-        WasmLoadError: it is none.
+        WasmLoadError: the file is not a module.
     """
     from ..wasm import _compiled
 
@@ -184,7 +186,7 @@ def _build(path: Path, module: Path, progress: Callable[[str], None]) -> None:
     from pwasm_compiler.files import write_atomically
     from pwasm_compiler.project import load_project
 
-    # The others (of pytest-xdist) wait and find what the first has made.
+    # Other processes (of pytest-xdist) wait and find the module built by the first.
     with FileLock(module.with_suffix(".lock")):
         if not _is_whole(module):
             project = load_project(path)
@@ -199,7 +201,7 @@ def _build(path: Path, module: Path, progress: Callable[[str], None]) -> None:
 
 @functools.cache
 def _kept_modules() -> Path:
-    """The folder of built modules, in the cache; for this process alone where that cannot be written."""
+    """The folder of built modules in the cache; a temporary folder of this process if that is not writable."""
     from pwasm_compiler.cache import cache_dir
 
     folder = cache_dir() / "tested"
@@ -220,7 +222,7 @@ def _seal(module: Path) -> Path:
 
 
 def _is_whole(module: Path) -> bool:
-    """Whether a module is there, and as it was built."""
+    """Whether a module exists, and is unchanged since it was built."""
     try:
         return hashlib.sha256(module.read_bytes()).hexdigest() == _seal(module).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
@@ -228,7 +230,7 @@ def _is_whole(module: Path) -> bool:
 
 
 def _prune(folder: Path) -> None:
-    """Keep the modules that were used last."""
+    """Remove all but the most recently used modules."""
     modules = sorted(folder.glob("*.wasm"), key=lambda module: module.stat().st_mtime, reverse=True)
     for old in modules[KEPT_MODULES:]:
         for file in (old, old.with_name(f"{old.name}.names"), _seal(old), old.with_suffix(".lock")):
@@ -236,7 +238,7 @@ def _prune(folder: Path) -> None:
 
 
 def _digest_of(path: Path) -> str:
-    """Of all that a module is made of."""
+    """The digest of everything that goes into a module."""
     from pwasm_compiler.project import load_project, source_files
 
     project: Project = load_project(path)
@@ -250,7 +252,7 @@ def _digest_of(path: Path) -> str:
 
 @functools.cache
 def _toolchain() -> bytes:
-    """Digest of the SDK, the linker and the runtime."""
+    """The digest of the SDK, the linker and the runtime."""
     import pwasm_compiler
     import pwasm_shim
     from pwasm_compiler.build.stage import sdk_files

@@ -1,4 +1,4 @@
-"""What the fixtures of `pwasm.pytest_plugin` do once a test uses them."""
+"""The implementation of the fixtures of `pwasm.pytest_plugin`, imported once a test uses them."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from .envoy import EnvoyStage, EnvoyWorld
 
 ENVOYS_ALIVE = 2
-"""How many Envoys a test module keeps running at most; each may need some hundred MB."""
+"""Maximum number of Envoys that a test module keeps running; each may need several hundred MB."""
 
 _FIELDS = {field.name for field in fields(Setup)}
 
 
 def setup_of(item: pytest.Item, changes: Mapping[str, Any]) -> Setup:
-    """The set-up that the markers of a test say, the nearest last, with these changes.
+    """The set-up given by a test's markers, of which the closest takes precedence, with these changes.
 
     Raises:
-        SetupError: a marker says something that `Setup` does not know.
+        SetupError: a marker has an argument that `Setup` does not have.
     """
     said: dict[str, Any] = {}
     for marker in (*reversed(list(item.iter_markers("pwasm"))),):
@@ -45,13 +45,13 @@ def setup_of(item: pytest.Item, changes: Mapping[str, Any]) -> Setup:
     unknown = sorted(said.keys() - _FIELDS)
     if unknown:
         known = ", ".join(sorted(_FIELDS))
-        raise SetupError(f"pytest.mark.pwasm does not know {', '.join(unknown)}; it knows {known}")
+        raise SetupError(f"pytest.mark.pwasm: unknown argument {', '.join(unknown)}; known arguments: {known}")
     said["plugins"] = tuple(said.get("plugins", ()))
     return Setup(**said)
 
 
 class Stages:
-    """The Envoys of a test module, by set-up; the one that was used longest ago goes first."""
+    """The Envoys of a test module, by set-up; the least recently used one is stopped first."""
 
     def __init__(self, executable: str | None = None) -> None:
         self.executable = executable
@@ -72,14 +72,14 @@ class Stages:
         return EnvoyWorld(setup, stage)
 
     def close(self) -> None:
-        """End them all."""
+        """Stop all of them."""
         for stage in self._stages.values():
             stage.close()
         self._stages.clear()
 
 
 def _key(setup: Setup, path: Path) -> object:
-    """Equal for set-ups that one Envoy can serve: all but what the servers answer."""
+    """A key that is equal for set-ups that the same Envoy can serve: everything except the servers' answers."""
 
     def of(plugin: Plugin) -> object:
         return (plugin.name, plugin.root_id, plugin.kind, payload(plugin.configuration))
@@ -99,7 +99,7 @@ def _key(setup: Setup, path: Path) -> object:
 
 
 class Bench:
-    """Makes the worlds of one test, remembers them for its report, and closes them."""
+    """Creates the worlds of one test, keeps them for its report, and closes them."""
 
     def __init__(
         self,
@@ -112,9 +112,9 @@ class Bench:
         progress: Callable[[str], None],
         module: str = "",
     ) -> None:
-        """`module` takes the place of the filter beside the test, where the test names none.
+        """`module` replaces the filter next to the test, unless the test names one.
 
-        `progress` is told what somebody waits for; see `built_module`.
+        `progress` is called with descriptions of long steps; see `built_module`.
         """
         self._item = item
         self._module = module
@@ -148,7 +148,7 @@ class Bench:
             assert self._stages is not None
             return self._stages.world(setup, path)
         if self._tier == "wasm":
-            compiled_module(module)  # takes its time, and is not the filter's
+            compiled_module(module)  # takes time that must not count for the filter
         with limit(self._seconds) if self._seconds else nullcontext():
             return HostWorld(setup, path, self._tier)
 
@@ -174,7 +174,7 @@ class Bench:
         return host
 
     def need(self, tier: str) -> None:
-        """Skip the test when something that its tier needs is not installed; fail with --pwasm-require."""
+        """Skip the test if something that its tier needs is not installed; fail with --pwasm-require."""
         import pytest
 
         missing = _missing(tier, self._stages)
@@ -189,13 +189,13 @@ class Bench:
         return sections + [(f"{self._tier}: what the host saw", host.trace.text()) for host in self._hosts]
 
     def close(self) -> None:
-        """The test is over; errors as in `World.close`."""
+        """Close the worlds at the end of the test; errors as in `World.close`."""
         for world in self._worlds:
             world.close()
 
 
 def _missing(tier: str, stages: Stages | None) -> str:
-    """What a tier lacks, and how to install it."""
+    """What is missing for a tier, and how to install it; "" if nothing is."""
     if tier == "wasm" and importlib.util.find_spec("wasmtime") is None:
         return "the wasm tier needs wasmtime: pip install wasmtime"
     if tier == "envoy":
@@ -210,7 +210,7 @@ def _missing(tier: str, stages: Stages | None) -> str:
 
 @contextmanager
 def _readable_errors() -> Iterator[None]:
-    """Errors that are about the filter or its set-up, not about this code, are shown without a traceback."""
+    """Show errors of the filter or its set-up, rather than of this code, without a traceback."""
     import pytest
 
     from pwasm_compiler.envoy.errors import EnvoyError
@@ -221,5 +221,5 @@ def _readable_errors() -> Iterator[None]:
     try:
         yield
     except (PwasmError, RegistrationError, WasmLoadError, EnvoyError, SetupError, FilterHangs) as error:
-        # From None, or the error would be shown once more: the block that it ended is in our caller.
+        # `from None`, or the error would be shown a second time, since its block is in our caller.
         raise pytest.fail.Exception(str(error), pytrace=False) from None

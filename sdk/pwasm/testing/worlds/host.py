@@ -1,7 +1,7 @@
 """The worlds without a proxy: the emulator around the filter's classes, or around the built module.
 
-Time is the emulator's: what waits for something (a paused request, `eventually`) makes the next thing happen, be it a
-tick or an answer, and the clock jumps to it. Nothing ever sleeps.
+Time is the emulator's: code that waits (for a paused request, or in `eventually`) triggers the next event, a tick or an
+answer, and the clock jumps to it. Nothing ever sleeps.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _FAULTS = {
     "reset": Answer(503, {"content-type": "text/plain"}, _CONNECTION_ENDED),
     "refused": Answer(503, {"content-type": "text/plain"}, _NOT_CONNECTED),
 }
-"""What Envoy answers when a server does not."""
+"""Envoy's response if a server does not respond."""
 
 
 class HostWorld(World):
-    """The worlds "python" and "wasm": one emulator for each worker, with a process in common."""
+    """The worlds "python" and "wasm": one emulator for each worker, with a common process."""
 
     def __init__(self, setup: Setup, path: Path, tier: str) -> None:
         super().__init__(setup)
@@ -116,7 +116,7 @@ class HostWorld(World):
         return _HostPending(self, stream)
 
     def _answered(self, stream: HttpStream) -> UpstreamResponse:
-        """What the double answers, when the emulator comes to it."""
+        """The double's response, called when the request reaches upstream."""
         sent = _request(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
         answer = _FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
         answer = _FAULTS.get(answer.fault, answer)
@@ -138,7 +138,7 @@ class HostWorld(World):
             raise AssertionError("the plugin refused to start:\n" + "\n".join(self.logs()))
         if plugin not in self._names:
             if plugin:
-                raise AssertionError(f"there is no plugin {plugin!r}; there are {', '.join(self._names)}")
+                raise AssertionError(f"there is no plugin {plugin!r}; known plugins: {', '.join(self._names)}")
             return host.roots[0]
         return host.roots[self._names[plugin]]
 
@@ -152,7 +152,7 @@ class HostWorld(World):
     def tick(self) -> None:
         self._collect()
         if not self._ticks:
-            raise AssertionError("no tick period is set, so nothing ever ticks")
+            raise AssertionError("no tick period is set, so there are no ticks")
         for due in sorted({due for _, due in self._ticks.values()}):
             self.run_until(due)
 
@@ -169,12 +169,12 @@ class HostWorld(World):
         return result
 
     def run_until(self, deadline: int) -> None:
-        """Let everything happen that is due up to this time."""
+        """Process everything that is due up to this time."""
         while self.step(deadline):
             pass
 
     def step(self, deadline: int) -> bool:
-        """Let the next thing happen; False when nothing is due up to the deadline."""
+        """Process the next event; False if none is due up to the deadline."""
         self._collect()
         due, tick = min(((due, key) for key, (_, due) in self._ticks.items()), default=(None, (0, 0)))
         if self._events and (due is None or self._events[0][0] <= due):
@@ -195,14 +195,14 @@ class HostWorld(World):
         return True
 
     def _settle(self) -> None:
-        """Let happen what is due now."""
+        """Process everything that is due now."""
         self.run_until(self.now)
 
     def _set_clock(self, now: int) -> None:
         self.clock.now_nanoseconds = max(self.now, now)
 
     def _collect(self) -> None:
-        """Take up what the plugins have asked for since the last time: calls and tick periods."""
+        """Collect what the plugins have requested since the last time: calls and tick periods."""
         for worker, host in enumerate(self.hosts):
             calls = host.http_calls[self._calls_seen.get(worker, 0) :]
             self._calls_seen[worker] = len(host.http_calls)
@@ -217,7 +217,7 @@ class HostWorld(World):
                     self._ticks[key] = (period, self.now + period * 1_000_000)
 
     def _called(self, host: HostEmulator, call: HttpCall) -> None:
-        """Ask the cluster's double, and let the answer arrive in its time, or the call's time run out."""
+        """Get the answer of the cluster's double, and schedule its arrival, or the call's timeout."""
         double = self._doubles.get(call.cluster)
         if double is None:
             return
@@ -256,7 +256,7 @@ class HostWorld(World):
         return [(f"what the host saw{of}", host.trace.text()) for of, host in zip(which, self.hosts, strict=True)]
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""
 
 
 class _HostPending(Pending):
@@ -319,7 +319,7 @@ class _HostConnection(Connection):
             self._pass_on()
 
     def _pass_on(self) -> None:
-        """Give upstream what the filter let through, and the filter what upstream says to it."""
+        """Pass the data that the filter let through to upstream, and upstream's answer to the filter."""
         stream = self._stream
         while not stream.closed and len(stream.to_upstream) > self._answered:
             data = stream.to_upstream[self._answered :]
@@ -340,7 +340,7 @@ def _request(headers: Headers, body: bytes, trailers: Headers) -> Request:
 
 
 def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
-    """The properties that Envoy has for metadata: of each namespace as a map, and of each entry."""
+    """Envoy's properties for metadata: each namespace as a map, and each entry."""
     above = ("xds", name, "filter_metadata")
     properties: dict[tuple[str, ...], bytes] = {}
     for namespace, entries in metadata.items():
@@ -350,7 +350,7 @@ def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
 
 
 def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[Host], Plugin], str]:
-    """What makes the plugin side of a host, and what kind of filter it is."""
+    """A function that creates the plugin side of a host, and the kind of the filter."""
     if tier == "python":
         imported = [import_filter(path)]
         kind = kind_of(imported[0])

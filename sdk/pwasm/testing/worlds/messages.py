@@ -1,11 +1,14 @@
-"""What a test exchanges with a filter's surroundings: requests, responses, and the answers of servers it stands in for.
+"""The messages that a test exchanges with a filter: requests, responses, and the answers of simulated servers.
 
-Answer(200, {"x-a": "1"}, "body", delay=0.5)      what a handler may return; so are
-403                                               a status
-"text" or b"bytes"                                a body
-{"ok": True}                                      a JSON document
-RESET, SILENCE                                    no answer: the connection ends, or nothing ever comes
-REFUSED                                           instead of a handler: nobody listens
+A handler may return:
+
+    Answer(200, {"x-a": "1"}, "body", delay=0.5)      a complete answer
+    403                                               a status
+    "text" or b"bytes"                                a body
+    {"ok": True}                                      a JSON document
+    RESET, SILENCE                                    no answer: the connection is closed, or nothing is ever sent
+
+REFUSED, in place of a handler, makes the server refuse connections.
 """
 
 from __future__ import annotations
@@ -22,13 +25,13 @@ Body = bytes | str | Sequence[bytes]
 
 
 def pairs_of(given: Pairs) -> list[tuple[str, str]]:
-    """Headers in any of the forms a test may write them in."""
+    """Headers in any of the forms that a test may use, as pairs."""
     return list(given.items() if isinstance(given, Mapping) else given)
 
 
 @dataclass(frozen=True)
 class Message:
-    """What requests and responses have in common. `headers` has no pseudo headers."""
+    """The common base of requests and responses. `headers` does not include pseudo-headers."""
 
     headers: Headers = field(default_factory=Headers)
     body: bytes = b""
@@ -46,7 +49,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Request(Message):
-    """A request as a server received it."""
+    """A request as received by a server."""
 
     method: str = "GET"
     path: str = "/"
@@ -55,19 +58,19 @@ class Request(Message):
 
 @dataclass(frozen=True)
 class Response(Message):
-    """A response as the client received it."""
+    """A response as received by the client."""
 
     status: int | None = None
-    """None when there was none: the stream was closed, or the plugin held it longer than the test would wait."""
+    """None if there was no response: the stream was closed, or the plugin held it longer than the test waited."""
     complete: bool = True
-    """False when the stream was closed before the response's end."""
+    """False if the stream was closed before the end of the response."""
     details: str = ""
-    """What the filter gave as details of a local response; only the emulator knows."""
+    """The details that the filter passed with a local response; known only in the emulator."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answers. A body of several chunks is sent with an unknown size; `delay` is in seconds."""
+    """A server's answer. A body of several chunks is sent without announcing its size; `delay` is in seconds."""
 
     status: int = 200
     headers: Pairs = ()
@@ -78,20 +81,20 @@ class Answer:
     """"reset", "silence" or "refused": there is no answer."""
 
     def chunks(self) -> list[bytes]:
-        """The body in pieces; none when it is empty."""
+        """The body in pieces; none if it is empty."""
         return chunks_of(self.body)
 
     def all_headers(self) -> list[tuple[str, str]]:
-        """The headers with those that a server on HTTP/1.1 adds for the body."""
+        """The headers, including those that an HTTP/1.1 server adds for the body."""
         return framed(pairs_of(self.headers), self.body, trailers=bool(self.trailers), status=self.status)
 
 
 RESET = Answer(fault="reset")
-"""The connection ends instead of an answer."""
+"""The server closes the connection instead of answering."""
 SILENCE = Answer(fault="silence")
-"""An answer never comes."""
+"""The server never answers."""
 REFUSED = Answer(fault="refused")
-"""Instead of a handler: nobody listens there."""
+"""In place of a handler: the server refuses connections."""
 
 Handler = Callable[[Request], Any] | Answer | bytes | str | int | Mapping[str, Any]
 TcpHandler = Callable[[bytes], bytes | None]
@@ -107,7 +110,7 @@ def chunks_of(body: Body) -> list[bytes]:
 
 
 def framed(headers: list[tuple[str, str]], body: Body, *, trailers: bool, status: int = 0) -> list[tuple[str, str]]:
-    """The headers and `content-length`, or `transfer-encoding` for chunks, unless the test says it itself.
+    """The headers with `content-length`, or `transfer-encoding` for chunks, unless the test sets one of them.
 
     `status` is 0 for a request, which has no `content-length` without a body.
     """
@@ -121,10 +124,10 @@ def framed(headers: list[tuple[str, str]], body: Body, *, trailers: bool, status
 
 
 def answer_of(value: Any) -> Answer:
-    """The answer that a handler's result means.
+    """Convert a handler's result to an answer.
 
     Raises:
-        TypeError: it means none.
+        TypeError: the result has an unsupported type.
     """
     if isinstance(value, Answer):
         return value
@@ -134,38 +137,38 @@ def answer_of(value: Any) -> Answer:
         return Answer(body=value)
     if isinstance(value, Mapping):
         return Answer(headers=[("content-type", "application/json")], body=json.dumps(value))
-    raise TypeError(f"a handler answers with an Answer, a status, a body or a dict, not {value!r}")
+    raise TypeError(f"a handler must return an Answer, a status, a body or a dict, not {value!r}")
 
 
 class Double:
-    """Stands in for a server: the upstream, or a cluster that the filter calls.
+    """A simulated server: the upstream, or a cluster that the filter calls.
 
-    `handler` says what it answers and may be replaced during the test; `requests` is what it was asked.
+    `handler` determines its answers and may be replaced during the test; `requests` are the requests it received.
     """
 
     def __init__(self, handler: Handler, *, greeting: bytes = b"", tcp: TcpHandler | None = None) -> None:
         self.handler = handler
         self.requests: list[Request] = []
         self.greeting = greeting
-        """TCP: what it says first."""
+        """TCP: the data it sends first."""
         self.tcp = tcp or _echo
-        """TCP: what it says to each piece it receives; None closes the connection."""
+        """TCP: its answer to each piece it receives; None closes the connection."""
         self.received = b""
-        """TCP: all that it received."""
+        """TCP: all data it received."""
 
     @property
     def refuses(self) -> bool:
-        """Whether nobody listens there."""
+        """Whether the server refuses connections."""
         return self.handler is REFUSED
 
     def answer(self, request: Request) -> Answer:
-        """Keep the request and answer it."""
+        """Record the request and answer it."""
         self.requests.append(request)
         handler = self.handler
         return answer_of(handler(request) if callable(handler) else handler)
 
     def answer_tcp(self, data: bytes) -> bytes | None:
-        """Keep the data and answer it."""
+        """Record the data and answer it."""
         self.received += data
         return self.tcp(data)
 

@@ -1,8 +1,8 @@
-"""Tests of several filters in one run of pytest: each finds the filter beside it.
+"""Lets tests of several filters run in one pytest process: each of them imports the filter next to it.
 
-Every filter is called `filter.py`, and its tests perhaps `test_filter.py`; Python has one module of a name. So while a
-filter's tests are collected or run, its folder comes first on the path, and the modules and the registration are its
-own. Those of the others are put aside, and come back with their tests.
+Every filter is called `filter.py`, and its tests are often called `test_filter.py`, but Python has only one module of a
+given name. So while a filter's tests are collected or run, its folder is first on the path, and modules and
+registration are its own. Those of other filters are set aside, and restored for their tests.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pwasm._stream.current import current
 from pwasm._stream.registration import Registration
 
 _here: Path | None = None
-"""The folder whose tests are collected or run; None for tests that are beside no filter."""
+"""The folder whose tests are being collected or run; None for tests that are not next to a filter."""
 _aside: dict[Path | None, tuple[dict[str, ModuleType], Registration]] = {}
 _added = ""
-"""What is first on the path because of us."""
+"""The first entry of the path, if we added it."""
 
 
 def enter(folder: Path | None) -> None:
-    """What follows is about the tests in this filter's folder.
+    """Switch to the tests in this filter's folder.
 
-    What is there at the first time is its own already: pytest imports a conftest.py before it says so.
+    At the first time some of its modules may already be imported: pytest imports a conftest.py before its hook runs.
     """
     global _here
     if folder == _here:
@@ -42,7 +42,7 @@ def enter(folder: Path | None) -> None:
 
 
 def visit(folder: Path) -> None:
-    """Let the folder have what it has imported, and stay where we are."""
+    """Assign the modules that the folder has just imported to it, and stay in the current folder."""
     before = _here
     enter(folder)
     enter(before)
@@ -58,25 +58,25 @@ def _put_first(folder: str) -> None:
 
 
 def _taken_out(old: Path | None, new: Path | None) -> Iterator[tuple[str, ModuleType]]:
-    """Remove the modules of the old folder, and whatever else has the name of one that the new folder has."""
+    """Remove the modules of the old folder, and all other modules with a name that the new folder defines."""
     names = set() if new is None else _names_in(new)
     leaving = [
         name
         for name, module in list(sys.modules.items())
         if (old is not None and _is_of(module, old)) or (name.partition(".")[0] in names and not _is_of(module, new))
     ]
-    for name in leaving:  # all are known before the first goes: where a namespace package is, its parent says
+    for name in leaving:  # listed before the first is removed: namespace packages look up their parent
         yield name, sys.modules.pop(name)
 
 
 def _names_in(folder: Path) -> set[str]:
-    """Modules and packages there; the standard library's names are its own, and pytest looks after conftest.py."""
+    """The modules and packages there, except names of the standard library, and conftest.py, which pytest handles."""
     found = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
     return found - sys.stdlib_module_names - {"conftest"}
 
 
 def _is_of(module: ModuleType, folder: Path | None) -> bool:
-    """Whether it is the filter's own, and not installed below the folder."""
+    """Whether a module is the filter's own, rather than installed below its folder."""
     places = [getattr(module, "__file__", None), *_folders_of(module)]
     place = next((place for place in places if isinstance(place, str)), "")
     if folder is None or not place.startswith(str(folder)) or not Path(place).is_relative_to(folder):
@@ -85,7 +85,7 @@ def _is_of(module: ModuleType, folder: Path | None) -> bool:
 
 
 def _folders_of(module: ModuleType) -> list[object]:
-    """Of a package; none of a namespace package whose parent somebody has taken out of `sys.modules`."""
+    """The folders of a package; none for a namespace package whose parent is no longer in `sys.modules`."""
     try:
         return list(getattr(module, "__path__", ()))
     except KeyError:

@@ -1,6 +1,6 @@
-"""Real servers on the loopback for the Envoy world; what they answer is a `Double`'s business.
+"""Real servers on the loopback interface for the Envoy world; a `Double` determines their answers.
 
-A server outlives the tests of a module, and each test gives it its own double.
+A server outlives the tests of a module; each test sets its own double.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Server:
     def __init__(self, double: Double) -> None:
         self.double = double
         self.errors: list[BaseException] = []
-        """What handlers raised; the test shall see it."""
+        """Exceptions of handlers, for the test to raise."""
         self._over = threading.Event()
         self._test_over = threading.Event()
         self._connections: set[socket.socket] = set()
@@ -32,17 +32,17 @@ class Server:
         threading.Thread(target=self._accept, name=f"pwasm-double-{self.port}", daemon=True).start()
 
     def give(self, double: Double) -> None:
-        """Another test begins: whoever still waits for an answer of the last one waits no more."""
+        """Start serving another test, and abandon pending answers of the previous one."""
         self._test_over.set()
         self._test_over = threading.Event()
         self.double = double
         self.errors.clear()
 
     def close(self) -> None:
-        """Accept no more and end what there is."""
+        """Stop accepting connections and close the existing ones."""
         self._over.set()
         self._test_over.set()
-        # Closing alone does not wake up a thread that waits in accept.
+        # Closing alone does not wake a thread that is blocked in accept.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -71,7 +71,7 @@ class Server:
         raise NotImplementedError
 
     def _wait(self, seconds: float | None) -> bool:
-        """Let time pass; False when the test ended first."""
+        """Wait; False if the test ended first."""
         return not self._test_over.wait(seconds)
 
 
@@ -119,18 +119,18 @@ class TcpServer(Server):
 
 
 def at_once(connection: socket.socket) -> None:
-    """Let each piece go when it is sent: the kernel would hold the second back until Envoy, 40 ms later, confirms."""
-    with contextlib.suppress(OSError):  # it is closed already, which whoever uses it will see
+    """Send each piece immediately: the kernel would hold back the second until Envoy acknowledges, 40 ms later."""
+    with contextlib.suppress(OSError):  # the connection is already closed, which its user will notice
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def refusing_port() -> int:
-    """A port that nobody listens on, and that no other process is given while this one lives."""
+    """A port without a listener, which no other process gets while this one exists."""
     return _hold(socket.socket())
 
 
 def own_port() -> int:
-    """A port for an Envoy that must know it before it starts: Envoy may share it, others are not given it."""
+    """A port for an Envoy that must know it before it starts: Envoy can share it, and no other process gets it."""
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return _hold(holder)

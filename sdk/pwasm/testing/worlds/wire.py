@@ -1,6 +1,6 @@
-"""HTTP/1.1 as bytes on a socket: what the Envoy world's client writes and reads, and its servers read and write.
+"""HTTP/1.1 as bytes on a socket, for the client and the servers of the Envoy world.
 
-No HTTP library, because a test must be able to see and send what libraries hide: trailers, repeated headers, chunks.
+It uses no HTTP library, because tests must see and send what libraries hide: trailers, repeated headers, chunks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _FRAMING = frozenset({"transfer-encoding", "connection"})
 
 
 class Raw(NamedTuple):
-    """A message as it came; `complete` is False when the connection ended before it did."""
+    """A message as received; `complete` is False if the connection ended before the message."""
 
     start: str
     headers: Headers
@@ -71,7 +71,7 @@ def read_request(stream: BinaryIO) -> Request | None:
 
 
 def read_response(stream: BinaryIO, *, bodyless: bool) -> Response:
-    """The response on a connection; without a status when the connection ends before there is one."""
+    """The response on a connection; without a status if the connection ends before there is one."""
     while True:
         raw = _read(stream, to_end=True, bodyless=bodyless)
         if not raw.start:
@@ -86,7 +86,7 @@ def _without(headers: Headers, names: frozenset[str] | set[str]) -> Headers:
 
 
 def _read(stream: BinaryIO, *, to_end: bool, bodyless: bool = False) -> Raw:
-    """One message; with `to_end`, one of unknown size lasts until the connection's end."""
+    """Read one message; with `to_end`, a message of unknown size extends to the end of the connection."""
     try:
         start = to_text(stream.readline().rstrip(b"\r\n"))
         headers = _read_headers(stream)
@@ -108,7 +108,7 @@ def _read(stream: BinaryIO, *, to_end: bool, bodyless: bool = False) -> Raw:
 
 
 def _read_body(stream: BinaryIO, size: int) -> bytes:
-    """`size` bytes, or all that comes for -1; fewer when the connection fails."""
+    """Read `size` bytes, or everything for -1; fewer if the connection fails."""
     body = b""
     try:
         while (size < 0 or len(body) < size) and (

@@ -4,7 +4,7 @@
     def test_refused(pwasm_world):
         assert pwasm_world.request("GET", "/").status == 403
 
-`World` is what a test may say in all of them; `Setup` is what the marker says.
+`World` is the interface that tests use in all of them; `Setup` holds the arguments of the marker.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ Metadata = Mapping[str, Mapping[str, str]]
 
 TIERS = ("python", "wasm", "envoy")
 SECONDS = 10.0
-"""How long anything may take before a test fails, unless the test says how long it waits."""
+"""The time after which waiting fails a test, unless the test passes a timeout."""
 
 
 def hello(_request: Request) -> str:
-    """What upstream answers unless the test says otherwise."""
+    """Upstream's default response."""
     return "hello from upstream"
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One use of the module; several of them share a VM. Traffic goes to the one that `request(plugin=…)` names."""
+    """One use of the module; several of them share a VM. `request(plugin=…)` selects the one that gets the traffic."""
 
     name: str = ""
     root_id: str = ""
@@ -48,10 +48,10 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Setup:
-    """What `@pytest.mark.pwasm(…)` says; a marker on a test adds to those on its class and its module."""
+    """The arguments of `@pytest.mark.pwasm(…)`; a marker on a test adds to those on its class and its module."""
 
     filter: str | Path = ""
-    """A folder with filter.py, a .py file or a .wasm file, relative to the test; "" is the nearest filter.py."""
+    """A folder with filter.py, a .py file or a .wasm file, relative to the test; "" for the nearest filter.py."""
     configuration: Configuration = None
     vm_configuration: Configuration = None
     kind: str = ""
@@ -62,7 +62,7 @@ class Setup:
     upstream: Handler = hello
     clusters: Mapping[str, Handler] = field(default_factory=dict)
     route_metadata: Metadata = field(default_factory=dict)
-    """Metadata of the route that requests take, by namespace: the property `xds.route_metadata`."""
+    """Metadata of the requests' route, by namespace: the property `xds.route_metadata`."""
     cluster_metadata: Metadata = field(default_factory=dict)
     """Metadata of upstream's cluster, by namespace: the property `xds.cluster_metadata`."""
     greeting: bytes = b""
@@ -72,36 +72,36 @@ class Setup:
     time: float | None = None
     """The emulator's clock at the start, in seconds since 1970; None for the real time."""
     starts: bool = True
-    """False: the plugin must refuse to start; `logs` is all such a world has."""
+    """False: the plugin must refuse to start; such a world has nothing but `logs`."""
     fresh: bool = False
-    """An Envoy for this test alone; otherwise tests of a module that ask for the same share one, and its VM."""
+    """Use a separate Envoy for this test; otherwise tests of a module with the same set-up share one, and its VM."""
 
     def all_plugins(self, kind: str) -> tuple[Plugin, ...]:
-        """The plugins with what they leave open filled in."""
+        """The plugins, with defaults filled in."""
         given = self.plugins or (Plugin(root_id=self.root_id, configuration=self.configuration, kind=self.kind),)
         return tuple(Plugin(p.name, p.root_id, p.configuration, p.kind or self.kind or kind) for p in given)
 
 
 def payload(value: Configuration) -> bytes:
-    """A configuration as the plugin reads it; a mapping as its JSON text."""
+    """A configuration as the plugin reads it; a mapping as JSON."""
     if value is None or isinstance(value, bytes):
         return value or b""
     return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).encode()
 
 
 class Pending(ABC):
-    """A request on its way."""
+    """A request that was sent, whose response is pending."""
 
     @abstractmethod
     def response(self, timeout: float | None = None) -> Response:
         """Wait for the response.
 
         Args:
-            timeout: for how many seconds. What is not there by then is no error but a response whose `status` is None,
-                or that is not `complete`: for tests of a filter that holds streams.
+            timeout: in seconds. If it expires, that is not an error: the response has `status` None, or is not
+                `complete`. This is for tests of filters that hold streams.
 
         Raises:
-            AssertionError: without `timeout`, when the response does not come; it says what holds the stream.
+            AssertionError: without `timeout`, if no response arrives; the message says what holds the stream.
         """
 
 
@@ -114,7 +114,7 @@ class Connection(ABC):
 
     @abstractmethod
     def receive(self, size: int = 0, *, timeout: float = SECONDS) -> bytes:
-        """Exactly `size` bytes, or for 0 whatever comes next; fewer when the connection is closed or nothing comes."""
+        """Exactly `size` bytes, or for 0 the next data; fewer if the connection is closed or `timeout` expires."""
 
     @abstractmethod
     def receive_all(self, *, timeout: float = SECONDS) -> bytes:
@@ -126,7 +126,7 @@ class Connection(ABC):
 
 
 class World(ABC):
-    """A filter and its surroundings. `upstream` and `clusters` stand in for servers: see `messages.Double`."""
+    """A filter and its environment. `upstream` and `clusters` are simulated servers: see `messages.Double`."""
 
     tier: str
     """"python", "wasm" or "envoy"."""
@@ -150,12 +150,12 @@ class World(ABC):
         trailers: Pairs = (),
         plugin: str = "",
     ) -> Pending:
-        """Send a request and do not wait; for several at once.
+        """Send a request without waiting for the response; for concurrent requests.
 
         Args:
-            method, path, headers: `headers` may have `:authority`.
-            body: bytes or text of known size, or a list of chunks. Envoy may join or split chunks on their way.
-            plugin: name of the plugin to go through, when there are several.
+            method, path, headers: `headers` may include `:authority`.
+            body: bytes or text of known size, or a list of chunks, which Envoy may join or split.
+            plugin: name of the plugin that gets the request, if there are several.
         """
 
     def request(
@@ -181,61 +181,61 @@ class World(ABC):
 
     @abstractmethod
     def tick(self) -> None:
-        """Let the plugins tick once: the emulator's clock jumps; Envoy's own ticks come by themselves."""
+        """Make the plugins tick once: the emulator's clock jumps; Envoy's ticks arrive by themselves."""
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: the emulator's clock jumps, ticks and answers included; in Envoy it is real time.
+        """Let time pass: the emulator's clock jumps, past ticks and answers that are due; in Envoy it is real time.
 
         Raises:
             TypeError: `seconds` is not a number.
-            ValueError: it is negative, infinite or not a number at all (nan).
+            ValueError: `seconds` is negative, infinite or nan.
         """
         __tracebackhide__ = True
         if not isinstance(seconds, int | float):
             raise TypeError(f"advance takes a number of seconds, not {seconds!r}")
         if not 0 <= seconds < math.inf:
-            raise ValueError(f"advance takes a number of seconds from 0 on, not {seconds!r}: time only goes forward")
+            raise ValueError(f"advance takes a non-negative number of seconds, not {seconds!r}: time only goes forward")
         self._pass_time(seconds)
 
     @abstractmethod
     def _pass_time(self, seconds: float) -> None:
-        """`advance`, in this world."""
+        """The implementation of `advance` in this world."""
 
     @abstractmethod
     def eventually(self, predicate: Callable[[], _T], what: str = "", *, seconds: float = SECONDS) -> _T:
-        """The first true result of `predicate`, as time passes.
+        """Wait until `predicate` returns a true value, and return it.
 
         Raises:
-            AssertionError: there was none within `seconds`.
+            AssertionError: it did not within `seconds`.
         """
 
     # --- what is seen -----------------------------------------------------------------------------------------------
 
     @abstractmethod
     def records(self) -> list[tuple[LogLevel, str]]:
-        """What the filter has logged since the test began, with levels."""
+        """The records that the filter has logged since the test began, with levels."""
 
     def logs(self, level: LogLevel | str | None = None) -> list[str]:
-        """What the filter has logged since the test began; of one level ("info", `LogLevel.WARN`), if one is given."""
+        """The messages logged by the filter since the test began, optionally of one level ("info", `LogLevel.WARN`)."""
         wanted = LogLevel[level.upper()] if isinstance(level, str) else level
         return [text for at, text in self.records() if wanted is None or at == wanted]
 
     @abstractmethod
     def records_by_callback(self) -> list[tuple[str, LogLevel, str]]:
-        """As `records`, with the callback (`proxy_on_…`) in which it was logged; the plugin's start is always there."""
+        """Like `records`, with the callback (`proxy_on_…`) of each record; always includes the plugin's start."""
 
     @abstractmethod
     def metric(self, name: str) -> int:
-        """A gauge's value, or by how much a counter has grown since the test began; 0 when there is none."""
+        """The value of a gauge, or the increase of a counter since the test began; 0 if it does not exist."""
 
     @abstractmethod
     def account(self) -> list[tuple[str, str]]:
-        """For the report of a failure: titles and texts of what happened."""
+        """Titles and texts of what happened, for the report of a failure."""
 
     @abstractmethod
     def close(self) -> None:
-        """The test is over.
+        """Close the world at the end of the test.
 
         Raises:
-            AssertionError: something happened that no test may overlook, such as a crash.
+            AssertionError: something happened that a test must not overlook, such as a crash.
         """

@@ -1,4 +1,4 @@
-"""Python's clocks while a filter's classes run in this process, and that everybody else keeps the real ones."""
+"""Python's clocks while a filter's classes run in this process; all other code sees the real ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MONOTONE: list[Callable[[], float]] = [monotonic, time.monotonic_ns, perf_counte
 
 
 def reading(read: Callable[[], Any]) -> type:
-    """A filter whose request headers are answered with what `read` says, through its `seen`."""
+    """A filter whose callback for request headers stores the result of `read` in `seen`."""
 
     class Filter(pwasm.HttpContext):
         seen: list[Any] = []  # noqa: RUF012

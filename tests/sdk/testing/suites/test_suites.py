@@ -1,4 +1,4 @@
-"""Suites in YAML: what they may say, and what they find, against the filter and its built module."""
+"""Suites in YAML: their syntax and their findings, against the filter and its built module."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ def test_what_a_suite_finds(folder: Path, run_pytest: Run) -> None:
 
     assert "4 failed" in said, said
     for line in (
-        "request_headers: no immediate response: the request went to upstream",
-        "request_headers: immediate: http_status 401 expected, 200 found",
-        "request_headers: log: exactly 'never logged' expected, found:\n    request /plain",
+        "request_headers: no immediate response: the request was sent to upstream",
+        "request_headers: immediate: expected http_status 401, found 200",
+        "request_headers: log: expected exactly 'never logged', found:\n    request /plain",
         "request_headers: upstream received nothing (the client: status 403, body b'no')",
-        "response_headers: the stream was answered in an earlier phase, so this one never came",
-        "response_body: body: exactly 'abd' expected, 'abc' found",
+        "response_headers: the stream was answered in an earlier phase, so this phase did not run",
+        "response_body: body: expected exactly 'abd', found 'abc'",
         "log info: request /plain",  # what the host saw
     ):
         assert line in said, (line, said)
@@ -122,10 +122,10 @@ def test_headers_that_a_suite_finds(folder: Path, run_pytest: Run) -> None:
     said = run_pytest(folder, "any.yaml", "-k", "everything").stdout
 
     for line in (
-        "header x-seen: 'other' expected, ['nobody'] found",
-        "header x-none: '1' expected, none found",
-        "header x-seen: none expected, ['nobody'] found",
-        "headers: what matches 'x-no.*: ' expected, found:\n    :method: GET",
+        "header x-seen: expected 'other', found ['nobody']",
+        "header x-none: expected '1', found none",
+        "header x-seen: expected none, found ['nobody']",
+        "headers: expected a match of 'x-no.*: ', found:\n    :method: GET",
     ):
         assert line in said, (line, said)
 
@@ -153,20 +153,23 @@ test:
         ("env: {}\nenv: {}\n", "line 2: duplicate key 'env'"),
         ("test: &a\n- *a\n", "a value that contains itself"),
         ("- a", "the suite: must be a mapping"),
-        ("test: []", "test: there is none"),
+        ("test: []", "test: there are no tests"),
         ("tests: []", "the suite: unknown: tests; known: env, test"),
-        ("test: [{name: a}, {name: a}]", "there are two tests 'a'"),
-        ("test: [{}]", "test 0: it has no name"),
+        ("test: [{name: a}, {name: a}]", "duplicate test name 'a'"),
+        ("test: [{}]", "test 0: name is missing"),
         ("test: [{name: a, request_header: {}}]", "test 'a': unknown: request_header; known: "),
         ("test: [{name: a, request_body: {}}]", "test 'a', request_body: must be a list"),
         ("test: [{name: a, request_headers: {input: {file: gone}}}]", "cannot read .*gone: No such file"),
-        ("test: [{name: a, request_headers: {input: {content: x}}}]", "'x' is no start line"),
+        ("test: [{name: a, request_headers: {input: {content: x}}}]", "'x' is not a start line"),
         ("test: [{name: a, request_headers: {input: {content: x, file: y}}}]", "give one of header, content and file"),
-        ("test: [{name: a, request_headers: {result: {log: [{}]}}}]", "a matcher has one of exact, regex and file"),
+        (
+            "test: [{name: a, request_headers: {result: {log: [{}]}}}]",
+            "a matcher must have exactly one of exact, regex and file",
+        ),
         ("test: [{name: a, request_headers: {result: {log: [{regex: '['}]}}}]", "regex '\\[': unterminated"),
-        ("test: [{name: a, response_headers: {result: {has_header: [{value: x}]}}}]", "a header has a key"),
-        ("test: [{name: a, request_body: [{input: {header: [{key: a}]}}]}]", "a body has no header"),
-        ("env: {log_level: LOUD}\ntest: [{name: a}]", "log_level 'LOUD' is none of TRACE"),
+        ("test: [{name: a, response_headers: {result: {has_header: [{value: x}]}}}]", "a header must have a key"),
+        ("test: [{name: a, request_body: [{input: {header: [{key: a}]}}]}]", "a body cannot have headers"),
+        ("env: {log_level: LOUD}\ntest: [{name: a}]", "unknown log_level 'LOUD'; known: TRACE"),
     ],
 )
 def test_a_suite_that_is_none(tmp_path: Path, text: str, problem: str) -> None:

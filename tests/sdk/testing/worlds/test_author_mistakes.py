@@ -1,4 +1,4 @@
-"""Mistakes of an author that would show nothing but a test that fails: what their test says instead."""
+"""Mistakes of authors that would otherwise show up only as a failing test: the messages of their tests."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ pwasm.set_http_context(pwasm.HttpContext)
 
 @pytest.mark.wasm
 def test_a_vm_does_without_what_looks_for_mistakes(tmp_path: Path, run_pytest: Run) -> None:
-    """It is not in a module, where to register a class changes nothing any more."""
+    """It is not part of a module, in which registering a class has no effect."""
     (tmp_path / "filter.py").write_text(LATE)
     (tmp_path / "test_filter.py").write_text(TEST.replace("403", "200"))
     ran = run_pytest(tmp_path, "--pwasm-tier=python,wasm")
@@ -173,9 +173,9 @@ pwasm.testing.worlds.envoy.SECONDS = 1.0
 """
 # test → what holds the stream, and what the emulator and what Envoy says of it.
 SAID = {
-    "test_headers": ("on_http_request_headers", "nothing resumes it: there is neither a call under way nor a tick"),
-    "test_response": ("on_http_response_headers", "nothing resumes it: there is neither a call under way nor a tick"),
-    "test_body": ("on_http_response_body", "nothing resumes it: there is neither a call under way nor a tick"),
+    "test_headers": ("on_http_request_headers", "nothing resumes it: there is no pending call and no tick"),
+    "test_response": ("on_http_response_headers", "nothing resumes it: there is no pending call and no tick"),
+    "test_body": ("on_http_response_body", "nothing resumes it: there is no pending call and no tick"),
     "test_call": ("on_http_request_headers", "nothing resumed it within 10 s (1 call without an answer)"),
     "test_tick": ("on_http_request_headers", "nothing resumed it within 10 s (a tick every 300 ms)"),
 }

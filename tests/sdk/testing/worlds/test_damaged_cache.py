@@ -1,4 +1,4 @@
-"""What tests keep is compared with its digest before it is used: machine code runs as it is, whatever it has become."""
+"""Cached files of tests are verified by digest before they are used: damaged machine code would simply run."""
 
 from __future__ import annotations
 

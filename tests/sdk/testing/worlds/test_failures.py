@@ -1,4 +1,4 @@
-"""What a person sees when a test of a filter fails, in each tier."""
+"""The output for a failing test of a filter, in each tier."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_never(pwasm_world):
 
 
 def sections(output: str) -> dict[str, str]:
-    """What pytest printed about each test, by its id."""
+    """The output of pytest about each test, by its id."""
     parts = re.split(r"^_+ (?:ERROR at \w+ of )?(test_\w+\[\w+\]) _+$", output, flags=re.MULTILINE)
     found: dict[str, str] = {}
     for name, text in zip(parts[1::2], parts[2::2], strict=True):
@@ -118,7 +118,7 @@ def test_a_hanging_filter_is_stopped_and_the_place_shown(emulated: tuple[str, di
     tier, said = emulated
     shown = said[f"test_hangs[{tier}]"]
     if tier == "python":
-        assert "a filter did not return within 3 s" in shown
+        assert "the filter did not return within 3 s" in shown
         assert re.search(r'filter\.py", line \d+, in path_hang\n    (while True|pass)', shown), shown
     else:
         assert re.search(r"proxy_on_request_headers of .* did not return in time", shown), shown
@@ -128,7 +128,10 @@ def test_a_hanging_filter_is_stopped_and_the_place_shown(emulated: tuple[str, di
 @pytest.mark.parametrize(
     ("test", "text"),
     [
-        ("test_marker", r"pytest.mark.pwasm does not know cluters; it knows cluster_metadata, clusters, configuration"),
+        (
+            "test_marker",
+            r"pytest.mark.pwasm: unknown argument cluters; known arguments: cluster_metadata, clusters, configuration",
+        ),
         ("test_refused", r"the plugin refused to start:\nconfiguration: Expecting property name"),
         ("test_not_refused", "the plugin started"),
         ("test_handler", "ValueError: in the handler"),
@@ -203,8 +206,8 @@ def test_messages_in_envoy(in_envoy: dict[str, str], test: str, text: str) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
-        ([], 0, r"SKIPPED .* the envoy tier needs an Envoy: .*is not a program"),
-        (["--pwasm-require"], 1, r"the envoy tier needs an Envoy: .*is not a program.*\(--pwasm-require\)"),
+        ([], 0, r"SKIPPED .* the envoy tier needs an Envoy: .*is not an executable program"),
+        (["--pwasm-require"], 1, r"the envoy tier needs an Envoy: .*is not an executable program.*\(--pwasm-require\)"),
     ],
 )
 def test_a_missing_envoy(folder: Path, run_pytest: Run, arguments: list[str], status: int, text: str) -> None:
@@ -243,7 +246,7 @@ def test_a_missing_wasmtime(tmp_path: Path, run_pytest: Run, arguments: list[str
     [
         (b"", "broken.wasm: "),
         (b"\0asm\1\0\0\0\xff\xff", "broken.wasm: "),
-        (None, "there is no "),
+        (None, "which does not exist"),
     ],
     ids=["empty", "cut", "missing"],
 )

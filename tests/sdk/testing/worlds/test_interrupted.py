@@ -1,4 +1,4 @@
-"""What ends `pwasm test` lets the tests end first: their fixtures stop Envoys and remove folders."""
+"""Interrupting `pwasm test` lets the tests finish first: their fixtures stop Envoys and remove folders."""
 
 from __future__ import annotations
 

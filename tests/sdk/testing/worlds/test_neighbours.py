@@ -1,4 +1,4 @@
-"""Several filters in one run of pytest: each test finds the filter, the helpers and the registration beside it."""
+"""Several filters in one pytest run: each test finds the filter, helpers and registration next to it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_in_conftest(imported):
 
 @pytest.fixture
 def two_filters(tmp_path: Path) -> Path:
-    """As `pwasm new` makes them, with helpers of the same names."""
+    """Created by `pwasm new`, with helpers of the same names."""
     for name in ("one", "the-other"):
         folder = tmp_path / name
         scaffold.create(folder)
@@ -85,7 +85,7 @@ def test_their_conftests(two_filters: Path, run_pytest: Run, arguments: tuple[st
 
 
 def test_tests_beside_no_filter(two_filters: Path, run_pytest: Run) -> None:
-    """They see neither, and what they have of the same name stays theirs."""
+    """They see neither filter, and keep their own modules of the same names."""
     (two_filters / "helper.py").write_text(HELPER.format(name="nobody's"))
     for name in ("test_first.py", "zz/test_last.py"):
         (two_filters / name).parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a test may say is the same in CPython, in wasmtime and in Envoy; the filter is tests/projects/worlds."""
+"""A test body works alike in CPython, in wasmtime and in Envoy; the filter is tests/projects/worlds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever waits at a terminal while a test builds its filter sees what is being done; a log file does not."""
+"""While a test builds its filter, a terminal shows the progress; a log file does not."""
 
 from __future__ import annotations
 
