@@ -155,7 +155,7 @@ def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotMeasuredError) as caught:
         build_go(TINYGO, tmp_path, SCENARIOS[0], tmp_path, 1)
-    assert str(caught.value) == "not measured: no tinygo is on PATH"
+    assert str(caught.value) == "not measured: tinygo is not on PATH"
 
 
 @pytest.mark.programs
@@ -178,7 +178,7 @@ def test_missing_tools_are_rows_and_no_failure(
     files = {"--json": tmp_path / "raw.json", "--chart": tmp_path / "chart.svg"}
     assert cli.main(["--quick", *(str(word) for option in files.items() for word in option)]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("| not measured: no tinygo is on PATH |") == 3 * len(SCENARIOS) + 1
+    assert printed.count("| not measured: tinygo is not on PATH |") == 3 * len(SCENARIOS) + 1
     assert printed.count("| not measured: wrk is not installed |") == len(SCENARIOS) + 1
     assert "≤ 3 s: not measured" in printed
     assert '"rss_bytes": 70000000' in files["--json"].read_text(encoding="utf-8")
