@@ -139,15 +139,15 @@ def test_the_kinds_of_a_cluster(pwasm: Pwasm, tmp_path: Path) -> None:
         for name in ("WasmPlugin", "EnvoyExtensionPolicy"):
             cluster.put("customresourcedefinitions.apiextensions.k8s.io", KINDS[name].resource, {}, "")
         half = pwasm("doctor", "--kubeconfig", kubeconfig)
-        assert (half.code, "Gateway API: not there" in half.out) == (1, True)
+        assert (half.code, "Gateway API: not installed" in half.out) == (1, True)
         cluster.put("customresourcedefinitions.apiextensions.k8s.io", "gateways.gateway.networking.k8s.io", {}, "")
         result = pwasm("doctor", "--context", "double", "--kubeconfig", kubeconfig, "--json")
         checks = {check["name"]: check for check in json.loads(result.out)["checks"]}
         assert result.code == 0
-        assert checks["kinds of resources"]["detail"] == "WasmPlugin, EnvoyExtensionPolicy"
+        assert checks["resource kinds"]["detail"] == "WasmPlugin, EnvoyExtensionPolicy"
         cluster.refuse["GET"] = (403, "Forbidden", "customresourcedefinitions is forbidden")
         limited = pwasm("doctor", "--kubeconfig", kubeconfig)
-        assert (limited.code, "warning  kinds of resources" in limited.out) == (0, True)
+        assert (limited.code, "warning  resource kinds" in limited.out) == (0, True)
 
 
 # -- registries
@@ -190,7 +190,7 @@ def test_an_anonymous_registry(pwasm: Pwasm) -> None:
     with registry(200, []) as (host, requests):
         checks = by_name(doctor.registry_checks(f"{host}/hello:v1"))
         result = pwasm("doctor", "--registry", host)
-    assert checks[f"registry {host}"].detail == "answers over http, anonymously"
+    assert checks[f"registry {host}"].detail == "reachable over http, anonymously"
     assert checks[f"registry {host}, from a mesh"].state == "warning"
     assert result.code == 0
     assert all(path == "/v2/" and "Authorization" not in headers for path, headers in requests)

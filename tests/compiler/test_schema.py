@@ -94,9 +94,9 @@ def test_a_configuration_is_checked(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ("import nobody_has_this", "cannot be imported"),
+        ("import nobody_has_this", "cannot import"),
         ("1 / 0", "ZeroDivisionError"),
-        ("def f(:", 'cannot be imported\n  File "filter.py", line 1'),
+        ("def f(:", 'filter.py\n  File "filter.py", line 1'),
         ("import os; os._exit(0)", "exits the process"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("x = 1", "filter.py: no filter class is registered\nhint: call pwasm.set_http_context"),

@@ -153,7 +153,7 @@ def test_what_is_no_answer_is_an_error(answer: bytes, message: str) -> None:
     """A single line, whatever several connections have encountered: no exception group, no traceback."""
     with serving(answer, closes=True) as (server, _), pytest.raises(ToolError) as raised:
         run_client(server, Request(), 5, 3, 9)
-    assert re.match(f"the client ended with exit code 1: {message}", raised.value.what)
+    assert re.match(f"the client exited with code 1: {message}", raised.value.what)
     assert len(raised.value.what.splitlines()) == 1
 
 
@@ -168,7 +168,7 @@ def test_no_answer_in_time_is_an_error() -> None:
 def test_a_server_that_is_not_there_is_an_error() -> None:
     with serving(b"") as (server, _):
         pass
-    with pytest.raises(ToolError, match="the client ended with exit code 1: ConnectionRefusedError"):
+    with pytest.raises(ToolError, match="the client exited with code 1: ConnectionRefusedError"):
         run_client(server, Request(), 5, 2)
 
 

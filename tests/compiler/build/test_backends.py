@@ -232,7 +232,7 @@ GET_EITHER = "hint: install one of:\n  TinyGo 0.34 or later: from tinygo.org"
                 "go mod tidy",
             ],
         ),
-        ("tetratelabs", "0.34.0", "1.26.8", "go", ["requires TinyGo", "--backend go cannot be had", "into init()"]),
+        ("tetratelabs", "0.34.0", "1.26.8", "go", ["requires TinyGo", "--backend go does not apply", "into init()"]),
     ],
 )
 def test_nothing_that_builds_it(
@@ -276,9 +276,9 @@ def test_a_version_is_understood(install: Install, folder: Path, name: str, says
 @pytest.mark.parametrize(
     ("name", "says", "why"),
     [
-        ("go", "go version go1.9.7 linux/amd64", "is 1.9.7, older than 1.24"),
-        ("go", "go version go1.18 gccgo (Debian 12.2.0-14) 12.2.0 linux/amd64", "is 1.18, older than 1.24"),
-        ("tinygo", "tinygo version 0.9.0 linux/amd64 (using go version go1.26)", "is 0.9.0, older than 0.34"),
+        ("go", "go version go1.9.7 linux/amd64", "is version 1.9.7, older than 1.24"),
+        ("go", "go version go1.18 gccgo (Debian 12.2.0-14) 12.2.0 linux/amd64", "is version 1.18, older than 1.24"),
+        ("tinygo", "tinygo version 0.9.0 linux/amd64 (using go version go1.26)", "is version 0.9.0, older than 0.34"),
         ("go", "", "version` reported no version, but: nothing"),
         (
             "go",
@@ -339,7 +339,7 @@ def test_path_comes_before_the_wheel(monkeypatch: pytest.MonkeyPatch, install: I
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     newer = find(GO, tmp_path)
     assert isinstance(newer, Toolchain)
-    assert (newer.program, newer.passed_over) == (alone.program, f"{first} is 1.23.0, older than 1.24")
+    assert (newer.program, newer.passed_over) == (alone.program, f"{first} is version 1.23.0, older than 1.24")
     (tmp_path / "go.mod").write_text("module m\n")
     reason = choose(load_project(tmp_path, "go")).reason
     assert reason == f"{newer} builds it ({newer.program}, because {newer.passed_over}): --backend go"
@@ -404,7 +404,7 @@ def test_what_a_build_says(install: Install, folder: Path, module: bytes) -> Non
 def test_what_a_compiler_says_beside_is_a_warning(install: Install, folder: Path) -> None:
     install("tinygo", "0.34.0", error="go: downloading example.org/x v1.0.0\nbeware of this\nand that\n")
     artifact = build(load_project(folder), folder / "main.wasm")
-    assert artifact.warnings == ("tinygo 0.34.0 says: beware of this\nand that",)
+    assert artifact.warnings == ("tinygo 0.34.0: beware of this\nand that",)
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ RECORDED = {
     "a Go that TinyGo does not know": (
         "tinygo",
         "requires go version 1.19 through 1.23, got go1.26\n",
-        "TinyGo needs a Go that it knows first on PATH",
+        "put a Go version that TinyGo supports first on PATH",
     ),
     "an error in the source": ("tinygo", "# example.org/filter\nmain.go:9:1: expected declaration, found oops\n", ""),
     "an option of newer versions": (
@@ -452,12 +452,12 @@ RECORDED = {
     "no network": (
         "go",
         'main.go:5:2: example.org/x@v1.0.0: Get "https://example.org/x.zip": dial tcp: lookup x: no such host\n',
-        "`go mod download` gets them where there is one",
+        "run `go mod download` where it is available",
     ),
     "no network, go.mod named": (
         "go",
         'go: example.org/x@v1: reading example.org/go.mod: Get "https://…": dial tcp: i/o timeout\n',
-        "`go mod download` gets them where there is one",
+        "run `go mod download` where it is available",
     ),
     "go.sum": (
         "go",
@@ -474,7 +474,7 @@ RECORDED = {
         "-buildmode=c-shared requires exactly one main package\n",
         "a filter is one `package main`",
     ),
-    "a broken go.mod": ("go", "go: errors parsing go.mod:\ngo.mod:7: syntax error\n", "mend go.mod"),
+    "a broken go.mod": ("go", "go: errors parsing go.mod:\ngo.mod:7: syntax error\n", "fix go.mod"),
 }
 
 
@@ -522,7 +522,7 @@ UNKNOWN_IMPORT = MODULE.replace("sched_yield", "thread-spawn")
             "tinygo 0.34.0 built a module that Envoy would not load: no export proxy_abi_version_",
         ),
         (NO_MARKER, VerifyError, "hint: the filter must import a Proxy-Wasm SDK"),
-        (UNKNOWN_IMPORT, VerifyError, "import wasi_snapshot_preview1.thread-spawn, which Envoy does not offer"),
+        (UNKNOWN_IMPORT, VerifyError, "import wasi_snapshot_preview1.thread-spawn, which Envoy does not provide"),
     ],
 )
 def test_a_module_that_envoy_would_refuse(
@@ -561,6 +561,6 @@ def test_an_output_that_cannot_be_written(install: Install, folder: Path) -> Non
 
 def test_unusable_says_every_place(install: Install, tmp_path: Path) -> None:
     install("go", "1.20")
-    assert find(GO, tmp_path) == Unusable(GO, f"{tmp_path / 'bin' / 'go'} is 1.20, older than 1.24")
+    assert find(GO, tmp_path) == Unusable(GO, f"{tmp_path / 'bin' / 'go'} is version 1.20, older than 1.24")
     (tmp_path / "bin" / "go").unlink()
     assert find(GO, tmp_path) == Unusable(GO, "go is not on PATH")

@@ -121,7 +121,7 @@ def leave_the_sdk_out(folder: Path) -> None:
             ["missing go.sum entry", "hint: bring go.mod and go.sum up to date: go mod tidy"],
         ),
         (ask_for_a_newer_go, BuildError, ["requires go >= 1.99", "GOTOOLCHAIN=auto lets go download"]),
-        (spoil_go_mod, BuildError, ["go.mod:5: unknown directive: requires", "hint: mend go.mod"]),
+        (spoil_go_mod, BuildError, ["go.mod:5: unknown directive: requires", "hint: fix go.mod"]),
         (forget_main, BuildError, ["function main is undeclared", "hint: a filter is one `package main`"]),
         (be_a_library, BuildError, ["requires exactly one main package", "hint: a filter is one `package main`"]),
         (leave_the_sdk_out, VerifyError, ["this is not a Proxy-Wasm module", "must import a Proxy-Wasm SDK"]),
@@ -143,11 +143,11 @@ def test_modules_without_a_network(folder: Path, tmp_path: Path, monkeypatch: py
     with pytest.raises(BuildError) as caught:
         build(load_project(folder, "go"), folder / "main.wasm")
     assert "dial tcp 127.0.0.1:1" in caught.value.why
-    assert "`go mod download` gets them where there is one" in caught.value.hint
+    assert "run `go mod download` where it is available" in caught.value.hint
     monkeypatch.setenv("GOPROXY", "off")
     with pytest.raises(BuildError, match="module lookup disabled") as caught:
         build(load_project(folder, "go"), folder / "main.wasm")
-    assert "`go mod download` gets them where there is one" in caught.value.hint
+    assert "run `go mod download` where it is available" in caught.value.hint
 
 
 def test_the_tutorials_filter_is_migrated_as_the_error_says(

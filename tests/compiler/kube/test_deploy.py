@@ -167,7 +167,7 @@ def test_it_waits_until_the_mesh_accepts(pwasm: Pwasm, deploy: Pwasm, cluster: A
     cluster.statuses[POLICIES, "default", "hello"] = list(script)
     result = deploy()
     assert result.code == 0, result.err
-    assert "Envoy Gateway says Accepted" in result.out
+    assert "Envoy Gateway reports Accepted" in result.out
     assert len(cluster.statuses[POLICIES, "default", "hello"]) == 1
 
 
@@ -183,7 +183,7 @@ def test_a_refusal_is_said_with_its_reason(pwasm: Pwasm, deploy: Pwasm, cluster:
     cluster.statuses[POLICIES, "default", "hello"] = [None, accepted("False", "failed to pull the image: denied")]
     result = deploy()
     assert (result.code, result.out) == (1, "")
-    assert "does not accept" in result.err
+    assert "rejected EnvoyExtensionPolicy" in result.err
     assert "failed to pull the image: denied" in result.err
 
 
@@ -209,7 +209,7 @@ def test_istio_that_is_still_telling_its_proxies(pwasm: Pwasm, deploy: Pwasm, cl
     script: list[dict[str, Any] | None] = [reconciled("True", generation=0), reconciled("False"), reconciled("True")]
     cluster.statuses[WASM_PLUGINS, "default", "hello"] = script
     result = deploy()
-    assert (result.code, "Istio says Reconciled" in result.out) == (0, True)
+    assert (result.code, "Istio reports Reconciled" in result.out) == (0, True)
     assert len(cluster.statuses[WASM_PLUGINS, "default", "hello"]) == 1
 
 
@@ -232,7 +232,7 @@ def test_a_resource_that_somebody_removes_meanwhile(
     monkeypatch.setattr(time, "sleep", remove)
     monkeypatch.setattr(deployment, "SILENCE_SECONDS", 600.0)  # a slow kubectl is no silence
     result = deploy("--timeout", "600")
-    assert (result.code, "is gone" in result.err) == (1, True)
+    assert (result.code, "no longer exists" in result.err) == (1, True)
 
 
 def test_the_gateways_address(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
@@ -290,9 +290,9 @@ def test_the_namespace_of_a_resource_that_names_none(pwasm: Pwasm, deploy: Pwasm
 @pytest.mark.parametrize(
     ("code", "reason", "said"),
     [
-        (403, "Forbidden", "You may not do that"),
-        (401, "Unauthorized", "rejected the credentials"),
-        (422, "Invalid", "refused the content"),
+        (403, "Forbidden", "Forbidden by the cluster"),
+        (401, "Unauthorized", "Not authenticated to the cluster"),
+        (422, "Invalid", "rejected the resource"),
         (500, "InternalError", "boom"),
     ],
 )
@@ -313,7 +313,7 @@ def test_a_cluster_without_the_kind(pwasm: Pwasm, deploy: Pwasm, cluster: ApiSer
     del cluster.kinds["extensions.istio.io/v1alpha1"]
     result = deploy()
     assert result.code == 1
-    assert "does not know this kind" in result.err
+    assert "has no such resource kind" in result.err
     assert "pwasm doctor --cluster" in result.err
 
 
@@ -330,7 +330,7 @@ def test_a_cluster_that_does_not_answer(pwasm: Pwasm, cluster: ApiServer, tmp_pa
 def test_a_context_that_is_not_there(pwasm: Pwasm, deploy: Pwasm) -> None:
     manifest(pwasm)
     result = deploy("--context", "prod")
-    assert (result.code, "no such context" in result.err) == (1, True)
+    assert (result.code, "The context does not exist" in result.err) == (1, True)
 
 
 def test_a_wrong_resource_never_reaches_the_cluster(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:

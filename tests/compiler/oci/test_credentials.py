@@ -140,7 +140,7 @@ def test_helpers_that_fail(files: Any, helper: Any, script: str) -> None:
 def test_helpers_that_are_not_there(files: Any) -> None:
     with pytest.raises(ToolError, match="docker-credential-missing is not installed"):
         user(files(docker={"credsStore": "missing"}))
-    with pytest.raises(RegistryError, match="not a name"):
+    with pytest.raises(RegistryError, match="invalid credential helper name"):
         user(files(docker={"credsStore": "../../bin/sh"}))
 
 

@@ -119,7 +119,7 @@ def test_basic_credentials(
     assert pwasm("pull", reference, "-o", "back.wasm").code == 0
     assert Path("back.wasm").read_bytes() == tiny
     looked = pwasm("inspect", reference, "--as", "istio")
-    assert (looked.code, "Basic credentials" in looked.out) == (1, True)
+    assert (looked.code, "Basic authentication" in looked.out) == (1, True)
     assert pwasm("inspect", reference, "--as", "envoy-gateway").code == 0
 
 
