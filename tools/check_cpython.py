@@ -1,7 +1,7 @@
 """Compare what pwasm knows about CPython and componentize-py with the actual ones.
 
     python tools/check_cpython.py            check the build-time Python created when pwasm was installed
-    python tools/check_cpython.py --make     check a new one, made by the installed componentize-py; see docs/upgrade.md
+    python tools/check_cpython.py --make     check one made anew by the installed componentize-py; see docs/upgrade.md
 
 Compared are compiler/pwasm_compiler/cpython314.py, runtime-shim/pwasm_shim/src/cpython314.h, and the few numbers in
 code that runs inside the guest. Reports failed checks with the reason; exit 1 if there are any.
