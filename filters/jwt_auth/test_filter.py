@@ -254,4 +254,4 @@ def test_a_service_that_comes_back_and_changes_its_keys(pwasm_world: World) -> N
 
 @pytest.mark.pwasm(configuration={"issuer": "joe"}, starts=False)
 def test_a_configuration_that_says_too_little(pwasm_world: World) -> None:
-    pwasm_world.eventually(lambda: any("$.audience: is missing" in text for text in pwasm_world.logs()), "the reason")
+    pwasm_world.eventually(lambda: any("$.audience: missing" in text for text in pwasm_world.logs()), "the reason")

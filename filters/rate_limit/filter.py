@@ -1,8 +1,7 @@
 """rate_limit: limits the number of requests of each client in a period, counted across all workers.
 
 It is a token bucket stored as a single number: the time at which the bucket is full again (ITU-T I.371 calls this
-GCRA). A request moves it forward by the time in which one token is added; a client whose time is too far ahead has to
-wait.
+GCRA). A request moves it forward by the time that one token takes; a client whose time is too far ahead has to wait.
 """
 
 import contextlib
@@ -30,9 +29,7 @@ class Config:
     burst: Annotated[int, Range(0, 1_000_000)] = field(
         default=0, metadata={"description": "Maximum number of requests in a burst; 0: the value of `requests`."}
     )
-    header: str = field(
-        default="", metadata={"description": "The header that identifies clients; the address if it is missing."}
-    )
+    header: str = field(default="", metadata={"description": "The header that identifies clients; else the address."})
     slots: Annotated[int, Range(1, 1_000_000)] = 65_536
     name: str = field(default="rate_limit", metadata={"description": "Plugins with the same name count together."})
 

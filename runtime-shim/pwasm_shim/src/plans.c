@@ -8,7 +8,7 @@
    State is detected in the object's memory, where CPython stores the values of an instance inline (cpython314.h). The
    head contains the number of attributes and the capacity, which decreases with each new object. Whatever adds state
    changes one of four words: an attribute changes the head, `vars(context)` the dict, a weak reference its list,
-   another `__class__` the type. tests/wasm/test_hot_path.py tries each. Objects with slots have no inline values.
+   another `__class__` the type. tests/shim/test_hot_path.py tries each. Objects with slots have no inline values.
 
    A class that is modified loses its plan for good: the interpreter notifies us (`PyType_Watch`). */
 

@@ -342,7 +342,7 @@ def test_path_comes_before_the_wheel(monkeypatch: pytest.MonkeyPatch, install: I
     assert (newer.program, newer.passed_over) == (alone.program, f"{first} is version 1.23.0, older than 1.24")
     (tmp_path / "go.mod").write_text("module m\n")
     reason = choose(load_project(tmp_path, "go")).reason
-    assert reason == f"{newer} builds it ({newer.program}, because {newer.passed_over}): --backend go"
+    assert reason == f"building with {newer} ({newer.program}, because {newer.passed_over}): --backend go"
 
 
 # -- how it is called

@@ -113,7 +113,7 @@ def test_prints_at_import_and_what_is_imported_later_are_reported(tmp_path: Path
     artifact = build(load_project(tmp_path), tmp_path / "main.wasm")
     assert artifact.prints == "hello from the build\n"
     assert [warning.partition(":")[0] for warning in artifact.warnings] == ["filter.py", "filter.py"]
-    assert "filter.py:8 imports nothing_of_the_kind when it runs" in artifact.warnings[0]
+    assert "filter.py:8 imports nothing_of_the_kind at run time, which will fail: " in artifact.warnings[0]
     assert "filter.py:9 uses the unknown encoding 'no-codec'" in artifact.warnings[1]
 
 

@@ -346,7 +346,7 @@ def test_a_wrong_resource_never_reaches_the_cluster(pwasm: Pwasm, deploy: Pwasm,
 def test_no_kubectl(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     manifest(pwasm)
     result = pwasm("deploy", "plugin.yaml", "--kubectl", "nowhere")
-    assert (result.code, "not a program" in result.err) == (1, True)
+    assert (result.code, "not an executable program" in result.err) == (1, True)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     result = pwasm("deploy", "plugin.yaml")
