@@ -268,7 +268,7 @@ def test_which_envoy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert find_envoy() == tmp_path / "other"
     assert find_envoy(of_the_wheel) == of_the_wheel
     monkeypatch.setenv("PWASM_ENVOY", "gone")
-    with pytest.raises(EnvoyNotFoundError, match=r"\$PWASM_ENVOY: gone is not a program"):
+    with pytest.raises(EnvoyNotFoundError, match=r"\$PWASM_ENVOY: gone is not an executable program"):
         find_envoy()
 
 
@@ -282,7 +282,7 @@ def test_where_there_is_no_wheel_for_a_platform(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert shutil.which("envoy") == str(tmp_path / "bin" / "envoy")
     with pytest.raises(
-        EnvoyNotFoundError, match="has no Envoy for this platform: it would start one with Docker"
+        EnvoyNotFoundError, match="has no Envoy for this platform and would start one in Docker"
     ) as raised:
         find_envoy()
     assert "glibc 2.31 or later" in raised.value.hint
