@@ -142,7 +142,7 @@ def test_the_tutorials_first_start(run: Run, tmp_path: Path) -> None:
     assert (process.returncode, out) == (1, "")
     assert without_progress(err).startswith("error: Envoy did not start: Envoy exited with exit code 1\n")
     assert "Invalid path: main.wasm" in err
-    assert "`pwasm build` makes main.wasm" in err
+    assert "create main.wasm with: pwasm build" in err
 
 
 def test_a_module_that_is_none(run: Run, tmp_path: Path) -> None:
