@@ -31,7 +31,7 @@ def test_build_inspect_and_run(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     summary = json.loads(built.stdout)
     assert (summary["backend"], summary["path"]) == ("go", str(folder / "main.wasm"))
-    assert built.stderr == f"{summary['toolchain']} builds it: --backend go\n"
+    assert built.stderr == f"building with {summary['toolchain']}: --backend go\n"
 
     inspected = pwasm(folder, "inspect", "main.wasm")
     assert "would load it, since version 1.33" in inspected.stdout

@@ -23,7 +23,8 @@ def _readings(world: World, sleep: float = 0) -> tuple[Readings, Readings]:
 def _assert_passed(before: Readings, after: Readings, seconds: float, tier: str) -> None:
     for name, start in before.items():
         passed = after[name] - start
-        coarse = 1 if name in WHOLE_SECONDS else 1e-5
+        # Envoy's timers count whole milliseconds, and one may be early by a part of one (1.24986 of 1.25 s was seen).
+        coarse = 1 if name in WHOLE_SECONDS else 1e-3 if tier == "envoy" else 1e-5
         assert passed > seconds - coarse, name
         if tier != "envoy":
             assert passed < seconds + coarse, name
