@@ -6,6 +6,7 @@ The compilers here are recorded stand-ins: programs that write down how they wer
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import sys
@@ -24,7 +25,9 @@ from pwasm_compiler.build.backends.go import GO
 from pwasm_compiler.build.backends.toolchain import Toolchain, Unusable, find
 from pwasm_compiler.errors import BuildError, DecodeError, ProjectError, PwasmError, ToolError, VerifyError
 from pwasm_compiler.gomod import OFFICIAL_PATH, TETRATELABS_PATH
+from pwasm_compiler.link.inlining import spend_budgets
 from pwasm_compiler.project import load_project
+from pwasm_compiler.wasm.decode import decode_module
 
 pytestmark = pytest.mark.programs
 
@@ -390,8 +393,9 @@ def test_what_a_build_says(install: Install, folder: Path, module: bytes) -> Non
     stages: list[str] = []
     notices: list[str] = []
     artifact = build(load_project(folder), folder / "main.wasm", progress=stages.append, notice=notices.append)
-    assert (folder / "main.wasm").read_bytes() == module
-    assert (artifact.backend, artifact.toolchain, artifact.size) == ("go", "go 1.26.8", len(module))
+    optimised = spend_budgets(decode_module(memoryview(module))).wasm
+    assert (folder / "main.wasm").read_bytes() == optimised
+    assert (artifact.backend, artifact.toolchain, artifact.size) == ("go", "go 1.26.8", len(optimised))
     assert artifact.callbacks == ("proxy_on_response_headers",)
     assert artifact.hostcalls == ("proxy_log",)
     assert artifact.warnings == ()
@@ -399,6 +403,12 @@ def test_what_a_build_says(install: Install, folder: Path, module: bytes) -> Non
     assert stages == ["compiling with go 1.26.8", "verifying the module"]
     assert notices == ["building with go 1.26.8: go.mod requires the official SDK, and tinygo is not on PATH"]
     assert sorted(file.name for file in folder.iterdir()) == ["go.mod", "main.go", "main.wasm"]
+
+
+def test_without_optimising_it_is_what_the_compiler_made(install: Install, folder: Path, module: bytes) -> None:
+    install("go", "1.26.8")
+    build(dataclasses.replace(load_project(folder), v8_inlining=True), folder / "main.wasm")
+    assert (folder / "main.wasm").read_bytes() == module
 
 
 def test_what_a_compiler_says_beside_is_a_warning(install: Install, folder: Path) -> None:
