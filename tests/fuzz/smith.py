@@ -20,12 +20,14 @@ import wasmtime
 
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import Item, instance_graph
+from pwasm_compiler.link.inlining import spend_budgets
 from pwasm_compiler.link.layout import Layout, global_item, lay_out
 from pwasm_compiler.link.merge import merge
 from pwasm_compiler.link.passes.reachable import Reachable, reachable
 from pwasm_compiler.link.passes.stack import Frame
 from pwasm_compiler.link.resolve import resolve
 from pwasm_compiler.wasm import encode
+from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.leb128 import encode_unsigned
 from pwasm_compiler.wasm.module import F32, F64, I32, I64, MAGIC, PAGE, Export, FuncType, Kind, Module
 from tests.support import wasm_tools
@@ -281,8 +283,10 @@ def linked(data: bytes, framed: bool = False) -> tuple[bytes, Layout, Reachable]
 
 
 def run(data: bytes, framed: bool = False) -> list[Outcome]:
-    """Link, and run the result."""
+    """Link, and run the result; with frames, also with V8's inlining budgets spent."""
     code, layout, _ = linked(data, framed)
+    if framed:
+        code = spend_budgets(decode_module(memoryview(code))).wasm
     module = wasmtime.Module(ENGINE, code)
     modules = [instance.module for instance in layout.plan.graph.instances]
     outcomes = []
