@@ -107,7 +107,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "jsonschema": ("pwasm_compiler.config_check", "pwasm_compiler.validation"),
     "pytest": ("pwasm.pytest_plugin", "pwasm.testing.suites", "pwasm.testing.worlds", "pwasm_compiler.commands"),
     "time_machine": ("pwasm.testing.emulator.python_clocks",),
-    "wasmtime": ("pwasm.testing.wasm", "pwasm_compiler.guest"),
+    "wasmtime": ("pwasm.testing.wasm", "pwasm_compiler.commands.optimize", "pwasm_compiler.guest"),
     "yaml": (
         "pwasm_compiler.envoy",
         "pwasm_compiler.yaml_text",

@@ -36,7 +36,11 @@ BESIDE = {
     "runtime-shim/pwasm_shim": ("tests/abi", "tests/wasm", "tests/envoy/test_faults.py"),
     "compiler/pwasm_compiler/wasm": ("tests/fuzz/test_replay.py",),
     "compiler/pwasm_compiler/component": ("tests/fuzz/test_replay.py",),
-    "compiler/pwasm_compiler/link": ("tests/fuzz/test_smith.py", "tests/envoy/test_trim.py"),
+    "compiler/pwasm_compiler/link": (
+        "tests/fuzz/test_smith.py",
+        "tests/envoy/test_trim.py",
+        "tests/envoy/test_inlining.py",
+    ),
     "compiler/pwasm_compiler/guest": ("tests/sdk/_guest", "tests/wasm/test_guest_python.py"),
     "compiler/pwasm_compiler/build": ("tests/test_package.py",),
     "compiler/pwasm_compiler/bench": ("tests/bench",),

@@ -27,7 +27,12 @@ _SECONDS = 1
 @click.command(short_help="Halve the load time of any Proxy-Wasm module.")
 @click.argument("file", type=click.Path(path_type=Path), shell_complete=complete_files)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT", help="The file to write."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="OUT",
+    help="The file to write; it may be FILE.",
 )
 @click.option("--no-measure", is_flag=True, help="Write OUT without starting Envoy to measure the difference.")
 @click.option(
@@ -57,10 +62,13 @@ def optimize(
     data = read_bytes(file, hint="make it with: pwasm build")
     check_writable(output)
     module = decode_file(shown(file), data)
+    _refuse_invalid(file, data)
     try:
         spent = spend_budgets(module)
     except BinaryError as error:
         raise BinaryError(f"{shown(file)}: {error.what}", hint=error.hint) from error
+    if not spent.functions:
+        raise BinaryError(f"{shown(file)}: no function calls another one: V8 inlines nothing, so nothing was written")
     found = None
     if not no_measure:
         exports = [item.name for item in module.exports]
@@ -69,6 +77,16 @@ def optimize(
     for name in spent.dropped:
         warn(f"custom section {name} is left out: it refers to positions in the code, which have changed")
     _show(file, output, len(data), spent, found, as_json)
+
+
+def _refuse_invalid(file: Path, data: bytes) -> None:
+    """A module that engines refuse must not become one that they take: functions are added behind all others."""
+    import wasmtime
+
+    try:
+        wasmtime.Module.validate(wasmtime.Engine(), data)
+    except wasmtime.WasmtimeError as error:
+        raise BinaryError(f"{shown(file)} is not a valid module", why=str(error)) from error
 
 
 def _measured(

@@ -28,6 +28,8 @@ from ..wasm.instructions import skip_locals
 from ..wasm.leb128 import encode_unsigned
 from ..wasm.module import FuncType, Kind, Module, Section
 
+MAX_FUNCTIONS, MAX_BODY_BYTES = 1_000_000, 7_654_321
+"""V8's limits (src/wasm/wasm-limits.h). A body that would pass the second is left as it is."""
 MARKER = "pwasm.inlining"
 """Custom section of a module in which the budgets are spent; its content is the version of this pass."""
 _VERSION = b"1"
@@ -87,7 +89,7 @@ def spend_budgets(module: Module) -> Spent:
     """`module` with every budget spent. The same module gives the same bytes.
 
     Raises:
-        BinaryError: it is an object or a dynamic library, or has been through this pass.
+        BinaryError: it is an object or a dynamic library, has been through this pass, or has too many functions.
     """
     _refuse(module)
     code = bytes(module.source)
@@ -97,10 +99,16 @@ def spend_budgets(module: Module) -> Spent:
         text = code[body.start : body.end]
         if any(call in text for call in _CALLS):
             start = skip_locals(code, body) - body.start
-            text = text[:start] + spender.branch(len(text)) + text[start:]
-            spent += 1
+            branch = spender.branch(len(text))
+            if len(text) + len(branch) <= MAX_BODY_BYTES:
+                text = text[:start] + branch + text[start:]
+                spent += 1
         bodies.append(text)
     bodies += spender.bodies
+    if len(bodies) > MAX_FUNCTIONS:
+        raise BinaryError(
+            f"the module has {len(module.bodies):,} functions; V8 takes {MAX_FUNCTIONS:,}, with those added"
+        )
     types = module.types if _NOTHING in module.types else (*module.types, _NOTHING)
     functions = (*module.functions, *[types.index(_NOTHING)] * len(spender.bodies))
     changed = {

@@ -17,6 +17,7 @@ WAT = """
   (func $small)
   (func (export "proxy_on_tick") (param i32) (call $small) (call $small)))
 """
+DANGLING = wasmtime.wat2wasm('(module (func (export "f") (call 0)))').replace(b"\x10\x00\x0b", b"\x10\x01\x0b")
 COMPONENT = b"\0asm\x0d\0\x01\0"
 TAGS = b"\0asm\1\0\0\0" + encode.raw_section(1, b"\1\x60\0\0") + encode.raw_section(13, b"\1\0\0")
 
@@ -53,8 +54,10 @@ def test_a_section_that_is_left_out_is_said(pwasm: Pwasm, tmp_path: Path) -> Non
         (COMPONENT, "this is a component"),
         (TAGS, "tag section"),
         (b"\0asm\1\0\0\0" + encode.custom_section("linking", b""), "linking"),
+        (bytes(DANGLING), "bad.wasm is not a valid module"),
+        (bytes(wasmtime.wat2wasm("(module (func))")), "no function calls another one"),
     ],
-    ids=["empty", "text", "component", "exceptions", "object"],
+    ids=["empty", "text", "component", "exceptions", "object", "invalid", "no calls"],
 )
 def test_what_it_does_not_take(pwasm: Pwasm, tmp_path: Path, contents: bytes, said: str) -> None:
     (tmp_path / "bad.wasm").write_bytes(contents)

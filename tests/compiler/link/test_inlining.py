@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pwasm.testing.worlds.filters import built_module
 from pwasm_compiler.errors import BinaryError
+from pwasm_compiler.link import inlining
 from pwasm_compiler.link.inlining import MARKER, RULES, Rule, Spent, is_spent, spend_budgets
 from pwasm_compiler.wasm import encode
 from pwasm_compiler.wasm.decode import decode_module
@@ -169,3 +170,18 @@ def test_sections_that_name_places_in_the_code_are_left_out() -> None:
 @pytest.mark.wasm
 def test_a_module_without_functions() -> None:
     assert wasmtime.Module(wasmtime.Engine(), _spent(_module("(module)")).wasm)
+
+
+def test_no_body_passes_the_limit_of_v8(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _module(WAT)
+    longest = max(body.end - body.start for body in before.bodies)
+    monkeypatch.setattr(inlining, "MAX_BODY_BYTES", longest)
+    spent = _spent(before)
+    assert spent.functions == 1
+    assert max(body.end - body.start for body in decode_module(memoryview(spent.wasm)).bodies[:3]) == longest
+
+
+def test_too_many_functions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inlining, "MAX_FUNCTIONS", 12)
+    with pytest.raises(BinaryError, match="the module has 3 functions; V8 takes 12"):
+        _spent(_module(WAT))
