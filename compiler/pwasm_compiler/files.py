@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -107,6 +107,18 @@ def check_writable(output: Path) -> None:
             raise ToolError(what, why="Permission denied.", hint="choose another location with -o")
     except OSError as error:
         raise ToolError(what, why=error.strerror or str(error)) from error
+
+
+def refuse_to_overwrite(option: str, output: Path, inputs: Mapping[str, Path | None]) -> None:
+    """Raise `UsageError` if `output`, the value of `option`, is one of the files that were read.
+
+    Args:
+        inputs: what a message calls each of them, and where it is.
+    """
+    for what, file in inputs.items():
+        # Not Path.resolve(), which raises where links go round in a circle: reading the file reports that.
+        if file is not None and os.path.realpath(output) == os.path.realpath(file):
+            raise UsageError(f"{option} would overwrite {shown(file)}", why=f"It is {what}.")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

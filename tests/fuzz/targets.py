@@ -22,6 +22,7 @@ from pwasm_compiler.component.graph import instance_graph
 from pwasm_compiler.digests import digest_of
 from pwasm_compiler.envoy import ports
 from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.link.inlining import spend_budgets
 from pwasm_compiler.link.layout import lay_out
 from pwasm_compiler.link.merge import merge
 from pwasm_compiler.link.passes.reachable import reachable
@@ -62,6 +63,8 @@ def module(data: bytes) -> None:
     for body in decoded.bodies:
         list(sites(data, body, indices))
         list(returns(data, body))
+    spent = spend_budgets(decoded)  # reads no instruction, so it meets every module that can be decoded
+    assert len(decode_module(memoryview(spent.wasm)).bodies) == len(decoded.bodies) + len(spent.names)
 
 
 def instructions(data: bytes) -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +15,15 @@ from typing import TYPE_CHECKING
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
-from pwasm_compiler.errors import ToolError
 
-from .load import LoadResult
-from .measure import envoy_version
+from .envoys import PLUGIN, SETTLE_SECONDS, ask, envoy_for, envoy_version, explained, trapped, unless_envoy_exited
+from .load import LoadResult, Request
 from .process import cpu_seconds, machine_code_bytes, rss_bytes
 
 if TYPE_CHECKING:
     from pwasm_compiler.envoy.process import Envoy
 
 ROUNDS = 3
-_SETTLE_SECONDS = 0.5
-_READY_SECONDS = 300.0
 _MB = 1e6
 
 
@@ -54,6 +49,8 @@ class Comparison:
     envoy: str
     before: Figures
     after: Figures
+    problems: tuple[str, ...]
+    """What makes the figures say less than they seem to."""
 
 
 def compare(
@@ -82,7 +79,7 @@ def compare(
     try:
         return _Comparison((before, after), executable, text, run, say).result()
     except EnvoyError as error:
-        raise ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint) from error
+        raise explained(error, before, configuration) from error
 
 
 class _Comparison:
@@ -102,6 +99,7 @@ class _Comparison:
         self.starts: tuple[list[tuple[float, float, float]], ...] = ([], [])
         self.requests: tuple[list[float], ...] = ([], [])
         self.version = ""
+        self.problems: list[str] = []
 
     def result(self) -> Comparison:
         for number in range(ROUNDS - 1):
@@ -111,19 +109,16 @@ class _Comparison:
                     pass
         self._load()
         before, after = (self._figures(side) for side in (0, 1))
-        return Comparison(self.version, before, after)
+        return Comparison(self.version, before, after, tuple(self.problems))
 
     @contextlib.contextmanager
     def _envoy(self, side: int) -> Iterator[Envoy]:
-        from pwasm_compiler.envoy.process import Envoy
-
-        module = WasmFilter(self.modules[side], configuration=self.configuration)
-        with Envoy(
-            bootstrap([HttpListener([module])]), executable=self.executable, ready_timeout=_READY_SECONDS
-        ) as envoy:
+        module = self.modules[side]
+        config = bootstrap([HttpListener([WasmFilter(module, name=PLUGIN, configuration=self.configuration)])])
+        with envoy_for(config, self.executable, module.parent) as envoy, unless_envoy_exited(envoy):
             seconds = cpu_seconds(envoy.pid)
-            _ask(envoy.url)
-            time.sleep(_SETTLE_SECONDS)
+            ask(envoy, Request())
+            time.sleep(SETTLE_SECONDS)
             code, memory = machine_code_bytes(envoy.pid), rss_bytes(envoy.pid)
             self.starts[side].append((seconds, code / _MB, memory / _MB))
             yield envoy
@@ -141,6 +136,7 @@ class _Comparison:
                 for side, envoy in enumerate(envoys):
                     self.say(f"load, round {number + 1} of {ROUNDS}, {_WORDS[side]}")
                     self.requests[side].append(1e6 / self.run(envoy.url).requests_per_second)
+            self.problems = trapped(envoys[0])
 
     def _figures(self, side: int) -> Figures:
         seconds, code, memory = (median(column) for column in zip(*self.starts[side], strict=True))
@@ -149,11 +145,6 @@ class _Comparison:
 
 
 _WORDS = ("before", "after")
-
-
-def _ask(url: str) -> None:
-    with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(url, timeout=10) as response:
-        response.read()
 
 
 def render(found: Comparison) -> str:
@@ -165,6 +156,7 @@ def render(found: Comparison) -> str:
         rows.append((name, f"{before:{form}}", f"{after:{form}}", change))
     lines = [f"in Envoy {found.envoy}, one worker; medians of {ROUNDS} rounds in alternation"]
     lines += [f"  {name:<40}{before:>9}{after:>9}{change:>9}".rstrip() for name, before, after, change in rows]
+    lines += [f"beware: {problem}" for problem in found.problems]
     return "\n".join(lines)
 
 

@@ -7,10 +7,7 @@ just before: any disturbance on the machine affects both. The callbacks are meas
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from pwasm_compiler import plugin_config
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
 from pwasm_compiler.envoy.programs import path_of_envoy
-from pwasm_compiler.envoy.run import configuration_hint, parse_upstream, refusal
-from pwasm_compiler.errors import BinaryError, ToolError
+from pwasm_compiler.envoy.run import parse_upstream
+from pwasm_compiler.errors import BinaryError
 from pwasm_compiler.files import scratch_folder
 from pwasm_compiler.project import Project
 
 from . import timers
+from .envoys import PLUGIN, SETTLE_SECONDS, ask, envoy_for, envoy_version, explained, trapped, unless_envoy_exited
 from .figures import added, added_microseconds, spread
 from .load import LoadResult
 from .process import cpu_seconds, rss_bytes
@@ -32,18 +30,11 @@ from .report import Callback, Pair, Report
 from .target import Options, Run, Target, choose_client, find_target
 
 if TYPE_CHECKING:
-    from pwasm_compiler.envoy.process import Envoy, EnvoyError
+    from pwasm_compiler.envoy.process import Envoy
 
 MORE_WORKERS = 2
 _STARTS = 2
-_SETTLE_SECONDS = 0.5
-_ANSWER_SECONDS = 10.0
-_READY_SECONDS = 300.0
-_END_SECONDS = 1.0
-"""How long an Envoy that has closed its connections may take to exit."""
-_KEPT_RECORDS = 1000
 _MB = 1e6
-_PLUGIN = "bench"
 
 
 @dataclass
@@ -76,17 +67,7 @@ def measure(options: Options, build: Callable[[Project], object], say: Callable[
         target = find_target(options, build)
         return _Bench(options, target, executable, run, client, say).report()
     except EnvoyError as error:
-        way = configuration_hint(options.path, options.plugin_config, None)
-        shown = ToolError(error.what, why="\n".join(error.last_lines()), hint=error.hint or _hint(error, options))
-        raise refusal(error.log, way) or shown from error
-
-
-def _hint(error: EnvoyError, options: Options) -> str:
-    from pwasm_compiler.envoy.process import EnvoyExitedError
-
-    if options.plugin_config is not None or not (isinstance(error, EnvoyExitedError) and error.returncode > 0):
-        return ""  # a signal is not a rejection
-    return "if the filter needs a configuration, provide it with --plugin-config FILE"
+        raise explained(error, options.path, options.plugin_config) from error
 
 
 class _Bench:
@@ -132,48 +113,25 @@ class _Bench:
     def _envoy(self, side: _Side, workers: int | None = None) -> Iterator[Envoy]:
         """An Envoy of one side; its start is measured, unless it has another number of workers."""
         begin = time.perf_counter()
-        with self._start(self.target.module if side.filtered else None, workers) as envoy, _unless_envoy_exited(envoy):
+        with self._start(self.target.module if side.filtered else None, workers) as envoy, unless_envoy_exited(envoy):
             ready = time.perf_counter() - begin
-            side.status = self._answer(envoy)
-            time.sleep(_SETTLE_SECONDS)  # every worker has its VM by then
+            side.status = ask(envoy, self.options.request)
+            time.sleep(SETTLE_SECONDS)  # every worker has its VM by then
             if workers is None:
                 side.ready.append(ready)
                 side.memory.append(rss_bytes(envoy.pid) / _MB)
             yield envoy
 
     def _start(self, module: Path | None, workers: int | None = None) -> Envoy:
-        from pwasm_compiler.envoy.process import Envoy
-
-        config = self._configuration(module)
         concurrency = self.options.concurrency if workers is None else workers
-        return Envoy(
-            config,
-            executable=self.executable,
-            cwd=self.target.root,
-            concurrency=concurrency,
-            keep_log=_KEPT_RECORDS,
-            ready_timeout=_READY_SECONDS,
-        )
+        return envoy_for(self._configuration(module), self.executable, self.target.root, concurrency)
 
     def _configuration(self, module: Path | None) -> dict[str, Any]:
         options = self.options
         upstreams = [Upstream(*parse_upstream(options.upstream))] if options.upstream else []
-        filters = [WasmFilter(module, name=_PLUGIN, configuration=self.configuration)] if module else []
+        filters = [WasmFilter(module, name=PLUGIN, configuration=self.configuration)] if module else []
         routes = [Route(upstream=upstreams[0].name if upstreams else None)]
         return bootstrap([HttpListener(filters, routes=routes)], upstreams=upstreams)
-
-    def _answer(self, envoy: Envoy) -> int:
-        """The status of the response to one request."""
-        sent = self.options.request
-        request = urllib.request.Request(envoy.url + sent.path, sent.body, dict(sent.headers), method=sent.method)
-        try:
-            with _NO_REDIRECTS.open(request, timeout=_ANSWER_SECONDS) as response:
-                return int(response.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError as error:
-            envoy.check_alive()
-            raise ToolError(f"Envoy did not respond: {error}") from error
 
     def _memory_per_worker(self) -> float:
         weights = []
@@ -205,13 +163,8 @@ class _Bench:
             for side, envoy in zip(self._sides(), envoys, strict=True):
                 envoy.check_alive()
                 side.grown = rss_bytes(envoy.pid) / _MB - side.warm
-            self._look_for_traps(envoys[1])
+            self.problems += trapped(envoys[1])
             return envoy_version(envoys[1])
-
-    def _look_for_traps(self, envoy: Envoy) -> None:
-        reloads = {name.rpartition(".")[2]: count for name, count in envoy.stats(f"wasm.{_PLUGIN}.vm_reload").items()}
-        if traps := sum(reloads.values()):
-            self.problems.append(f"the filter's VM trapped under load ({traps} reloads or failed reloads)")
 
     # --- callbacks --------------------------------------------------------------------------------------------------
 
@@ -226,7 +179,7 @@ class _Bench:
         with scratch_folder("pwasm-bench-") as folder:
             module = folder / "timed.wasm"
             module.write_bytes(timed.wasm)
-            with self._start(module) as envoy, _unless_envoy_exited(envoy):
+            with self._start(module) as envoy, unless_envoy_exited(envoy):
                 self.run(envoy.url)
                 before, _ = timers.read(timed, envoy.stats(timers.PREFIX))
                 requests = self.run(envoy.url).requests
@@ -271,27 +224,6 @@ class _Bench:
 _COUNTS = ("rounds", "seconds", "requests", "connections", "concurrency")
 
 
-@contextlib.contextmanager
-def _unless_envoy_exited(envoy: Envoy) -> Iterator[None]:
-    """If the block fails because Envoy has exited, raise that as the error, not the client's failure."""
-    try:
-        yield
-    except ToolError:
-        envoy.wait(_END_SECONDS)
-        envoy.check_alive()
-        raise
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Do not follow a filter's redirect: it is the response."""
-
-    def redirect_request(self, *_arguments: Any) -> None:
-        return None
-
-
-_NO_REDIRECTS = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
-
-
 def _pair(sides: list[list[float]], difference: list[float] | None) -> Pair:
     without, with_filter = (spread(side) for side in sides)
     assert without is not None
@@ -305,10 +237,3 @@ def _paired(without: list[float], with_filter: list[float]) -> Pair:
 
 def _words(side: _Side) -> str:
     return "with the filter" if side.filtered else "without the filter"
-
-
-def envoy_version(envoy: Envoy) -> str:
-    """Of a running Envoy: "1.40.0"."""
-    version = str(json.loads(envoy.admin("/server_info"))["version"])
-    parts = version.split("/")
-    return parts[1] if len(parts) > 1 else version

@@ -22,14 +22,15 @@ def _head(report: Report) -> str:
             f"{report.filter}: {report.module_megabytes:.1f} MB, in Envoy {report.envoy}",
             f"{report.request} was answered with {report.status['without']} without the filter, "
             f"{report.status['with']} with it",
-            f"{report.client}, {_count(options['connections'], 'connection')}; "
-            f"{_count(options['rounds'], 'round')} of {options['seconds']} s{until}; "
-            f"{_count(options['concurrency'], 'worker')}",
+            f"{report.client}, {counted(options['connections'], 'connection')}; "
+            f"{counted(options['rounds'], 'round')} of {options['seconds']} s{until}; "
+            f"{counted(options['concurrency'], 'worker')}",
         )
     )
 
 
-def _count(number: int | None, what: str) -> str:
+def counted(number: int | None, what: str) -> str:
+    """A number with its noun: `1 round`, `2 functions`."""
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 

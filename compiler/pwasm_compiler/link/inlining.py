@@ -86,7 +86,7 @@ def is_spent(module: Module) -> bool:
 
 
 def spend_budgets(module: Module) -> Spent:
-    """`module` with every budget spent. The same module gives the same bytes.
+    """`module` with every budget spent; without calls there is nothing to spend. The same module gives the same bytes.
 
     Raises:
         BinaryError: it is an object or a dynamic library, has been through this pass, or has too many functions.
@@ -104,6 +104,9 @@ def spend_budgets(module: Module) -> Spent:
                 text = text[:start] + branch + text[start:]
                 spent += 1
         bodies.append(text)
+    marker = encode.custom_section(MARKER, _VERSION)
+    if not spent:
+        return Spent(code + marker, 0, (), ())
     bodies += spender.bodies
     if len(bodies) > MAX_FUNCTIONS:
         raise BinaryError(
@@ -117,7 +120,6 @@ def spend_budgets(module: Module) -> Spent:
         Section.CODE: encode.section(Section.CODE, [encode_unsigned(len(text)) + text for text in bodies]),
     }
     parts, dropped = _sections(module, code, changed)
-    marker = encode.custom_section(MARKER, _VERSION)
     return Spent(b"".join([encode.PREAMBLE, *parts, marker]), spent, spender.names, dropped)
 
 

@@ -24,6 +24,7 @@ MODULE = """
   (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 0))
   (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0)))
 """
+CALLS = MODULE.replace("(i32.const 0))", "(call 0) (i32.const 0))", 1)
 FILTER = "import pwasm\n\npwasm.set_http_context(pwasm.HttpContext)\n"
 WITH_CONFIGURATION = f"""
 import dataclasses
@@ -53,6 +54,8 @@ COMMANDS = {
     "run a filter": (f"run --no-build {ENVOY} --port 0 --admin-port 0 {{}}", ".py"),
     "run -c": (f"run --no-build {ENVOY} --port 0 --admin-port 0 -c {{}} good", ".yaml"),
     "run --plugin-config": (f"run --no-build {ENVOY} --plugin-config {{}} good.wasm", ".yaml"),
+    "optimize": ("optimize {} -o out.wasm --no-measure", ".wasm"),
+    "optimize --plugin-config": ("optimize calls.wasm -o out.wasm --plugin-config {}", ".yaml"),
     "package": ("package {} -o out.tar", ".wasm"),
     "push": ("push 127.0.0.1:1/x/y {}", ".wasm"),
     "push an image": ("push 127.0.0.1:1/x/y {}", ".tar"),
@@ -145,6 +148,7 @@ def pwasm(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     (tmp_path / "good" / "filter.py").write_text(FILTER)
     (tmp_path / "good" / "main.wasm").write_bytes(wasmtime.wat2wasm(MODULE))
     (tmp_path / "good.wasm").write_bytes(wasmtime.wat2wasm(MODULE))
+    (tmp_path / "calls.wasm").write_bytes(wasmtime.wat2wasm(CALLS))
     (tmp_path / "good.json").write_text("{}")
     return Called(capfd)
 
@@ -195,7 +199,7 @@ def test_a_path_that_is_too_long(pwasm: Called, command: str) -> None:
 
 @pytest.mark.parametrize("content", CONTENTS)
 @pytest.mark.parametrize("suffix", [".wasm", ".tar"])
-@pytest.mark.parametrize("command", ["inspect", "run a module", "package", "push", "config"])
+@pytest.mark.parametrize("command", ["inspect", "run a module", "optimize", "package", "push", "config"])
 def test_what_is_no_module_and_no_image(pwasm: Called, command: str, suffix: str, content: str) -> None:
     line, _ = COMMANDS[command]
     Path(f"bad{suffix}").write_bytes(CONTENTS[content])
@@ -205,7 +209,7 @@ def test_what_is_no_module_and_no_image(pwasm: Called, command: str, suffix: str
 
 NO_CONFIGURATION = [
     (command, content)
-    for command in ("run --plugin-config", "schema --check", "config -c", "config --schema")
+    for command in ("run --plugin-config", "optimize --plugin-config", "schema --check", "config -c", "config --schema")
     for content in ("text", "not UTF-8", "NUL bytes")
 ]
 
@@ -287,6 +291,8 @@ def test_a_filter_in_a_folder_of_that_name(pwasm: Called, name: str) -> None:
         ("build good -o good/pyproject.toml", "good/pyproject.toml is part of the filter"),
         ("build good -o link.wasm", "link.wasm is part of the filter"),
         ("package good.wasm -o good.wasm", "good.wasm exists and is not a folder"),
+        ("optimize good.wasm -o good.wasm", "--output would overwrite good.wasm"),
+        ("optimize good.wasm --plugin-config good.json -o ./good.json", "--output would overwrite good.json"),
         ("config good.wasm -o good.wasm", "--output would overwrite good.wasm"),
         ("config good.wasm --plugin-config good.json -o good.json", "--output would overwrite good.json"),
         ("config good.wasm --plugin-config good.json --ecds good.json", "--ecds would overwrite good.json"),

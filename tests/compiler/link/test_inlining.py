@@ -73,7 +73,7 @@ def _still_inlined(before: Module, after: Module) -> Iterator[tuple[int, int, in
 def test_nothing_is_inlined_into_a_function_of_hello_world() -> None:
     after = decode_module(memoryview(built_module(HELLO_WORLD).read_bytes()))
     assert is_spent(after)
-    own = len(after.bodies) - len(_spent(_module("(module)")).names)
+    own = len(after.bodies) - len(_spent(_module(WAT)).names)
     before = decode_module(memoryview(b"\0asm\1\0\0\0"))
     object.__setattr__(before, "bodies", after.bodies[:own])
     assert next(_still_inlined(before, after), None) is None
@@ -167,9 +167,12 @@ def test_sections_that_name_places_in_the_code_are_left_out() -> None:
     assert not set(stale) & set(titles)
 
 
-@pytest.mark.wasm
-def test_a_module_without_functions() -> None:
-    assert wasmtime.Module(wasmtime.Engine(), _spent(_module("(module)")).wasm)
+@pytest.mark.parametrize("wat", ["(module)", "(module (func))", '(module (import "env" "f" (func)))'])
+def test_where_nothing_calls_nothing_is_added(wat: str) -> None:
+    before = _module(wat)
+    spent = _spent(before)
+    assert (spent.functions, spent.names, spent.dropped) == (0, (), ())
+    assert spent.wasm == bytes(before.source) + encode.custom_section(MARKER, b"1")
 
 
 def test_no_body_passes_the_limit_of_v8(monkeypatch: pytest.MonkeyPatch) -> None:

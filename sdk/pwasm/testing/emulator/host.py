@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 from pwasm import _abi
-from pwasm._async.never_awaited import installed as installed_for_coroutines
+from pwasm._async import never_awaited
 from pwasm._dispatch.callbacks import Dispatcher
 from pwasm._protocols import Host, Plugin
 from pwasm.entrypoint import registration, registration_of
@@ -221,7 +221,7 @@ class HostEmulator(EmulatedHost):
         self.context_id = self.effective_id = context_id
         outer, self._inside = self._inside, True
         try:
-            with self._logging(), self._clocks(), self._coroutines():
+            with self._vm_of_python() if self.is_python else nullcontext():
                 result: object = getattr(self.plugin, export)(context_id, *args)
         finally:
             self._inside = outer
@@ -257,25 +257,22 @@ class HostEmulator(EmulatedHost):
                 self._soon.popleft()()
             self._check_crash()
 
-    def _logging(self) -> AbstractContextManager[None]:
-        """The standard logging module writes to this host while the filter runs."""
-        if "logging" in sys.modules and isinstance(self.plugin, Dispatcher):
-            from pwasm._hostcalls.logging import installed
+    @contextmanager
+    def _vm_of_python(self) -> Iterator[None]:
+        """What a VM changes in its own process, for the duration of a callback: the log, clocks, forgotten coroutines.
 
-            return installed()
-        return nullcontext()
+        The standard logging module writes to this host, Python's clocks show its time, and a coroutine that the
+        callback fails to await makes it fail.
+        """
+        from .python_clocks import Shown
 
-    def _coroutines(self) -> AbstractContextManager[None]:
-        """A coroutine that a callback fails to await makes the callback fail, as in a VM."""
-        return installed_for_coroutines() if isinstance(self.plugin, Dispatcher) else nullcontext()
+        log: AbstractContextManager[None] = nullcontext()
+        if "logging" in sys.modules:
+            from pwasm._hostcalls.logging import installed as log_installed
 
-    def _clocks(self) -> AbstractContextManager[None]:
-        """Python's clocks show this host's time while the filter's classes run."""
-        if isinstance(self.plugin, Dispatcher):
-            from .python_clocks import Shown
-
-            return Shown(self.clock)
-        return nullcontext()
+            log = log_installed()
+        with log, Shown(self.clock), never_awaited.installed():
+            yield
 
     @contextmanager
     def one_turn(self) -> Iterator[None]:
