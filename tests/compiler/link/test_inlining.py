@@ -94,6 +94,15 @@ def test_nothing_is_inlined_whatever_the_sizes(callers: list[tuple[int, int]], s
     assert list(_still_inlined(before, after)) == []
 
 
+@pytest.mark.parametrize("others", [100, 120, 16_300, 16_380, 20_000])
+def test_nothing_is_inlined_however_long_an_index_is(others: int) -> None:
+    """A call is two to four bytes, and so the branch and the functions that spend have other sizes."""
+    sizes = [*range(2, 200, 7), 290, 300, 310, 1000]
+    before = _module(f"(module (func (nop)) {''.join(_caller(1, size) for size in sizes)} {'(func)' * others})")
+    after = decode_module(memoryview(_spent(before).wasm))
+    assert list(_still_inlined(before, after)) == []
+
+
 WAT = """
 (module
   (import "env" "log" (func $log (param i32)))
