@@ -246,6 +246,26 @@ class HttpContext:
     edits_response_body: bool | None = None
     """The same for the response body."""
 
+    holds_request_headers: bool = False
+    """True: the request's headers wait for its body, so that `on_http_request_body` can still change them.
+
+    They leave with the first piece that the callback lets pass; with `buffer_request_body`, after the whole body. This
+    needs `allow_on_headers_stop_iteration: true` in Envoy's configuration of the plugin, with `PWASM_HOLD_HEADERS=1` in
+    its `environment_variables`: `pwasm config`, `run`, `test` and `manifest` write both. Without the variable the
+    plugin refuses to start.
+    """
+
+    holds_response_headers: bool = False
+    """The same for the headers of the response and `on_http_response_body`."""
+
+    upgrades: str | None = None
+    """What happens to a request that asks for another protocol (a WebSocket, CONNECT).
+
+    "refuse": it is answered with 403 (details `pwasm_upgrade_refused`). "pass": once upstream has agreed, bytes pass in
+    both directions without any body callback. "stream": the body callbacks are called for each piece, even if the class
+    buffers bodies; there is no last one. None (the default) means "refuse" if the class buffers bodies, else "stream".
+    """
+
     max_body_bytes: int = 1024 * 1024
     """Size limit of buffered bodies in bytes. Envoy's own limit (`per_connection_buffer_limit_bytes`) is 1 MiB too."""
 

@@ -7,6 +7,8 @@ from types import CodeType
 from .._stream.registration import Traits
 from ..types import HttpContext
 
+UPGRADES = ("refuse", "pass", "stream")
+
 _known: dict[type, Traits | None] = {}
 
 
@@ -30,14 +32,27 @@ def _read(cls: type) -> Traits | None:
         raise TypeError(f"{cls.__qualname__}.max_body_bytes must be int, not {type(limit).__name__}")
     if limit < 1:
         raise ValueError(f"{cls.__qualname__}.max_body_bytes must be positive, not {limit}")
+    holds = (bool(_flag(cls, "holds_request_headers")), bool(_flag(cls, "holds_response_headers")))
     traits = Traits(
         _mentions_request(cls) if snapshot is None else snapshot,
         (bool(buffers[0]), bool(buffers[1])),
         # A filter that buffers a body usually changes it, so that is the default.
         (bool(buffers[0] if edits[0] is None else edits[0]), bool(buffers[1] if edits[1] is None else edits[1])),
         limit,
+        holds,
+        _upgrade(cls, buffers=any(buffers)),
     )
-    return traits if traits.snapshot or any(traits.buffers) or any(traits.edits) else None
+    declared = (traits.snapshot, *traits.buffers, *traits.edits, *traits.holds, traits.upgrade != "stream")
+    return traits if any(declared) else None
+
+
+def _upgrade(cls: type, *, buffers: bool) -> str:
+    choice = getattr(cls, "upgrades")  # noqa: B009, not an attribute of every type
+    if choice is None:
+        return "refuse" if buffers else "stream"
+    if choice not in UPGRADES:
+        raise ValueError(f"{cls.__qualname__}.upgrades must be one of {', '.join(UPGRADES)}, not {choice!r}")
+    return str(choice)
 
 
 def _flag(cls: type, name: str) -> bool | None:

@@ -176,7 +176,7 @@ class _Class:
             kind, nothing = ("setting", "it sets nothing") if name in SETTINGS else ("callback", "nothing calls it")
             owners = " and ".join(base.__name__ for base in others)
             return f" is a {kind} of {owners}, not of {self.base}: {nothing} here"
-        meant = another or meant_by(name, [*self.callbacks, *self.settings])
+        meant = another or meant_by(name, self.callbacks if sounds else [*self.callbacks, *self.settings])
         kind = "setting" if meant in SETTINGS else "callback"
         if not meant:
             meant = next(

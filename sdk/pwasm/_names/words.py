@@ -15,6 +15,9 @@ SETTINGS = (
     "edits_request_body",
     "edits_response_body",
     "max_body_bytes",
+    "holds_request_headers",
+    "holds_response_headers",
+    "upgrades",
     "snapshot_request_headers",
     "own_names",
 )
@@ -48,6 +51,7 @@ OTHER_SETTINGS = {
     "buffer_response": "buffer_response_body",
     **dict.fromkeys(("max_body", "max_body_size", "max_bytes"), "max_body_bytes"),
     **dict.fromkeys(("on_err", "on_fail", "on_failure"), "on_error"),
+    "hold_headers": "holds_request_headers",
     "snapshot_headers": "snapshot_request_headers",
 }
 PREFIXES = ("proxy", "envoy")

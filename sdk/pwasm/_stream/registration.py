@@ -68,14 +68,23 @@ class Traits(NamedTuple):
     buffers: tuple[bool, bool]
     edits: tuple[bool, bool]
     max_body_bytes: int
+    holds: tuple[bool, bool] = (False, False)
+    """holds_request_headers, holds_response_headers"""
+    upgrade: str = "stream"
+    """upgrades, with the default filled in"""
+
+    @property
+    def wants_held_headers(self) -> bool:
+        """Whether streams are held better, or can only be held, by their headers (`PWASM_HOLD_HEADERS`)."""
+        return any(self.holds) or any(self.buffers)
 
     def callbacks(self) -> set[str]:
         """The callbacks that these declarations need, whether or not the class overrides their methods."""
         needed = {"proxy_on_request_headers"} if self.snapshot else set()
         for direction, name in MESSAGES.items():
-            if self.edits[direction] or self.buffers[direction]:
+            if self.edits[direction] or self.buffers[direction] or self.holds[direction]:
                 needed.add(f"proxy_on_{name}_headers")
-            if self.buffers[direction]:
+            if self.buffers[direction] or self.holds[direction]:
                 needed |= {f"proxy_on_{name}_body", f"proxy_on_{name}_trailers"}
         return needed
 
