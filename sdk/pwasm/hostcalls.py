@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from . import _validate
 from ._abi import BufferType, LogLevel, MapType, StreamType
-from ._async.tasks import deliver_first
+from ._async.tasks import may_resume
 from ._async.timers import set_period
 from ._hostcalls import bodies, header_maps
 from ._serde import encode_pairs
 from ._stream.body_options import leave_headers
 from ._stream.current import current
 from ._stream.guards import failed, guard_close, guard_local_response, guard_resume, resumed, select_stream
+from ._stream.holding import let_go
 from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from ._validate import Headers
 from .errors import BadArgument
@@ -394,12 +395,14 @@ def _resume(what: str, direction: int) -> None:
     own = current.phase.direction == direction and current.phase.origin is None
     if not own and not stream.paused & 1 << direction:
         return
-    if stream.traits is not None and direction in {REQUEST, RESPONSE}:
-        leave_headers(stream, direction)
-    if stream.waiting is not None and not own:
-        deliver_first(stream, direction)
-        if not stream.paused & 1 << direction or stream.closed or stream.local_response:
-            return
+    if stream.traits is not None:
+        if direction in {REQUEST, RESPONSE}:
+            leave_headers(stream, direction)
+        if not own:
+            going_on = may_resume(stream, direction)
+            if not going_on or not stream.paused & 1 << direction or stream.closed or stream.local_response:
+                return
+            let_go(stream, direction)
     status = 0 if own else current.host.proxy_continue_stream(direction)
     if status:
         raise failed(status, "proxy_continue_stream", StreamType(direction).name)

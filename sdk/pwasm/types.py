@@ -70,6 +70,13 @@ class VMContext:
     configuration: bytes = b""
     """`vm_config.configuration` of Envoy's configuration; available from `on_vm_start` on."""
 
+    max_held_bytes: int = 64 * 1024 * 1024
+    """Limit of the bytes of bodies that all streams of the VM hold together in its memory, in bytes.
+
+    A message that would exceed it is refused with 503 (details `pwasm_held_bytes_limit`, counter
+    `pwasm.held_bytes_refused`). Envoy's backpressure does not protect the VM, since held bytes leave its buffers.
+    """
+
     own_names: Collection[str] = ()
     """Names in this class that resemble the SDK's on purpose, see above."""
 

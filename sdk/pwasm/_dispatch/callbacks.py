@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import CoroutineType
 
-from .._abi import Action, PeerType
+from .._abi import Action, LogLevel, PeerType
 from .._async.callouts import deliver_answer
 from .._async.tasks import close_stream, start, start_for_root
 from .._async.timers import tick
 from .._config.binding import fill
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
+from .._stream.holding import leave
 from .._stream.phases import PHASES, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import Phase, Stream
@@ -44,13 +45,24 @@ def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
     """
     if type(action) is CoroutineType:
         action = start(action, stream, phase)
-    if verdict(action, phase) == CONTINUE:
+    result = verdict(action, phase)
+    if result != CONTINUE and phase.direction >= 0 and stream.resumed & 1 << phase.direction:
+        result = CONTINUE
+    if result == CONTINUE and stream.traits is None:
         return CONTINUE
-    if phase.direction >= 0 and stream.resumed & 1 << phase.direction:
-        return CONTINUE
-    if phase.direction >= 0:
-        stream.paused |= 1 << phase.direction
-    return PAUSE
+    return leave(stream, phase, result)
+
+
+def _failed(phase: Phase, stream: Stream, error: BaseException) -> int:
+    """Handle the failure of a stream's callback; what is held goes on or is dropped, as the policy says."""
+    action = stream_failed(phase, stream, error)
+    if stream.traits is None:
+        return action
+    try:
+        return leave(stream, phase, action)
+    except BaseException as second:
+        report(LogLevel.ERROR, f"what context {stream.id} holds could not be put back", second)
+        return refuse_late(stream, phase)
 
 
 def answered(stream: Stream, phase: Phase, action: object) -> int:
@@ -58,7 +70,7 @@ def answered(stream: Stream, phase: Phase, action: object) -> int:
     try:
         return _checked_action(action, stream, phase)
     except BaseException as error:
-        return stream_failed(phase, stream, error)
+        return _failed(phase, stream, error)
 
 
 def _checked_bool(result: object) -> bool:
@@ -90,17 +102,13 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
         try:
             if stream.traits is None:
                 action = getattr(stream.context, method)(size, end_of_stream)
-            else:
-                action = call_with_traits(stream, phase, size, end_of_stream)
-            if action is None or action is action_continue:
-                return CONTINUE
-            if type(action) is CoroutineType:
-                action = start(action, stream, phase)
                 if action is None or action is action_continue:
                     return CONTINUE
+            else:
+                action = call_with_traits(stream, phase, size, end_of_stream)
             return _checked_action(action, stream, phase)
         except BaseException as error:
-            return stream_failed(phase, stream, error)
+            return _failed(phase, stream, error)
 
     return callback
 
@@ -119,7 +127,7 @@ def _stream_callback(export: str) -> Callable[..., int]:
             # After a reset Envoy must not continue with the trailers: it would write to a closed connection (K7).
             return PAUSE if stream.closed else action
         except BaseException as error:
-            return stream_failed(phase, stream, error)
+            return _failed(phase, stream, error)
 
     return callback
 

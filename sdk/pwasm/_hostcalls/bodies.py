@@ -9,7 +9,6 @@ from .._abi import BufferType
 from .._stream.current import current
 from .._stream.guards import failed, stream_for
 from .._typing import Protocol
-from . import windows
 from .published import publish
 
 MAX_U32 = 2**32 - 1
@@ -58,11 +57,10 @@ def get(buffer_type: BufferType) -> Read:
         start = _validate.integer("start", start, 0, MAX_U32)
         size = MAX_U32 if max_size is None else _validate.integer("max_size", max_size, 0, MAX_U32)
         stream = stream_for(what)
-        window = None if stream.waiting is None else stream.waiting.window(buffer_type)
-        if window is None:
-            status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
-        else:
-            status, data = windows.read(current.host, buffer_type, window, start, size)
+        held = None if stream.waiting is None else stream.waiting.bytes.get(buffer_type)
+        if held is not None:
+            return held.read(start, size)
+        status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
         if status:
             raise failed(status, "proxy_get_buffer_bytes", buffer_type.name)
         return data
@@ -75,11 +73,11 @@ def _writer(buffer_type: BufferType, verb: str, start: int, size: int, doc: str)
     def function(data: bytes | str) -> None:
         written = _validate.data("data", data)
         stream = stream_for(what)
-        window = None if stream.waiting is None else stream.waiting.window(buffer_type)
-        if window is None:
-            status = current.host.proxy_set_buffer_bytes(buffer_type, start, size, written)
-        else:
-            status = windows.write(current.host, buffer_type, window, start, size, written)
+        held = None if stream.waiting is None else stream.waiting.bytes.get(buffer_type)
+        if held is not None:
+            held.write(start, size, written)
+            return
+        status = current.host.proxy_set_buffer_bytes(buffer_type, start, size, written)
         if status:
             raise failed(status, "proxy_set_buffer_bytes", buffer_type.name)
 

@@ -18,6 +18,7 @@ SETTINGS = (
     "holds_request_headers",
     "holds_response_headers",
     "upgrades",
+    "max_held_bytes",
     "snapshot_request_headers",
     "own_names",
 )

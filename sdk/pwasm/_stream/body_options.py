@@ -21,41 +21,67 @@ from __future__ import annotations
 
 from types import CoroutineType
 
-from .._abi import Action, BufferType, MapType, Status
+from .._abi import Action, Status
 from .._typing import Any, Final
+from . import upgrades
 from .current import current
 from .guards import select_stream
-from .phases import REQUEST, RESPONSE
+from .holding import (
+    BODY_SEEN,
+    BODY_SHOWN,
+    HEADERS_PAUSED,
+    LENGTH_REMOVED,
+    TOO_LARGE,
+    UPGRADE_ASKED,
+    begin,
+    buffer_size,
+    held_of,
+    is_held,
+    refuse,
+    take,
+    take_snapshot,
+)
 from .records import Phase, Stream
 from .registration import MESSAGES, Traits
 
 TRACEBACK_STARTS_BELOW = True  # see `report`
 
 CONTENT_LENGTH: Final = "content-length"
-_PAYLOAD_TOO_LARGE, _INTERNAL_ERROR = 413, 500
-_GRPC_RESOURCE_EXHAUSTED = 8
-
-# Bits of Stream.marks, shifted by the direction.
-_HEADERS_LEFT, _BODY_SEEN = 1, 4
 
 
 # --- while a stream runs ------------------------------------------------------------------------------------------
 
 
 def call(stream: Stream, phase: Phase, *args: int) -> object:
-    """Run a callback of a stream that has traits or waits; returns its unchecked action, or its coroutine."""
-    waiting = stream.waiting
-    if waiting is None:
-        return _call(stream, phase, args)
+    """Run a callback of a stream that has traits, or holds or awaits something; returns its unchecked action, or its
+    coroutine."""
+    if current.phase is phase and (stream.waiting is not None or stream.marks):  # the host's, not a recorded part
+        given = _arrives(stream, phase, args)
+        if given is None:
+            return Action.PAUSE
+        args = given
+    return _call(stream, phase, args)
+
+
+def _arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The arguments of a callback for a part that the host passes; None if the part has to wait."""
     direction = phase.direction
-    if waiting.held & 1 << direction and not stream.local_response:
-        waiting.keep(phase, args)
-        return Action.PAUSE
-    by_host = current.phase is phase  # rather than by `tasks`, for a part that arrived earlier
-    action = _call(stream, phase, waiting.visible(phase, args))
-    if by_host and (action is None or action is Action.CONTINUE):
-        waiting.sent(direction)
-    return action
+    if stream.local_response or direction < 0:
+        return args
+    waiting = stream.waiting
+    awaited = waiting is not None and waiting.held & 1 << direction
+    paused = direction in MESSAGES and stream.marks & HEADERS_PAUSED << direction
+    held = held_of(stream, direction)
+    if held is not None and phase.part == "body":
+        if args[0]:
+            take(stream, direction, later=bool(awaited))
+        if stream.skip:
+            return None
+        args = (held.shown_size, *args[1:])
+    if awaited or paused:
+        begin(stream).keep(phase, args)
+        return None
+    return args
 
 
 def _call(stream: Stream, phase: Phase, args: tuple[int, ...]) -> object:
@@ -63,12 +89,16 @@ def _call(stream: Stream, phase: Phase, args: tuple[int, ...]) -> object:
     traits = stream.traits
     if traits is None or phase.direction not in MESSAGES:
         return method(*args)
-    export = phase.export
-    if export.endswith("_headers"):
+    if phase.part == "headers":
         return _headers(stream, phase.direction, traits, method, args)
-    if not traits.buffers[phase.direction]:
+    upgrading = stream.marks & UPGRADE_ASKED
+    decided = upgrades.decides(stream, phase, traits) if upgrading else None
+    if decided is not None:
+        return decided
+    if not traits.buffers[phase.direction] or (upgrading and upgrades.has_no_end(stream, phase.direction)):
+        stream.marks |= BODY_SHOWN << phase.direction
         return method(*args)
-    if export.endswith("_body"):
+    if phase.part == "body":
         return _body(stream, phase, traits, args[0], bool(args[1]))
     return _trailers(stream, phase, traits, method, args)
 
@@ -77,9 +107,11 @@ def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: 
     with_body = not args[1]
     too_large = with_body and traits.buffers[direction] and _announced(direction) > traits.max_body_bytes
     if not with_body:
-        stream.marks |= _BODY_SEEN << direction
+        stream.marks |= BODY_SEEN << direction
     if too_large and not stream.local_response:
-        _refuse(stream, direction, traits)
+        refuse(stream, direction, TOO_LARGE)
+        return Action.PAUSE
+    if with_body and upgrades.begins(stream, direction, traits):
         return Action.PAUSE
     action: object = method(*args)
     if type(action) is CoroutineType:
@@ -92,19 +124,16 @@ def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: 
 
 
 def leave_headers(stream: Stream, direction: int) -> None:
-    """The last moment to access the headers of this direction: remove content-length, take the snapshot."""
+    """The filter lets the headers of this direction pass: remove content-length, take the snapshot."""
     traits = stream.traits
     if traits is None or stream.local_response or stream.closed or stream.resumed & 1 << direction:
         return
-    bit = _HEADERS_LEFT << direction
-    has_body = not stream.marks & _BODY_SEEN << direction
+    bit = LENGTH_REMOVED << direction
+    has_body = not stream.marks & BODY_SEEN << direction
     if traits.edits[direction] and has_body and not stream.marks & bit:
         stream.marks |= bit
         current.host.proxy_remove_header_map_value(2 * direction, CONTENT_LENGTH)
-    if direction == REQUEST and traits.snapshot:
-        status, data = current.host.proxy_get_header_map_pairs(MapType.HTTP_REQUEST_HEADERS)
-        if status == Status.OK and data:
-            stream.snapshot = data
+    take_snapshot(stream, direction)
 
 
 def _announced(direction: int) -> int:
@@ -115,12 +144,12 @@ def _announced(direction: int) -> int:
 
 def _body(stream: Stream, phase: Phase, traits: Traits, size: int, end_of_stream: bool) -> object:
     direction = phase.direction
-    if stream.marks & _BODY_SEEN << direction:
-        # The filter has seen the body and holds it: what the host may still pass (an empty last part) is no new body.
-        return Action.CONTINUE
+    if stream.marks & BODY_SEEN << direction:
+        # The filter has seen the body: what the host may still pass (an empty last part) is no new body.
+        return Action.PAUSE if is_held(stream, direction) else Action.CONTINUE
     if size > traits.max_body_bytes:
         if not stream.local_response:
-            _refuse(stream, direction, traits)
+            refuse(stream, direction, TOO_LARGE)
         return Action.PAUSE
     if not end_of_stream:
         return Action.PAUSE
@@ -128,17 +157,17 @@ def _body(stream: Stream, phase: Phase, traits: Traits, size: int, end_of_stream
 
 
 def _deliver(stream: Stream, method: str, direction: int, size: int) -> object:
-    stream.marks |= _BODY_SEEN << direction
+    stream.marks |= (BODY_SEEN | BODY_SHOWN) << direction
     return getattr(stream.context, method)(size, True)
 
 
 def _trailers(stream: Stream, phase: Phase, traits: Traits, method: Any, args: tuple[int, ...]) -> object:
     direction = phase.direction
-    if stream.marks & _BODY_SEEN << direction:
+    if stream.marks & BODY_SEEN << direction:
         return method(*args)
-    _, size, _ = current.host.proxy_get_buffer_status(BufferType(direction))
+    size = buffer_size(stream, direction)
     if size > traits.max_body_bytes:
-        _refuse(stream, direction, traits)
+        refuse(stream, direction, TOO_LARGE)
         return Action.PAUSE
     action = _deliver(stream, f"on_http_{MESSAGES[direction]}_body", direction, size)
     if type(action) is CoroutineType:
@@ -163,25 +192,3 @@ async def _body_then_trailers(
     if type(of_trailers) is CoroutineType:
         of_trailers = await of_trailers
     return of_trailers if action is None or action is Action.CONTINUE else action
-
-
-def _refuse(stream: Stream, direction: int, traits: Traits) -> None:
-    """Refuse a body over the limit: 413 for a request; for a response 500, or a reset once its headers have been sent.
-
-    The response is not the filter's own, so only its last callback is still called, as after a failure.
-    """
-    stream.marks |= _BODY_SEEN << direction
-    stream.skip = True
-    name = MESSAGES[direction]
-    if direction == RESPONSE and not current.phase.export.endswith("_headers"):
-        status = current.host.proxy_close_stream(RESPONSE)
-        stream.closed = status == Status.OK
-        return
-    status = current.host.proxy_send_local_response(
-        _PAYLOAD_TOO_LARGE if direction == REQUEST else _INTERNAL_ERROR,
-        f"pwasm_{name}_body_too_large",
-        f"the {name} body is larger than {traits.max_body_bytes} bytes\n".encode(),
-        b"",
-        _GRPC_RESOURCE_EXHAUSTED,
-    )
-    stream.local_response = status == Status.OK

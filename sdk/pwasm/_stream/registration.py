@@ -81,6 +81,11 @@ class Traits(NamedTuple):
     def callbacks(self) -> set[str]:
         """The callbacks that these declarations need, whether or not the class overrides their methods."""
         needed = {"proxy_on_request_headers"} if self.snapshot else set()
+        if self.upgrade != "stream" or any(self.buffers):
+            needed |= {
+                "proxy_on_request_headers",
+                *(("proxy_on_response_headers",) if self.upgrade != "refuse" else ()),
+            }
         for direction, name in MESSAGES.items():
             if self.edits[direction] or self.buffers[direction] or self.holds[direction]:
                 needed.add(f"proxy_on_{name}_headers")
