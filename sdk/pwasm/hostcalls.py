@@ -19,7 +19,7 @@ from ._serde import encode_pairs
 from ._stream.body_options import leave_headers
 from ._stream.current import current
 from ._stream.guards import failed, guard_close, guard_local_response, guard_resume, resumed, select_stream
-from ._stream.holding import let_go
+from ._stream.holding import OWN_RESPONSE, is_over, let_go
 from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from ._validate import Headers
 from .errors import BadArgument
@@ -380,6 +380,8 @@ def send_http_response(
     if status:
         raise failed(status, "proxy_send_local_response", status_code)
     stream.local_response = True
+    if not stream.response_seen:  # otherwise it replaces the response without a callback
+        stream.marks |= OWN_RESPONSE
 
 
 # --- shared -------------------------------------------------------------------------------------------------------
@@ -400,7 +402,7 @@ def _resume(what: str, direction: int) -> None:
             leave_headers(stream, direction)
         if not own:
             going_on = may_resume(stream, direction)
-            if not going_on or not stream.paused & 1 << direction or stream.closed or stream.local_response:
+            if not going_on or not stream.paused & 1 << direction or is_over(stream, direction):
                 return
             let_go(stream, direction)
     status = 0 if own else current.host.proxy_continue_stream(direction)

@@ -33,6 +33,7 @@ from .._stream.holding import (
     headers_in_hand,
     held_of,
     hold_headers,
+    is_over,
     let_go,
     take,
     tidy,
@@ -227,7 +228,7 @@ def _park(task: Task, stream: Stream) -> None:
     waiting.tasks.append(task)
     phase = task.phase
     direction = phase.direction
-    if direction < 0 or stream.resumed & 1 << direction or _is_over(stream):
+    if direction < 0 or stream.resumed & 1 << direction or is_over(stream, direction):
         return
     task.holds = True
     waiting.held |= 1 << direction
@@ -246,10 +247,6 @@ def _park_in_root(task: Task) -> None:
     if task.root.tasks is None:
         task.root.tasks = []
     task.root.tasks.append(task)
-
-
-def _is_over(stream: Stream) -> bool:
-    return stream.ended or stream.closed or stream.local_response or stream.skip
 
 
 def _forget(task: Task) -> None:
@@ -274,7 +271,7 @@ def _finish(task: Task) -> None:
         return
     waiting = stream.waiting
     simple = task.holds and task.result is None and waiting is not None and waiting.is_only(task)
-    if simple and stream.traits is NOTHING and not _is_over(stream):
+    if simple and stream.traits is NOTHING and not is_over(stream, phase.direction):
         # Shortcut for the usual case: nothing else waits, nothing has arrived, and the stream continues.
         stream.traits = stream.waiting = None
         _continue(stream, phase.direction)
@@ -319,12 +316,12 @@ def _settle(stream: Stream, phase: Phase, action: int) -> None:
     """After a callback that held its direction: deliver what has arrived since, then let the host continue."""
     direction = phase.direction
     if phase.part == "headers":
-        if action != CONTINUE or _is_over(stream):
+        if action != CONTINUE or is_over(stream, direction):
             return  # as HEADERS_PAUSED says, until the filter resumes it
         if _headers_decided(stream, direction):
             return
     action = _deliver_parts(stream, direction, action)
-    if action == CONTINUE and not _is_over(stream):
+    if action == CONTINUE and not is_over(stream, direction):
         _continue(stream, direction)
 
 
@@ -337,7 +334,7 @@ def _headers_decided(stream: Stream, direction: int) -> bool:
 
 def _deliver_parts(stream: Stream, direction: int, action: int) -> int:
     """Run the callbacks for what has arrived, after one with this action; returns the last action."""
-    while not _is_over(stream):
+    while not is_over(stream, direction):
         waiting = stream.waiting
         held = held_of(stream, direction)
         if held is not None and action == CONTINUE:

@@ -33,7 +33,7 @@ from .exports import callbacks_used
 
 TRACEBACK_STARTS_BELOW = True  # see `report`
 
-__all__ = ["Dispatcher", "callbacks_used"]
+__all__ = ["Dispatcher", "callbacks_used", "leave"]
 
 _VM_CONFIGURATION, _PLUGIN_CONFIGURATION = 6, 7
 

@@ -37,6 +37,7 @@ from .holding import (
     buffer_size,
     held_of,
     is_held,
+    is_over,
     refuse,
     take,
     take_snapshot,
@@ -66,7 +67,7 @@ def call(stream: Stream, phase: Phase, *args: int) -> object:
 def _arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, ...] | None:
     """The arguments of a callback for a part that the host passes; None if the part has to wait."""
     direction = phase.direction
-    if stream.local_response or direction < 0:
+    if direction < 0 or is_over(stream, direction):
         return args
     waiting = stream.waiting
     awaited = waiting is not None and waiting.held & 1 << direction
@@ -126,7 +127,7 @@ def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: 
 def leave_headers(stream: Stream, direction: int) -> None:
     """The filter lets the headers of this direction pass: remove content-length, take the snapshot."""
     traits = stream.traits
-    if traits is None or stream.local_response or stream.closed or stream.resumed & 1 << direction:
+    if traits is None or is_over(stream, direction) or stream.resumed & 1 << direction:
         return
     bit = LENGTH_REMOVED << direction
     has_body = not stream.marks & BODY_SEEN << direction
@@ -147,9 +148,8 @@ def _body(stream: Stream, phase: Phase, traits: Traits, size: int, end_of_stream
     if stream.marks & BODY_SEEN << direction:
         # The filter has seen the body: what the host may still pass (an empty last part) is no new body.
         return Action.PAUSE if is_held(stream, direction) else Action.CONTINUE
-    if size > traits.max_body_bytes:
-        if not stream.local_response:
-            refuse(stream, direction, TOO_LARGE)
+    if size > traits.max_body_bytes and not stream.local_response:
+        refuse(stream, direction, TOO_LARGE)
         return Action.PAUSE
     if not end_of_stream:
         return Action.PAUSE
@@ -166,27 +166,27 @@ def _trailers(stream: Stream, phase: Phase, traits: Traits, method: Any, args: t
     if stream.marks & BODY_SEEN << direction:
         return method(*args)
     size = buffer_size(stream, direction)
-    if size > traits.max_body_bytes:
+    if size > traits.max_body_bytes and not stream.local_response:
         refuse(stream, direction, TOO_LARGE)
         return Action.PAUSE
     action = _deliver(stream, f"on_http_{MESSAGES[direction]}_body", direction, size)
     if type(action) is CoroutineType:
-        return _body_then_trailers(stream, action, method, args)
-    if stream.local_response or stream.closed:
+        return _body_then_trailers(stream, direction, action, method, args)
+    if is_over(stream, direction):
         return action
     of_trailers: object = method(*args)
     if type(of_trailers) is CoroutineType and action is not None and action is not Action.CONTINUE:
-        return _body_then_trailers(stream, action, method, args, of_trailers)
+        return _body_then_trailers(stream, direction, action, method, args, of_trailers)
     return of_trailers if action is None or action is Action.CONTINUE else action
 
 
 async def _body_then_trailers(
-    stream: Stream, action: Any, method: Any, args: tuple[int, ...], of_trailers: Any = None
+    stream: Stream, direction: int, action: Any, method: Any, args: tuple[int, ...], of_trailers: Any = None
 ) -> object:
     """Run the callbacks of a whole body and of the trailers after it, if one of the two is `async def`."""
     if type(action) is CoroutineType:
         action = await action
-    if stream.local_response or stream.closed:
+    if is_over(stream, direction):
         return action
     of_trailers = method(*args) if of_trailers is None else of_trailers
     if type(of_trailers) is CoroutineType:

@@ -47,6 +47,7 @@ BODY_SHOWN: Final = 256  # a body callback has run while the headers were held
 UPGRADE_ASKED: Final = 1024
 UPGRADED: Final = 2048
 CONNECT_ASKED: Final = 4096
+OWN_RESPONSE: Final = 8192  # the response is the filter's local response, which passes its response callbacks
 
 _DEFAULT_LIMIT = 1024 * 1024
 _COUNTER = 0
@@ -84,6 +85,12 @@ def tidy(stream: Stream) -> None:
         stream.traits = None
 
 
+def is_over(stream: Stream, direction: int) -> bool:
+    """Whether nothing that the filter decides about this direction has an effect any more."""
+    own = direction == RESPONSE and stream.marks & OWN_RESPONSE
+    return stream.ended or stream.closed or stream.skip or (stream.local_response and not own)
+
+
 def held_of(stream: Stream, direction: int) -> Held | None:
     """The bytes of a direction that the module holds."""
     return None if stream.waiting is None else stream.waiting.bytes.get(direction)
@@ -113,7 +120,7 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
     direction = phase.direction
     if direction < 0:
         return action
-    if stream.local_response or stream.closed:
+    if is_over(stream, direction):
         if stream.waiting is not None:
             stream.waiting.forget()
     elif action == CONTINUE:
