@@ -17,6 +17,7 @@ from types import CoroutineType
 
 from .._abi import Action, LogLevel, PeerType
 from .._async.callouts import deliver_answer
+from .._async.missing_option import watch
 from .._async.tasks import close_stream, start, start_for_root
 from .._async.timers import tick
 from .._config.binding import fill
@@ -38,19 +39,22 @@ __all__ = ["Dispatcher", "callbacks_used", "leave"]
 _VM_CONFIGURATION, _PLUGIN_CONFIGURATION = 6, 7
 
 
-def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
+def _checked_action(returned: object, stream: Stream, phase: Phase) -> int:
     """Convert a callback's result to 0 or 1; the coroutine of an `async def` is run first.
 
     PAUSE after a resume in the same callback would hang: the host resumes before it pauses (see `guards`, 0.2).
     """
-    if type(action) is CoroutineType:
-        action = start(action, stream, phase)
-    result = verdict(action, phase)
+    if type(returned) is CoroutineType:
+        returned = start(returned, stream, phase)
+    result = verdict(returned, phase)
     if result != CONTINUE and phase.direction >= 0 and stream.resumed & 1 << phase.direction:
         result = CONTINUE
     if result == CONTINUE and stream.traits is None:
         return CONTINUE
-    return leave(stream, phase, result)
+    action = leave(stream, phase, result)
+    if action != result and stream.root.option_seen is None:
+        watch(stream, phase.direction)
+    return action
 
 
 def _failed(phase: Phase, stream: Stream, error: BaseException) -> int:

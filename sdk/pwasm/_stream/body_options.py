@@ -29,6 +29,7 @@ from .guards import select_stream
 from .holding import (
     BODY_SEEN,
     BODY_SHOWN,
+    HEADERS_HELD,
     HEADERS_PAUSED,
     LENGTH_REMOVED,
     TOO_LARGE,
@@ -70,6 +71,8 @@ def _arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, 
     if direction < 0 or is_over(stream, direction):
         return args
     waiting = stream.waiting
+    if phase.part != "headers" and direction in MESSAGES and stream.marks & HEADERS_HELD << direction:
+        stream.root.option_seen = True
     awaited = waiting is not None and waiting.held & 1 << direction
     paused = direction in MESSAGES and stream.marks & HEADERS_PAUSED << direction
     held = held_of(stream, direction)

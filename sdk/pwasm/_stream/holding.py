@@ -65,6 +65,7 @@ class Refusal(NamedTuple):
 
 
 TOO_LARGE: Final = Refusal(413, 500, "pwasm_{}_body_too_large", "the {} body is larger than {} bytes\n")
+NOT_HELD: Final = Refusal(500, 500, "pwasm_headers_not_held", "the proxy does not hold headers\n")
 VM_IS_FULL: Final = Refusal(503, 503, "pwasm_held_bytes_limit", "the proxy holds too many bodies; try again later\n")
 
 
@@ -126,7 +127,7 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
     elif action == CONTINUE:
         if phase.part != "headers":
             let_go(stream, direction)
-        elif hold_headers(stream, direction):
+        elif hold_headers(stream, direction) or stream.skip:
             action = PAUSE
     elif phase.part == "headers":
         stream.marks |= HEADERS_PAUSED << direction
@@ -149,6 +150,10 @@ def hold_headers(stream: Stream, direction: int) -> bool:
     wanted = traits.holds[direction] or traits.buffers[direction]
     upgrade = UPGRADE_ASKED if direction == REQUEST else UPGRADED
     if not wanted or stream.marks & (BODY_SEEN << direction | upgrade):
+        return False
+    if stream.root.option_seen is False:
+        if traits.holds[direction]:
+            refuse(stream, direction, NOT_HELD)
         return False
     stream.marks = stream.marks & ~(HEADERS_PAUSED << direction) | HEADERS_HELD << direction
     return True

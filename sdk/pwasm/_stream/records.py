@@ -77,6 +77,7 @@ class Root:
         "http",
         "id",
         "make_http",
+        "option_seen",
         "streams",
         "tasks",
         "tcp",
@@ -88,6 +89,7 @@ class Root:
         self.id = context_id
         self.held = held or HeldInVm()  # shared by the plugins of a VM
         self.holds_headers = False  # whether the host lets a filter hold a stream by its headers, see `holding`
+        self.option_seen: bool | None = None  # whether body callbacks come while headers are held; None: not known yet
         self.calls: dict[int, Call] = {}
         self.context: Any = None  # a PluginContext
         self.failed = False
