@@ -23,7 +23,7 @@ from .._async.timers import tick
 from .._config.binding import fill
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
-from .._stream.holding import leave
+from .._stream.holding import IN_HAND, leave
 from .._stream.phases import PHASES, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import Phase, Stream
@@ -36,6 +36,7 @@ TRACEBACK_STARTS_BELOW = True  # see `report`
 
 __all__ = ["Dispatcher", "callbacks_used", "leave"]
 
+_ACTION_CONTINUE = Action.CONTINUE
 _VM_CONFIGURATION, _PLUGIN_CONFIGURATION = 6, 7
 
 
@@ -46,7 +47,7 @@ def _checked_action(returned: object, stream: Stream, phase: Phase) -> int:
     """
     if type(returned) is CoroutineType:
         returned = start(returned, stream, phase)
-    result = verdict(returned, phase)
+    result = CONTINUE if returned is None or returned is _ACTION_CONTINUE else verdict(returned, phase)
     if result != CONTINUE and phase.direction >= 0 and stream.resumed & 1 << phase.direction:
         result = CONTINUE
     if result == CONTINUE and stream.traits is None:
@@ -91,6 +92,7 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     phase = PHASES[export]
     method, others, response = phase.method, ~(1 << phase.direction), phase.direction == RESPONSE
     action_continue = Action.CONTINUE
+    headers = phase.part == "headers"
 
     def callback(self: Dispatcher, context_id: int, size: int, end_of_stream: bool, /) -> int:
         stream = self._streams.get(context_id) or self._open(context_id)
@@ -110,6 +112,13 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
                     return CONTINUE
             else:
                 action = call_with_traits(stream, phase, size, end_of_stream)
+                if (
+                    (action is None or action is action_continue)
+                    and stream.waiting is None
+                    and not stream.marks & IN_HAND
+                    and not (headers and stream.root.holds_headers)
+                ):
+                    return CONTINUE
             return _checked_action(action, stream, phase)
         except BaseException as error:
             return _failed(phase, stream, error)

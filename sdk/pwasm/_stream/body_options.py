@@ -31,6 +31,7 @@ from .holding import (
     BODY_SHOWN,
     HEADERS_HELD,
     HEADERS_PAUSED,
+    IN_HAND,
     LENGTH_REMOVED,
     TOO_LARGE,
     UPGRADE_ASKED,
@@ -57,7 +58,8 @@ CONTENT_LENGTH: Final = "content-length"
 def call(stream: Stream, phase: Phase, *args: int) -> object:
     """Run a callback of a stream that has traits, or holds or awaits something; returns its unchecked action, or its
     coroutine."""
-    if current.phase is phase and (stream.waiting is not None or stream.marks):  # the host's, not a recorded part
+    # Of the host's callbacks, not for a part that was recorded.
+    if (stream.waiting is not None or stream.marks & IN_HAND) and current.phase is phase:
         given = _arrives(stream, phase, args)
         if given is None:
             return Action.PAUSE

@@ -43,6 +43,9 @@ HEADERS_PAUSED: Final = 16  # by the filter, or by its coroutine: the body must 
 HEADERS_HELD: Final = 64  # by us, until the body has been decided
 BODY_SHOWN: Final = 256  # a body callback has run while the headers were held
 
+IN_HAND: Final = (HEADERS_PAUSED | HEADERS_HELD) * 0b11
+"""Both, of both directions."""
+
 # Further bits, of the stream.
 UPGRADE_ASKED: Final = 1024
 UPGRADED: Final = 2048
@@ -82,7 +85,7 @@ def tidy(stream: Stream) -> None:
     """Drop `Stream.waiting` once nothing is left in it."""
     if stream.waiting is not None and stream.waiting.idle:
         stream.waiting = None
-    if stream.waiting is None and stream.traits is NOTHING and not stream.marks & (HEADERS_PAUSED * 3):
+    if stream.waiting is None and stream.traits is NOTHING and not stream.marks & HEADERS_PAUSED * 0b11:
         stream.traits = None
 
 
