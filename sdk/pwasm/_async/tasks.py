@@ -30,9 +30,9 @@ from .._stream.holding import (
     PAUSE,
     begin,
     buffer_size,
-    headers_in_hand,
     held_of,
     hold_headers,
+    host_holds,
     is_over,
     let_go,
     take,
@@ -240,7 +240,7 @@ def _park(task: Task, stream: Stream) -> None:
 def _sees_all(stream: Stream, direction: int) -> bool:
     """Whether the body in the host's buffer is whole, and held by its headers."""
     traits = stream.traits
-    return traits is not None and traits.buffers[direction % 2] and headers_in_hand(stream, direction)
+    return traits is not None and traits.buffers[direction % 2] and host_holds(stream, direction)
 
 
 def _park_in_root(task: Task) -> None:

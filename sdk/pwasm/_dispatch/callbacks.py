@@ -21,12 +21,14 @@ from .._async.missing_option import watch
 from .._async.tasks import close_stream, start, start_for_root
 from .._async.timers import tick
 from .._config.binding import fill
+from .._stream.body_options import CALLS, arrives
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
-from .._stream.holding import IN_HAND, leave
+from .._stream.holding import HEADERS_HELD, HEADERS_PAUSED, leave, let_headers_go
 from .._stream.phases import PHASES, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import Phase, Stream
+from .._stream.registration import MESSAGES
 from .._stream.report import report
 from ..types import PluginContext, VMContext
 from .contexts import Contexts
@@ -84,6 +86,11 @@ def _checked_bool(result: object) -> bool:
     raise TypeError(f"must return True, False or None, not {result!r}")
 
 
+def _plain(_stream: Stream, _phase: Phase, method: Callable[..., object], *args: int) -> object:
+    """Call the method of a TCP stream, which has no traits."""
+    return method(*args)
+
+
 def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     """A stream callback with size and end_of_stream: the hot path of streams that the shim leaves to Python.
 
@@ -92,7 +99,9 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     phase = PHASES[export]
     method, others, response = phase.method, ~(1 << phase.direction), phase.direction == RESPONSE
     action_continue = Action.CONTINUE
-    headers = phase.part == "headers"
+    headers, message = phase.part == "headers", phase.direction in MESSAGES
+    paused, held = (HEADERS_PAUSED << phase.direction, HEADERS_HELD << phase.direction) if message else (0, 0)
+    call = CALLS[phase.part] if message else _plain
 
     def callback(self: Dispatcher, context_id: int, size: int, end_of_stream: bool, /) -> int:
         stream = self._streams.get(context_id) or self._open(context_id)
@@ -111,13 +120,16 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
                 if action is None or action is action_continue:
                     return CONTINUE
             else:
-                action = call_with_traits(stream, phase, size, end_of_stream)
-                if (
-                    (action is None or action is action_continue)
-                    and stream.waiting is None
-                    and not stream.marks & IN_HAND
-                    and not (headers and stream.root.holds_headers)
-                ):
+                if stream.waiting is not None or stream.marks & paused:
+                    given = arrives(stream, phase, (size, end_of_stream))
+                    if given is None:
+                        return PAUSE
+                    size = given[0]
+                action = call(stream, phase, getattr(stream.context, method), size, end_of_stream)
+                if not headers and (action is None or action is action_continue) and stream.waiting is None:
+                    if stream.marks & held:
+                        stream.root.option_seen = True
+                        let_headers_go(stream, phase.direction)
                     return CONTINUE
             return _checked_action(action, stream, phase)
         except BaseException as error:
@@ -136,7 +148,8 @@ def _stream_callback(export: str) -> Callable[..., int]:
             return self._not_delivered(phase, context_id, stream)
         self._enter_stream(phase, stream)
         try:
-            action = _checked_action(call_with_traits(stream, phase, *args), stream, phase)
+            given = arrives(stream, phase, args)
+            action = PAUSE if given is None else _checked_action(call_with_traits(stream, phase, *given), stream, phase)
             # After a reset Envoy must not continue with the trailers: it would write to a closed connection (K7).
             return PAUSE if stream.closed else action
         except BaseException as error:

@@ -83,8 +83,7 @@ class Contexts:
             context.context_id = context_id
             context.plugin = root.context  # a root without context has no factories
             stream.context = context
-            stream.traits = traits_of(type(context))
-            check_mode(root, stream.traits)
+            stream.traits = in_mode(root, traits_of(type(context)))
         except BaseException as error:
             creation_failed(stream, error)
         return stream
@@ -119,8 +118,7 @@ class Contexts:
             if type(plugin).new_tcp_context is not PluginContext.new_tcp_context:
                 root.tcp = Entry(plugin.new_tcp_context, True, "")
             if root.http is not None and isinstance(root.http.factory, type) and not root.http.takes_context_id:
-                root.traits = traits_of(root.http.factory)
-                check_mode(root, root.traits)
+                root.traits = in_mode(root, traits_of(root.http.factory))
                 root.make_http = root.http.factory
         except BaseException as error:
             root.failed = True
@@ -186,18 +184,21 @@ class Contexts:
         debug(f"{export} for unknown context {context_id} is ignored")
 
 
-def check_mode(root: Root, traits: Traits | None) -> None:
-    """Refuse a class that needs held headers where they cannot be held: its decisions would come too late.
+def in_mode(root: Root, traits: Traits | None) -> Traits | None:
+    """The declarations of a class in this host; refused if they need held headers, and it cannot hold them.
 
     Raises:
         RegistrationError: it does.
     """
-    if traits is not None and any(traits.holds) and not root.holds_headers:
+    if traits is None or root.holds_headers:
+        return None if traits is None else traits.where_headers_are_held()
+    if any(traits.holds):
         raise RegistrationError(
             "the class holds headers until it has seen the body, but the proxy is not configured for that",
             "Envoy 1.35 or later needs allow_on_headers_stop_iteration: true in the plugin's configuration, together"
             " with PWASM_HOLD_HEADERS=1 in vm_config.environment_variables; `pwasm config` writes both",
         )
+    return traits
 
 
 def _created(entry: Entry, context_id: int, base: type) -> Any:

@@ -34,13 +34,14 @@ def _read(cls: type) -> Traits | None:
         raise ValueError(f"{cls.__qualname__}.max_body_bytes must be positive, not {limit}")
     holds = (bool(_flag(cls, "holds_request_headers")), bool(_flag(cls, "holds_response_headers")))
     traits = Traits(
-        _mentions_request(cls) if snapshot is None else snapshot,
-        (bool(buffers[0]), bool(buffers[1])),
+        snapshot=_mentions_request(cls) if snapshot is None else snapshot,
+        buffers=(bool(buffers[0]), bool(buffers[1])),
         # A filter that buffers a body usually changes it, so that is the default.
-        (bool(buffers[0] if edits[0] is None else edits[0]), bool(buffers[1] if edits[1] is None else edits[1])),
-        limit,
-        holds,
-        _upgrade(cls, buffers=any(buffers)),
+        edits=(bool(buffers[0] if edits[0] is None else edits[0]), bool(buffers[1] if edits[1] is None else edits[1])),
+        max_body_bytes=limit,
+        holds=holds,
+        upgrade=_upgrade(cls, buffers=any(buffers)),
+        early=not _mentions_trailers(cls),
     )
     declared = (traits.snapshot, *traits.buffers, *traits.edits, *traits.holds, traits.upgrade != "stream")
     return traits if any(declared) else None
@@ -80,6 +81,19 @@ def _mentions_request(cls: type) -> bool:
     return own is not None and any(isinstance(inner, CodeType) and _uses(inner, "request") for inner in own.co_consts)
 
 
+def _mentions_trailers(cls: type) -> bool:
+    """Whether a method of `cls` may create trailers, which Envoy allows only once it has seen the end of the body."""
+    own = (klass for klass in cls.__mro__ if klass not in {HttpContext, object})
+    functions = (getattr(one, "__func__", one) for klass in own for one in vars(klass).values())
+    codes = (getattr(function, "__code__", None) for function in functions)
+    return any("trailer" in name for code in codes if isinstance(code, CodeType) for name in _names(code))
+
+
 def _uses(code: CodeType, name: str) -> bool:
+    return name in _names(code)
+
+
+def _names(code: CodeType) -> set[str]:
+    """The global names and attributes that a function and those inside it use."""
     inner = (const for const in code.co_consts if isinstance(const, CodeType))
-    return name in code.co_names or any(_uses(const, name) for const in inner)
+    return set(code.co_names).union(*map(_names, inner))

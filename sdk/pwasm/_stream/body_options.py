@@ -19,6 +19,7 @@ Rules, from docs/abi.md §0.5, §1.3 and §1.5:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import CoroutineType
 
 from .._abi import Action, Status
@@ -29,11 +30,12 @@ from .guards import select_stream
 from .holding import (
     BODY_SEEN,
     BODY_SHOWN,
+    EARLY,
     HEADERS_HELD,
     HEADERS_PAUSED,
-    IN_HAND,
     LENGTH_REMOVED,
     TOO_LARGE,
+    TOO_LONG,
     UPGRADE_ASKED,
     begin,
     buffer_size,
@@ -44,6 +46,7 @@ from .holding import (
     take,
     take_snapshot,
 )
+from .phases import RESPONSE
 from .records import Phase, Stream
 from .registration import MESSAGES, Traits
 
@@ -56,70 +59,53 @@ CONTENT_LENGTH: Final = "content-length"
 
 
 def call(stream: Stream, phase: Phase, *args: int) -> object:
-    """Run a callback of a stream that has traits, or holds or awaits something; returns its unchecked action, or its
-    coroutine."""
-    # Of the host's callbacks, not for a part that was recorded.
-    if (stream.waiting is not None or stream.marks & IN_HAND) and current.phase is phase:
-        given = _arrives(stream, phase, args)
-        if given is None:
-            return Action.PAUSE
-        args = given
-    return _call(stream, phase, args)
+    """Run a callback of a stream that has traits, or holds or awaits something, also for a part that was recorded.
+
+    Returns:
+        The unchecked action of the callback, or its coroutine.
+    """
+    method = getattr(stream.context, phase.method)
+    if stream.traits is None or phase.direction not in MESSAGES or not phase.part:
+        return method(*args)
+    return CALLS[phase.part](stream, phase, method, *args)
 
 
-def _arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The arguments of a callback for a part that the host passes; None if the part has to wait."""
+def arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The arguments of a callback for a part that the host passes; None if the part has to wait, or was refused."""
     direction = phase.direction
     if direction < 0 or is_over(stream, direction):
         return args
-    waiting = stream.waiting
-    if phase.part != "headers" and direction in MESSAGES and stream.marks & HEADERS_HELD << direction:
+    message = direction in MESSAGES
+    if message and phase.part != "headers" and stream.marks & HEADERS_HELD << direction:
         stream.root.option_seen = True
+    waiting = stream.waiting
     awaited = waiting is not None and waiting.held & 1 << direction
-    paused = direction in MESSAGES and stream.marks & HEADERS_PAUSED << direction
     held = held_of(stream, direction)
     if held is not None and phase.part == "body":
-        if args[0]:
+        if args[0] and message and stream.marks & EARLY << direction:
+            refuse(stream, direction, TOO_LONG)
+        elif args[0]:
             take(stream, direction, later=bool(awaited))
         if stream.skip:
             return None
         args = (held.shown_size, *args[1:])
-    if awaited or paused:
+    if awaited or (message and stream.marks & HEADERS_PAUSED << direction):
         begin(stream).keep(phase, args)
+        stream.paused |= 1 << direction
         return None
     return args
 
 
-def _call(stream: Stream, phase: Phase, args: tuple[int, ...]) -> object:
-    method = getattr(stream.context, phase.method)
-    traits = stream.traits
-    if traits is None or phase.direction not in MESSAGES:
-        return method(*args)
-    if phase.part == "headers":
-        return _headers(stream, phase.direction, traits, method, args)
-    upgrading = stream.marks & UPGRADE_ASKED
-    decided = upgrades.decides(stream, phase, traits) if upgrading else None
-    if decided is not None:
-        return decided
-    if not traits.buffers[phase.direction] or (upgrading and upgrades.has_no_end(stream, phase.direction)):
-        stream.marks |= BODY_SHOWN << phase.direction
-        return method(*args)
-    if phase.part == "body":
-        return _body(stream, phase, traits, args[0], bool(args[1]))
-    return _trailers(stream, phase, traits, method, args)
-
-
-def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: tuple[int, ...]) -> object:
-    with_body = not args[1]
-    too_large = with_body and traits.buffers[direction] and _announced(direction) > traits.max_body_bytes
-    if not with_body:
+def headers(stream: Stream, phase: Phase, method: Any, count: int, end_of_stream: int) -> object:
+    """Call a headers callback, after a look at what the headers announce."""
+    direction = phase.direction
+    traits: Traits = stream.traits  # type: ignore[assignment]  # the caller has checked it
+    if end_of_stream:
         stream.marks |= BODY_SEEN << direction
-    if too_large and not stream.local_response:
-        refuse(stream, direction, TOO_LARGE)
-        return Action.PAUSE
-    if with_body and upgrades.begins(stream, direction, traits):
-        return Action.PAUSE
-    action: object = method(*args)
+    elif traits.buffers[direction] or (stream.marks & UPGRADE_ASKED if direction else traits.upgrade != "stream"):
+        if not _admits(stream, direction, traits):
+            return Action.PAUSE
+    action: object = method(count, end_of_stream)
     if type(action) is CoroutineType:
         return action  # `tasks` calls leave_headers when it ends
     if current.stream is not stream:  # the filter has selected another one
@@ -127,6 +113,22 @@ def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: 
         select_stream(stream)
     leave_headers(stream, direction)
     return action
+
+
+def _admits(stream: Stream, direction: int, traits: Traits) -> bool:
+    """Note the length of the body and the upgrade that the headers announce; False if the message was refused.
+
+    With a length there is a body, so what follows an upgrade counts as more than that: see `TOO_LONG`.
+    """
+    length = _announced(direction)
+    if length > traits.max_body_bytes and traits.buffers[direction] and not stream.local_response:
+        refuse(stream, direction, TOO_LARGE)
+        return False
+    if direction == RESPONSE:
+        stream.response_length = length
+    else:
+        stream.request_length = length
+    return bool(length) or not upgrades.begins(stream, direction, traits)
 
 
 def leave_headers(stream: Stream, direction: int) -> None:
@@ -148,52 +150,78 @@ def _announced(direction: int) -> int:
     return int(value) if status == Status.OK and value.isdigit() and len(value) < 20 else 0
 
 
-def _body(stream: Stream, phase: Phase, traits: Traits, size: int, end_of_stream: bool) -> object:
+def body(stream: Stream, phase: Phase, method: Any, size: int, end_of_stream: int) -> object:
+    """Call a body callback, for a buffered body once it is whole."""
     direction = phase.direction
-    if stream.marks & BODY_SEEN << direction:
-        # The filter has seen the body: what the host may still pass (an empty last part) is no new body.
-        return Action.PAUSE if is_held(stream, direction) else Action.CONTINUE
+    traits: Traits = stream.traits  # type: ignore[assignment]  # the caller has checked it
+    marks = stream.marks
+    if marks & UPGRADE_ASKED:
+        decided = upgrades.decides(stream, phase, traits)
+        if decided is not None:
+            return decided
+    if not traits.buffers[direction] or (marks & UPGRADE_ASKED and upgrades.has_no_end(stream, direction)):
+        stream.marks = marks | BODY_SHOWN << direction
+        return method(size, end_of_stream)
+    if marks & BODY_SEEN << direction:
+        return _after_the_body(stream, direction, size)
     if size > traits.max_body_bytes and not stream.local_response:
         refuse(stream, direction, TOO_LARGE)
         return Action.PAUSE
     if not end_of_stream:
+        # Envoy's codecs see to it that a body has the length that its headers announce, and tell its end separately.
+        length = stream.response_length if direction else stream.request_length
+        if size != length or not length or not traits.early:
+            return Action.PAUSE
+        marks |= EARLY << direction
+    stream.marks = marks | (BODY_SEEN | BODY_SHOWN) << direction
+    return method(size, True)
+
+
+def _after_the_body(stream: Stream, direction: int, size: int) -> Action:
+    """The filter has seen the whole body. An empty last part is no new one; more bytes are not what was announced."""
+    if is_held(stream, direction):
         return Action.PAUSE
-    return _deliver(stream, phase.method, direction, size)
+    if not size:
+        return Action.CONTINUE
+    refuse(stream, direction, TOO_LONG)
+    return Action.PAUSE
 
 
-def _deliver(stream: Stream, method: str, direction: int, size: int) -> object:
-    stream.marks |= (BODY_SEEN | BODY_SHOWN) << direction
-    return getattr(stream.context, method)(size, True)
-
-
-def _trailers(stream: Stream, phase: Phase, traits: Traits, method: Any, args: tuple[int, ...]) -> object:
+def trailers(stream: Stream, phase: Phase, method: Any, count: int) -> object:
+    """Call a trailers callback, after the body callback for a buffered body that ends with them."""
     direction = phase.direction
-    if stream.marks & BODY_SEEN << direction:
-        return method(*args)
+    traits: Traits = stream.traits  # type: ignore[assignment]  # the caller has checked it
+    if not traits.buffers[direction] or stream.marks & BODY_SEEN << direction:
+        return method(count)
     size = buffer_size(stream, direction)
     if size > traits.max_body_bytes and not stream.local_response:
         refuse(stream, direction, TOO_LARGE)
         return Action.PAUSE
-    action = _deliver(stream, f"on_http_{MESSAGES[direction]}_body", direction, size)
+    stream.marks |= (BODY_SEEN | BODY_SHOWN) << direction
+    action = getattr(stream.context, f"on_http_{MESSAGES[direction]}_body")(size, True)
     if type(action) is CoroutineType:
-        return _body_then_trailers(stream, direction, action, method, args)
+        return _body_then_trailers(stream, direction, action, method, count)
     if is_over(stream, direction):
         return action
-    of_trailers: object = method(*args)
+    of_trailers: object = method(count)
     if type(of_trailers) is CoroutineType and action is not None and action is not Action.CONTINUE:
-        return _body_then_trailers(stream, direction, action, method, args, of_trailers)
+        return _body_then_trailers(stream, direction, action, method, count, of_trailers)
     return of_trailers if action is None or action is Action.CONTINUE else action
 
 
+CALLS: Final[dict[str, Callable[..., object]]] = {"headers": headers, "body": body, "trailers": trailers}
+"""How to call the method of a stream that has traits, by the part of the message."""
+
+
 async def _body_then_trailers(
-    stream: Stream, direction: int, action: Any, method: Any, args: tuple[int, ...], of_trailers: Any = None
+    stream: Stream, direction: int, action: Any, method: Any, count: int, of_trailers: Any = None
 ) -> object:
     """Run the callbacks of a whole body and of the trailers after it, if one of the two is `async def`."""
     if type(action) is CoroutineType:
         action = await action
     if is_over(stream, direction):
         return action
-    of_trailers = method(*args) if of_trailers is None else of_trailers
+    of_trailers = method(count) if of_trailers is None else of_trailers
     if type(of_trailers) is CoroutineType:
         of_trailers = await of_trailers
     return of_trailers if action is None or action is Action.CONTINUE else action

@@ -43,8 +43,7 @@ HEADERS_PAUSED: Final = 16  # by the filter, or by its coroutine: the body must 
 HEADERS_HELD: Final = 64  # by us, until the body has been decided
 BODY_SHOWN: Final = 256  # a body callback has run while the headers were held
 
-IN_HAND: Final = (HEADERS_PAUSED | HEADERS_HELD) * 0b11
-"""Both, of both directions."""
+EARLY: Final = 16384  # a whole body was delivered before its end: content-length tells that nothing follows
 
 # Further bits, of the stream.
 UPGRADE_ASKED: Final = 1024
@@ -68,6 +67,7 @@ class Refusal(NamedTuple):
 
 
 TOO_LARGE: Final = Refusal(413, 500, "pwasm_{}_body_too_large", "the {} body is larger than {} bytes\n")
+TOO_LONG: Final = Refusal(400, 502, "pwasm_{}_body_too_long", "the {} body is longer than its content-length\n")
 NOT_HELD: Final = Refusal(500, 500, "pwasm_headers_not_held", "the proxy does not hold headers\n")
 VM_IS_FULL: Final = Refusal(503, 503, "pwasm_held_bytes_limit", "the proxy holds too many bodies; try again later\n")
 
@@ -105,6 +105,11 @@ def headers_in_hand(stream: Stream, direction: int) -> bool:
     return direction in MESSAGES and bool(stream.marks & (HEADERS_PAUSED | HEADERS_HELD) << direction)
 
 
+def host_holds(stream: Stream, direction: int) -> bool:
+    """Whether PAUSE in a body callback suffices: the headers are in our hands, and nothing can arrive unseen."""
+    return headers_in_hand(stream, direction) and not stream.marks & EARLY << direction
+
+
 def is_held(stream: Stream, direction: int) -> bool:
     """Whether a body is held, in the module or by its headers."""
     return held_of(stream, direction) is not None or bool(stream.marks & HEADERS_HELD << direction)
@@ -136,7 +141,7 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
         stream.marks |= HEADERS_PAUSED << direction
         if stream.traits is None:
             stream.traits = NOTHING
-    elif phase.part == "body" and direction != UPSTREAM and not headers_in_hand(stream, direction):
+    elif phase.part == "body" and direction != UPSTREAM and not host_holds(stream, direction):
         take(stream, direction)
         if stream.skip:
             return PAUSE
@@ -148,11 +153,10 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
 def hold_headers(stream: Stream, direction: int) -> bool:
     """Hold the headers, which the filter would let pass, until the body has been decided; False if they may leave."""
     traits = stream.traits
-    if traits is None or direction not in MESSAGES or not stream.root.holds_headers:
+    if traits is None or direction not in MESSAGES or not traits.hold[direction]:
         return False
-    wanted = traits.holds[direction] or traits.buffers[direction]
     upgrade = UPGRADE_ASKED if direction == REQUEST else UPGRADED
-    if not wanted or stream.marks & (BODY_SEEN << direction | upgrade):
+    if stream.marks & (BODY_SEEN << direction | upgrade):
         return False
     if stream.root.option_seen is False:
         if traits.holds[direction]:
@@ -176,10 +180,15 @@ def let_go(stream: Stream, direction: int) -> None:
         if status:
             raise failed(status, "proxy_set_buffer_bytes", direction)
     if direction in MESSAGES and stream.marks & HEADERS_HELD << direction:
-        stream.marks &= ~(HEADERS_HELD << direction)
-        take_snapshot(stream, direction)
+        let_headers_go(stream, direction)
     if stream.traits is not None:
         tidy(stream)
+
+
+def let_headers_go(stream: Stream, direction: int) -> None:
+    """Headers that were held until the body has been decided go on."""
+    stream.marks &= ~(HEADERS_HELD << direction)
+    take_snapshot(stream, direction)
 
 
 def take_snapshot(stream: Stream, direction: int) -> None:

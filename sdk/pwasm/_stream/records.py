@@ -142,6 +142,8 @@ class Stream:
         "marks",
         "paused",
         "refuse",
+        "request_length",
+        "response_length",
         "response_seen",
         "resumed",
         "root",
@@ -166,6 +168,8 @@ class Stream:
         self.paused = 0  # directions the host holds since a callback returned PAUSE
         self.traits: Traits | None = None  # the class's declarations about bodies and headers, see `body_options`
         self.marks = 0  # what has happened to its messages, see `holding`
+        self.request_length = 0  # what content-length announced, if the body is buffered
+        self.response_length = 0
         self.snapshot: bytes | None = None  # the request headers as they left this filter, encoded
         self.calls: list[int] | None = None  # tokens of its callouts
         self.waiting: Waiting | None = None  # its waiting coroutines, see `tasks`
