@@ -82,12 +82,14 @@ def arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, .
     awaited = waiting is not None and waiting.held & 1 << direction
     held = held_of(stream, direction)
     if held is not None and phase.part == "body":
-        if args[0] and message and stream.marks & EARLY << direction:
+        early = message and stream.marks & EARLY << direction
+        if args[0] and early:
             refuse(stream, direction, TOO_LONG)
         elif args[0]:
             take(stream, direction, later=bool(awaited))
-        if stream.skip:
-            return None
+        if early or stream.skip:
+            stream.paused |= 1 << direction
+            return None  # only the end of a body that the filter has seen and holds
         args = (held.shown_size, *args[1:])
     if awaited or (message and stream.marks & HEADERS_PAUSED << direction):
         begin(stream).keep(phase, args)
@@ -102,9 +104,8 @@ def headers(stream: Stream, phase: Phase, method: Any, count: int, end_of_stream
     traits: Traits = stream.traits  # type: ignore[assignment]  # the caller has checked it
     if end_of_stream:
         stream.marks |= BODY_SEEN << direction
-    elif traits.buffers[direction] or (stream.marks & UPGRADE_ASKED if direction else traits.upgrade != "stream"):
-        if not _admits(stream, direction, traits):
-            return Action.PAUSE
+    elif _announces(stream, direction, traits) and not _admits(stream, direction, traits):
+        return Action.PAUSE
     action: object = method(count, end_of_stream)
     if type(action) is CoroutineType:
         return action  # `tasks` calls leave_headers when it ends
@@ -113,6 +114,13 @@ def headers(stream: Stream, phase: Phase, method: Any, count: int, end_of_stream
         select_stream(stream)
     leave_headers(stream, direction)
     return action
+
+
+def _announces(stream: Stream, direction: int, traits: Traits) -> bool:
+    """Whether it matters what the headers say about the body."""
+    if traits.buffers[direction]:
+        return True
+    return bool(stream.marks & UPGRADE_ASKED) if direction == RESPONSE else traits.upgrade != "stream"
 
 
 def _admits(stream: Stream, direction: int, traits: Traits) -> bool:
