@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pwasm._abi import Status
 
 from .clock import Clock
 from .headers import Headers
 from .rules import HOLD_ALL, holds
+
+if TYPE_CHECKING:
+    from .neighbours import NeighbourCall
 
 OK, NOT_FOUND, BAD_ARGUMENT = int(Status.OK), int(Status.NOT_FOUND), int(Status.BAD_ARGUMENT)
 UNIMPLEMENTED = int(Status.UNIMPLEMENTED)
@@ -19,9 +22,18 @@ class Buffered(Protocol):
     """The buffers of a stream in one direction (see `Flow`)."""
 
     state: int
-    over: bool
-    held: bytearray | None
-    visible: bytearray | None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more happens in this direction."""
+
+    @property
+    def held(self) -> bytearray | None:
+        """What is held of the body."""
+
+    @property
+    def visible(self) -> bytearray | None:
+        """What the plugin sees of the body."""
 
 
 class Part:
@@ -31,6 +43,8 @@ class Part:
     buffer_limit: int
     allow_on_headers_stop_iteration: bool
     is_python: bool
+    neighbour_calls: list[NeighbourCall]
+    """What the doubles of other filters in the chain wait, or have waited, for."""
 
     def __init__(self) -> None:
         self.callback = ""

@@ -15,6 +15,7 @@ from .base import Stream
 from .headers import Headers
 from .http_stream import HttpStream
 from .rules import holds
+from .side import HttpSide
 
 Make = Callable[[HttpStream], bytes]
 
@@ -37,13 +38,13 @@ def _pairs(headers: Headers | None) -> bytes:
     return encode_pairs([(name, ",".join(headers.get_all(name))) for name in dict(headers)]) if headers else b""
 
 
-def visible_request(stream: HttpStream) -> Headers | None:
+def visible_request(side: HttpSide) -> Headers | None:
     """The request headers while the plugin has access to them: properties use the same pointer (measured)."""
     if not holds("properties of the request need its headers"):
-        return stream.request_headers
-    if stream.ended:
-        return stream.logged_map(0) if stream.phase == "proxy_on_log" else None
-    return stream.request.headers_for_plugin()
+        return side.exchange.request_headers
+    if side.ended:
+        return side.logged_map(0) if side.phase == "proxy_on_log" else None
+    return side.request.headers_for_plugin()
 
 
 OF_REQUEST_HEADERS: Final[Mapping[str, str]] = {
@@ -74,14 +75,13 @@ ALWAYS: Final[Mapping[str, Make]] = {
     "request.time": lambda stream: u64(stream.host.now_nanoseconds),
     "request.size": lambda stream: u64(stream.request_size),
     "request.total_size": lambda stream: u64(stream.request_size + stream.request_headers.size()),
-    "request.headers": lambda stream: _pairs(visible_request(stream)),
     "request.headers_bytes": lambda stream: _size(stream.request_headers),
     "response.size": lambda stream: u64(len(stream.body)),
     "response.total_size": lambda stream: u64(len(stream.body) + stream.headers.size()),
     "response.flags": lambda _: u64(0),
     "response.headers": lambda stream: _pairs(stream.response.headers),
     "response.headers_bytes": lambda stream: _size(stream.response.headers),
-    "response.trailers": lambda stream: _pairs(stream.response.trailers),
+    "response.trailers": lambda stream: _pairs(stream.response.chain.trailers),
     "upstream.request_attempt_count": lambda _: u64(1),
     "metadata": lambda _: b"",
     **{
@@ -125,11 +125,12 @@ def of_stream(stream: Stream | None, path: str) -> bytes | None:
     """The current value of a property for this stream."""
     if stream is None or path in OF_CONNECTION:
         return None if stream is None else OF_CONNECTION[path](stream)
-    return _of_http(stream, path) if isinstance(stream, HttpStream) else None
+    return _of_http(stream, path) if isinstance(stream, HttpSide) else None
 
 
-def _of_http(stream: HttpStream, path: str) -> bytes | None:
-    found = _of_headers(stream, path)
+def _of_http(side: HttpSide, path: str) -> bytes | None:
+    stream = side.exchange
+    found = _of_headers(side, path)
     if found is not None:
         return found
     if path == "response.code_details":
@@ -140,18 +141,20 @@ def _of_http(stream: HttpStream, path: str) -> bytes | None:
         there = stream.response.headers is not None or not holds("properties of the response need a response")
         return WITH_RESPONSE[path](stream) if there else None
     if path in AT_THE_END:
-        there = stream.ended or not holds("some properties come at the end")
+        there = side.ended or not holds("some properties come at the end")
         return AT_THE_END[path](stream) if there else None
     return None
 
 
-def _of_headers(stream: HttpStream, path: str) -> bytes | None:
+def _of_headers(side: HttpSide, path: str) -> bytes | None:
     kind, _, name = path.partition(".headers.")
     if name:
-        headers = visible_request(stream) if kind == "request" else stream.response.headers
+        headers = visible_request(side) if kind == "request" else side.response.headers
         known = headers is not None and name in headers
         return to_bytes(",".join(headers.get_all(name))) if headers is not None and known else None
-    headers = visible_request(stream)
+    headers = visible_request(side)
+    if path == "request.headers":
+        return _pairs(headers)
     if headers is None:
         return None
     if path in OF_REQUEST_HEADERS:
