@@ -17,7 +17,7 @@ REQUEST, RESPONSE = 0, 1
 NAMES = ("request", "response")
 
 
-class Exchange(Protocol):
+class Ends(Protocol):
     """What is at the end of a chain: it receives what all filters let pass."""
 
     def forward_headers(self, direction: int, headers: Headers, end_of_stream: bool) -> None:
@@ -36,7 +36,7 @@ class Exchange(Protocol):
 class Chain:
     """The request (direction 0) or the response (1) of an exchange, on its way through the links."""
 
-    def __init__(self, exchange: Exchange, direction: int, limit: int) -> None:
+    def __init__(self, exchange: Ends, direction: int, limit: int) -> None:
         self.exchange = exchange
         self.direction = direction
         self.name = NAMES[direction]
@@ -211,6 +211,11 @@ class Link:
         """Headers go to the next link."""
         self.headers_sent = True
         self.chain.after(self).receive_headers(end)
+
+    def resume(self) -> None:
+        """The filter continues what it holds, from outside of its callbacks."""
+        if self.is_held:
+            self.go_on()
 
     def go_on(self) -> None:
         """Pass on what the whole chain holds, in the order of its arrival."""

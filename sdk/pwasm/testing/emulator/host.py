@@ -23,11 +23,11 @@ from pwasm._protocols import Host, Plugin
 from pwasm.entrypoint import registration, registration_of
 
 from .. import deadline
-from .base import Stream
+from .base import NeighbourCall, Stream
+from .exchange import Place
 from .headers import Headers, Pairs
 from .hostcalls import EmulatedHost
-from .http_stream import HttpStream, Neighbour, Place, Upstream, UpstreamResponse, chunks_of
-from .neighbours import NeighbourCall
+from .http_stream import HttpStream, Neighbour, Upstream, UpstreamResponse, chunks_of
 from .shared import Process
 from .side import HttpSide
 from .steps import plugin_of
@@ -117,6 +117,9 @@ class HostEmulator(EmulatedHost):
         self._upstream_filter = upstream_filter
         self._after: deque[Callable[[], object]] = deque()
         self._soon: deque[Callable[[], object]] = deque()
+        for other in (*before, *after):
+            if isinstance(other, HostEmulator):
+                other._soon = self._soon  # one worker has one event loop
         self._inside = False
         self._turn: list[int] | None = None
         self.started = self.start_plugin(root_id)

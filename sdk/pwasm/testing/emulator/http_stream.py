@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from .base import Part
-from .chain import REQUEST, RESPONSE, Chain, Link
+from .chain import REQUEST, RESPONSE, Chain
+from .exchange import Exchange, Place
 from .headers import Headers, Pairs
 from .held import why_held
 from .local import LocalResponse, local_message
@@ -25,8 +26,6 @@ class UpstreamResponse(NamedTuple):
     trailers: Pairs | None = None
 
 
-Place: TypeAlias = Callable[[Chain], Link]
-"""Makes the link of a filter in a chain of this stream."""
 Upstream: TypeAlias = "UpstreamResponse | Callable[[HttpStream], UpstreamResponse]"
 """A response, or a function that creates it from the request that upstream has received."""
 
@@ -45,7 +44,7 @@ class Neighbour(Protocol):
         """Its place in the chains of a stream."""
 
 
-class HttpStream(HttpSide):
+class HttpStream(HttpSide, Exchange):
     """One request and its outcome; `HostEmulator.request` returns it.
 
     While `paused` is not None, there is no response yet; a resume (from a tick, say) continues the stream immediately.
@@ -61,7 +60,8 @@ class HttpStream(HttpSide):
         neighbours: tuple[Sequence[Neighbour], Sequence[Neighbour]] = ((), ()),
     ) -> None:
         """`neighbours` are the other filters of the chain, before and after this one in the list of filters."""
-        super().__init__(host, context_id, root_id)
+        HttpSide.__init__(self, host, context_id, root_id)
+        Exchange.__init__(self)
         self.exchange = self
         self.upstream = upstream
         self.sides: list[HttpSide] = []
@@ -70,24 +70,7 @@ class HttpStream(HttpSide):
         self.sides.append(self)
         after = [neighbour.join(self) for neighbour in neighbours[1]]
         self._places: list[Place] = [*before, self.flow_in, *after]
-        self._chains = [self._new_chain(REQUEST), self._new_chain(RESPONSE)]
-        self.request_headers = Headers()
-        self.request_trailers: Headers | None = None
-        self.request_body = b""
-        """The body that upstream has received so far."""
-        self.request_size = 0
-        self.upstream_called = False
-        """Whether upstream received the whole request."""
-        self.status: int | None = None
-        """The status that the client received; None while there is none, or if the stream was closed."""
-        self.headers = Headers()
-        self.body = b""
-        self.trailers: Headers | None = None
-        self.local_response: LocalResponse | None = None
-        self.closed = False
-        """Whether the stream was reset: the client got no response, or only part of one."""
-        self.details: str | None = None
-        """`response.code_details`; None while Envoy has none."""
+        self.chains = [self._new_chain(REQUEST), self._new_chain(RESPONSE)]
 
     def __repr__(self) -> str:
         what = why_held(self) or ("closed" if self.closed else f"status {self.status}")
@@ -98,11 +81,6 @@ class HttpStream(HttpSide):
         """ "request" or "response" while the plugin holds the stream, else None."""
         return None if self.ended else next((flow.name for flow in self.flows if flow.is_held), None)
 
-    @property
-    def answered_locally(self) -> bool:
-        """Whether the plugin has sent a local response."""
-        return self.local_response is not None
-
     def _new_chain(self, direction: int) -> Chain:
         """A chain of all filters: requests pass their list forwards, responses backwards."""
         chain = Chain(self, direction, self.host.buffer_limit)
@@ -112,9 +90,9 @@ class HttpStream(HttpSide):
     def rejected(self, status: int, request: Pairs) -> None:
         """Envoy, or a filter that comes earlier, has answered the request: the plugin sees only the end."""
         self.status = status
-        self._chains[RESPONSE].headers = self.headers = Headers([(":status", str(status))])
+        self.chains[RESPONSE].headers = self.headers = Headers([(":status", str(status))])
         if request:
-            self._chains[REQUEST].headers = self.request_headers = Headers(request)
+            self.chains[REQUEST].headers = self.request_headers = Headers(request)
         self._end()
 
     # --- actions of the client and the upstream -------------------------------------------------------------------
@@ -123,18 +101,18 @@ class HttpStream(HttpSide):
         """The client's request begins."""
         if not self._refused_by_codec(headers):
             self.request_headers = headers
-            self._chains[REQUEST].receive_headers(headers, end_of_stream)
+            self.chains[REQUEST].receive_headers(headers, end_of_stream)
         self.host.run_pending()
 
     def send_request_body(self, data: bytes, *, end_of_stream: bool = False) -> None:
         """The client sends a piece of the body."""
         self.request_size += len(data)
-        self._chains[REQUEST].receive_data(data, end_of_stream)
+        self.chains[REQUEST].receive_data(data, end_of_stream)
         self.host.run_pending()
 
     def send_request_trailers(self, trailers: Pairs = ()) -> None:
         """The client ends the request with trailers."""
-        self._chains[REQUEST].receive_trailers(Headers(trailers))
+        self.chains[REQUEST].receive_trailers(Headers(trailers))
         self.host.run_pending()
 
     def send_response_headers(self, headers: Pairs = (), *, status: int = 200, end_of_stream: bool = False) -> None:
@@ -142,19 +120,19 @@ class HttpStream(HttpSide):
         pairs = Headers([(":status", str(status)), *headers])
         if not self.over_for_upstream:
             self.details = "via_upstream"
-            self._chains[RESPONSE].receive_headers(pairs, end_of_stream)
+            self.chains[RESPONSE].receive_headers(pairs, end_of_stream)
         self.host.run_pending()
 
     def send_response_body(self, data: bytes, *, end_of_stream: bool = False) -> None:
         """Upstream sends a piece of the body."""
         if not self.over_for_upstream:
-            self._chains[RESPONSE].receive_data(data, end_of_stream)
+            self.chains[RESPONSE].receive_data(data, end_of_stream)
         self.host.run_pending()
 
     def send_response_trailers(self, trailers: Pairs = ()) -> None:
         """Upstream ends the response with trailers."""
         if not self.over_for_upstream:
-            self._chains[RESPONSE].receive_trailers(Headers(trailers))
+            self.chains[RESPONSE].receive_trailers(Headers(trailers))
         self.host.run_pending()
 
     def disconnect(self) -> None:
@@ -176,8 +154,8 @@ class HttpStream(HttpSide):
         self.request_headers = headers
         self.request_size = sum(map(len, chunks))
         self.request_trailers = trailers
-        self._chains[REQUEST].receive_headers(headers, only_headers)
-        _feed_body(self._chains[REQUEST], chunks, trailers, only_headers)
+        self.chains[REQUEST].receive_headers(headers, only_headers)
+        _feed_body(self.chains[REQUEST], chunks, trailers, only_headers)
 
     def respond(self) -> None:
         """Upstream answers the whole request."""
@@ -191,8 +169,8 @@ class HttpStream(HttpSide):
         trailers = None if trailing is None else Headers(trailing)
         only_headers = not chunks and trailers is None
         self.details = "via_upstream"
-        self._chains[RESPONSE].receive_headers(headers, only_headers)
-        _feed_body(self._chains[RESPONSE], chunks, trailers, only_headers)
+        self.chains[RESPONSE].receive_headers(headers, only_headers)
+        _feed_body(self.chains[RESPONSE], chunks, trailers, only_headers)
 
     def _refused_by_codec(self, headers: Headers) -> bool:
         """Envoy answers a request that its HTTP codec refuses before any filter; the plugin sees only the end."""
@@ -203,7 +181,7 @@ class HttpStream(HttpSide):
         self.headers = Headers([(":status", str(self.status))])
         if self.body:
             self.headers.add(b"content-type", b"text/plain")
-        self._chains[RESPONSE].headers = self.headers
+        self.chains[RESPONSE].headers = self.headers
         self._end()
         return True
 
@@ -268,28 +246,28 @@ class HttpStream(HttpSide):
             return
         self.local_response = local
         self.details = local.details
-        self._chains[REQUEST].over = True
+        self.chains[REQUEST].over = True
         if self.status is not None and holds("a local response after the headers went out cuts the response"):
             self._reset()
         elif self.response.headers is not None and holds("a local response to a held response replaces it unseen"):
             self._direct(local)
         else:
             headers, body = local_message(local, self.request_headers)
-            self._chains[RESPONSE] = self._new_chain(RESPONSE)
+            self.chains[RESPONSE] = self._new_chain(RESPONSE)
             if not holds("a local response passes the response callbacks"):
                 self._direct(local)
                 return
-            self._chains[RESPONSE].receive_headers(headers, not body)
+            self.chains[RESPONSE].receive_headers(headers, not body)
             if body:
-                self._chains[RESPONSE].receive_data(body, True)
+                self.chains[RESPONSE].receive_data(body, True)
 
     def _direct(self, local: LocalResponse) -> None:
         """Send a local response that bypasses the plugin."""
         headers, body = local_message(local, self.request_headers)
         self.local_response = local
         self.details = local.details
-        self._chains[RESPONSE].over = True
-        self._chains[RESPONSE].headers = headers
+        self.chains[RESPONSE].over = True
+        self.chains[RESPONSE].headers = headers
         self.headers, self.status, self.body = headers, local.status, body
         self._end()
 
@@ -313,7 +291,7 @@ class HttpStream(HttpSide):
         found = {
             0: ("on_log can read the request headers", self.request_headers if self.request.headers else None),
             2: ("on_log can read the response headers", self._logged_response()),
-            3: ("on_log can read the response trailers", self._chains[RESPONSE].trailers),
+            3: ("on_log can read the response trailers", self.chains[RESPONSE].trailers),
         }
         rule, headers = found.get(map_type, ("", None))
         if map_type == 1 and not holds("on_log cannot read the request trailers"):
@@ -327,10 +305,9 @@ class HttpStream(HttpSide):
         sent = [pair for pair in self.response.headers if pair[0] != "transfer-encoding"]
         return Headers([*sent, ("date", "Tue, 14 Nov 2023 22:13:20 GMT"), ("server", "envoy")])
 
-    def reset_by(self, side: HttpSide) -> None:
-        """A plugin resets the stream."""
-        if not side.ended:
-            self._reset()
+    def reset(self) -> None:
+        """A plugin closes the stream."""
+        self._reset()
 
     def _reset(self, details: str = "wasm_close_stream") -> None:
         if self.closed or self.ended:
@@ -343,7 +320,7 @@ class HttpStream(HttpSide):
         self._end()
 
     def _end(self) -> None:
-        for chain in self._chains:
+        for chain in self.chains:
             chain.over = True
         for side in self.sides:
             side.finish()

@@ -11,49 +11,20 @@ is no double: it is `WasmFilter(path)` in a world, and another `HostEmulator` fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
+from .base import Answered, NeighbourCall
 from .chain import REQUEST, RESPONSE, Chain, Link
-from .headers import Headers, Pairs
+from .exchange import Exchange, Place
+from .headers import Headers
 from .local import LocalResponse
 from .rules import CONTINUE, HOLD, HOLD_ALL
 
-if TYPE_CHECKING:
-    from .http_stream import HttpStream, Place
-
 AUTHZ_HEADERS = ("authorization",)
 """The client's headers that an HTTP authoriser gets by default."""
-
-
-class NeighbourCall:
-    """What a double waits for: an answer of `cluster`, or for "" only that `seconds` pass.
-
-    A world answers it; around a bare emulator the test does, see `HostEmulator.neighbour_calls`.
-    """
-
-    def __init__(self, stream: HttpStream, cluster: str, headers: Headers, then: Callable[[_Answer], None]) -> None:
-        self.cluster = cluster
-        self.headers = headers
-        self.seconds = 0.0
-        self.answered = False
-        self._stream = stream
-        self._then = then
-        stream.host.neighbour_calls.append(self)
-
-    def answer(self, status: int = 200, headers: Pairs = (), body: bytes = b"") -> None:
-        """The answer arrives."""
-        if self.answered:
-            raise RuntimeError("this call has already been answered")
-        self.answered = True
-        if not self._stream.ended:
-            self._then((status, Headers(headers), body))
-        self._stream.host.run_pending()
-
-
-_Answer: TypeAlias = "tuple[int, Headers, bytes]"
 
 
 @dataclass(frozen=True)
@@ -67,7 +38,7 @@ class ExtAuthz:
     cluster: str
     grpc: bool = False
 
-    def join(self, stream: HttpStream) -> Place:
+    def join(self, stream: Exchange) -> Place:
         """Its double in the chains of a stream."""
         return lambda chain: _Authz(chain, stream, self.cluster) if chain.direction == REQUEST else Link(chain)
 
@@ -83,7 +54,7 @@ class LuaCall:
     request: bool = True
     response: bool = False
 
-    def join(self, stream: HttpStream) -> Place:
+    def join(self, stream: Exchange) -> Place:
         """Its double in the chains of a stream."""
         calls = {REQUEST: self.request, RESPONSE: self.response}
         return lambda chain: _Lua(chain, stream, self.cluster) if calls[chain.direction] else Link(chain)
@@ -96,7 +67,7 @@ class LuaBody:
     request: bool = True
     response: bool = False
 
-    def join(self, _stream: HttpStream) -> Place:
+    def join(self, _stream: Exchange) -> Place:
         """Its double in the chains of a stream."""
         reads = {REQUEST: self.request, RESPONSE: self.response}
         return lambda chain: _LuaBody(chain) if reads[chain.direction] else Link(chain)
@@ -112,7 +83,7 @@ class SlowUpstream:
 
     seconds: float = 0.0
 
-    def join(self, stream: HttpStream) -> Place:
+    def join(self, stream: Exchange) -> Place:
         """Its double in the chains of a stream."""
         return lambda chain: _Connecting(chain, stream, self.seconds) if chain.direction == REQUEST else Link(chain)
 
@@ -129,7 +100,7 @@ class WasmFilter:
     configuration: str | bytes | Mapping[str, Any] | None = None
     hold_headers: bool = False
 
-    def join(self, _stream: HttpStream) -> Place:
+    def join(self, _stream: Exchange) -> Place:
         """There is no double of it.
 
         Raises:
@@ -145,7 +116,7 @@ NeighbourFilter = ExtAuthz | LuaCall | LuaBody | SlowUpstream | WasmFilter
 
 
 class _Authz(Link):
-    def __init__(self, chain: Chain, stream: HttpStream, cluster: str) -> None:
+    def __init__(self, chain: Chain, stream: Exchange, cluster: str) -> None:
         super().__init__(chain)
         self._stream, self._cluster = stream, cluster
 
@@ -153,13 +124,15 @@ class _Authz(Link):
         del end
         assert self.chain.headers is not None
         sent = [pair for pair in self.chain.headers.raw if pair[0][:1] == b":" or pair[0].decode() in AUTHZ_HEADERS]
-        NeighbourCall(self._stream, self._cluster, Headers(sent), self._decided)
+        NeighbourCall(self._stream.host, self._cluster, Headers(sent), self._decided)
         return HOLD_ALL
 
-    def _decided(self, answer: _Answer) -> None:
+    def _decided(self, answer: Answered) -> None:
         status, headers, body = answer
+        if self.chain.over:
+            return
         if status == 200:
-            self.go_on()
+            self.resume()
         elif status >= 500:
             self._stream.reply_locally(LocalResponse(403, "ext_authz_error", b"", Headers(), -1))
         else:
@@ -167,7 +140,7 @@ class _Authz(Link):
 
 
 class _Lua(Link):
-    def __init__(self, chain: Chain, stream: HttpStream, cluster: str) -> None:
+    def __init__(self, chain: Chain, stream: Exchange, cluster: str) -> None:
         super().__init__(chain)
         self._stream, self._cluster = stream, cluster
         self._waits = False
@@ -176,7 +149,7 @@ class _Lua(Link):
         del end
         self._waits = True
         wanted = Headers([(":method", "GET"), (":path", "/"), (":authority", self._cluster)])
-        NeighbourCall(self._stream, self._cluster, wanted, self._answered)
+        NeighbourCall(self._stream.host, self._cluster, wanted, self._answered)
         return HOLD
 
     def on_data(self, data: bytearray, end: bool) -> int:
@@ -186,9 +159,9 @@ class _Lua(Link):
     def on_trailers(self) -> int:
         return HOLD if self._waits else CONTINUE
 
-    def _answered(self, _answer: _Answer) -> None:
+    def _answered(self, _answer: Answered) -> None:
         self._waits = False
-        self.go_on()
+        self.resume()
 
 
 class _LuaBody(Link):
@@ -201,11 +174,11 @@ class _LuaBody(Link):
 
 
 class _Connecting(Link):
-    def __init__(self, chain: Chain, stream: HttpStream, seconds: float) -> None:
+    def __init__(self, chain: Chain, stream: Exchange, seconds: float) -> None:
         super().__init__(chain)
         self._stream, self._seconds = stream, seconds
 
     def on_headers(self, end: bool) -> int:
         del end
-        NeighbourCall(self._stream, "", Headers(), lambda _: self.go_on()).seconds = self._seconds
+        NeighbourCall(self._stream.host, "", Headers(), lambda _: self.resume()).seconds = self._seconds
         return HOLD_ALL

@@ -12,12 +12,13 @@ from typing import Final
 from pwasm._serde import encode_pairs, to_bytes
 
 from .base import Stream
+from .chain import RESPONSE
+from .exchange import Exchange
 from .headers import Headers
-from .http_stream import HttpStream
 from .rules import holds
 from .side import HttpSide
 
-Make = Callable[[HttpStream], bytes]
+Make = Callable[[Exchange], bytes]
 
 
 def u64(number: int) -> bytes:
@@ -79,9 +80,9 @@ ALWAYS: Final[Mapping[str, Make]] = {
     "response.size": lambda stream: u64(len(stream.body)),
     "response.total_size": lambda stream: u64(len(stream.body) + stream.headers.size()),
     "response.flags": lambda _: u64(0),
-    "response.headers": lambda stream: _pairs(stream.response.headers),
-    "response.headers_bytes": lambda stream: _size(stream.response.headers),
-    "response.trailers": lambda stream: _pairs(stream.response.chain.trailers),
+    "response.headers": lambda stream: _pairs(stream.chains[RESPONSE].headers),
+    "response.headers_bytes": lambda stream: _size(stream.chains[RESPONSE].headers),
+    "response.trailers": lambda stream: _pairs(stream.chains[RESPONSE].trailers),
     "upstream.request_attempt_count": lambda _: u64(1),
     "metadata": lambda _: b"",
     **{
@@ -96,8 +97,8 @@ ALWAYS: Final[Mapping[str, Make]] = {
 """Properties that every callback of a stream can read."""
 
 WITH_RESPONSE: Final[Mapping[str, Make]] = {
-    "response.code": lambda stream: u64(_number(stream.response.headers, ":status", 0)),
-    "response.grpc_status": lambda stream: u64(_number(stream.response.headers, "grpc-status", 2)),
+    "response.code": lambda stream: u64(_number(stream.chains[RESPONSE].headers, ":status", 0)),
+    "response.grpc_status": lambda stream: u64(_number(stream.chains[RESPONSE].headers, "grpc-status", 2)),
     "upstream.address": lambda _: b"127.0.0.1:8080",
     "upstream.port": lambda _: u64(8080),
     "upstream.local_address": lambda _: b"127.0.0.1:50000",
@@ -138,7 +139,7 @@ def _of_http(side: HttpSide, path: str) -> bytes | None:
     if path in ALWAYS:
         return ALWAYS[path](stream)
     if path in WITH_RESPONSE:
-        there = stream.response.headers is not None or not holds("properties of the response need a response")
+        there = stream.chains[RESPONSE].headers is not None or not holds("properties of the response need a response")
         return WITH_RESPONSE[path](stream) if there else None
     if path in AT_THE_END:
         there = side.ended or not holds("some properties come at the end")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .base import Part, Stream
 from .chain import REQUEST, Chain
+from .exchange import Exchange
 from .flow import Flow
 from .headers import Headers
 from .local import LocalResponse
 from .rules import holds
-
-if TYPE_CHECKING:
-    from .http_stream import HttpStream
 
 
 class HttpSide(Stream):
@@ -20,7 +16,7 @@ class HttpSide(Stream):
 
     http = True
     flows: tuple[Flow, ...]
-    exchange: HttpStream
+    exchange: Exchange
 
     def __init__(self, host: Part, context_id: int, root_id: int) -> None:
         super().__init__(host, context_id, root_id)
@@ -96,7 +92,8 @@ class HttpSide(Stream):
 
     def reset(self) -> None:
         """The plugin closes the stream."""
-        self.exchange.reset_by(self)
+        if not self.ended:
+            self.exchange.reset()
 
     def logged_map(self, map_type: int) -> Headers | None:
         """A map as on_log sees it."""
