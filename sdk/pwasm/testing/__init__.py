@@ -10,10 +10,13 @@ This package is never part of main.wasm.
 """
 
 from . import deadline
+from .emulator.base import NeighbourCall
 from .emulator.callouts import GrpcCall, HttpCall
 from .emulator.headers import Headers
 from .emulator.host import EnvoyCrash, HostEmulator
-from .emulator.http_stream import HttpStream, LocalResponse, UpstreamResponse
+from .emulator.http_stream import HttpStream, UpstreamResponse
+from .emulator.local import LocalResponse
+from .emulator.neighbours import ExtAuthz, LuaBody, LuaCall, SlowUpstream, WasmFilter
 from .emulator.shared import Process
 from .emulator.tcp_stream import TcpStream
 from .worlds.messages import REFUSED, RESET, SILENCE, Answer, Request, Response
@@ -25,19 +28,25 @@ __all__ = [
     "SILENCE",
     "Answer",
     "EnvoyCrash",
+    "ExtAuthz",
     "GrpcCall",
     "Headers",
     "HostEmulator",
     "HttpCall",
     "HttpStream",
     "LocalResponse",
+    "LuaBody",
+    "LuaCall",
+    "NeighbourCall",
     "Plugin",
     "Process",
     "Request",
     "Response",
     "Setup",
+    "SlowUpstream",
     "TcpStream",
     "UpstreamResponse",
+    "WasmFilter",
     "World",
     "deadline",
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 from pwasm._abi import Status
 
 from .clock import Clock
-from .headers import Headers
+from .headers import Headers, Pairs
 from .rules import HOLD_ALL, holds
 
 OK, NOT_FOUND, BAD_ARGUMENT = int(Status.OK), int(Status.NOT_FOUND), int(Status.BAD_ARGUMENT)
@@ -19,9 +19,18 @@ class Buffered(Protocol):
     """The buffers of a stream in one direction (see `Flow`)."""
 
     state: int
-    over: bool
-    held: bytearray | None
-    visible: bytearray | None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more happens in this direction."""
+
+    @property
+    def held(self) -> bytearray | None:
+        """What is held of the body."""
+
+    @property
+    def visible(self) -> bytearray | None:
+        """What the plugin sees of the body."""
 
 
 class Part:
@@ -31,6 +40,8 @@ class Part:
     buffer_limit: int
     allow_on_headers_stop_iteration: bool
     is_python: bool
+    neighbour_calls: list[NeighbourCall]
+    """What the doubles of other filters in the chain wait, or have waited, for."""
 
     def __init__(self) -> None:
         self.callback = ""
@@ -93,6 +104,34 @@ class Part:
         """The plugin for which the running call is made; that of the selected stream, as in Envoy."""
         stream = self._stream() or self._own_stream()
         return self.context_id if stream is None else stream.root_id
+
+
+Answered: TypeAlias = "tuple[int, Headers, bytes]"
+"""Status, headers and body."""
+
+
+class NeighbourCall:
+    """What the double of another filter waits for: an answer of `cluster`, or for "" only that `seconds` pass.
+
+    A world answers it; around a bare emulator the test does, see `HostEmulator.neighbour_calls`.
+    """
+
+    def __init__(self, host: Part, cluster: str, headers: Headers, then: Callable[[Answered], object]) -> None:
+        self.cluster = cluster
+        self.headers = headers
+        self.seconds = 0.0
+        self.answered = False
+        self._host = host
+        self._then = then
+        host.neighbour_calls.append(self)
+
+    def answer(self, status: int = 200, headers: Pairs = (), body: bytes = b"") -> None:
+        """The answer arrives."""
+        if self.answered:
+            raise RuntimeError("this call has already been answered")
+        self.answered = True
+        self._then((status, Headers(headers), body))
+        self._host.run_pending()
 
 
 class Stream:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
@@ -23,15 +23,18 @@ from pwasm._protocols import Host, Plugin
 from pwasm.entrypoint import registration, registration_of
 
 from .. import deadline
-from .base import Stream
+from .base import NeighbourCall, Stream
+from .exchange import Place
 from .headers import Headers, Pairs
 from .hostcalls import EmulatedHost
-from .http_stream import HttpStream, Upstream, UpstreamResponse, chunks_of
+from .http_stream import HttpStream, Neighbour, Upstream, UpstreamResponse, chunks_of
 from .shared import Process
+from .side import HttpSide
 from .steps import plugin_of
 from .tcp_stream import TcpStream
 
 _OK = UpstreamResponse()
+_OF_UPSTREAM_FILTERS = ("proxy_on_done", "proxy_on_delete")
 
 
 class EnvoyCrash(AssertionError):  # noqa: N818, it is not the emulator's error
@@ -51,6 +54,9 @@ class HostEmulator(EmulatedHost):
         plugin: creates the plugin side from the host side; the default runs the filter's classes.
         buffer_limit: `per_connection_buffer_limit_bytes` of the listener.
         allow_on_headers_stop_iteration: the plugin's setting of that name.
+        hold_headers: the same, and the plugin is told: it may hold streams by their headers (`PWASM_HOLD_HEADERS`).
+        before, after: other filters of the chain, in the order of Envoy's list; see `neighbours`.
+        upstream_filter: the plugin is one of a cluster's `http_filters`, which are no access loggers.
     """
 
     def __init__(
@@ -67,6 +73,10 @@ class HostEmulator(EmulatedHost):
         plugin: Callable[[Host], Plugin] | None = None,
         buffer_limit: int = 1 << 20,
         allow_on_headers_stop_iteration: bool = False,
+        hold_headers: bool = False,
+        before: Sequence[Neighbour] = (),
+        after: Sequence[Neighbour] = (),
+        upstream_filter: bool = False,
     ) -> None:
         shared = process or Process()
         self._again = partial(
@@ -83,6 +93,10 @@ class HostEmulator(EmulatedHost):
             plugin=plugin,
             buffer_limit=buffer_limit,
             allow_on_headers_stop_iteration=allow_on_headers_stop_iteration,
+            hold_headers=hold_headers,
+            before=before,
+            after=after,
+            upstream_filter=upstream_filter,
         )
         super().__init__(_bytes(vm_configuration), _bytes(plugin_configuration), shared, vm_id)
         self.plugin_name = plugin_name
@@ -90,16 +104,22 @@ class HostEmulator(EmulatedHost):
         self.log_level = log_level
         if plugin is None:
             registered = registration_of(*filters) if filters else registration()
-            self.plugin = plugin_of(registered, self)
+            self.plugin = plugin_of(registered, self, hold_headers=hold_headers)
         else:
             self.plugin = plugin(self)
         self.is_python = isinstance(self.plugin, Dispatcher)
         """Whether the plugin is written with the SDK, so that its author knows callbacks by their Python names."""
         self._next_id = 1
         self.buffer_limit = buffer_limit
-        self.allow_on_headers_stop_iteration = allow_on_headers_stop_iteration
+        self.allow_on_headers_stop_iteration = allow_on_headers_stop_iteration or hold_headers
+        self.neighbour_calls: list[NeighbourCall] = []
+        self._neighbours = before, after
+        self._upstream_filter = upstream_filter
         self._after: deque[Callable[[], object]] = deque()
         self._soon: deque[Callable[[], object]] = deque()
+        for other in (*before, *after):
+            if isinstance(other, HostEmulator):
+                other._soon = self._soon  # one worker has one event loop
         self._inside = False
         self._turn: list[int] | None = None
         self.started = self.start_plugin(root_id)
@@ -154,32 +174,39 @@ class HostEmulator(EmulatedHost):
         defaults = [(":method", method), (":path", path), (":authority", "example.com"), (":scheme", "http")]
         defaults.append(("x-forwarded-proto", "http"))
         sent = Headers([pair for pair in defaults if pair[0] not in names] + given)
-        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), response or self.upstream)
-        self._create(stream)
+        stream = self._new_stream(root_id, response or self.upstream)
         stream.feed(sent, chunks_of(body), None if trailers is None else Headers(trailers))
         self.run_pending()
         return stream
 
     def open_http_stream(self, *, root_id: int | None = None) -> HttpStream:
         """Open a stream whose parts the test sends itself: `send_request_headers`, `send_response_body` and so on."""
-        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), None)
-        self._create(stream)
-        return stream
+        return self._new_stream(root_id, None)
 
     def rejected(self, status: int = 403, *, request: Pairs = (), root_id: int | None = None) -> HttpStream:
         """A request answered by Envoy or by a filter before this plugin: the plugin sees only its end.
 
         `request` are its headers, as far as Envoy could parse them.
         """
-        headers = Headers([(":status", str(status))])
-        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), None)
-        stream.response.headers = stream.headers = headers
-        stream.status = status
-        if request:
-            stream.request.headers = stream.request_headers = Headers(request)
-        self._create(stream)
-        stream.end("proxy_on_log", "proxy_on_done", "proxy_on_delete")
+        stream = self._new_stream(root_id, None)
+        stream.rejected(status, request)
         return stream
+
+    def _new_stream(self, root_id: int | None, upstream: Upstream | None) -> HttpStream:
+        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), upstream, self._neighbours)
+        if self._upstream_filter:
+            stream.final = _OF_UPSTREAM_FILTERS
+        if not self._neighbours[0]:
+            stream.create()
+        return stream
+
+    def join(self, stream: HttpStream) -> Place:
+        """Take part in the chain of another emulator's stream."""
+        side = HttpSide(self, self._new_id(), self._usable_root(None))
+        side.exchange = stream
+        side.final = stream.final
+        stream.sides.append(side)
+        return side.flow_in
 
     def connect(self, *, root_id: int | None = None) -> TcpStream:
         """Open a TCP connection through the plugin."""
@@ -290,7 +317,9 @@ class HostEmulator(EmulatedHost):
         found = [f"a tick every {period} ms" for period in self.tick_periods.values() if period]
         calls = sum(not call.answered for call in self.http_calls)
         calls += sum(not call.finished for call in (*self.grpc_calls, *self.grpc_streams))
-        return [*found, *([f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else [])]
+        found += [f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else []
+        others = sum(not call.answered for call in self.neighbour_calls)
+        return [*found, *([f"{others} of the neighbours' calls"] if others else [])]
 
     def forget(self, context_id: int) -> None:
         """Remove a stream that has ended."""

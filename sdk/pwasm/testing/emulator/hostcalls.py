@@ -15,10 +15,11 @@ from pwasm._serde import MAX_PAIRS_SIZE, decode_pairs, encode_pairs, to_bytes, t
 from .base import OK
 from .callouts import Callouts
 from .headers import Headers
-from .http_stream import HttpStream, LocalResponse
+from .local import LocalResponse
 from .properties import Properties
 from .rules import holds, status_of
 from .shared import Process, SharedState
+from .side import HttpSide
 from .tcp_stream import TcpStream
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
         if isinstance(stream, TcpStream):
             if stream_type == StreamType.DOWNSTREAM:
                 self.after(stream.resume)
-        elif isinstance(stream, HttpStream) and stream_type != StreamType.DOWNSTREAM:
+        elif isinstance(stream, HttpSide) and stream_type != StreamType.DOWNSTREAM:
             flow = stream.flows[stream_type]
             if stream_type == StreamType.HTTP_RESPONSE and flow.headers is None:
                 return self.kill("K1")
@@ -105,7 +106,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
             return OK
         if stream.ended:
             return self.kill("K5")
-        if isinstance(stream, HttpStream) and stream.wants_local and not holds("close wins over a local response"):
+        if isinstance(stream, HttpSide) and stream.wants_local and not holds("close wins over a local response"):
             return OK
         self.after(stream.reset)
         return OK
@@ -120,7 +121,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
         /,
     ) -> int:
         stream = self._stream()
-        if not isinstance(stream, HttpStream):
+        if not isinstance(stream, HttpSide):
             return OK
         if stream.ended:
             return self.kill(_KILLS.get(stream.phase if self.context_id == stream.context_id else "", "K6"))
@@ -142,7 +143,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
             refuse = write and holds("the maps of an answer are read-only")
             return (status_of("map not there"), None) if refuse else (OK, self.call_maps[map_type])
         stream = self._stream()
-        if not isinstance(stream, HttpStream):
+        if not isinstance(stream, HttpSide):
             return status_of("map not there"), None
         if stream.ended:
             return self._logged_map(stream, map_type, write=write)
@@ -150,14 +151,14 @@ class EmulatedHost(Callouts, SharedState, Properties):
         return (status_of("map not there"), None) if found is None else (OK, found)
 
     @staticmethod
-    def _map_of(stream: HttpStream, map_type: int, *, create: bool) -> Headers | None:
+    def _map_of(stream: HttpSide, map_type: int, *, create: bool) -> Headers | None:
         if map_type > MapType.HTTP_RESPONSE_TRAILERS:
             return None
         flow = stream.flows[map_type // 2]
         return flow.trailers_for_plugin(create=create) if map_type % 2 else flow.headers_for_plugin()
 
     @staticmethod
-    def _logged_map(stream: HttpStream, map_type: int, *, write: bool) -> tuple[int, Headers | None]:
+    def _logged_map(stream: HttpSide, map_type: int, *, write: bool) -> tuple[int, Headers | None]:
         if stream.phase != "proxy_on_log" and holds("after on_log there are no maps"):
             return status_of("map not there"), None
         if write and holds("on_log cannot write"):

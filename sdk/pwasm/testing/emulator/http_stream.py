@@ -1,18 +1,19 @@
-"""An HTTP stream of the host emulator: a client, one plugin, an upstream, and the messages between them."""
+"""An HTTP stream of the host emulator: a client, filters, an upstream, and the messages between them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
-from .base import Part, Stream
-from .flow import Flow
+from .base import Part
+from .chain import REQUEST, RESPONSE, Chain
+from .exchange import Exchange, Place
 from .headers import Headers, Pairs
 from .held import why_held
+from .local import LocalResponse, local_message
 from .refusals import codec_refusal, refusal
 from .rules import holds
-
-REQUEST, RESPONSE = 0, 1
+from .side import HttpSide
 
 
 class UpstreamResponse(NamedTuple):
@@ -23,16 +24,6 @@ class UpstreamResponse(NamedTuple):
     body: bytes | Iterable[bytes] = b""
     """One piece or several; `[b""]` is a body of unknown length that turns out to be empty."""
     trailers: Pairs | None = None
-
-
-class LocalResponse(NamedTuple):
-    """The arguments that the plugin passed to `send_http_response`."""
-
-    status: int
-    details: str
-    body: bytes
-    headers: Headers
-    grpc_status: int
 
 
 Upstream: TypeAlias = "UpstreamResponse | Callable[[HttpStream], UpstreamResponse]"
@@ -46,43 +37,40 @@ def chunks_of(body: bytes | Iterable[bytes]) -> list[bytes]:
     return [bytes(chunk) for chunk in body]
 
 
-class HttpStream(Stream):
+class Neighbour(Protocol):
+    """Another filter of the chain."""
+
+    def join(self, stream: HttpStream, /) -> Place:
+        """Its place in the chains of a stream."""
+
+
+class HttpStream(HttpSide, Exchange):
     """One request and its outcome; `HostEmulator.request` returns it.
 
     While `paused` is not None, there is no response yet; a resume (from a tick, say) continues the stream immediately.
     After `HostEmulator.open_http_stream`, the test itself sends the parts in both directions.
     """
 
-    http = True
-    flows: tuple[Flow, ...]
-
-    def __init__(self, host: Part, context_id: int, root_id: int, upstream: Upstream | None) -> None:
-        super().__init__(host, context_id, root_id)
+    def __init__(
+        self,
+        host: Part,
+        context_id: int,
+        root_id: int,
+        upstream: Upstream | None,
+        neighbours: tuple[Sequence[Neighbour], Sequence[Neighbour]] = ((), ()),
+    ) -> None:
+        """`neighbours` are the other filters of the chain, before and after this one in the list of filters."""
+        HttpSide.__init__(self, host, context_id, root_id)
+        Exchange.__init__(self)
+        self.exchange = self
         self.upstream = upstream
-        self.request = Flow(self, REQUEST)
-        self.response = Flow(self, RESPONSE)
-        self.flows = (self.request, self.response)
-        self.request_headers = Headers()
-        self.request_trailers: Headers | None = None
-        self.request_body = b""
-        """The body that upstream has received so far."""
-        self.request_size = 0
-        self.upstream_called = False
-        """Whether upstream received the whole request."""
-        self.status: int | None = None
-        """The status that the client received; None while there is none, or if the stream was closed."""
-        self.headers = Headers()
-        self.body = b""
-        self.trailers: Headers | None = None
-        self.local_response: LocalResponse | None = None
-        self.closed = False
-        """Whether the stream was reset: the client got no response, or only part of one."""
-        self.actions: list[tuple[str, int]] = []
-        """The actions that the plugin returned, as pairs of callback and action."""
-        self.details: str | None = None
-        """`response.code_details`; None while Envoy has none."""
-        self.running = ""
-        self.wants_local: LocalResponse | None = None
+        self.sides: list[HttpSide] = []
+        """The plugins of the chain, in the order of the list."""
+        before = [neighbour.join(self) for neighbour in neighbours[0]]
+        self.sides.append(self)
+        after = [neighbour.join(self) for neighbour in neighbours[1]]
+        self._places: list[Place] = [*before, self.flow_in, *after]
+        self.chains = [self._new_chain(REQUEST), self._new_chain(RESPONSE)]
 
     def __repr__(self) -> str:
         what = why_held(self) or ("closed" if self.closed else f"status {self.status}")
@@ -93,10 +81,19 @@ class HttpStream(Stream):
         """ "request" or "response" while the plugin holds the stream, else None."""
         return None if self.ended else next((flow.name for flow in self.flows if flow.is_held), None)
 
-    @property
-    def answered_locally(self) -> bool:
-        """Whether the plugin has sent a local response."""
-        return self.local_response is not None
+    def _new_chain(self, direction: int) -> Chain:
+        """A chain of all filters: requests pass their list forwards, responses backwards."""
+        chain = Chain(self, direction, self.host.buffer_limit)
+        chain.link(*(place(chain) for place in (self._places if direction == REQUEST else reversed(self._places))))
+        return chain
+
+    def rejected(self, status: int, request: Pairs) -> None:
+        """Envoy, or a filter that comes earlier, has answered the request: the plugin sees only the end."""
+        self.status = status
+        self.chains[RESPONSE].headers = self.headers = Headers([(":status", str(status))])
+        if request:
+            self.chains[REQUEST].headers = self.request_headers = Headers(request)
+        self._end()
 
     # --- actions of the client and the upstream -------------------------------------------------------------------
 
@@ -104,18 +101,18 @@ class HttpStream(Stream):
         """The client's request begins."""
         if not self._refused_by_codec(headers):
             self.request_headers = headers
-            self.request.receive_headers(headers, end_of_stream)
+            self.chains[REQUEST].receive_headers(headers, end_of_stream)
         self.host.run_pending()
 
     def send_request_body(self, data: bytes, *, end_of_stream: bool = False) -> None:
         """The client sends a piece of the body."""
         self.request_size += len(data)
-        self.request.receive_data(data, end_of_stream)
+        self.chains[REQUEST].receive_data(data, end_of_stream)
         self.host.run_pending()
 
     def send_request_trailers(self, trailers: Pairs = ()) -> None:
         """The client ends the request with trailers."""
-        self.request.receive_trailers(Headers(trailers))
+        self.chains[REQUEST].receive_trailers(Headers(trailers))
         self.host.run_pending()
 
     def send_response_headers(self, headers: Pairs = (), *, status: int = 200, end_of_stream: bool = False) -> None:
@@ -123,19 +120,19 @@ class HttpStream(Stream):
         pairs = Headers([(":status", str(status)), *headers])
         if not self.over_for_upstream:
             self.details = "via_upstream"
-            self.response.receive_headers(pairs, end_of_stream)
+            self.chains[RESPONSE].receive_headers(pairs, end_of_stream)
         self.host.run_pending()
 
     def send_response_body(self, data: bytes, *, end_of_stream: bool = False) -> None:
         """Upstream sends a piece of the body."""
         if not self.over_for_upstream:
-            self.response.receive_data(data, end_of_stream)
+            self.chains[RESPONSE].receive_data(data, end_of_stream)
         self.host.run_pending()
 
     def send_response_trailers(self, trailers: Pairs = ()) -> None:
         """Upstream ends the response with trailers."""
         if not self.over_for_upstream:
-            self.response.receive_trailers(Headers(trailers))
+            self.chains[RESPONSE].receive_trailers(Headers(trailers))
         self.host.run_pending()
 
     def disconnect(self) -> None:
@@ -157,8 +154,8 @@ class HttpStream(Stream):
         self.request_headers = headers
         self.request_size = sum(map(len, chunks))
         self.request_trailers = trailers
-        self.request.receive_headers(headers, only_headers)
-        _feed_body(self.request, chunks, trailers, only_headers)
+        self.chains[REQUEST].receive_headers(headers, only_headers)
+        _feed_body(self.chains[REQUEST], chunks, trailers, only_headers)
 
     def respond(self) -> None:
         """Upstream answers the whole request."""
@@ -172,8 +169,8 @@ class HttpStream(Stream):
         trailers = None if trailing is None else Headers(trailing)
         only_headers = not chunks and trailers is None
         self.details = "via_upstream"
-        self.response.receive_headers(headers, only_headers)
-        _feed_body(self.response, chunks, trailers, only_headers)
+        self.chains[RESPONSE].receive_headers(headers, only_headers)
+        _feed_body(self.chains[RESPONSE], chunks, trailers, only_headers)
 
     def _refused_by_codec(self, headers: Headers) -> bool:
         """Envoy answers a request that its HTTP codec refuses before any filter; the plugin sees only the end."""
@@ -184,22 +181,9 @@ class HttpStream(Stream):
         self.headers = Headers([(":status", str(self.status))])
         if self.body:
             self.headers.add(b"content-type", b"text/plain")
-        self.response.headers = self.headers
+        self.chains[RESPONSE].headers = self.headers
         self._end()
         return True
-
-    # --- callbacks ------------------------------------------------------------------------------------------------
-
-    def call(self, export: str, *args: int) -> int:
-        """Run a callback that returns an action, and then do what the plugin has requested in it."""
-        outer, self.running = self.running, export
-        action = self.host.call(export, self.context_id, *args)
-        self.running = outer
-        assert type(action) is int
-        self.actions.append((export, action))
-        if self.wants_local is not None:
-            self._reply()
-        return action
 
     # --- past the plugin ------------------------------------------------------------------------------------------
 
@@ -256,78 +240,34 @@ class HttpStream(Stream):
 
     # --- local responses and closing ------------------------------------------------------------------------------
 
-    def send_local_response(self, local: LocalResponse) -> None:
-        """The plugin requested a local response."""
-        if self.wants_local is not None and self.running and holds("the first local response wins"):
-            return
-        if self.running:
-            self.wants_local = local
-        else:
-            self.host.after(lambda: self.reply_locally(local))
-
-    def _reply(self) -> None:
-        local, self.wants_local = self.wants_local, None
-        if local is None or self.ended or self.closed:
-            return
-        self.reply_locally(local)
-
     def reply_locally(self, local: LocalResponse) -> None:
         """Send a response that Envoy generates (docs/abi.md §1.16)."""
         if self.ended or self.closed:
             return
         self.local_response = local
         self.details = local.details
-        self.request.over = True
+        self.chains[REQUEST].over = True
         if self.status is not None and holds("a local response after the headers went out cuts the response"):
             self._reset()
         elif self.response.headers is not None and holds("a local response to a held response replaces it unseen"):
             self._direct(local)
         else:
-            headers, body = self._local_message(local)
-            self.response = Flow(self, RESPONSE)
-            self.flows = (self.request, self.response)
+            headers, body = local_message(local, self.request_headers)
+            self.chains[RESPONSE] = self._new_chain(RESPONSE)
             if not holds("a local response passes the response callbacks"):
                 self._direct(local)
                 return
-            self.response.receive_headers(headers, not body)
+            self.chains[RESPONSE].receive_headers(headers, not body)
             if body:
-                self.response.receive_data(body, True)
-
-    def _local_message(self, local: LocalResponse) -> tuple[Headers, bytes]:
-        body = local.body
-        own = {":status"} if holds("a local response cannot set the status by a header") else set()
-        extra = [pair for pair in local.headers if pair[0] not in own]
-        if self._is_grpc() and holds("a local response to gRPC is trailers only"):
-            return self._grpc_message(local, extra), b""
-        headers = Headers([(":status", str(local.status)), *extra])
-        if body:
-            if "content-length" not in headers or holds("a local response has its own content-length"):
-                headers.replace(b"content-length", str(len(body)).encode())
-            if "content-type" not in headers and holds("a local response with a body is text unless it says otherwise"):
-                headers.add(b"content-type", b"text/plain")
-        head = self.request_headers.get(":method") == "HEAD" and holds("a local response to HEAD has no body")
-        return headers, b"" if head else body
-
-    def _is_grpc(self) -> bool:
-        kind = self.request_headers.get("content-type") or ""
-        return kind == "application/grpc" or kind.startswith("application/grpc+")
-
-    def _grpc_message(self, local: LocalResponse, extra: list[tuple[str, str]]) -> Headers:
-        status = local.grpc_status if local.grpc_status >= 0 else _GRPC_OF_HTTP.get(local.status, 2)
-        headers = Headers([(":status", "200"), *extra])
-        headers.replace(b"content-type", b"application/grpc")
-        headers.replace(b"grpc-status", str(status).encode())
-        if local.body:
-            headers.replace(b"grpc-message", local.body)
-        return headers
+                self.chains[RESPONSE].receive_data(body, True)
 
     def _direct(self, local: LocalResponse) -> None:
         """Send a local response that bypasses the plugin."""
-        headers, body = self._local_message(local)
+        headers, body = local_message(local, self.request_headers)
         self.local_response = local
         self.details = local.details
-        self.response.over = True
-        self.response.headers = headers
+        self.chains[RESPONSE].over = True
+        self.chains[RESPONSE].headers = headers
         self.headers, self.status, self.body = headers, local.status, body
         self._end()
 
@@ -351,7 +291,7 @@ class HttpStream(Stream):
         found = {
             0: ("on_log can read the request headers", self.request_headers if self.request.headers else None),
             2: ("on_log can read the response headers", self._logged_response()),
-            3: ("on_log can read the response trailers", self.response.trailers),
+            3: ("on_log can read the response trailers", self.chains[RESPONSE].trailers),
         }
         rule, headers = found.get(map_type, ("", None))
         if map_type == 1 and not holds("on_log cannot read the request trailers"):
@@ -366,9 +306,8 @@ class HttpStream(Stream):
         return Headers([*sent, ("date", "Tue, 14 Nov 2023 22:13:20 GMT"), ("server", "envoy")])
 
     def reset(self) -> None:
-        """The stream is reset."""
-        if not self.ended:
-            self._reset()
+        """A plugin closes the stream."""
+        self._reset()
 
     def _reset(self, details: str = "wasm_close_stream") -> None:
         if self.closed or self.ended:
@@ -381,23 +320,21 @@ class HttpStream(Stream):
         self._end()
 
     def _end(self) -> None:
-        for flow in self.flows:
-            flow.over = True
-        self.end("proxy_on_log", "proxy_on_done", "proxy_on_delete")
+        for chain in self.chains:
+            chain.over = True
+        for side in self.sides:
+            side.finish()
 
 
-_GRPC_OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
-
-
-def _feed_body(flow: Flow, chunks: list[bytes], trailers: Headers | None, only_headers: bool) -> None:
+def _feed_body(chain: Chain, chunks: list[bytes], trailers: Headers | None, only_headers: bool) -> None:
     if only_headers:
         return
     for chunk in filter(None, chunks):  # a piece without data is no event
         end = not holds("a body that streams ends with an empty callback") and chunk is chunks[-1] and trailers is None
-        flow.receive_data(chunk, end)
+        chain.receive_data(chunk, end)
     if trailers is not None:
         if not holds("with trailers no body callback is the last"):
-            flow.receive_data(b"", True)
-        flow.receive_trailers(trailers)
+            chain.receive_data(b"", True)
+        chain.receive_trailers(trailers)
     elif holds("a body that streams ends with an empty callback"):
-        flow.receive_data(b"", True)
+        chain.receive_data(b"", True)

@@ -12,11 +12,13 @@ from typing import Final
 from pwasm._serde import encode_pairs, to_bytes
 
 from .base import Stream
+from .chain import RESPONSE
+from .exchange import Exchange
 from .headers import Headers
-from .http_stream import HttpStream
 from .rules import holds
+from .side import HttpSide
 
-Make = Callable[[HttpStream], bytes]
+Make = Callable[[Exchange], bytes]
 
 
 def u64(number: int) -> bytes:
@@ -37,13 +39,13 @@ def _pairs(headers: Headers | None) -> bytes:
     return encode_pairs([(name, ",".join(headers.get_all(name))) for name in dict(headers)]) if headers else b""
 
 
-def visible_request(stream: HttpStream) -> Headers | None:
+def visible_request(side: HttpSide) -> Headers | None:
     """The request headers while the plugin has access to them: properties use the same pointer (measured)."""
     if not holds("properties of the request need its headers"):
-        return stream.request_headers
-    if stream.ended:
-        return stream.logged_map(0) if stream.phase == "proxy_on_log" else None
-    return stream.request.headers_for_plugin()
+        return side.exchange.request_headers
+    if side.ended:
+        return side.logged_map(0) if side.phase == "proxy_on_log" else None
+    return side.request.headers_for_plugin()
 
 
 OF_REQUEST_HEADERS: Final[Mapping[str, str]] = {
@@ -74,14 +76,13 @@ ALWAYS: Final[Mapping[str, Make]] = {
     "request.time": lambda stream: u64(stream.host.now_nanoseconds),
     "request.size": lambda stream: u64(stream.request_size),
     "request.total_size": lambda stream: u64(stream.request_size + stream.request_headers.size()),
-    "request.headers": lambda stream: _pairs(visible_request(stream)),
     "request.headers_bytes": lambda stream: _size(stream.request_headers),
     "response.size": lambda stream: u64(len(stream.body)),
     "response.total_size": lambda stream: u64(len(stream.body) + stream.headers.size()),
     "response.flags": lambda _: u64(0),
-    "response.headers": lambda stream: _pairs(stream.response.headers),
-    "response.headers_bytes": lambda stream: _size(stream.response.headers),
-    "response.trailers": lambda stream: _pairs(stream.response.trailers),
+    "response.headers": lambda stream: _pairs(stream.chains[RESPONSE].headers),
+    "response.headers_bytes": lambda stream: _size(stream.chains[RESPONSE].headers),
+    "response.trailers": lambda stream: _pairs(stream.chains[RESPONSE].trailers),
     "upstream.request_attempt_count": lambda _: u64(1),
     "metadata": lambda _: b"",
     **{
@@ -96,8 +97,8 @@ ALWAYS: Final[Mapping[str, Make]] = {
 """Properties that every callback of a stream can read."""
 
 WITH_RESPONSE: Final[Mapping[str, Make]] = {
-    "response.code": lambda stream: u64(_number(stream.response.headers, ":status", 0)),
-    "response.grpc_status": lambda stream: u64(_number(stream.response.headers, "grpc-status", 2)),
+    "response.code": lambda stream: u64(_number(stream.chains[RESPONSE].headers, ":status", 0)),
+    "response.grpc_status": lambda stream: u64(_number(stream.chains[RESPONSE].headers, "grpc-status", 2)),
     "upstream.address": lambda _: b"127.0.0.1:8080",
     "upstream.port": lambda _: u64(8080),
     "upstream.local_address": lambda _: b"127.0.0.1:50000",
@@ -125,11 +126,12 @@ def of_stream(stream: Stream | None, path: str) -> bytes | None:
     """The current value of a property for this stream."""
     if stream is None or path in OF_CONNECTION:
         return None if stream is None else OF_CONNECTION[path](stream)
-    return _of_http(stream, path) if isinstance(stream, HttpStream) else None
+    return _of_http(stream, path) if isinstance(stream, HttpSide) else None
 
 
-def _of_http(stream: HttpStream, path: str) -> bytes | None:
-    found = _of_headers(stream, path)
+def _of_http(side: HttpSide, path: str) -> bytes | None:
+    stream = side.exchange
+    found = _of_headers(side, path)
     if found is not None:
         return found
     if path == "response.code_details":
@@ -137,21 +139,23 @@ def _of_http(stream: HttpStream, path: str) -> bytes | None:
     if path in ALWAYS:
         return ALWAYS[path](stream)
     if path in WITH_RESPONSE:
-        there = stream.response.headers is not None or not holds("properties of the response need a response")
+        there = stream.chains[RESPONSE].headers is not None or not holds("properties of the response need a response")
         return WITH_RESPONSE[path](stream) if there else None
     if path in AT_THE_END:
-        there = stream.ended or not holds("some properties come at the end")
+        there = side.ended or not holds("some properties come at the end")
         return AT_THE_END[path](stream) if there else None
     return None
 
 
-def _of_headers(stream: HttpStream, path: str) -> bytes | None:
+def _of_headers(side: HttpSide, path: str) -> bytes | None:
     kind, _, name = path.partition(".headers.")
     if name:
-        headers = visible_request(stream) if kind == "request" else stream.response.headers
+        headers = visible_request(side) if kind == "request" else side.response.headers
         known = headers is not None and name in headers
         return to_bytes(",".join(headers.get_all(name))) if headers is not None and known else None
-    headers = visible_request(stream)
+    headers = visible_request(side)
+    if path == "request.headers":
+        return _pairs(headers)
     if headers is None:
         return None
     if path in OF_REQUEST_HEADERS:

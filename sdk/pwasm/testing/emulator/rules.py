@@ -84,6 +84,9 @@ RULES: Final[dict[str, bool]] = {
     "the limit does not count for what streams": True,
     "a resume before the pause is lost": True,
     "a resume of what is not held sends it twice": True,
+    # --- several filters (§6) ---
+    "who continues passes on the end, too": True,
+    "no data comes after the end, whoever passed that on": True,
     # --- closing and local responses (§1.2, §1.16; §5, cases 64 to 77) ---
     "a closed stream has no response": True,
     "close wins over a local response": True,

@@ -26,9 +26,10 @@ from pwasm._stream.registration import Registration
 from pwasm.errors import StepBudgetExceeded
 
 
-def plugin_of(registration: Registration, host: Host) -> Dispatcher:
-    """The plugin side of a registration, with its step budget."""
+def plugin_of(registration: Registration, host: Host, *, hold_headers: bool = False) -> Dispatcher:
+    """The plugin side of a registration, with its step budget; see `HostEmulator` for `hold_headers`."""
     plugin = _Checking(registration, host)
+    plugin.hold_headers = hold_headers
     if registration.step_budget:
         for callback in _abi.CALLBACKS:
             setattr(plugin, callback.name, _limited(getattr(plugin, callback.name), registration.step_budget))
@@ -37,6 +38,9 @@ def plugin_of(registration: Registration, host: Host) -> Dispatcher:
 
 class _Checking(Dispatcher):
     """Fails tests whose context classes have mistakes in their names."""
+
+    hold_headers = False
+    """Whether streams may be held by their headers."""
 
     def _open_for(self, root: Root, context_id: int) -> Stream:
         stream = super()._open_for(root, context_id)
