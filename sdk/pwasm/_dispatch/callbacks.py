@@ -25,6 +25,7 @@ from .._stream.current import current
 from .._stream.phases import PHASES, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import Phase, Stream
+from .._stream.registration import MESSAGES
 from .._stream.report import report
 from ..types import PluginContext, VMContext
 from .contexts import Contexts
@@ -74,6 +75,7 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     """
     phase = PHASES[export]
     method, others, response = phase.method, ~(1 << phase.direction), phase.direction == RESPONSE
+    opens = MESSAGES.get(phase.direction) if export.endswith("_headers") else None
     action_continue = Action.CONTINUE
 
     def callback(self: Dispatcher, context_id: int, size: int, end_of_stream: bool, /) -> int:
@@ -87,6 +89,10 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
         stream.paused &= others
         if response:
             stream.response_seen = True
+        if opens == "response":
+            stream.bare_response = end_of_stream
+        elif opens is not None:
+            stream.bare_request = end_of_stream
         try:
             if stream.traits is None:
                 action = getattr(stream.context, method)(size, end_of_stream)

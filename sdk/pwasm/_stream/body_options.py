@@ -37,6 +37,8 @@ _GRPC_RESOURCE_EXHAUSTED = 8
 
 # Bits of Stream.marks, shifted by the direction.
 _HEADERS_LEFT, _BODY_SEEN = 1, 4
+NO_LENGTH: Final = 256
+"""The message has no `content-length`: it was removed, or there never was one."""
 
 
 # --- while a stream runs ------------------------------------------------------------------------------------------
@@ -81,30 +83,64 @@ def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: 
     if too_large and not stream.local_response:
         _refuse(stream, direction, traits)
         return Action.PAUSE
-    action: object = method(*args)
+    try:
+        action: object = method(*args)
+    except BaseException:  # with on_error = "fail_open" the headers leave all the same
+        _leave(stream, direction)
+        raise
     if type(action) is CoroutineType:
         return action  # `tasks` calls leave_headers when it ends
+    _leave(stream, direction)
+    return action
+
+
+def _leave(stream: Stream, direction: int) -> None:
     if current.stream is not stream:  # the filter has selected another one
         current.host.proxy_set_effective_context(stream.id)
         select_stream(stream)
     leave_headers(stream, direction)
-    return action
 
 
 def leave_headers(stream: Stream, direction: int) -> None:
     """The last moment to access the headers of this direction: remove content-length, take the snapshot."""
     traits = stream.traits
-    if traits is None or stream.local_response or stream.closed or stream.resumed & 1 << direction:
+    if traits is None or stream.closed or stream.resumed & 1 << direction:
         return
-    bit = _HEADERS_LEFT << direction
-    has_body = not stream.marks & _BODY_SEEN << direction
-    if traits.edits[direction] and has_body and not stream.marks & bit:
-        stream.marks |= bit
-        current.host.proxy_remove_header_map_value(2 * direction, CONTENT_LENGTH)
+    if stream.local_response and direction == REQUEST:
+        return
+    _leave_length(stream, direction, traits)
     if direction == REQUEST and traits.snapshot:
         status, data = current.host.proxy_get_header_map_pairs(MapType.HTTP_REQUEST_HEADERS)
         if status == Status.OK and data:
             stream.snapshot = data
+
+
+def _leave_length(stream: Stream, direction: int, traits: Traits) -> None:
+    """Remove `content-length` if the body may change, or note whether there is one."""
+    bit = _HEADERS_LEFT << direction
+    edits, has_body = traits.edits[direction], not stream.marks & _BODY_SEEN << direction
+    if not edits and not (traits.watches[direction] and has_body):
+        return
+    if stream.marks & (bit | NO_LENGTH << direction):
+        return
+    stream.marks |= bit
+    host = current.host
+    if not (edits and has_body):
+        status, value = host.proxy_get_header_map_value(2 * direction, CONTENT_LENGTH)
+        if status == Status.NOT_FOUND:
+            stream.marks |= NO_LENGTH << direction
+        # In a response to HEAD, or a 304, it would announce the body that this filter changes (RFC 9110 § 8.6).
+        if status or not edits or direction == REQUEST or value == b"0":
+            return
+    host.proxy_remove_header_map_value(2 * direction, CONTENT_LENGTH)
+    stream.marks |= NO_LENGTH << direction
+
+
+def headers_in_hand(stream: Stream, direction: int) -> bool:
+    """Whether the headers of a message have not left this filter, so that they can still be changed."""
+    phase = current.phase
+    own = phase.export.endswith("_headers") and phase.direction == direction and phase.origin is None
+    return own and not stream.resumed & 1 << direction
 
 
 def _announced(direction: int) -> int:

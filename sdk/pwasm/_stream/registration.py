@@ -72,6 +72,8 @@ class Traits(NamedTuple):
     """holds_request_headers, holds_response_headers"""
     upgrade: str = "stream"
     """upgrades, with the default filled in"""
+    watches: tuple[bool, bool] = (False, False)
+    """The class changes bodies without having declared it: an edit is allowed where there is no `content-length`."""
 
     @property
     def wants_held_headers(self) -> bool:
@@ -82,7 +84,8 @@ class Traits(NamedTuple):
         """The callbacks that these declarations need, whether or not the class overrides their methods."""
         needed = {"proxy_on_request_headers"} if self.snapshot else set()
         for direction, name in MESSAGES.items():
-            if self.edits[direction] or self.buffers[direction] or self.holds[direction]:
+            edits = self.edits[direction] or self.watches[direction]
+            if edits or self.buffers[direction] or self.holds[direction]:
                 needed.add(f"proxy_on_{name}_headers")
             if self.buffers[direction] or self.holds[direction]:
                 needed |= {f"proxy_on_{name}_body", f"proxy_on_{name}_trailers"}

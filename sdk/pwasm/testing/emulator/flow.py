@@ -59,6 +59,8 @@ class Flow:
         self.state = CONTINUE
         """CONTINUE, HOLD (headers or data are held, more data reaches the plugin) or HOLD_ALL (it does not)."""
         self.headers_sent = False
+        self.body_sent = False
+        """Whether the headers left without being the end."""
         self.ended = False
         """Whether everything has been received."""
         self.over = False
@@ -210,6 +212,7 @@ class Flow:
     def _send_headers(self, end: bool) -> None:
         assert self.headers is not None
         self.headers_sent = True
+        self.body_sent = not end
         self.stream.forward_headers(self.direction, self.headers, end)
 
     def resume(self) -> None:

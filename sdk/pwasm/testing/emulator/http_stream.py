@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from .base import Part, Stream
 from .flow import Flow
+from .framing import awaited
 from .headers import Headers, Pairs
 from .held import why_held
 from .refusals import codec_refusal, refusal
@@ -69,6 +70,8 @@ class HttpStream(Stream):
         self.request_size = 0
         self.upstream_called = False
         """Whether upstream received the whole request."""
+        self.unanswered = ""
+        """Why upstream does not answer, if it waits for more of the request than the plugin lets pass."""
         self.status: int | None = None
         """The status that the client received; None while there is none, or if the stream was closed."""
         self.headers = Headers()
@@ -162,7 +165,7 @@ class HttpStream(Stream):
 
     def respond(self) -> None:
         """Upstream answers the whole request."""
-        if self.upstream is None or self.over_for_upstream:
+        if self.upstream is None or self.over_for_upstream or self.unanswered:
             return
         status, pairs, body, trailing = self.upstream(self) if callable(self.upstream) else self.upstream
         headers = Headers([(":status", str(status)), *pairs])
@@ -232,7 +235,8 @@ class HttpStream(Stream):
     def _complete(self, direction: int) -> None:
         if direction == REQUEST:
             if not self.over_for_upstream:
-                self.upstream_called = True
+                self.unanswered = awaited(self.request_headers, self.request_body, has_body=self.request.body_sent)
+                self.upstream_called = not self.unanswered
                 self.host.soon(self.respond)
         else:
             self._end()
