@@ -258,6 +258,8 @@ static int enter(PyObject *stream, int callback) {
 static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t end_of_stream) {
   PyObject *number = PyLong_FromUnsignedLong(size);
   if (!number || !enter(stream, callback)) return NULL;
+  if (callback == REQUEST_HEADERS) SET(stream, stream_slots, STREAM_BARE_REQUEST, end_of_stream ? yes : no);
+  if (callback == RESPONSE_HEADERS) SET(stream, stream_slots, STREAM_BARE_RESPONSE, end_of_stream ? yes : no);
   PyObject *context = GET(stream, stream_slots, STREAM_CONTEXT);
   PyObject *args[] = {NULL, context, number, end_of_stream ? yes : no};
   Py_IncRef(context);

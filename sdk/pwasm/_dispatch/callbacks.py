@@ -98,6 +98,7 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     """
     phase = PHASES[export]
     method, others, response = phase.method, ~(1 << phase.direction), phase.direction == RESPONSE
+    opens = MESSAGES.get(phase.direction) if export.endswith("_headers") else None
     action_continue = Action.CONTINUE
     headers, message = phase.part == "headers", phase.direction in MESSAGES
     paused, held = (HEADERS_PAUSED << phase.direction, HEADERS_HELD << phase.direction) if message else (0, 0)
@@ -114,6 +115,10 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
         stream.paused &= others
         if response:
             stream.response_seen = True
+        if opens == "response":
+            stream.bare_response = end_of_stream
+        elif opens is not None:
+            stream.bare_request = end_of_stream
         try:
             if stream.traits is None:
                 action = getattr(stream.context, method)(size, end_of_stream)

@@ -18,7 +18,7 @@ from .._abi import CALLBACKS
 from .._stream.phases import PHASES
 from .._stream.registration import Entry, Registration
 from ..types import HttpContext, PluginContext, TcpContext, VMContext
-from .declarations import traits_of
+from .declarations import traits_of, undeclared_edits
 
 _ALWAYS = frozenset(
     {
@@ -64,6 +64,13 @@ def callbacks_written(registration: Registration) -> dict[str, list[str] | None]
                 name = f"{entry.factory_name} (root_id {root_id!r})" if root_id else entry.factory_name
                 written[name] = _written(entry.factory, base) if isinstance(entry.factory, type) else None
     return written
+
+
+def edits_undeclared(registration: Registration) -> list[str]:
+    """Warnings: the methods of registered classes that change a body although the class does not declare it."""
+    entries = [registered.http for registered in (registration, *(named for _, named in registration.named))]
+    classes = dict.fromkeys(entry.factory for entry in entries if entry is not None and isinstance(entry.factory, type))
+    return [str(edit) for cls in classes for edit in undeclared_edits(cls)]
 
 
 def _written(cls: type, base: type) -> list[str]:

@@ -33,7 +33,8 @@ from .holding import (
     EARLY,
     HEADERS_HELD,
     HEADERS_PAUSED,
-    LENGTH_REMOVED,
+    LENGTH_LEFT,
+    NO_LENGTH,
     TOO_LARGE,
     TOO_LONG,
     UPGRADE_ASKED,
@@ -46,7 +47,7 @@ from .holding import (
     take,
     take_snapshot,
 )
-from .phases import RESPONSE
+from .phases import REQUEST, RESPONSE
 from .records import Phase, Stream
 from .registration import MESSAGES, Traits
 
@@ -106,14 +107,22 @@ def headers(stream: Stream, phase: Phase, method: Any, count: int, end_of_stream
         stream.marks |= BODY_SEEN << direction
     elif _announces(stream, direction, traits) and not _admits(stream, direction, traits):
         return Action.PAUSE
-    action: object = method(count, end_of_stream)
+    try:
+        action: object = method(count, end_of_stream)
+    except BaseException:  # with on_error = "fail_open" the headers leave all the same
+        _leave(stream, direction)
+        raise
     if type(action) is CoroutineType:
         return action  # `tasks` calls leave_headers when it ends
+    _leave(stream, direction)
+    return action
+
+
+def _leave(stream: Stream, direction: int) -> None:
     if current.stream is not stream:  # the filter has selected another one
         current.host.proxy_set_effective_context(stream.id)
         select_stream(stream)
     leave_headers(stream, direction)
-    return action
 
 
 def _announces(stream: Stream, direction: int, traits: Traits) -> bool:
@@ -144,12 +153,31 @@ def leave_headers(stream: Stream, direction: int) -> None:
     traits = stream.traits
     if traits is None or is_over(stream, direction) or stream.resumed & 1 << direction:
         return
-    bit = LENGTH_REMOVED << direction
-    has_body = not stream.marks & BODY_SEEN << direction
-    if traits.edits[direction] and has_body and not stream.marks & bit:
-        stream.marks |= bit
-        current.host.proxy_remove_header_map_value(2 * direction, CONTENT_LENGTH)
-    take_snapshot(stream, direction)
+    _leave_length(stream, direction, traits)
+    held = traits.hold[direction] and not stream.marks & (BODY_SEEN << direction | UPGRADE_ASKED)
+    if not held or stream.root.option_seen is False:
+        take_snapshot(stream, direction)
+
+
+def _leave_length(stream: Stream, direction: int, traits: Traits) -> None:
+    """Remove `content-length` if the body may change, or note whether there is one."""
+    bit = LENGTH_LEFT << direction
+    edits, has_body = traits.edits[direction], not stream.marks & BODY_SEEN << direction
+    if not edits and not (traits.watches[direction] and has_body):
+        return
+    if stream.marks & (bit | NO_LENGTH << direction):
+        return
+    stream.marks |= bit
+    host = current.host
+    if not (edits and has_body):
+        status, value = host.proxy_get_header_map_value(2 * direction, CONTENT_LENGTH)
+        if status == Status.NOT_FOUND:
+            stream.marks |= NO_LENGTH << direction
+        # In a response to HEAD, or a 304, it would announce the body that this filter changes (RFC 9110 § 8.6).
+        if status or not edits or direction == REQUEST or value == b"0":
+            return
+    host.proxy_remove_header_map_value(2 * direction, CONTENT_LENGTH)
+    stream.marks |= NO_LENGTH << direction
 
 
 def _announced(direction: int) -> int:

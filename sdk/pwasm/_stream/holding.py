@@ -37,13 +37,15 @@ CONTINUE, PAUSE = int(Action.CONTINUE), int(Action.PAUSE)
 ALL_BYTES: Final = 2**31 - 1
 
 # Bits of Stream.marks, shifted by the direction (0 or 1).
-LENGTH_REMOVED: Final = 1
+LENGTH_LEFT: Final = 1  # content-length was removed or looked for, when the headers left
 BODY_SEEN: Final = 4  # a whole body was delivered or refused, or there is none
 HEADERS_PAUSED: Final = 16  # by the filter, or by its coroutine: the body must wait
 HEADERS_HELD: Final = 64  # by us, until the body has been decided
 BODY_SHOWN: Final = 256  # a body callback has run while the headers were held
 
 EARLY: Final = 16384  # a whole body was delivered before its end: content-length tells that nothing follows
+
+NO_LENGTH: Final = 65536  # the message has no content-length: it was removed, or there never was one
 
 # Further bits, of the stream.
 UPGRADE_ASKED: Final = 1024
@@ -103,6 +105,13 @@ def held_of(stream: Stream, direction: int) -> Held | None:
 def headers_in_hand(stream: Stream, direction: int) -> bool:
     """Whether the headers have not left: no filter after this one has the stream."""
     return direction in MESSAGES and bool(stream.marks & (HEADERS_PAUSED | HEADERS_HELD) << direction)
+
+
+def headers_can_change(stream: Stream, direction: int) -> bool:
+    """Whether the headers of a message can still be changed, in their own callback or because they are held."""
+    phase = current.phase
+    own = phase.part == "headers" and phase.direction == direction and phase.origin is None
+    return (own and not stream.resumed & 1 << direction) or headers_in_hand(stream, direction)
 
 
 def host_holds(stream: Stream, direction: int) -> bool:

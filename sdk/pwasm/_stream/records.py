@@ -125,13 +125,16 @@ class Call:
 class Stream:
     """The dispatcher's record of a stream context.
 
-    The flags are the stream's state machine. They only ever change from False to True, except `resumed`, which is the
-    set (bits `1 << StreamType`) of directions resumed during the running callback.
+    The flags are the stream's state machine. They only ever change from False to True, except those of the response
+    (a local one may take its place) and `resumed`, which is the set (bits `1 << StreamType`) of directions resumed
+    during the running callback.
     """
 
     # Slots, all set in `__init__`: the interpreter specializes a store to a slot, but not a store to an instance
     # attribute with a default in the class, which costs ten times as much.
     __slots__ = (
+        "bare_request",
+        "bare_response",
         "calls",
         "closed",
         "context",
@@ -159,6 +162,8 @@ class Stream:
         self.context: Any = None  # an HttpContext or TcpContext
         self.http = True
         self.response_seen = False  # a callback of the response has run
+        self.bare_request = False  # its headers ended it: there is neither a body nor trailers
+        self.bare_response = False
         self.local_response = False  # a local response was sent
         self.closed = False  # a close was requested
         self.ended = False  # on_log, on_done or on_delete has begun

@@ -67,7 +67,7 @@ class Traits:
     Not a NamedTuple, whose attributes the interpreter reads three times as slowly.
     """
 
-    __slots__ = ("buffers", "early", "edits", "hold", "holds", "max_body_bytes", "snapshot", "upgrade")
+    __slots__ = ("buffers", "early", "edits", "hold", "holds", "max_body_bytes", "snapshot", "upgrade", "watches")
 
     def __init__(
         self,
@@ -79,6 +79,7 @@ class Traits:
         holds: tuple[bool, bool] = (False, False),
         upgrade: str = "stream",
         early: bool = False,
+        watches: tuple[bool, bool] = (False, False),
     ) -> None:
         self.snapshot = snapshot
         self.buffers = buffers
@@ -87,6 +88,7 @@ class Traits:
         self.holds = holds  # holds_request_headers, holds_response_headers
         self.upgrade = upgrade  # with the default filled in
         self.early = early  # a body of known length is delivered before its end, which is then too late for trailers
+        self.watches = watches  # bodies are changed undeclared, which is allowed where there is no content-length
         self.hold = (False, False)  # whether the headers wait for the body, in this host
 
     @property
@@ -109,7 +111,8 @@ class Traits:
                 *(("proxy_on_response_headers",) if self.upgrade != "refuse" else ()),
             }
         for direction, name in MESSAGES.items():
-            if self.edits[direction] or self.buffers[direction] or self.holds[direction]:
+            edits = self.edits[direction] or self.watches[direction]
+            if edits or self.buffers[direction] or self.holds[direction]:
                 needed.add(f"proxy_on_{name}_headers")
             if self.buffers[direction] or self.holds[direction]:
                 needed |= {f"proxy_on_{name}_body", f"proxy_on_{name}_trailers"}

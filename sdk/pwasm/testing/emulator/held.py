@@ -15,6 +15,7 @@ class Held(Protocol):
     """The stream that a message is about."""
 
     actions: list[tuple[str, int]]
+    unanswered: str
 
     @property
     def host(self) -> Part:
@@ -60,6 +61,8 @@ def why_held(stream: Held) -> str:
 def why_no_response(stream: Held, hosts: Iterable[Part], seconds: float) -> str:
     """The message for a test that waited for a response in vain."""
     held, coming = held_since(stream), still_to_come(hosts)
+    if not held and stream.unanswered:
+        return f"no response within {seconds:g} s: {stream.unanswered}"
     if not held:
         return f"no response within {seconds:g} s, although the filter does not hold the stream"
     if not coming:

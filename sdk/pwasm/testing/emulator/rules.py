@@ -60,6 +60,11 @@ RULES: Final[dict[str, bool]] = {
     "a request with too many headers is refused before the plugin": True,
     "a request with too large headers is refused before the plugin": True,
     "a fragment in a path is refused before the plugin": True,
+    "a path begins with a slash": True,
+    "a path is ASCII": True,
+    "a path without a slash is not routed": True,
+    # --- what peers make of a message (§0.5, §6) ---
+    "upstream goes by the headers of a request": True,
     # --- buffers (§1.2, §1.5; §5, cases 10, 11, 41 to 54) ---
     "the VM's configuration can always be read": True,
     "the plugin's configuration can be read only in on_configure": True,

@@ -6,6 +6,7 @@ exists for a test module, an `EnvoyWorld` for a single test.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
@@ -24,7 +25,7 @@ from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
 from ..emulator import held
 from . import envoy_report
 from .filters import built_module, is_python, kind_of_module
-from .messages import Body, Double, Pairs, Response, chunks_of, framed, pairs_of
+from .messages import Body, Double, Pairs, Response, check_end, chunks_of, framed, pairs_of
 from .servers import HttpServer, Server, TcpServer, at_once, refusing_port
 from .wire import read_response, request_bytes
 from .world import SECONDS, Connection, Pending, Setup, World, payload
@@ -303,11 +304,22 @@ class _EnvoyPending(Pending):
                 self._client.settimeout(seconds)
                 self._response = read_response(stream, bodyless=self._bodyless)
                 waited = time.monotonic() - start >= seconds
+                rest = _at_once(self._client, stream) if self._response.complete else b""
             self._sender.join()
             self._world.check()
+            check_end(rest)
             if timeout is None and waited and not self._response.complete:
                 raise AssertionError(self._world.why_no_response(seconds))
         return self._response
+
+
+def _at_once(client: socket.socket, stream: io.BufferedReader) -> bytes:
+    """What has come already."""
+    client.setblocking(False)
+    try:
+        return stream.peek()
+    except OSError:  # the connection has ended
+        return b""
 
 
 def _send_all(client: socket.socket, pieces: list[bytes]) -> None:

@@ -7,6 +7,7 @@ answer, and the clock jumps to it. Nothing ever sleeps.
 from __future__ import annotations
 
 import heapq
+import io
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pwasm._abi import LogLevel
 from pwasm._protocols import Host, Plugin
 from pwasm._serde import encode_pairs
 
+from ..emulator import framing
 from ..emulator.callouts import HttpCall
 from ..emulator.headers import Headers
 from ..emulator.held import why_no_response
@@ -26,7 +28,8 @@ from ..emulator.steps import plugin_of
 from ..emulator.tcp_stream import TcpStream
 from ..emulator.trace import TracedHost
 from .filters import built_module, import_filter, is_python, kind_of, kind_of_module
-from .messages import Answer, Body, Pairs, Request, Response, chunks_of, framed, pairs_of
+from .messages import Answer, Body, Pairs, Request, Response, check_end, chunks_of, framed, pairs_of
+from .wire import read_request
 from .world import SECONDS, Connection, Metadata, Pending, Setup, World, payload
 
 _T = TypeVar("_T")
@@ -113,16 +116,25 @@ class HostWorld(World):
             root_id=self._root(host, plugin),
         )
         self._settle()
-        return _HostPending(self, stream)
+        return _HostPending(self, stream, bodyless=method == "HEAD")
 
     def _answered(self, stream: HttpStream) -> UpstreamResponse:
         """The double's response, called when the request reaches upstream."""
-        sent = _request(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
+        size = framing.announced(stream.request_headers, stream.request_body)
+        body, rest = stream.request_body[:size], stream.request_body[size:]
+        sent = _request(stream.request_headers, body, stream.request_trailers or Headers())
         answer = _FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
+        self._smuggled(rest)
         answer = _FAULTS.get(answer.fault, answer)
         self.clock.now_nanoseconds += int(answer.delay * _NANOSECONDS)
         trailers = pairs_of(answer.trailers) or None
         return UpstreamResponse(answer.status, answer.all_headers(), answer.chunks(), trailers)
+
+    def _smuggled(self, rest: bytes) -> None:
+        """Upstream reads on after the announced end of a request. Envoy passes on none of these answers."""
+        following = io.BytesIO(rest)
+        while not self.upstream.refuses and (request := read_request(following)) is not None:
+            self.upstream.answer(request)
 
     def connect(self, *, plugin: str = "") -> Connection:
         host = self._worker()
@@ -260,9 +272,10 @@ class HostWorld(World):
 
 
 class _HostPending(Pending):
-    def __init__(self, world: HostWorld, stream: HttpStream) -> None:
+    def __init__(self, world: HostWorld, stream: HttpStream, *, bodyless: bool) -> None:
         self._world = world
         self._stream = stream
+        self._bodyless = bodyless
 
     def response(self, timeout: float | None = None) -> Response:
         __tracebackhide__ = True
@@ -273,7 +286,9 @@ class _HostPending(Pending):
         if timeout is None and not stream.ended:
             raise AssertionError(why_no_response(stream, self._world.hosts, seconds))
         headers = Headers([pair for pair in stream.headers.raw if not pair[0].startswith(b":")])
-        complete = stream.ended and not stream.closed
+        sent = stream.status, stream.headers, stream.body
+        check_end(framing.beyond(*sent))
+        complete = stream.ended and not stream.closed and (self._bodyless or not framing.lacking(*sent))
         details = stream.local_response.details if stream.local_response else ""
         return Response(headers, stream.body, stream.trailers or Headers(), stream.status, complete, details)
 
