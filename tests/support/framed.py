@@ -23,8 +23,8 @@ def faults(headers: Pairs, body: bytes, *, request: bool, to_head: bool = False,
         return [*found, f"content-length: {lengths}"]
     if lengths and codings:
         found.append("content-length and transfer-encoding")
-    if b"host" in names and request:
-        found.append("host beside :authority")
+    if request and (b"host" in names or any(name == b":authority" and b"," in value for name, value in headers)):
+        found.append("two hosts")
     status = b"" if request else next((value for name, value in headers if name == b":status"), b"")
     bodiless = status in (b"204", b"304") or status.startswith(b"1")
     if (bodiless or status == b"205" or to_head) and body:

@@ -23,7 +23,7 @@ from .._stream.registration import MESSAGES
 from .._validate import BODILESS, CONTENT_LENGTH, FRAMED, HOST, TE, Headers
 from ..errors import PhaseError
 
-_STATUS = ":status"
+_STATUS, _AUTHORITY = ":status", ":authority"
 _HEADER_MAPS = {int(MapType.HTTP_REQUEST_HEADERS): REQUEST, int(MapType.HTTP_RESPONSE_HEADERS): RESPONSE}
 _NOT_MODIFIED, _NO_CONTENT = b"304", b"204"
 
@@ -61,7 +61,7 @@ def removable(name: object, map_type: int) -> str:
     """`name` if it may be removed from the map."""
     checked = _validate.name(name, map_type, removing=True)
     if map_type == MapType.HTTP_REQUEST_HEADERS and checked.lower() == HOST:
-        raise ValueError(f"name: {checked} is the pseudo header ':authority', without which a request is broken")
+        raise ValueError(f"name: {checked} is the pseudo header {_AUTHORITY!r}, without which a request is broken")
     return checked
 
 
@@ -74,9 +74,10 @@ def replaced(pairs: list[tuple[str, bytes]], old: list[tuple[bytes, bytes]], map
         if key not in FRAMED and key[0] != ":":
             continue
         try:
-            if key in seen and (key[0] == ":" or key in (CONTENT_LENGTH, HOST)):
-                raise ValueError(f"name: there is another {key}, and the host would make one broken value of two")
-            seen.add(key)
+            one = _AUTHORITY if key == HOST and direction == REQUEST else key
+            if one in seen and (one[0] == ":" or one == CONTENT_LENGTH):
+                raise ValueError(f"name: there is another {one}, and the host would make one broken value of two")
+            seen.add(one)
             if (key.encode(), value) not in old:
                 _check(key, value, direction)
         except ValueError as error:
@@ -134,7 +135,7 @@ def _check(key: str, value: bytes, direction: int) -> None:
         return
     if key == HOST:
         if direction == REQUEST:
-            _validate.pseudo_value(":authority", value, 0)
+            _validate.pseudo_value(_AUTHORITY, value, MapType.HTTP_REQUEST_HEADERS)
     elif key == _STATUS:
         bare = stream.bare_response or _now(CONTENT_LENGTH, RESPONSE) == b"0"
         if int(value) in BODILESS and not bare:

@@ -153,6 +153,8 @@ def replace_all(map_type: MapType) -> ReplaceAll:
         kept = _KEPT.get(map_type)
         given = {name.lower().encode() for name, _ in checked}
         if kept is not None:
+            if b"host" in given:
+                given.add(b":authority")
             old = _pairs(what, map_type)
             framing.replaced(checked, old, map_type)
             pairs = [(name, value) for name, value in old if name in kept and name not in given] + pairs

@@ -1,5 +1,8 @@
 """What would break the framing of a message. The path chooses what the filter tries; its outcome is in `x-outcome`."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pwasm
 from pwasm import Action
 from pwasm._stream.current import current
@@ -15,7 +18,7 @@ GRPC_NAMES = [
 ]
 
 
-def outcome(call, *arguments, **named):  # type: ignore[no-untyped-def]
+def outcome(call: Callable[..., object], *arguments: Any, **named: Any) -> str:
     try:
         call(*arguments, **named)
     except (ValueError, pwasm.PhaseError) as error:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pwasm
@@ -107,6 +107,7 @@ def _message(method: str, body: str) -> dict[str, Any]:
     return {**chunked, "trailers": [("x-t", "1")]} if body == "trailers" else chunked
 
 
+@settings(max_examples=400)
 @given(
     SCRIPTS,
     st.sampled_from(["GET", "POST", "HEAD"]),
@@ -136,6 +137,7 @@ def test_what_leaves_is_framed(
     assert trailer_faults(stream.trailers.raw if stream.trailers else []) == []
 
 
+@settings(max_examples=400)
 @given(
     st.integers(200, 599) | st.sampled_from([204, 205, 304]),
     st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=3),
@@ -175,7 +177,8 @@ def _refusal(call: Callable[[], object], at: str = "on_http_request_headers", **
 
 @pytest.mark.parametrize("value", ["30", "abc", "-1", "", "5,5", "+5", "٣"])
 def test_a_length_that_does_not_fit(value: str) -> None:
-    for request in ({}, {"method": "POST", "body": BODY, "headers": [("content-length", "5")]}):
+    requests: list[dict[str, Any]] = [{}, {"method": "POST", "body": BODY, "headers": [("content-length", "5")]}]
+    for request in requests:
         said = _refusal(partial(pwasm.replace_http_request_header, "Content-Length", value), **request)
         assert "RFC 9110 § 8.6" in said
     assert run_in_request(partial(pwasm.replace_http_request_header, "content-length", "0")).outcome is None

@@ -48,6 +48,7 @@ RULES: Final[dict[str, bool]] = {
     "a header that is replaced moves to the end": True,
     "removing removes every value": True,
     "pseudo headers come first": True,
+    "the host of a request is its :authority": True,
     "malformed pairs are an empty list": True,
     "a map's size is in bytes": True,
     # --- what Envoy demands of a message (§5, cases 30 to 35) ---
