@@ -155,7 +155,15 @@ def _seed_of(staged: Staged) -> int:
 
 def _module_record(made: BuildRecord, staged: Staged, seed: int, removed: tuple[str, ...]) -> ModuleRecord:
     return ModuleRecord(
-        made.sdk, made.python, made.callbacks, made.written, made.modules, staged.dependencies, seed, removed
+        made.sdk,
+        made.python,
+        made.callbacks,
+        made.written,
+        made.modules,
+        staged.dependencies,
+        seed,
+        removed,
+        made.hold_headers,
     )
 
 

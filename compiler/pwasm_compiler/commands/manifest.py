@@ -25,6 +25,12 @@ from pwasm_compiler.yaml_text import dump_all, in_file, load_all
 
 _FILE = click.Path(path_type=Path)
 
+hold_headers_option = click.option(
+    "--hold-headers/--no-hold-headers",
+    default=None,
+    help="Hold streams by their headers, or do not (default: if the filter buffers bodies or holds headers).",
+)
+
 
 @click.command(short_help="Print the Kubernetes resource that adds a filter to a mesh.")
 @click.argument("path", type=_FILE, default=".")
