@@ -11,7 +11,7 @@ Without the variable the SDK takes held bytes out of Envoy's buffer and keeps th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from .errors import UsageError
@@ -34,6 +34,10 @@ CANNOT: Final = (
     " callback awaits at the end of a body, or after it, cannot be held beside a later filter that pauses"
 )
 """What it means for a filter whose host does not hold headers."""
+WITHOUT: Final = (
+    "Istio's WasmPlugin and TrafficExtension, Envoy Gateway's EnvoyExtensionPolicy and Higress's WasmPlugin"
+)
+"""The resources that carry a filter and cannot set the option (their products' sources, August 2026)."""
 
 
 def need(held: Mapping[str, str | None], root_id: str | None = None) -> str | None:
@@ -67,3 +71,14 @@ def caution(needed: str | None, *, chosen: bool | None, envoy: tuple[int, int]) 
         else f"Envoy {envoy[0]}.{envoy[1]} cannot hold headers (no {OPTION})"
     )
     return f"{cause}: {CANNOT}"
+
+
+def notes(held: Mapping[str, str | None], awaited_body: str) -> Iterator[str]:
+    """What a build says about hosts that do not hold headers; `awaited_body` is a callback that may wait, or ""."""
+    if need(held) == REQUIRED:
+        yield f"note: it decides headers by the body, which {WITHOUT} do not support by themselves; see: pwasm manifest"
+    elif awaited_body:
+        yield (
+            f"note: {awaited_body} may wait: where headers are not held, as with {WITHOUT},"
+            " what it awaits at the end of a body cannot be held beside a later filter that pauses"
+        )
