@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pwasm_compiler import held_headers
-from pwasm_compiler.commands.manifest import hold_headers_option, variable
+from pwasm_compiler.commands.manifest import hold_headers_option, variables
 from pwasm_compiler.config_check import checked
 from pwasm_compiler.console import complete_files, warn
 from pwasm_compiler.envoy import programs
@@ -81,7 +81,7 @@ _HEADER = (
     metavar="NAME[=VALUE]",
     help="Environment variable; without a value, taken from Envoy's environment.",
 )
-@hold_headers_option
+@hold_headers_option("if the filter buffers bodies or holds headers")
 @click.option("--no-restriction", is_flag=True, help="Omit capability_restriction_config.")
 @click.option("--envoy-version", metavar="X.Y", help="Target Envoy version (default: the installed one).")
 @click.option("--upstream", metavar="HOST:PORT", help="Without -c: where to send traffic (default: Envoy answers).")
@@ -156,12 +156,7 @@ def _plugin(options: dict[str, Any], project: Project | None, module: Module) ->
     if options["plugin_config"] is not None:
         with Progress() as progress:
             configuration = checked(options["plugin_config"], options["schema"], project, options["root_id"], progress)
-    variables = dict(variable(text) for text in options["environment"])
-    if held_headers.VARIABLE in variables:
-        raise UsageError(
-            f"{held_headers.VARIABLE} is written together with {held_headers.OPTION}",
-            hint="use --hold-headers or --no-hold-headers",
-        )
+    environment = variables(options["environment"])
     envoy, need = _version(options["envoy_version"]), module.need(options["root_id"])
     if said := held_headers.caution(need, chosen=options["hold_headers"], envoy=envoy):
         warn(said)
@@ -172,8 +167,8 @@ def _plugin(options: dict[str, Any], project: Project | None, module: Module) ->
         root_id=options["root_id"],
         configuration=configuration,
         failure_policy=options["failure_policy"],
-        environment={name: value for name, value in variables.items() if value is not None},
-        host_environment=[name for name, value in variables.items() if value is None],
+        environment={name: value for name, value in environment.items() if value is not None},
+        host_environment=[name for name, value in environment.items() if value is None],
         capabilities=() if options["no_restriction"] else module.capabilities,
         need=need,
         hold_headers=options["hold_headers"],

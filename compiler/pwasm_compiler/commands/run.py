@@ -51,7 +51,7 @@ _OPTIONS = (
         metavar="FILE",
         help="The filter's own configuration (YAML, JSON or text), with a generated Envoy configuration.",
     ),
-    hold_headers_option,
+    hold_headers_option("if the filter buffers bodies or holds headers"),
     click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start."),
     backend_option,
     click.option(
