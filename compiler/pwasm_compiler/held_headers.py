@@ -43,11 +43,14 @@ WITHOUT: Final = (
 def need(held: Mapping[str, str | None], root_id: str | None = None) -> str | None:
     """What the plugin with this `root_id` needs (one of `NEEDS`); for None, the strongest need of the module.
 
-    A `root_id` for which nothing is registered gets what is registered without one.
+    A `root_id` for which nothing is registered gets what is registered without one. A plugin that needs nothing wants
+    what the others of its module need: older Envoys (1.36 does, 1.40 does not) run plugins with the same code in one
+    VM whatever their environments, and that VM has the environment of the first.
     """
+    strongest = next((one for one in NEEDS if one in held.values()), None)
     if root_id is None:
-        return next((one for one in NEEDS if one in held.values()), None)
-    return held.get(root_id, held.get(""))
+        return strongest
+    return held.get(root_id, held.get("")) or (strongest and WANTED)
 
 
 def too_old(envoy: tuple[int, int]) -> UsageError:

@@ -153,7 +153,8 @@ def test_never_one_without_the_other(
 
 def test_what_a_module_records(tmp_path: Path) -> None:
     module = read_module(holding_module(tmp_path / "m.wasm", {"": "wanted", "check": "required", "log": None}))
-    assert [module.need(root_id) for root_id in ("", "check", "log", "other")] == ["wanted", "required", None, "wanted"]
+    needs = [module.need(root_id) for root_id in ("", "check", "log", "other")]
+    assert needs == ["wanted", "required", "wanted", "wanted"], "one VM may run all of them, with one environment"
     assert held_headers.need(module.hold_headers) == "required"
     assert held_headers.need({}) is None
     assert read_module(http_module(tmp_path / "other.wasm")).need() is None
@@ -198,8 +199,13 @@ def test_config_writes_both(pwasm: Pwasm, wanted: Path) -> None:
 def test_config_without_a_need_is_as_before(pwasm: Pwasm, tmp_path: Path) -> None:
     plain = pwasm("config", http_module(tmp_path / "main.wasm")).out
     assert OPTION not in plain
-    assert pwasm("config", holding_module(tmp_path / "main.wasm", {"": None, "x": "required"})).out == plain
-    assert OPTION in pwasm("config", "main.wasm", "--root-id", "x").out
+    assert pwasm("config", holding_module(tmp_path / "main.wasm", {})).out == plain
+    holding_module(tmp_path / "main.wasm", {"": None, "x": "required"})
+    for root_id in ("", "x"):
+        assert held(plugin_of(load_all(pwasm("config", "main.wasm", "--root-id", root_id).out)[0])) == (True, True)
+    old = pwasm("config", "main.wasm", "--envoy-version", "1.34")
+    assert held(plugin_of(load_all(old.out)[0])) == (False, False)
+    assert pwasm("config", "main.wasm", "--root-id", "x", "--envoy-version", "1.34").code == 2
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ GATEWAY = ["--kind", "EnvoyExtensionPolicy", "--namespace", "web", "--target", "
 EVERYTHING = {
     "EnvoyFilter": [
         "--kind", "EnvoyFilter", "--hold-headers", "--namespace", "web", "--selector", "app=httpbin",
-        "--match", "CLIENT", "--match", "SERVER", "--plugin-config", '{"n": 12345678901234567890, "word": "né"}', "--root-id", "check",
-        "--fail-strategy", "FAIL_OPEN", "--env", "MODE=on", "--env", "POD_NAME",
+        "--match", "CLIENT", "--match", "SERVER", "--plugin-config", '{"n": 12345678901234567890, "word": "né"}',
+        "--root-id", "check", "--fail-strategy", "FAIL_OPEN", "--env", "MODE=on", "--env", "POD_NAME",
     ],
     "EnvoyPatchPolicy": [
         *GATEWAY, "--hold-headers", "--listener", "http", "--listener", "tcp-8443", "--pull-secret", "regcred",
@@ -165,9 +165,10 @@ def test_a_listener_without_held_headers_is_refused(pwasm: Pwasm) -> None:
 
 def test_half_of_the_pair_is_refused(pwasm: Pwasm) -> None:
     document = json.loads(pwasm("manifest", "--name", "x", *PIN, "--hold-headers", "--json").out)
-    for remove in (lambda plugin: plugin.pop(OPTION), lambda plugin: plugin["vm_config"].pop("environment_variables")):
+    for without_option in (True, False):
         half = copy.deepcopy(document)
-        remove(values(half))
+        place, key = (values(half), OPTION) if without_option else (values(half)["vm_config"], "environment_variables")
+        del place[key]
         with pytest.raises(ResourceError) as caught:
             resources.check(half)
         assert f"both or neither of {OPTION} and {VARIABLE}" in caught.value.why
