@@ -61,7 +61,9 @@ def headers(body: str, rest: str = "") -> str:
         (headers("return pwasm.Action.PAUSE\n"), 8),
         (headers("if end_of_stream:\n    return Action.CONTINUE\nreturn Action.PAUSE\n"), 10),
         (
-            headers("match num_headers:\n    case None:\n        return Action.PAUSE\n    case _:\n        return None\n"),
+            headers(
+                "match num_headers:\n    case None:\n        return Action.PAUSE\n    case _:\n        return None\n"
+            ),
             10,
         ),
         (headers("try:\n    pass\nfinally:\n    action = Action.PAUSE\nreturn action\n"), 11),

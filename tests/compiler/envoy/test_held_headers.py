@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pwasm_compiler import held_headers
-from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap, version_of
 from pwasm_compiler.envoy.module import read_module
-from pwasm_compiler.envoy.process import find_envoy
+from pwasm_compiler.envoy.process import Envoy, find_envoy
 from pwasm_compiler.envoy.run import Request, generate, prepare
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.yaml_text import dump, load_all
@@ -318,3 +319,37 @@ def test_envoy_takes_it(pwasm: Pwasm, tmp_path: Path, version: str, need: str) -
     command = [str(executable), "--mode", "validate", "-c", "new.yaml", "--log-level", "warn"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+COUNTS = """
+(module
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "0 variables")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) unreachable)
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (i32.store8 (i32.const 16) (i32.add (i32.const 48) (i32.load (i32.const 0))))
+    (drop (call $log (i32.const 2) (i32.const 16) (i32.const 11)))
+    (i32.const 1)))
+"""
+
+
+@pytest.mark.envoy
+@pytest.mark.parametrize(("version", "second"), [("1.40.0", "1 variables"), (OLDER, "0 variables")])
+def test_older_envoys_run_plugins_of_one_module_in_one_vm(tmp_path: Path, version: str, second: str) -> None:
+    """Why all plugins of a module are written alike: the VM has the environment of the first."""
+    (tmp_path / "main.wasm").write_bytes(wasmtime.wat2wasm(COUNTS))
+    used = [
+        WasmFilter("main.wasm", name=name, hold_headers=name == "held", envoy=version_of(version))
+        for name in ("plain", "held")
+    ]
+    config = bootstrap([HttpListener([plugin], name=plugin.name) for plugin in used])
+    executable = None if version == "1.40.0" else binary_of(version)
+    with Envoy(config, executable=executable, cwd=tmp_path) as envoy:
+        envoy.wait_for_log("variables", count=6)  # of the canary, the main thread and the worker
+        said = [record.text for record in envoy.log if record.from_filter]
+    assert sorted(said) == ["0 variables"] * 3 + [second] * 3
