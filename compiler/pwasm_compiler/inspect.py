@@ -115,10 +115,13 @@ def filter_words(written: Mapping[str, Sequence[str] | None]) -> list[str]:
     ]
 
 
-def _held_words(held: Mapping[str, str | None]) -> list[str]:
+def _held_words(held: Mapping[str, str | None], written: Mapping[str, Sequence[str] | None]) -> list[str]:
     """Which plugins of the module want their headers held, and what that means."""
     of_root = {root_id: f" (root_id {root_id!r})" if root_id else "" for root_id in held}
-    return [f"to be held, {need}{of_root[root_id]}: {NEEDS[need]}" for root_id, need in held.items() if need]
+    lines = [f"to be held, {need}{of_root[root_id]}: {NEEDS[need]}" for root_id, need in held.items() if need]
+    if None in written.values():
+        lines.append("not known for what is decided at run time; see --hold-headers of pwasm config")
+    return lines
 
 
 def render(found: dict[str, Any]) -> str:
@@ -135,7 +138,10 @@ def render(found: dict[str, Any]) -> str:
         f"  functions    {found['functions']}; "
         + ("V8 inlines calls (see: pwasm optimize)" if found["v8_inlining"] else "V8 inlines no calls"),
         *(f"  {'' if n else 'filter':<13}{line}" for n, line in enumerate(filter_words(found["written"]))),
-        *(f"  {'' if n else 'headers':<13}{line}" for n, line in enumerate(_held_words(found["hold_headers"]))),
+        *(
+            f"  {'' if n else 'headers':<13}{line}"
+            for n, line in enumerate(_held_words(found["hold_headers"], found["written"]))
+        ),
         *_wrapped("callbacks", [name.removeprefix("proxy_on_") for name in found["callbacks"]]),
         *_wrapped("hostcalls", [name.removeprefix("proxy_") for name in found["hostcalls"]]),
         *_wrapped("WASI", found["wasi"]),

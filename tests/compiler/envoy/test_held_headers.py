@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pwasm_compiler import held_headers
+from pwasm_compiler.build.module_record import ModuleRecord
 from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap, version_of
 from pwasm_compiler.envoy.module import read_module
 from pwasm_compiler.envoy.process import Envoy, find_envoy
@@ -179,6 +180,12 @@ def test_inspect_shows_it(pwasm: Pwasm, tmp_path: Path) -> None:
     ]
     document = json.loads(pwasm("inspect", "main.wasm", "--json").out)
     assert document["hold_headers"] == {"": "wanted", "check": "required", "log": None}
+    record = ModuleRecord(sdk="1", python="3.14.0", hash_seed=1, written={"make": None})
+    (tmp_path / "main.wasm").write_bytes(http_module(tmp_path / "plain.wasm").read_bytes() + record.section())
+    assert (
+        "headers      not known for what is decided at run time; see --hold-headers"
+        in pwasm("inspect", "main.wasm").out
+    )
     http_module(tmp_path / "main.wasm")
     assert "to be held" not in pwasm("inspect", "main.wasm").out
     assert json.loads(pwasm("inspect", "main.wasm", "--json").out)["hold_headers"] == {}
