@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import wasmtime
+
+from pwasm_compiler.build.module_record import ModuleRecord
 
 _HTTP = """
 (module
@@ -58,4 +61,13 @@ def tcp_module(file: Path) -> Path:
 def plugin_module(file: Path) -> Path:
     """Starts, and sees no traffic."""
     file.write_bytes(wasmtime.wat2wasm(_PLUGIN))
+    return file
+
+
+def holding_module(file: Path, held: Mapping[str, str | None]) -> Path:
+    """`http_module` with a record that says what it needs about holding headers."""
+    http_module(file)
+    file.write_bytes(
+        file.read_bytes() + ModuleRecord(sdk="1", python="3.14.0", hash_seed=1, hold_headers=held).section()
+    )
     return file

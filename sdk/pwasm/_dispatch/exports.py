@@ -73,6 +73,24 @@ def edits_undeclared(registration: Registration) -> list[str]:
     return [str(edit) for cls in classes for edit in undeclared_edits(cls)]
 
 
+def headers_held(registration: Registration) -> dict[str, str | None]:
+    """What the HTTP class of each `root_id` needs of the host's configuration (`PWASM_HOLD_HEADERS`); empty if nothing.
+
+    "required": it holds headers. "wanted": it buffers bodies, which is better done by holding headers. None: neither,
+    or a factory, whose class is not known.
+    """
+    held = {root_id: _held(registration.for_root(root_id)) for root_id in ("", *dict(registration.named))}
+    return held if any(held.values()) else {}
+
+
+def _held(registration: Registration | None) -> str | None:
+    cls = registration.http.factory if registration is not None and registration.http is not None else None
+    traits = traits_of(cls) if isinstance(cls, type) else None
+    if traits is None or not traits.wants_held_headers:
+        return None
+    return "required" if any(traits.holds) else "wanted"
+
+
 def _written(cls: type, base: type) -> list[str]:
     methods = [name for name, method in vars(base).items() if name[:3] in {"on_", "new"} and callable(method)]
     return [name for name in methods if getattr(cls, name) is not getattr(base, name)]

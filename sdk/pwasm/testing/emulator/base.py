@@ -80,6 +80,10 @@ class Part:
         """Descriptions of what the plugin waits for; any of it may resume a stream."""
         raise NotImplementedError
 
+    def hears(self, export: str, context_id: int) -> bool:
+        """Whether the filter has this callback of a stream."""
+        raise NotImplementedError
+
     def forget(self, context_id: int) -> None:
         """Remove a stream that has ended."""
         raise NotImplementedError

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 from pwasm import _abi
 from pwasm._async import never_awaited
@@ -35,6 +36,14 @@ from .tcp_stream import TcpStream
 
 _OK = UpstreamResponse()
 _OF_UPSTREAM_FILTERS = ("proxy_on_done", "proxy_on_delete")
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """A plugin side that knows which callbacks its filter has."""
+
+    def hears(self, export: str, context_id: int) -> bool:
+        """Whether a stream's class, or else the module, has this callback."""
 
 
 class EnvoyCrash(AssertionError):  # noqa: N818, it is not the emulator's error
@@ -320,6 +329,11 @@ class HostEmulator(EmulatedHost):
         found += [f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else []
         others = sum(not call.answered for call in self.neighbour_calls)
         return [*found, *([f"{others} of the neighbours' calls"] if others else [])]
+
+    def hears(self, export: str, context_id: int) -> bool:
+        """Whether the filter has this callback of a stream, as far as the plugin can tell."""
+        plugin = self.plugin
+        return isinstance(plugin, Hears) and plugin.hears(export, context_id)
 
     def forget(self, context_id: int) -> None:
         """Remove a stream that has ended."""
