@@ -23,6 +23,7 @@ from pwasm._protocols import Host, Plugin
 from pwasm.entrypoint import registration, registration_of
 
 from .. import deadline
+from .access_log import LoggedStream
 from .base import Stream
 from .headers import Headers, Pairs
 from .hostcalls import EmulatedHost
@@ -51,6 +52,7 @@ class HostEmulator(EmulatedHost):
         plugin: creates the plugin side from the host side; the default runs the filter's classes.
         buffer_limit: `per_connection_buffer_limit_bytes` of the listener.
         allow_on_headers_stop_iteration: the plugin's setting of that name.
+        access_log: the plugin is an access logger: its `on_log` is called for each request, and no other filter is.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class HostEmulator(EmulatedHost):
         plugin: Callable[[Host], Plugin] | None = None,
         buffer_limit: int = 1 << 20,
         allow_on_headers_stop_iteration: bool = False,
+        access_log: bool = False,
     ) -> None:
         shared = process or Process()
         self._again = partial(
@@ -83,6 +86,7 @@ class HostEmulator(EmulatedHost):
             plugin=plugin,
             buffer_limit=buffer_limit,
             allow_on_headers_stop_iteration=allow_on_headers_stop_iteration,
+            access_log=access_log,
         )
         super().__init__(_bytes(vm_configuration), _bytes(plugin_configuration), shared, vm_id)
         self.plugin_name = plugin_name
@@ -96,6 +100,9 @@ class HostEmulator(EmulatedHost):
         self.is_python = isinstance(self.plugin, Dispatcher)
         """Whether the plugin is written with the SDK, so that its author knows callbacks by their Python names."""
         self._next_id = 1
+        self.access_log = access_log
+        """Whether the plugins that start now are access loggers."""
+        self._loggers: set[int] = set()
         self.buffer_limit = buffer_limit
         self.allow_on_headers_stop_iteration = allow_on_headers_stop_iteration
         self._after: deque[Callable[[], object]] = deque()
@@ -111,6 +118,8 @@ class HostEmulator(EmulatedHost):
         """Start another plugin in this VM, as Envoy does for each use of the module; returns whether it accepted."""
         context_id = self._new_id()
         self.roots.append(context_id)
+        if self.access_log:
+            self._loggers.add(context_id)
         self.plugin_names[context_id] = (self.plugin_name, root_id, self.vm_id)
         self.call("proxy_on_context_create", context_id, 0)
         started = bool(
@@ -154,8 +163,12 @@ class HostEmulator(EmulatedHost):
         defaults = [(":method", method), (":path", path), (":authority", "example.com"), (":scheme", "http")]
         defaults.append(("x-forwarded-proto", "http"))
         sent = Headers([pair for pair in defaults if pair[0] not in names] + given)
-        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), response or self.upstream)
-        self._create(stream)
+        root, upstream = self._usable_root(root_id), response or self.upstream
+        if root in self._loggers:
+            stream: HttpStream = LoggedStream(self, self._new_id(), root, upstream)
+        else:
+            stream = HttpStream(self, self._new_id(), root, upstream)
+            self._create(stream)
         stream.feed(sent, chunks_of(body), None if trailers is None else Headers(trailers))
         self.run_pending()
         return stream
