@@ -158,6 +158,17 @@ class PluginContext:
         No stream is selected: to act on one, `set_effective_context` first.
         """
 
+    def on_log(self) -> Done:
+        """A stream has ended, and this plugin is an access logger in Envoy's configuration (proxy_on_log).
+
+        The stream's properties can be read, and of an HTTP stream the request's headers, the response's headers and its
+        trailers; of a TCP connection, only properties. Nothing can be written, sent or resumed, since the stream is
+        over. Callouts can be made; after an `await`, the stream can no longer be read.
+
+        Only an entry `envoy.access_loggers.wasm` of an `access_log` calls this: a module that has no class for HTTP or
+        TCP gets one from `pwasm config` and `pwasm run`. The streams of an HTTP filter end in `on_http_stream_done`.
+        """
+
     def on_http_call_response(self, token: int, num_headers: int, body_size: int, num_trailers: int) -> Done:
         """The response to an HTTP callout that was dispatched without a callback (proxy_on_http_call_response).
 

@@ -201,7 +201,7 @@ def _code(options: dict[str, Any], module: Module) -> str | Remote:
 
 
 def _check_ecds(file: Path, plugin: WasmFilter) -> None:
-    if plugin.kind == "plugin":
+    if plugin.kind not in ("http", "tcp"):
         raise UsageError("this filter handles no traffic, and ECDS only supports listener filters")
     if file.suffix not in (".yaml", ".yml", ".json"):
         raise UsageError(f"Envoy cannot tell the format of {file}", hint="use a file name that ends in .yaml")

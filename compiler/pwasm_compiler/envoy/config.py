@@ -114,6 +114,8 @@ class HttpListener:
     port: int = 0
     name: str = "http"
     routes: Sequence[Route] = (Route(),)
+    access_logs: Sequence[Entry] = ()
+    """What is told of each finished stream."""
 
     def to_json(self) -> Json:
         """The listener as in Envoy's configuration."""
@@ -129,6 +131,7 @@ class HttpListener:
             stat_prefix=self.name,
             route_config={"name": self.name, "virtual_hosts": [host]},
             http_filters=filters,
+            **_given(access_log=_entries(self.access_logs) or None),
         )
         chain = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
         return _listener(self.name, self.port, chain)
@@ -190,6 +193,7 @@ def bootstrap_for(
     listeners: dict[Kind, list[HttpListener | TcpListener]] = {
         "http": [HttpListener([entry], port, routes=[Route(upstream=cluster)])],
         "tcp": [TcpListener([entry], port, upstream=cluster)],
+        "access_log": [HttpListener((), port, routes=[Route(upstream=cluster)], access_logs=[entry])],
         "plugin": [],
     }
     plugins = [entry] if plugin.kind == "plugin" else []

@@ -25,7 +25,7 @@ from .._stream.body_options import CALLS, arrives
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
 from .._stream.holding import HEADERS_HELD, HEADERS_PAUSED, leave, let_headers_go
-from .._stream.phases import PHASES, RESPONSE, TCP_DONE
+from .._stream.phases import PHASES, PLUGIN_LOG, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import Phase, Stream
 from .._stream.registration import MESSAGES
@@ -183,9 +183,9 @@ def _close_callback(export: str) -> Callable[[Dispatcher, int, int], None]:
     return callback
 
 
-def _root_callback(export: str) -> Callable[..., None]:
+def _root_callback(export: str, phase: Phase | None = None) -> Callable[..., None]:
     """A callback of a plugin context."""
-    phase = PHASES[export]
+    phase = phase or PHASES[export]
 
     def callback(self: Dispatcher, root_id: int, /, *args: int) -> None:
         root = self._roots.get(root_id)
@@ -223,6 +223,8 @@ def _answer_callback(export: str) -> Callable[..., None]:
 
 class Dispatcher(Contexts):
     """The plugin side of the seam: the callbacks of one Wasm VM."""
+
+    _on_log_of_plugin = _root_callback("proxy_on_log", PLUGIN_LOG)
 
     # --- the callbacks that are only passed on, in the order of the ABI -------------------------------------------
 
@@ -313,9 +315,7 @@ class Dispatcher(Contexts):
         """Tell the filter that its stream has ended."""
         stream = self._streams.get(context_id) or self._open(context_id)
         if stream is None:
-            # Envoy calls this for root contexts too, if the plugin is an access logger.
-            if context_id not in self._roots:
-                self._unknown("proxy_on_log", context_id)
+            self._on_log_of_plugin(context_id)  # the plugin is an access logger
             return
         stream.ended = True
         context = stream.context

@@ -37,7 +37,8 @@ _ALWAYS = frozenset(
 
 _FIRST: dict[type, str] = {HttpContext: "proxy_on_request_headers", TcpContext: "proxy_on_new_connection"}
 _LAST = "proxy_on_log"
-"""Both kinds of streams have this callback. Alone it would not tell which kind a module is for: another is added."""
+"""Both kinds of streams have this callback. Alone it would not tell which kind a module is for: another is added.
+Without one, it is a plugin's `on_log`: the module is an access logger."""
 
 
 def callbacks_used(registration: Registration) -> tuple[str, ...]:
@@ -108,9 +109,9 @@ def _used(registration: Registration, vm: Entry | None) -> set[str]:
         if entry is not None:
             methods = {name for name in vars(base) if name.startswith("on_") and _overrides(entry, name)}
             exports = {export for export, phase in PHASES.items() if phase.method in methods}
-            if "on_stream_done" in methods:
+            if methods & {"on_stream_done", "on_log"}:
                 exports.add(_LAST)
-            used |= exports | ({_FIRST[base]} if exports == {_LAST} else set())
+            used |= exports | ({_FIRST[base]} if exports == {_LAST} and base in _FIRST else set())
     if http is not None and isinstance(http.factory, type):
         traits = traits_of(http.factory)
         used |= traits.callbacks() if traits is not None else set()

@@ -138,3 +138,8 @@ def meant_by(name: str, among: Any) -> str:
 
     best = min(among, key=unlike)
     return best if unlike(best)[0] or distance("".join(_words(name)), "".join(_words(best))) <= 2 else ""
+
+
+def says_all_of(known: str, name: str) -> bool:
+    """Whether each word of `name` is in `known`, in whatever spelling."""
+    return {_meaning(word) for word in _words(name)} <= {_meaning(word) for word in _words(known)}

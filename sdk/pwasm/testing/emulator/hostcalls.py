@@ -149,7 +149,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
         ):
             refuse = write and holds("the maps of an answer are read-only")
             return (status_of("map not there"), None) if refuse else (OK, self.call_maps[map_type])
-        stream = self._stream()
+        stream = self._seen()
         if not isinstance(stream, HttpSide):
             return status_of("map not there"), None
         if stream.ended:

@@ -109,6 +109,7 @@ RULES: Final[dict[str, bool]] = {
     # --- TCP (§5, cases 114 to 117) ---
     "a held connection is not read": True,
     "PAUSE in data holds it": True,
+    "held data comes again with what follows": True,
     "a TCP stream is done before it is logged": True,
     "a plugin that closes hears nothing of upstream": True,
     "a TCP resume before the pause counts": True,

@@ -32,6 +32,7 @@ from .world import SECONDS, Connection, Pending, Setup, World, payload
 
 _T = TypeVar("_T")
 _POLL_SECONDS = 0.01
+_KINDS: dict[str, Kind] = {"http": "http", "tcp": "tcp", "access_log": "access_log"}
 _UPSTREAM, _TCP_UPSTREAM = "upstream", "tcp_upstream"
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critical": 5}
 _MARK = re.compile(r'admin path "/reset_counters" mutates state')
@@ -89,7 +90,7 @@ class EnvoyStage:
         listeners: list[HttpListener | TcpListener] = []
         services = []
         for number, plugin in enumerate(self.plugins):
-            kind: Kind = "tcp" if plugin.kind == "tcp" else "http" if plugin.kind == "http" else "plugin"
+            kind: Kind = _KINDS.get(plugin.kind, "plugin")
             used = WasmFilter(
                 module,
                 kind=kind,
@@ -102,6 +103,8 @@ class EnvoyStage:
             )
             if kind == "http":
                 listeners.append(HttpListener([used], name=f"plugin{number}", routes=[route]))
+            elif kind == "access_log":
+                listeners.append(HttpListener(name=f"plugin{number}", routes=[route], access_logs=[used]))
             elif kind == "tcp":
                 listeners.append(TcpListener([used], name=f"plugin{number}", upstream=_TCP_UPSTREAM))
             else:

@@ -27,7 +27,7 @@ from ..emulator.shared import Process
 from ..emulator.steps import plugin_of
 from ..emulator.tcp_stream import TcpStream
 from ..emulator.trace import TracedHost
-from .filters import built_module, import_filter, is_python, kind_of, kind_of_module
+from .filters import ACCESS_LOG, built_module, import_filter, is_python, kind_of, kind_of_module
 from .messages import Answer, Body, Pairs, Request, Response, check_end, chunks_of, framed, pairs_of
 from .wire import read_request
 from .world import SECONDS, Connection, Metadata, Pending, Setup, World, payload
@@ -82,6 +82,7 @@ class HostWorld(World):
             plugin_name=first.name,
             process=process,
             plugin=make,
+            access_log=first.kind == ACCESS_LOG,
         )
         host.is_python = is_python(self._path)
         host.properties |= _metadata("route_metadata", setup.route_metadata)
@@ -89,6 +90,7 @@ class HostWorld(World):
         started = host.started
         for plugin in others:
             host.plugin_configuration, host.plugin_name = payload(plugin.configuration), plugin.name
+            host.access_log = plugin.kind == ACCESS_LOG
             started = host.start_plugin(plugin.root_id) and started
         self.started = self.started and started
         return host
