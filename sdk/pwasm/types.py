@@ -159,14 +159,10 @@ class PluginContext:
         """
 
     def on_log(self) -> Done:
-        """A stream has ended, and this plugin is an access logger in Envoy's configuration (proxy_on_log).
+        """A stream has ended that this plugin logs, as an entry of `access_log` in Envoy (proxy_on_log).
 
-        The stream's properties can be read, and of an HTTP stream the request's headers, the response's headers and its
-        trailers; of a TCP connection, only properties. Nothing can be written, sent or resumed, since the stream is
-        over. Callouts can be made; after an `await`, the stream can no longer be read.
-
-        Only an entry `envoy.access_loggers.wasm` of an `access_log` calls this: a module that has no class for HTTP or
-        TCP gets one from `pwasm config` and `pwasm run`. The streams of an HTTP filter end in `on_http_stream_done`.
+        Properties can be read, and an HTTP stream's request headers, response headers and response trailers, but not
+        after an `await`. Nothing can be written, sent or resumed. The streams of a filter end in `on_http_stream_done`.
         """
 
     def on_http_call_response(self, token: int, num_headers: int, body_size: int, num_trailers: int) -> Done:
@@ -357,7 +353,8 @@ class HttpContext:
         """The stream is over and about to be logged (proxy_on_log).
 
         Header maps are read-only; nothing can be sent, closed or resumed any more. This may be the only callback of a
-        stream, if an earlier filter answered the request.
+        stream, if an earlier filter answered the request. Envoy never calls it for a filter in a cluster's
+        `http_filters`: keep what must go with such a stream in its context (docs/abi.md §6).
         """
 
 
@@ -400,8 +397,13 @@ class TcpContext:
         """Data arrived from the client (proxy_on_downstream_data).
 
         Args:
-            data_size: bytes readable now; can be 0 when `end_of_stream` is True.
+            data_size: bytes readable now: what has arrived since the last call, or all that is held; can be 0 when
+                `end_of_stream` is True.
             end_of_stream: True when the client will send no more.
+
+        Returns:
+            `Action.PAUSE` holds the data: the next call sees it again, with what has arrived in the meantime. A filter
+            behind this one that holds what was passed on makes it come again, too, and releases everything at once.
         """
         return Action.CONTINUE
 

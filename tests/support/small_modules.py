@@ -35,6 +35,16 @@ _TCP = """
     (drop (call $log (i32.const 2) (i32.const 16) (i32.const 12)))
     (i32.const 0)))
 """
+_LOG = """
+(module
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "a stream")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) unreachable)
+  (func (export "proxy_on_log") (param i32)
+    (drop (call $log (i32.const 2) (i32.const 16) (i32.const 8)))))
+"""
 _PLUGIN = """
 (module
   (memory (export "memory") 1)
@@ -55,6 +65,12 @@ def http_module(file: Path, value: str = "VALUE") -> Path:
 def tcp_module(file: Path) -> Path:
     """Logs `a connection` at each."""
     file.write_bytes(wasmtime.wat2wasm(_TCP))
+    return file
+
+
+def log_module(file: Path) -> Path:
+    """Logs `a stream` at each one's end."""
+    file.write_bytes(wasmtime.wat2wasm(_LOG))
     return file
 
 

@@ -1,4 +1,4 @@
-"""What PAUSE holds of a TCP connection comes again with what follows, in every tier; the filter is projects/tcp_line."""
+"""What PAUSE holds on a TCP connection comes again with what follows, in every tier; see projects/tcp_line."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from pwasm.testing import World
 pytestmark = pytest.mark.pwasm(filter="../../../projects/tcp_line")
 
 
+def _wait_for_lines(world: World, count: int) -> None:
+    world.eventually(lambda: len(world.logs()) >= count)
+
+
 def _send_each(world: World, parts: tuple[bytes, ...]) -> bytes:
     """Send the parts one by one, each when the filter has seen the one before; returns what comes back."""
     client = world.connect()
     for count, part in enumerate(parts, 1):
         client.send(part)
-        world.eventually(lambda count=count: len(world.logs()) >= count)
+        _wait_for_lines(world, count)
     data = client.receive(sum(map(len, parts)))
     client.close()
     return data
@@ -30,7 +34,7 @@ def test_what_upstream_sends_comes_again_too(pwasm_world: World) -> None:
     client = pwasm_world.connect()
     for count, part in enumerate((b"one\n", b"two\n"), 1):
         client.send(part)
-        pwasm_world.eventually(lambda count=count: len(pwasm_world.logs()) >= 2 * count)
+        _wait_for_lines(pwasm_world, 2 * count)
     assert [line for line in pwasm_world.logs() if line.startswith("up")] == ["up 3 'one'", "up 6 'onetwo'"]
     assert client.receive(timeout=0.2) == b""  # upstream's line is not complete
     client.close()
