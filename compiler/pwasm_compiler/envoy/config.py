@@ -131,7 +131,7 @@ class HttpListener:
             stat_prefix=self.name,
             route_config={"name": self.name, "virtual_hosts": [host]},
             http_filters=filters,
-            **_given(access_log=_entries(self.access_logs) or None),
+            **({"access_log": _entries(self.access_logs)} if self.access_logs else {}),
         )
         chain = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
         return _listener(self.name, self.port, chain)
