@@ -1,4 +1,7 @@
-"""One direction of an HTTP stream around a plugin: its link in the chain, with what its callbacks see and return."""
+"""One direction of an HTTP stream around a plugin: its link in the chain, with what its callbacks see and return.
+
+The sections cited here are those of docs/abi.md.
+"""
 
 from __future__ import annotations
 
