@@ -22,7 +22,7 @@ from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilte
 from pwasm_compiler.envoy.process import Envoy
 from tests.support.http1 import chunk, last_chunk
 
-from .case import HOST, VM_CONFIGURATION, Case
+from .case import HOST, VM_CONFIGURATION, Answer, Case
 from .cases.chains import CLUSTER, NEIGHBOURS
 from .emulator_world import EmulatorWorld, answer_headers, upstream_saw
 from .envoy_world import ROUTES, SECONDS, World, prepare
@@ -85,11 +85,11 @@ class ChainEmulator(EmulatorWorld):
         """What happens when so many pieces have passed: the neighbours' calls are answered, the tick comes."""
         if case.answer_after is not None and (pieces is None or pieces < case.answer_after):
             return
-        if case.ticks and pieces == case.answer_after:
-            host.tick()
         while waiting := [call for call in host.neighbour_calls if not call.answered]:
             for call in waiting:
                 call.answer()
+        if case.ticks and pieces == case.answer_after:
+            host.tick()
 
 
 class ChainWorld(World):
@@ -131,6 +131,11 @@ class ChainWorld(World):
                 if self.case.ticks:
                     self.wait_for("tick")
                 self._idle()
+
+    def _answer(self, connection: socket.socket, answer: Answer, head: bool, part: str) -> None:
+        if self.case.ticks and self.case.chunks is not None:
+            self.wait_for("tick")
+        super()._answer(connection, answer, head, part)
 
     def _wait_for_answers(self, asked: int) -> None:
         self.until(lambda: self._answered >= asked, "the neighbour's answer")

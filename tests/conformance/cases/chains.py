@@ -10,7 +10,7 @@ from typing import Any
 from pwasm.testing import ExtAuthz, LuaBody, LuaCall, SlowUpstream
 
 from ..case import Answer, Case
-from ..ops import ON_TICK, body, later, resume, write
+from ..ops import ON_TICK, body, later, resume, tick, write
 
 MAX = 0x7FFFFFFF
 CLUSTER = "gate"
@@ -39,7 +39,7 @@ NEIGHBOURS: dict[str, dict[str, Any]] = {
 """Listener → the emulator's options; Envoy's configuration is made of the same."""
 
 CONTINUE, PAUSE = ["raw", 0], ["raw", 1]
-REQUEST = {"method": "POST", "chunks": [b"evil", b"rest"]}
+REQUEST: dict[str, Any] = {"method": "POST", "chunks": [b"evil", b"rest"]}
 RESPONSE = {"answer": Answer(chunks=[b"evil", b"rest"])}
 TRAILERS = [("x-end", "1")]
 SIDES: tuple[tuple[str, int, dict[str, Any], dict[str, Any]], ...] = (
@@ -150,4 +150,20 @@ CHAINS += [
     for side, buffer, plain, _ in SIDES
     for name, then in (("lets-pass", [CONTINUE]), ("replaces", [write(buffer, 0, MAX, "new"), CONTINUE]))
     for ops in ([resume(buffer)],)
+]
+CHAINS += [
+    # What is put back when the end has been released without it is lost.
+    Case(
+        f"{listener}-puts-back-after-the-end",
+        {
+            "request_body": [body(0), write(0, 0, MAX, ""), PAUSE],
+            "request_body!": [body(0), write(0, 0, MAX, ""), PAUSE, tick(500)],
+            **later(write(0, 0, 0, "evilrest"), resume(0)),
+        },
+        **REQUEST,
+        listener=listener,
+        answer_after=2,
+        ticks=1,
+    )
+    for listener in ("authz-after", "lua-after")
 ]
