@@ -71,6 +71,8 @@ class Case:
     """What of the outcome depends on who is quicker: how much of a request that is reset upstream saw, say."""
     one_turn: bool = False
     """All answers come in one turn of the event loop."""
+    answer_after: int | None = None
+    """Of a chain: after how many pieces of the body the neighbour's cluster answers; None for at once."""
     tcp: Sequence[tuple[str, str]] = ()
     """A TCP case: steps of the client ("send", data), ("finish", ""), ("read", how many bytes), ("await", callback);
     upstream echoes in upper case, answers `bye` by closing."""

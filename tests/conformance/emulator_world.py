@@ -67,6 +67,10 @@ class EmulatorWorld:
             self._hosts[case.listener] = host
         return outcome(log, client, requests, calls, case.ignore)
 
+    def options(self, case: Case) -> dict[str, Any]:
+        """What the listener of a case is to the emulator."""
+        return OPTIONS.get(case.listener, {})
+
     def _new_host(self, case: Case, *, shared: bool) -> HostEmulator:
         scripts = self._scripts if shared else {case.id: case.script}
         host = HostEmulator(
@@ -76,7 +80,7 @@ class EmulatorWorld:
             root_id="tcp" if case.tcp else "",
             vm_id="probe",
             vm_configuration=VM_CONFIGURATION,
-            **OPTIONS.get(case.listener, {}),
+            **self.options(case),
         )
         host.clusters = CLUSTERS
         host.unhealthy_clusters = {"empty"}

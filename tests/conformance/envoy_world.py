@@ -328,7 +328,7 @@ def envoy_world(module: Path, cases: Sequence[Case]) -> Iterator[World]:
         Upstream("127.0.0.1", refusing_port(), name="refusing"),
     ]
     config = bootstrap(listeners, upstreams=clusters)
-    _prepare(config)
+    prepare(config)
     arguments = ("--file-flush-interval-msec", "10", "--drain-time-s", "0")
     try:
         with Envoy(config, arguments=arguments) as envoy:
@@ -341,7 +341,7 @@ def envoy_world(module: Path, cases: Sequence[Case]) -> Iterator[World]:
 ROUTES = (Route(upstream="upstream"),)
 
 
-def _prepare(config: dict[str, Any]) -> None:
+def prepare(config: dict[str, Any]) -> None:
     """Trailers on both sides, no headers that differ from run to run, one request for each connection."""
     for listener in config["static_resources"]["listeners"]:
         if listener["name"] == "limited":

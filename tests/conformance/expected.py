@@ -10,6 +10,8 @@ from typing import Any
 from .observe import Outcome
 
 FILE = Path(__file__).parents[1] / "golden" / "conformance.json"
+CHAINS = FILE.with_name("chains.json")
+"""The same for `test_chains.py`."""
 _WIDTH = 120
 
 EXCLUDED: dict[str, str] = {
@@ -63,18 +65,18 @@ ELSEWHERE: dict[str, tuple[int, ...]] = {
 VMs, what only Python in Wasm does, time limits, awaits. With the cases of the table they are all 122 numbers."""
 
 
-def load() -> dict[str, Outcome]:
+def load(file: Path = FILE) -> dict[str, Outcome]:
     """Every case's outcome."""
-    if not FILE.exists():
+    if not file.exists():
         return {}
-    found = json.loads(FILE.read_text(encoding="utf-8"))
+    found = json.loads(file.read_text(encoding="utf-8"))
     return {name: Outcome.of_json(outcome) for name, outcome in found.items()}
 
 
-def save(outcomes: Mapping[str, Outcome]) -> None:
+def save(outcomes: Mapping[str, Outcome], file: Path = FILE) -> None:
     """Write the outcomes."""
     text = _text({name: outcome.as_json() for name, outcome in outcomes.items()})
-    FILE.write_text(f"{text}\n", encoding="utf-8")
+    file.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _text(value: Any, margin: str = "") -> str:

@@ -17,17 +17,20 @@ from pwasm.testing.emulator import rules
 from . import expected
 from .case import Case
 from .cases.actions import ACTIONS
+from .cases.chains import CHAINS, NEIGHBOURS
 from .cases.crashes import CRASHES
 from .cases.table import CASES
+from .chain_worlds import ChainEmulator
 from .emulator_world import EmulatorWorld, python_plugin
 from .observe import Outcome
 
 EXPECTED: dict[str, Any] = {
     **expected.load(),
+    **expected.load(expected.CHAINS),
     **{case.id: Outcome(crash=crash) for case, crash in CRASHES.items()},
     **{case.id: seen for case, seen in ACTIONS.items()},
 }
-ALL = [case for case in (*CRASHES, *ACTIONS, *CASES) if case.id not in expected.EXCLUDED]
+ALL = [case for case in (*CRASHES, *ACTIONS, *CASES, *CHAINS) if case.id not in expected.EXCLUDED]
 
 
 class Asked(dict[Any, Any]):
@@ -51,8 +54,20 @@ TABLES = ("RULES", "STATUSES", "HEADER_ACTIONS", "DATA_ACTIONS")
 
 
 @pytest.fixture(scope="module")
-def world() -> EmulatorWorld:
-    return EmulatorWorld(lambda tcp: python_plugin(tcp=tcp))
+def world() -> Worlds:
+    return Worlds()
+
+
+class Worlds:
+    """The emulator for a case."""
+
+    def __init__(self) -> None:
+        self.alone = EmulatorWorld(lambda tcp: python_plugin(tcp=tcp))
+        self.in_chains = ChainEmulator(lambda tcp: python_plugin(tcp=tcp))
+
+    def run(self, case: Case) -> Outcome:
+        """Run one case to its end."""
+        return (self.in_chains if case.listener in NEIGHBOURS else self.alone).run(case)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +80,7 @@ def hints(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def askers(world: EmulatorWorld) -> dict[tuple[str, Any], list[Case]]:
+def askers(world: Worlds) -> dict[tuple[str, Any], list[Case]]:
     """Row of a table → the cases that ask for it."""
     found: dict[tuple[str, Any], list[Case]] = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -81,7 +96,7 @@ def askers(world: EmulatorWorld) -> dict[tuple[str, Any], list[Case]]:
     return found
 
 
-def run(world: EmulatorWorld, case: Case) -> Any:
+def run(world: Worlds, case: Case) -> Any:
     """The part of the outcome that is compared: everything, except for ACTIONS."""
     try:
         outcome = world.run(case)
@@ -93,7 +108,7 @@ def run(world: EmulatorWorld, case: Case) -> Any:
     return {name: seen[name] for name in ACTIONS[case]}
 
 
-def notices(world: EmulatorWorld, cases: list[Case], hint: str | None) -> str:
+def notices(world: Worlds, cases: list[Case], hint: str | None) -> str:
     """The first case with a changed outcome; the hint is only an optimization: it is tried first."""
     ordered = sorted(cases, key=lambda case: case.id != hint)
     return next((case.id for case in ordered if run(world, case) != EXPECTED[case.id]), "")
@@ -117,7 +132,7 @@ def other(table: str, row: Any) -> Any:
 def test_a_case_notices(
     table: str,
     row: Any,
-    world: EmulatorWorld,
+    world: Worlds,
     askers: dict[tuple[str, Any], list[Case]],
     hints: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
@@ -130,10 +145,10 @@ def test_a_case_notices(
 
 
 @pytest.mark.parametrize(("case", "crash"), CRASHES.items(), ids=[case.id for case in CRASHES])
-def test_what_kills_envoy(case: Case, crash: str, world: EmulatorWorld) -> None:
+def test_what_kills_envoy(case: Case, crash: str, world: Worlds) -> None:
     assert world.run(case) == Outcome(crash=crash)
 
 
 @pytest.mark.parametrize("case", ACTIONS, ids=[case.id for case in ACTIONS])
-def test_actions_that_the_sdk_never_returns(case: Case, world: EmulatorWorld) -> None:
+def test_actions_that_the_sdk_never_returns(case: Case, world: Worlds) -> None:
     assert run(world, case) == ACTIONS[case]

@@ -109,6 +109,11 @@ class Link:
         """Whether the direction waits for this link to continue."""
         return self.state != CONTINUE and not self.chain.over
 
+    @property
+    def is_through(self) -> bool:
+        """Whether data that still comes is dropped."""
+        return self.last_call_ended and holds("no data comes after the end, whoever passed that on")
+
     # --- the filter -----------------------------------------------------------------------------------------------
 
     def on_headers(self, end: bool) -> int:
@@ -149,7 +154,7 @@ class Link:
             self.chain.hold(data)
             if not holds("the limit does not count for headers held"):
                 self.chain.check_limit()
-        elif not (self.last_call_ended and holds("no data comes after the end, whoever passed that on")):
+        elif not self.is_through:
             self.filter_data(data, end)
 
     def receive_trailers(self) -> None:
@@ -258,7 +263,7 @@ class End(Link):
 
     def receive_data(self, data: bytearray, end: bool) -> None:
         """A piece of the body leaves."""
-        if self.chain.over or self.last_call_ended:
+        if self.chain.over or self.is_through:
             return
         self.last_call_ended = end
         sent = bytes(data)
