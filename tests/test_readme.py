@@ -83,8 +83,10 @@ def test_the_example_of_an_access_logger() -> None:
     names: dict[str, Any] = {}
     exec(PYTHON["writing-filters"][1], names)
     host = HostEmulator(names["Slow"], access_log=True)
-    host.request("GET", "/quick")
-    assert host.logs == []
+    for duration in (1, 2_500_000_000):
+        host.properties["request", "duration"] = duration.to_bytes(8, "little")
+        assert host.request("GET", "/report").status == 200
+    assert [text for _, text in host.logs] == ["/report took 2.5 s"]
 
 
 def test_the_example_of_waiting() -> None:

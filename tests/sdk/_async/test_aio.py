@@ -396,7 +396,7 @@ def test_tcp_data_that_arrives_meanwhile() -> None:
         assert stream.downstream(data) == Action.PAUSE
     for _ in range(2):
         host.tick()
-    assert stream.to_upstream == b"<one><twothree>"
+    assert stream.to_upstream == b"<one><twothree>"  # what arrived meanwhile is one piece, as of a body
     assert stream.downstream(b"four") == Action.PAUSE
     host.tick()
     assert stream.to_upstream == b"<one><twothree><four>"
