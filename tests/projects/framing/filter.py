@@ -40,8 +40,8 @@ class Framing(pwasm.HttpContext):
         elif self.path == "coding":
             self.said = outcome(pwasm.replace_http_request_header, "transfer-encoding", "chunked")
         elif self.path == "grpc":
-            said = [outcome(pwasm.dispatch_grpc_call, "auth", *names) for names in GRPC_NAMES]
-            self.said = " ".join(text.partition(":")[0] for text in said)
+            outcomes = [outcome(pwasm.dispatch_grpc_call, "auth", *names) for names in GRPC_NAMES]
+            self.said = " ".join(text.partition(":")[0] for text in outcomes)
         elif self.path == "raw/length":
             current.host.proxy_replace_header_map_value(0, "content-length", "30")
         elif self.path == "raw/204":
