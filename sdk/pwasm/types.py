@@ -253,12 +253,14 @@ class HttpContext:
     edits_request_body: bool | None = None
     """True: the filter changes the size of the request body, so `content-length` is removed from the headers.
 
-    The host never corrects `content-length`, and a wrong one enables request smuggling. None (the default) means: the
-    value of `buffer_request_body`.
+    The host never corrects `content-length`, and a wrong one enables request smuggling. Without this declaration an
+    edit that changes the size is refused (`PhaseError`), unless the message is known to have no `content-length`: it
+    came without one, or the filter removed it in `on_http_request_headers`. None (the default) means: the value of
+    `buffer_request_body`.
     """
 
     edits_response_body: bool | None = None
-    """The same for the response body."""
+    """The same for the response body. Responses to HEAD, and 304, lose their `content-length` too."""
 
     holds_request_headers: bool = False
     """True: the request's headers wait for its body, so that `on_http_request_body` can still change them.
