@@ -122,8 +122,8 @@ def check_edit(what: str, stream: Stream, direction: int, change: int) -> None:
     raise PhaseError(
         what,
         current.phase.method,
-        f"the body would no longer have the size that {CONTENT_LENGTH} announced, and what is too much would be taken"
-        f" for another {message}",
+        f"the body would change its size, and {CONTENT_LENGTH} has been sent, or the class is not known to edit bodies;"
+        f" what is too much would be taken for another {message}",
         f"declare edits_{message}_body = True in the class, or remove {CONTENT_LENGTH} in on_http_{message}_headers",
     )
 
