@@ -5,6 +5,7 @@ The fields are those of `_validate.FRAMED`. All functions raise before anything 
 - `content-length` is what it is now; where no body follows it may be 0, and anything in a response to HEAD or a 304
   (RFC 9110 § 8.6). It is never in a 204.
 - A status without a body (RFC 9110 § 6.4.1) is for a response whose headers ended it.
+- HEAD stays HEAD, and no other method becomes it (§ 9.3.2): the client knows by it whether there is a body.
 - A body changes its size only if `content-length` is known to be gone.
 
 A field of `FRAMED` that has the value already may be written again: a filter may read all headers, change one and write
@@ -23,9 +24,9 @@ from .._stream.registration import MESSAGES
 from .._validate import BODILESS, CONTENT_LENGTH, FRAMED, HOST, TE, Headers
 from ..errors import PhaseError
 
-_STATUS, _AUTHORITY = ":status", ":authority"
+_STATUS, _AUTHORITY, _METHOD = ":status", ":authority", ":method"
 _HEADER_MAPS = {int(MapType.HTTP_REQUEST_HEADERS): REQUEST, int(MapType.HTTP_RESPONSE_HEADERS): RESPONSE}
-_NOT_MODIFIED, _NO_CONTENT = b"304", b"204"
+_NOT_MODIFIED, _NO_CONTENT, _HEAD = b"304", b"204", b"HEAD"
 
 
 def written(name: object, value: object, map_type: int, *, adding: bool = False) -> tuple[str, bytes]:
@@ -122,8 +123,8 @@ def check_edit(what: str, stream: Stream, direction: int, change: int) -> None:
     raise PhaseError(
         what,
         current.phase.method,
-        f"the body would no longer have the size that {CONTENT_LENGTH} announced, and what is too much would be taken"
-        f" for another {message}",
+        f"the body would change its size, and {CONTENT_LENGTH} has been sent, or the class is not known to edit bodies;"
+        f" what is too much would be taken for another {message}",
         f"declare edits_{message}_body = True in the class, or remove {CONTENT_LENGTH} in on_http_{message}_headers",
     )
 
@@ -136,6 +137,13 @@ def _check(key: str, value: bytes, direction: int) -> None:
     if key == HOST:
         if direction == REQUEST:
             _validate.pseudo_value(_AUTHORITY, value, MapType.HTTP_REQUEST_HEADERS)
+    elif key == _METHOD:
+        now = _now(_METHOD, REQUEST)
+        if isinstance(now, bytes) and (now == _HEAD) != (value == _HEAD):
+            raise ValueError(
+                f"value: {_METHOD} cannot become {value.decode()}: the client expects the response to {now.decode()}"
+                " (RFC 9110 § 9.3.2)"
+            )
     elif key == _STATUS:
         bare = stream.bare_response or _now(CONTENT_LENGTH, RESPONSE) == b"0"
         if int(value) in BODILESS and not bare:
@@ -176,4 +184,4 @@ def _now(key: str, direction: int) -> bytes | bool:
 
 
 def _is_head() -> bool:
-    return current.host.proxy_get_property(b"request\0method") == (Status.OK, b"HEAD")
+    return current.host.proxy_get_property(b"request\0method") == (Status.OK, _HEAD)

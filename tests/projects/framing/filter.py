@@ -42,6 +42,10 @@ class Framing(pwasm.HttpContext):
         elif self.path == "grpc":
             outcomes = [outcome(pwasm.dispatch_grpc_call, "auth", *names) for names in GRPC_NAMES]
             self.said = " ".join(text.partition(":")[0] for text in outcomes)
+        elif self.path == "method":
+            self.said = outcome(pwasm.replace_http_request_header, ":method", "GET")
+        elif self.path == "raw/method":
+            current.host.proxy_replace_header_map_value(0, ":method", "GET")
         elif self.path == "raw/length":
             current.host.proxy_replace_header_map_value(0, "content-length", "30")
         elif self.path == "raw/204":

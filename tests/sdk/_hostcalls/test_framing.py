@@ -24,7 +24,25 @@ from tests.support.in_callback import run_in_request
 REFUSED = (TypeError, ValueError, PhaseError, HostcallError)
 FRAMED = sorted(_validate.FRAMED)
 NAMES = [*FRAMED, "Content-Length", "TRANSFER-encoding", "Host", "x-a", ":path", ":method", ":authority", ":status"]
-VALUES = ["0", "5", "3", "abc", "-1", "", "5,5", "chunked", "close", "trailers", "gzip", "/", "GET", "a", "200", "304"]
+VALUES = [
+    "0",
+    "5",
+    "3",
+    "abc",
+    "-1",
+    "",
+    "5, 5",
+    "chunked",
+    "close",
+    "trailers",
+    "gzip",
+    "/",
+    "GET",
+    "HEAD",
+    "a",
+    "200",
+    "304",
+]
 BODY, OTHER = b"hello", b"no"
 
 
@@ -217,6 +235,17 @@ def test_te_trailers() -> None:
 def test_what_makes_a_request_stays(name: str) -> None:
     assert "replace it" in _refusal(lambda: pwasm.remove_http_request_header(name)) or name == "host"
     assert _refusal(lambda: pwasm.replace_http_request_headers([(name, "/a"), (name, "/b")]))
+
+
+@pytest.mark.parametrize(("method", "other"), [("HEAD", "GET"), ("GET", "HEAD"), ("POST", "HEAD")])
+def test_head_is_no_other_method(method: str, other: str) -> None:
+    for change in (
+        lambda: pwasm.replace_http_request_header(":method", other),
+        lambda: pwasm.replace_http_request_headers({":method": other}),
+    ):
+        assert "RFC 9110 § 9.3.2" in _refusal(change, method=method)
+    ran = run_in_request(lambda: pwasm.replace_http_request_header(":method", method), method=method)
+    assert ran.outcome is None
 
 
 @pytest.mark.parametrize("name", FRAMED)

@@ -33,6 +33,8 @@ from .world import SECONDS, Connection, Pending, Setup, World, payload
 _T = TypeVar("_T")
 _POLL_SECONDS = 0.01
 _KINDS: dict[str, Kind] = {"http": "http", "tcp": "tcp", "access_log": "access_log"}
+_REST_SECONDS = 0.05
+"""How long a body that should not be there may take: Envoy writes it right after the headers."""
 _UPSTREAM, _TCP_UPSTREAM = "upstream", "tcp_upstream"
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critical": 5}
 _MARK = re.compile(r'admin path "/reset_counters" mutates state')
@@ -307,7 +309,9 @@ class _EnvoyPending(Pending):
                 self._client.settimeout(seconds)
                 self._response = read_response(stream, bodyless=self._bodyless)
                 waited = time.monotonic() - start >= seconds
-                rest = _at_once(self._client, stream) if self._response.complete else b""
+                bodyless = self._bodyless or self._response.status in {204, 304}
+                seconds_more = _REST_SECONDS if bodyless else 0.0
+                rest = _rest(self._client, stream, seconds_more) if self._response.complete else b""
             self._sender.join()
             self._world.check()
             check_end(rest)
@@ -316,12 +320,12 @@ class _EnvoyPending(Pending):
         return self._response
 
 
-def _at_once(client: socket.socket, stream: io.BufferedReader) -> bytes:
-    """What has come already."""
-    client.setblocking(False)
+def _rest(client: socket.socket, stream: io.BufferedReader, seconds: float) -> bytes:
+    """What comes after a response, within this time."""
+    client.settimeout(seconds)
     try:
         return stream.peek()
-    except OSError:  # the connection has ended
+    except OSError:  # nothing, or the connection has ended
         return b""
 
 

@@ -289,7 +289,7 @@ class _HostPending(Pending):
             raise AssertionError(why_no_response(stream, self._world.hosts, seconds))
         headers = Headers([pair for pair in stream.headers.raw if not pair[0].startswith(b":")])
         sent = stream.status, stream.headers, stream.body
-        check_end(framing.beyond(*sent))
+        check_end(stream.body if self._bodyless else framing.beyond(*sent))
         complete = stream.ended and not stream.closed and (self._bodyless or not framing.lacking(*sent))
         details = stream.local_response.details if stream.local_response else ""
         return Response(headers, stream.body, stream.trailers or Headers(), stream.status, complete, details)

@@ -34,6 +34,13 @@ def test_a_get_has_no_length(pwasm_world: World, path: str, says: str) -> None:
     assert not {"content-length", "transfer-encoding"} & {name for name, _ in sent.headers}
 
 
+def test_head_stays_head(pwasm_world: World) -> None:
+    response = pwasm_world.request("HEAD", "/method")
+    assert (response.status, response.body) == (200, b"")
+    assert "RFC 9110 § 9.3.2" in response.headers["x-outcome"]
+    assert [received.method for received in pwasm_world.upstream.requests] == ["HEAD"]
+
+
 @pytest.mark.pwasm(clusters={"auth": 200})
 def test_names_of_grpc(pwasm_world: World) -> None:
     assert pwasm_world.request("GET", "/grpc").headers["x-outcome"] == " ".join(["ValueError"] * 5)
@@ -82,3 +89,8 @@ def test_upstream_sees_a_second_request(pwasm_world: World) -> None:
 def test_bytes_after_a_response_are_an_error(pwasm_world: World) -> None:
     with pytest.raises(AssertionError, match=r"next response to be b'HTTP/1\.1 200 OK.*injected"):
         pwasm_world.request("GET", "/raw/204")
+
+
+def test_a_body_in_the_response_to_head_is_an_error(pwasm_world: World) -> None:
+    with pytest.raises(AssertionError, match="next response to be b'hello from upstream'"):
+        pwasm_world.request("HEAD", "/raw/method")
