@@ -22,9 +22,13 @@ from pwasm_compiler.envoy.log import LogRecord
 from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
 
 from ..emulator import held
+from ..emulator.neighbours import ExtAuthz
+from ..emulator.neighbours import WasmFilter as Neighbour
 from . import envoy_report
-from .filters import built_module, is_python, kind_of_module
-from .messages import Body, Double, Pairs, Response, chunks_of, framed, pairs_of
+from .authorizer import GrpcAuthorizer
+from .envoy_filters import filters_of, upstream_options, wasm_filter
+from .filters import built_module, is_python, kind_of_module, wants_held_headers
+from .messages import Body, Double, Pairs, Pause, Piece, Response, framed, pairs_of, pieces_of
 from .servers import HttpServer, Server, TcpServer, at_once, refusing_port
 from .wire import read_response, request_bytes
 from .world import SECONDS, Connection, Pending, Setup, World, payload
@@ -48,11 +52,15 @@ class EnvoyStage:
         self.is_python = is_python(path)
         self.plugins = setup.all_plugins(self.kind)
         unused = Double(500)
-        self.servers: dict[str, Server] = {name: HttpServer(unused) for name in (_UPSTREAM, *setup.clusters)}
+        neighbours = (*setup.before, *setup.after)
+        grpc = {item.cluster for item in neighbours if isinstance(item, ExtAuthz) and item.grpc}
+        self.servers: dict[str, Server] = {
+            name: (GrpcAuthorizer if name in grpc else HttpServer)(unused) for name in (_UPSTREAM, *setup.clusters)
+        }
         self.servers[_TCP_UPSTREAM] = TcpServer(unused)
         self.refused: EnvoyExitedError | None = None
         self.envoy = Envoy(
-            self._config(setup, module),
+            self._config(setup, path, module),
             executable=executable,
             concurrency=setup.workers,
             wasm_log_level="trace",
@@ -73,7 +81,7 @@ class EnvoyStage:
             raise
         self.listeners = {} if self.refused else self.envoy.listeners()
 
-    def _config(self, setup: Setup, module: Path) -> dict[str, Any]:
+    def _config(self, setup: Setup, path: Path, module: Path) -> dict[str, Any]:
         metadata = dict.fromkeys((_UPSTREAM, _TCP_UPSTREAM), setup.cluster_metadata)
         route = Route(upstream=_UPSTREAM, metadata=setup.route_metadata)
         upstreams = [
@@ -81,32 +89,40 @@ class EnvoyStage:
                 "127.0.0.1",
                 refusing_port() if self._refused(setup, name) else server.port,
                 name=name,
+                http2=isinstance(server, GrpcAuthorizer),
                 metadata=metadata.get(name, {}),
             )
             for name, server in self.servers.items()
         ]
         listeners: list[HttpListener | TcpListener] = []
         services = []
+        holds = wants_held_headers(path) if setup.hold_headers is None else setup.hold_headers
+        chain: list[Any] = []
         for number, plugin in enumerate(self.plugins):
             kind: Kind = "tcp" if plugin.kind == "tcp" else "http" if plugin.kind == "http" else "plugin"
-            used = WasmFilter(
+            used = wasm_filter(
                 module,
+                hold_headers=holds,
+                environment=dict(setup.environment),
                 kind=kind,
                 name=plugin.name,
                 root_id=plugin.root_id,
                 vm_id=setup.vm_id,
                 configuration=payload(plugin.configuration) or None,
                 vm_configuration=payload(setup.vm_configuration) or None,
-                environment=setup.environment,
             )
             if kind == "http":
-                listeners.append(HttpListener([used], name=f"plugin{number}", routes=[route]))
+                chain = [*filters_of(setup.before, _wasm_neighbour), used, *filters_of(setup.after, _wasm_neighbour)]
+                here = [] if setup.place == _UPSTREAM else chain
+                listeners.append(HttpListener(here, name=f"plugin{number}", routes=[route]))
             elif kind == "tcp":
                 listeners.append(TcpListener([used], name=f"plugin{number}", upstream=_TCP_UPSTREAM))
             else:
                 services.append(used)
         config = bootstrap(listeners, plugins=services, upstreams=upstreams)
         _enable_trailers(config)
+        if setup.place == _UPSTREAM:
+            _put_upstream(config, chain)
         return config
 
     def _refused(self, setup: Setup, name: str) -> bool:
@@ -201,7 +217,7 @@ class EnvoyWorld(World):
         plugin: str = "",
     ) -> Pending:
         sent = framed(pairs_of(headers), body, trailers=bool(trailers))
-        pieces = request_bytes(method, path, sent, chunks_of(body), pairs_of(trailers))
+        pieces = request_bytes(method, path, sent, pieces_of(body), pairs_of(trailers))
         return _EnvoyPending(self, self._connected(plugin), pieces, bodyless=method == "HEAD")
 
     def why_no_response(self, seconds: float) -> str:
@@ -287,7 +303,7 @@ class EnvoyWorld(World):
 class _EnvoyPending(Pending):
     """The request is sent from a separate thread, since Envoy may answer before it has read everything."""
 
-    def __init__(self, world: EnvoyWorld, client: socket.socket, pieces: list[bytes], *, bodyless: bool) -> None:
+    def __init__(self, world: EnvoyWorld, client: socket.socket, pieces: list[Piece], *, bodyless: bool) -> None:
         self._world = world
         self._client = client
         self._bodyless = bodyless
@@ -310,10 +326,13 @@ class _EnvoyPending(Pending):
         return self._response
 
 
-def _send_all(client: socket.socket, pieces: list[bytes]) -> None:
+def _send_all(client: socket.socket, pieces: list[Piece]) -> None:
     try:
         for piece in pieces:
-            client.sendall(piece)
+            if isinstance(piece, Pause):
+                time.sleep(piece.seconds)
+            else:
+                client.sendall(piece)
     except OSError:
         return  # the request was answered before it was complete
 
@@ -360,4 +379,25 @@ def _enable_trailers(config: dict[str, Any]) -> None:
             if entry["name"] == "envoy.filters.network.http_connection_manager":
                 entry["typed_config"]["http_protocol_options"] = {"enable_trailers": True}
     for cluster in config["static_resources"]["clusters"]:
-        cluster["http_protocol_options"] = {"enable_trailers": True}
+        if "typed_extension_protocol_options" not in cluster:
+            cluster["http_protocol_options"] = {"enable_trailers": True}
+
+
+def _put_upstream(config: dict[str, Any], chain: list[Any]) -> None:
+    """Put a chain into the filters of upstream's cluster."""
+    (cluster,) = (found for found in config["static_resources"]["clusters"] if found["name"] == _UPSTREAM)
+    del cluster["http_protocol_options"]
+    filters = [item.to_json() if isinstance(item, WasmFilter) else item for item in chain]
+    cluster["typed_extension_protocol_options"] = upstream_options(filters)
+
+
+def _wasm_neighbour(item: Neighbour) -> dict[str, Any]:
+    """Another filter of the chain, in a VM of its own."""
+    module = built_module(Path(item.path))
+    return wasm_filter(
+        module,
+        hold_headers=item.hold_headers,
+        environment={},
+        vm_id=f"neighbour {item.path}",
+        configuration=payload(item.configuration) or None,
+    ).to_json()

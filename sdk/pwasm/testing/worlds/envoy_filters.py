@@ -10,10 +10,8 @@ from typing import Any
 from pwasm_compiler.envoy.config import WasmFilter as EnvoyWasmFilter
 from pwasm_compiler.envoy.kinds import Json, typed
 
-from ..emulator.neighbours import ExtAuthz, LuaBody, LuaCall, NeighbourFilter, SlowUpstream, WasmFilter
+from ..emulator.neighbours import HOLD_HEADERS, ExtAuthz, LuaBody, LuaCall, NeighbourFilter, SlowUpstream, WasmFilter
 
-HOLD_HEADERS = "PWASM_HOLD_HEADERS"
-"""The variable that tells a module that its plugins may hold streams by their headers."""
 _SECONDS = 15
 _FILTERS = "envoy.extensions.filters.http"
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,17 +17,19 @@ from pwasm._abi import LogLevel
 from pwasm._protocols import Host, Plugin
 from pwasm._serde import encode_pairs
 
+from ..emulator.base import NeighbourCall
 from ..emulator.callouts import HttpCall
 from ..emulator.headers import Headers
 from ..emulator.held import why_no_response
 from ..emulator.host import HostEmulator
 from ..emulator.http_stream import HttpStream, UpstreamResponse
+from ..emulator.neighbours import HOLD_HEADERS, NeighbourFilter, WasmFilter
 from ..emulator.shared import Process
 from ..emulator.steps import plugin_of
 from ..emulator.tcp_stream import TcpStream
 from ..emulator.trace import TracedHost
-from .filters import built_module, import_filter, is_python, kind_of, kind_of_module
-from .messages import Answer, Body, Pairs, Request, Response, chunks_of, framed, pairs_of
+from .filters import built_module, import_filter, is_python, kind_of, kind_of_module, wants_held_headers
+from .messages import Answer, Body, Pairs, Pause, Piece, Request, Response, framed, pairs_of, pieces_of, whole
 from .world import SECONDS, Connection, Metadata, Pending, Setup, World, payload
 
 _T = TypeVar("_T")
@@ -54,17 +57,22 @@ class HostWorld(World):
         self.tier = tier
         self._path = path
         self._doubles = {_UPSTREAM: self.upstream, **self.clusters}
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
-        self._calls_seen: dict[int, int] = {}
+        self._calls_seen: dict[int, tuple[int, int]] = {}
         self._ticks: dict[tuple[int, int], tuple[int, int]] = {}  # (worker, root) → (period in ms, due)
         self._next_worker = itertools.cycle(range(setup.workers))
-        make, kind = _plugin_maker(path, tier, setup)
+        self._holds = wants_held_headers(path) if setup.hold_headers is None else setup.hold_headers
+        self._streams: list[HttpStream] = []
+        self._neighbours: list[TracedHost] = []
+        """The VMs of other filters in the chain."""
+        make, kind = _plugin_maker(path, tier, setup, hold_headers=self._holds)
         self._names = {plugin.name: index for index, plugin in enumerate(setup.all_plugins(kind))}
         process = Process(setup.time)
         self.clock = process.clock
         self.hosts = [self._start(make, kind, process) for _ in range(setup.workers)]
         self.host: HostEmulator = self.hosts[0]
+        self.upstream.see_arriving = self._arriving
         self._settle()
 
     def _start(self, make: Callable[[Host], Plugin], kind: str, process: Process) -> TracedHost:
@@ -79,6 +87,10 @@ class HostWorld(World):
             plugin_name=first.name,
             process=process,
             plugin=make,
+            hold_headers=self._holds,
+            before=[self._neighbour(item, process) for item in setup.before],
+            after=[self._neighbour(item, process) for item in setup.after],
+            upstream_filter=setup.place == "upstream",
         )
         host.is_python = is_python(self._path)
         host.properties |= _metadata("route_metadata", setup.route_metadata)
@@ -89,6 +101,29 @@ class HostWorld(World):
             started = host.start_plugin(plugin.root_id) and started
         self.started = self.started and started
         return host
+
+    def _neighbour(self, item: NeighbourFilter, process: Process) -> NeighbourFilter | TracedHost:
+        """Another filter of the chain as an emulator takes it: a module has a VM of its own."""
+        if not isinstance(item, WasmFilter):
+            return item
+        path = Path(item.path)
+        make, _ = _plugin_maker(path, self.tier, Setup(), hold_headers=item.hold_headers)
+        host = TracedHost(
+            known=set(self._doubles),
+            plugin_configuration=payload(item.configuration),
+            process=process,
+            plugin=make,
+            hold_headers=item.hold_headers,
+        )
+        host.is_python = is_python(path)
+        self.started = self.started and host.started
+        self._neighbours.append(host)
+        return host
+
+    @property
+    def _vms(self) -> list[TracedHost]:
+        """All VMs, those of the filter under test first."""
+        return [*self.hosts, *self._neighbours]
 
     # --- traffic ----------------------------------------------------------------------------------------------------
 
@@ -103,26 +138,69 @@ class HostWorld(World):
         plugin: str = "",
     ) -> Pending:
         host = self._worker()
-        stream = host.request(
+        given, end = pieces_of(body), pairs_of(trailers)
+        stream = host.begin(
             method,
             path,
-            framed(pairs_of(headers), body, trailers=bool(trailers)),
-            chunks_of(body),
-            trailers=pairs_of(trailers) or None,
+            framed(pairs_of(headers), body, trailers=bool(end)),
+            end_of_stream=not given and not end,
             response=self._answered,
             root_id=self._root(host, plugin),
         )
+        self._streams.append(stream)
+        if given or end:
+            self._go_on(
+                given,
+                stream.send_request_body,
+                lambda: _finish(stream.send_request_body, stream.send_request_trailers, end),
+            )
         self._settle()
         return _HostPending(self, stream)
 
-    def _answered(self, stream: HttpStream) -> UpstreamResponse:
-        """The double's response, called when the request reaches upstream."""
+    def _go_on(self, pieces: Iterable[Piece], send: Callable[[bytes], None], finish: Callable[[], None]) -> None:
+        """Send pieces of a body up to the next pause; what follows is sent when that is over."""
+        left = deque(pieces)
+        while left:
+            piece = left.popleft()
+            if isinstance(piece, Pause):
+                self._later(piece.seconds, lambda: self._go_on(left, send, finish))
+                return
+            send(piece)
+        finish()
+
+    def _arriving(self) -> list[Request]:
+        """The requests that upstream has the beginning of."""
+        self._streams = [stream for stream in self._streams if not stream.ended]
+        return [
+            _request(stream.request_headers, stream.request_body, Headers())
+            for stream in self._streams
+            if stream.upstream_began and not stream.upstream_called
+        ]
+
+    def _answered(self, stream: HttpStream) -> UpstreamResponse | None:
+        """The double's response, called when the request reaches upstream; None if it is still to come."""
         sent = _request(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
         answer = _FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
-        answer = _FAULTS.get(answer.fault, answer)
-        self.clock.now_nanoseconds += int(answer.delay * _NANOSECONDS)
-        trailers = pairs_of(answer.trailers) or None
-        return UpstreamResponse(answer.status, answer.all_headers(), answer.chunks(), trailers)
+        if answer.fault:
+            answer = _FAULTS.get(answer.fault, answer)
+            self.clock.now_nanoseconds += int(answer.delay * _NANOSECONDS)
+        elif answer.seconds:
+            self._later(answer.delay, lambda: self._respond(stream, answer))
+            return None
+        return UpstreamResponse(answer.status, answer.all_headers(), answer.chunks(), pairs_of(answer.trailers) or None)
+
+    def _respond(self, stream: HttpStream, answer: Answer) -> None:
+        """Upstream's response, with pauses."""
+        bodyless = stream.request_headers.get(":method") == "HEAD"
+        pieces, end = ([], []) if bodyless else (answer.pieces(), pairs_of(answer.trailers))
+        headers, only = answer.all_headers(), not pieces and not end
+        stream.send_response_headers(headers, status=answer.status, end_of_stream=only)
+        if not only:
+            self._go_on(
+                pieces,
+                stream.send_response_body,
+                lambda: _finish(stream.send_response_body, stream.send_response_trailers, end),
+            )
 
     def connect(self, *, plugin: str = "") -> Connection:
         host = self._worker()
@@ -188,7 +266,7 @@ class HostWorld(World):
         else:
             self._set_clock(due)
             self._ticks[tick] = (self._ticks[tick][0], due + self._ticks[tick][0] * 1_000_000)
-            host = self.hosts[tick[0]]
+            host = self._vms[tick[0]]
             host.call("proxy_on_tick", tick[1])
             host.run_pending()
         self._collect()
@@ -203,11 +281,13 @@ class HostWorld(World):
 
     def _collect(self) -> None:
         """Collect what the plugins have requested since the last time: calls and tick periods."""
-        for worker, host in enumerate(self.hosts):
-            calls = host.http_calls[self._calls_seen.get(worker, 0) :]
-            self._calls_seen[worker] = len(host.http_calls)
-            for call in calls:
+        for worker, host in enumerate(self._vms):
+            seen, asked = self._calls_seen.get(worker, (0, 0))
+            self._calls_seen[worker] = len(host.http_calls), len(host.neighbour_calls)
+            for call in host.http_calls[seen:]:
                 self._called(host, call)
+            for neighbour in host.neighbour_calls[asked:]:
+                self._asked(neighbour)
             for root_id in host.roots:
                 period = host.tick_periods.get(root_id, 0)
                 key = (worker, root_id)
@@ -226,18 +306,33 @@ class HostWorld(World):
             return
         answer = double.answer(_request(call.headers, call.body, call.trailers))
         limit = call.timeout_ms / 1000
-        if answer.fault == "silence" or (limit and answer.delay >= limit):
+        if answer.fault == "silence" or (limit and answer.seconds >= limit):
             if limit:
                 self._at(limit, call, lambda: host.time_out(call))
             return
         answer = _FAULTS.get(answer.fault, answer)
         trailers = pairs_of(answer.trailers)
-        body, headers = b"".join(answer.chunks()), answer.all_headers()
-        self._at(answer.delay, call, lambda: host.answer(call, headers, body, trailers, status=answer.status))
+        body, headers = whole(answer.body), answer.all_headers()
+        self._at(answer.seconds, call, lambda: host.answer(call, headers, body, trailers, status=answer.status))
+
+    def _asked(self, call: NeighbourCall) -> None:
+        """The same for what the double of another filter waits for."""
+        double = self._doubles.get(call.cluster)
+        if double is None:
+            self._later(call.seconds, call.answer)
+            return
+        answer = _FAULTS["refused"] if double.refuses else double.answer(_request(call.headers, b"", Headers()))
+        answer = _FAULTS.get(answer.fault, answer)
+        body, headers = whole(answer.body), pairs_of(answer.headers)
+        self._later(answer.seconds, lambda: call.answer(answer.status, headers, body))
 
     def _at(self, delay: float, call: HttpCall, event: Callable[[], None]) -> None:
+        self._later(delay, lambda: None if call.answered else event())
+
+    def _later(self, delay: float, event: Callable[[], object]) -> None:
+        """Let something happen after some seconds."""
         due = self.now + int(delay * _NANOSECONDS)
-        heapq.heappush(self._events, (due, next(self._numbers), lambda: None if call.answered else event()))
+        heapq.heappush(self._events, (due, next(self._numbers), event))
 
     # --- what is seen -----------------------------------------------------------------------------------------------
 
@@ -253,7 +348,8 @@ class HostWorld(World):
 
     def account(self) -> list[tuple[str, str]]:
         which = [""] if len(self.hosts) == 1 else [f" (worker {number})" for number in range(len(self.hosts))]
-        return [(f"what the host saw{of}", host.trace.text()) for of, host in zip(which, self.hosts, strict=True)]
+        which += [f" of neighbour {number}" for number in range(len(self._neighbours))]
+        return [(f"what the host saw{of}", host.trace.text()) for of, host in zip(which, self._vms, strict=True)]
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -339,6 +435,16 @@ def _request(headers: Headers, body: bytes, trailers: Headers) -> Request:
     return Request(own, body, trailers, method, path, authority)
 
 
+def _finish(
+    body: Callable[..., None], trailers: Callable[[list[tuple[str, str]]], None], pairs: list[tuple[str, str]]
+) -> None:
+    """End a message with these trailers, or without any."""
+    if pairs:
+        trailers(pairs)
+    else:
+        body(b"", end_of_stream=True)
+
+
 def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
     """Envoy's properties for metadata: each namespace as a map, and each entry."""
     above = ("xds", name, "filter_metadata")
@@ -349,17 +455,20 @@ def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
     return properties
 
 
-def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[Host], Plugin], str]:
+def _plugin_maker(path: Path, tier: str, setup: Setup, *, hold_headers: bool) -> tuple[Callable[[Host], Plugin], str]:
     """A function that creates the plugin side of a host, and the kind of the filter."""
     if tier == "python":
         imported = [import_filter(path)]
         kind = kind_of(imported[0])
-        return lambda host: plugin_of(imported.pop() if imported else import_filter(path), host), kind
+        return lambda host: plugin_of(
+            imported.pop() if imported else import_filter(path), host, hold_headers=hold_headers
+        ), kind
     from ..wasm import WasmPlugin
 
     module = built_module(path)
+    environment = {**setup.environment, **({HOLD_HEADERS: "1"} if hold_headers else {})}
 
     def make(host: Host) -> Any:
-        return WasmPlugin(module, host, environment=setup.environment)
+        return WasmPlugin(module, host, environment=environment)
 
     return make, kind_of_module(module)
