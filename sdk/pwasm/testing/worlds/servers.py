@@ -23,8 +23,6 @@ class Server:
 
     def __init__(self, double: Double) -> None:
         self.double = double
-        self.arriving: dict[int, Request] = {}
-        """What has come of the requests that are not complete, by connection."""
         self.errors: list[BaseException] = []
         """Exceptions of handlers, for the test to raise."""
         self._over = threading.Event()
@@ -39,8 +37,6 @@ class Server:
         self._test_over.set()
         self._test_over = threading.Event()
         self.double = double
-        self.arriving.clear()
-        double.see_arriving = lambda: list(self.arriving.values())
         self.errors.clear()
 
     def close(self) -> None:
@@ -82,6 +78,17 @@ class Server:
 
 class HttpServer(Server):
     """Answers HTTP/1.1 requests."""
+
+    def __init__(self, double: Double) -> None:
+        self.arriving: dict[int, Request] = {}
+        """What has come of the requests that are not complete, by connection."""
+        super().__init__(double)
+
+    def give(self, double: Double) -> None:
+        """As in `Server`; the double sees what is arriving."""
+        super().give(double)
+        self.arriving.clear()
+        double.see_arriving = lambda: list(self.arriving.values())
 
     def _serve(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:

@@ -11,7 +11,7 @@ from pwasm.testing import REFUSED, Answer, ExtAuthz, LuaBody, LuaCall, Pause, Sl
 
 PROJECTS = Path(__file__).parents[3] / "projects"
 LATE = Answer(200, delay=0.4)
-BODY = [b"evil", Pause(0.8), b"rest"]
+BODY: list[bytes | Pause] = [b"evil", Pause(0.8), b"rest"]
 WAITING = WasmFilter(PROJECTS / "waiting")
 pytestmark = pytest.mark.pwasm(filter=PROJECTS / "passing", clusters={"gate": LATE})
 
