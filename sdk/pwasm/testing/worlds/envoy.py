@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pwasm._abi import LogLevel
-from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, bootstrap
 from pwasm_compiler.envoy.kinds import Kind
 from pwasm_compiler.envoy.log import LogRecord
 from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
 
 from ..emulator import held
 from ..emulator.neighbours import ExtAuthz
-from ..emulator.neighbours import WasmFilter as Neighbour
 from . import envoy_report
 from .authorizer import GrpcAuthorizer
-from .envoy_filters import filters_of, upstream_options, wasm_filter
+from .envoy_filters import enable_trailers, filters_of, put_into_cluster, wasm_filter
 from .filters import built_module, is_python, kind_of_module, wants_held_headers
 from .messages import Body, Double, Pairs, Pause, Piece, Response, framed, pairs_of, pieces_of
 from .servers import HttpServer, Server, TcpServer, at_once, refusing_port
@@ -112,7 +111,7 @@ class EnvoyStage:
                 vm_configuration=payload(setup.vm_configuration) or None,
             )
             if kind == "http":
-                chain = [*filters_of(setup.before, _wasm_neighbour), used, *filters_of(setup.after, _wasm_neighbour)]
+                chain = [*filters_of(setup.before), used, *filters_of(setup.after)]
                 here = [] if setup.place == _UPSTREAM else chain
                 listeners.append(HttpListener(here, name=f"plugin{number}", routes=[route]))
             elif kind == "tcp":
@@ -120,9 +119,9 @@ class EnvoyStage:
             else:
                 services.append(used)
         config = bootstrap(listeners, plugins=services, upstreams=upstreams)
-        _enable_trailers(config)
+        enable_trailers(config)
         if setup.place == _UPSTREAM:
-            _put_upstream(config, chain)
+            put_into_cluster(config, _UPSTREAM, chain)
         return config
 
     def _refused(self, setup: Setup, name: str) -> bool:
@@ -370,34 +369,3 @@ class _EnvoyConnection(Connection):
         except (ConnectionError, TimeoutError):
             pass
         return data
-
-
-def _enable_trailers(config: dict[str, Any]) -> None:
-    """Envoy drops HTTP/1 trailers unless told otherwise, on both sides."""
-    for listener in config["static_resources"]["listeners"]:
-        for entry in listener["filter_chains"][0]["filters"]:
-            if entry["name"] == "envoy.filters.network.http_connection_manager":
-                entry["typed_config"]["http_protocol_options"] = {"enable_trailers": True}
-    for cluster in config["static_resources"]["clusters"]:
-        if "typed_extension_protocol_options" not in cluster:
-            cluster["http_protocol_options"] = {"enable_trailers": True}
-
-
-def _put_upstream(config: dict[str, Any], chain: list[Any]) -> None:
-    """Put a chain into the filters of upstream's cluster."""
-    (cluster,) = (found for found in config["static_resources"]["clusters"] if found["name"] == _UPSTREAM)
-    del cluster["http_protocol_options"]
-    filters = [item.to_json() if isinstance(item, WasmFilter) else item for item in chain]
-    cluster["typed_extension_protocol_options"] = upstream_options(filters)
-
-
-def _wasm_neighbour(item: Neighbour) -> dict[str, Any]:
-    """Another filter of the chain, in a VM of its own."""
-    module = built_module(Path(item.path))
-    return wasm_filter(
-        module,
-        hold_headers=item.hold_headers,
-        environment={},
-        vm_id=f"neighbour {item.path}",
-        configuration=payload(item.configuration) or None,
-    ).to_json()

@@ -6,7 +6,6 @@ answer, and the clock jumps to it. Nothing ever sleeps.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,8 +16,6 @@ from pwasm._abi import LogLevel
 from pwasm._protocols import Host, Plugin
 from pwasm._serde import encode_pairs
 
-from ..emulator.base import NeighbourCall
-from ..emulator.callouts import HttpCall
 from ..emulator.headers import Headers
 from ..emulator.held import why_no_response
 from ..emulator.host import HostEmulator
@@ -29,24 +26,12 @@ from ..emulator.steps import plugin_of
 from ..emulator.tcp_stream import TcpStream
 from ..emulator.trace import TracedHost
 from .filters import built_module, import_filter, is_python, kind_of, kind_of_module, wants_held_headers
-from .messages import Answer, Body, Pairs, Pause, Piece, Request, Response, framed, pairs_of, pieces_of, whole
+from .loop import FAULTS, EventLoop, request_of
+from .messages import Answer, Body, Pairs, Pause, Piece, Request, Response, framed, pairs_of, pieces_of
 from .world import SECONDS, Connection, Metadata, Pending, Setup, World, payload
 
 _T = TypeVar("_T")
-_NANOSECONDS = 10**9
 _UPSTREAM = "upstream"
-_NEVER_ANSWERED = Answer(504, {"content-type": "text/plain"}, "upstream request timeout", delay=15.0)
-_CONNECTION_ENDED = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
-_NOT_CONNECTED = (
-    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, "
-    "transport failure reason: delayed connect error: Connection refused"
-)
-_FAULTS = {
-    "silence": _NEVER_ANSWERED,
-    "reset": Answer(503, {"content-type": "text/plain"}, _CONNECTION_ENDED),
-    "refused": Answer(503, {"content-type": "text/plain"}, _NOT_CONNECTED),
-}
-"""Envoy's response if a server does not respond."""
 
 
 class HostWorld(World):
@@ -57,10 +42,6 @@ class HostWorld(World):
         self.tier = tier
         self._path = path
         self._doubles = {_UPSTREAM: self.upstream, **self.clusters}
-        self._events: list[tuple[int, int, Callable[[], object]]] = []
-        self._numbers = itertools.count()
-        self._calls_seen: dict[int, tuple[int, int]] = {}
-        self._ticks: dict[tuple[int, int], tuple[int, int]] = {}  # (worker, root) → (period in ms, due)
         self._next_worker = itertools.cycle(range(setup.workers))
         self._holds = wants_held_headers(path) if setup.hold_headers is None else setup.hold_headers
         self._streams: list[HttpStream] = []
@@ -69,9 +50,10 @@ class HostWorld(World):
         make, kind = _plugin_maker(path, tier, setup, hold_headers=self._holds)
         self._names = {plugin.name: index for index, plugin in enumerate(setup.all_plugins(kind))}
         process = Process(setup.time)
-        self.clock = process.clock
+        self.loop = EventLoop(process.clock, self._doubles)
         self.hosts = [self._start(make, kind, process) for _ in range(setup.workers)]
         self.host: HostEmulator = self.hosts[0]
+        self.loop.vms += self._vms
         self.upstream.see_arriving = self._arriving
         self._settle()
 
@@ -163,7 +145,7 @@ class HostWorld(World):
         while left:
             piece = left.popleft()
             if isinstance(piece, Pause):
-                self._later(piece.seconds, lambda: self._go_on(left, send, finish))
+                self.loop.later(piece.seconds, lambda: self._go_on(left, send, finish))
                 return
             send(piece)
         finish()
@@ -172,20 +154,20 @@ class HostWorld(World):
         """The requests that upstream has the beginning of."""
         self._streams = [stream for stream in self._streams if not stream.ended]
         return [
-            _request(stream.request_headers, stream.request_body, Headers())
+            request_of(stream.request_headers, stream.request_body, Headers())
             for stream in self._streams
             if stream.upstream_began and not stream.upstream_called
         ]
 
     def _answered(self, stream: HttpStream) -> UpstreamResponse | None:
         """The double's response, called when the request reaches upstream; None if it is still to come."""
-        sent = _request(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
-        answer = _FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
+        sent = request_of(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
+        answer = FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
         if answer.fault:
-            answer = _FAULTS.get(answer.fault, answer)
-            self.clock.now_nanoseconds += int(answer.delay * _NANOSECONDS)
+            answer = FAULTS.get(answer.fault, answer)
+            self.loop.set_clock(self.loop.after(answer.delay))
         elif answer.seconds:
-            self._later(answer.delay, lambda: self._respond(stream, answer))
+            self.loop.later(answer.delay, lambda: self._respond(stream, answer))
             return None
         return UpstreamResponse(answer.status, answer.all_headers(), answer.chunks(), pairs_of(answer.trailers) or None)
 
@@ -222,117 +204,24 @@ class HostWorld(World):
 
     # --- time -------------------------------------------------------------------------------------------------------
 
-    @property
-    def now(self) -> int:
-        """The emulator's clock in nanoseconds."""
-        return self.clock.now_nanoseconds
-
     def tick(self) -> None:
-        self._collect()
-        if not self._ticks:
-            raise AssertionError("no tick period is set, so there are no ticks")
-        for due in sorted({due for _, due in self._ticks.values()}):
-            self.run_until(due)
+        self.loop.tick()
 
     def _pass_time(self, seconds: float) -> None:
-        until = self.now + int(seconds * _NANOSECONDS)
-        self.run_until(until)
-        self._set_clock(until)
+        until = self.loop.after(seconds)
+        self.loop.run_until(until)
+        self.loop.set_clock(until)
 
     def eventually(self, predicate: Callable[[], _T], what: str = "", *, seconds: float = SECONDS) -> _T:
-        deadline = self.now + int(seconds * _NANOSECONDS)
+        deadline = self.loop.after(seconds)
         while not (result := predicate()):
-            if not self.step(deadline):
+            if not self.loop.step(deadline):
                 raise AssertionError(f"{what or 'it'} did not happen within {seconds:g} s: {result!r}")
         return result
 
-    def run_until(self, deadline: int) -> None:
-        """Process everything that is due up to this time."""
-        while self.step(deadline):
-            pass
-
-    def step(self, deadline: int) -> bool:
-        """Process the next event; False if none is due up to the deadline."""
-        self._collect()
-        due, tick = min(((due, key) for key, (_, due) in self._ticks.items()), default=(None, (0, 0)))
-        if self._events and (due is None or self._events[0][0] <= due):
-            if self._events[0][0] > deadline:
-                return False
-            due, _, event = heapq.heappop(self._events)
-            self._set_clock(due)
-            event()
-        elif due is None or due > deadline:
-            return False
-        else:
-            self._set_clock(due)
-            self._ticks[tick] = (self._ticks[tick][0], due + self._ticks[tick][0] * 1_000_000)
-            host = self._vms[tick[0]]
-            host.call("proxy_on_tick", tick[1])
-            host.run_pending()
-        self._collect()
-        return True
-
     def _settle(self) -> None:
         """Process everything that is due now."""
-        self.run_until(self.now)
-
-    def _set_clock(self, now: int) -> None:
-        self.clock.now_nanoseconds = max(self.now, now)
-
-    def _collect(self) -> None:
-        """Collect what the plugins have requested since the last time: calls and tick periods."""
-        for worker, host in enumerate(self._vms):
-            seen, asked = self._calls_seen.get(worker, (0, 0))
-            self._calls_seen[worker] = len(host.http_calls), len(host.neighbour_calls)
-            for call in host.http_calls[seen:]:
-                self._called(host, call)
-            for neighbour in host.neighbour_calls[asked:]:
-                self._asked(neighbour)
-            for root_id in host.roots:
-                period = host.tick_periods.get(root_id, 0)
-                key = (worker, root_id)
-                if not period:
-                    self._ticks.pop(key, None)
-                elif self._ticks.get(key, (0, 0))[0] != period:
-                    self._ticks[key] = (period, self.now + period * 1_000_000)
-
-    def _called(self, host: HostEmulator, call: HttpCall) -> None:
-        """Get the answer of the cluster's double, and schedule its arrival, or the call's timeout."""
-        double = self._doubles.get(call.cluster)
-        if double is None:
-            return
-        if double.refuses:
-            self._at(0, call, lambda: host.refuse(call))
-            return
-        answer = double.answer(_request(call.headers, call.body, call.trailers))
-        limit = call.timeout_ms / 1000
-        if answer.fault == "silence" or (limit and answer.seconds >= limit):
-            if limit:
-                self._at(limit, call, lambda: host.time_out(call))
-            return
-        answer = _FAULTS.get(answer.fault, answer)
-        trailers = pairs_of(answer.trailers)
-        body, headers = whole(answer.body), answer.all_headers()
-        self._at(answer.seconds, call, lambda: host.answer(call, headers, body, trailers, status=answer.status))
-
-    def _asked(self, call: NeighbourCall) -> None:
-        """The same for what the double of another filter waits for."""
-        double = self._doubles.get(call.cluster)
-        if double is None:
-            self._later(call.seconds, call.answer)
-            return
-        answer = _FAULTS["refused"] if double.refuses else double.answer(_request(call.headers, b"", Headers()))
-        answer = _FAULTS.get(answer.fault, answer)
-        body, headers = whole(answer.body), pairs_of(answer.headers)
-        self._later(answer.seconds, lambda: call.answer(answer.status, headers, body))
-
-    def _at(self, delay: float, call: HttpCall, event: Callable[[], None]) -> None:
-        self._later(delay, lambda: None if call.answered else event())
-
-    def _later(self, delay: float, event: Callable[[], object]) -> None:
-        """Let something happen after some seconds."""
-        due = self.now + int(delay * _NANOSECONDS)
-        heapq.heappush(self._events, (due, next(self._numbers), event))
+        self.loop.run_until(self.loop.now)
 
     # --- what is seen -----------------------------------------------------------------------------------------------
 
@@ -363,8 +252,8 @@ class _HostPending(Pending):
     def response(self, timeout: float | None = None) -> Response:
         __tracebackhide__ = True
         stream, seconds = self._stream, SECONDS if timeout is None else timeout
-        deadline = self._world.now + int(seconds * _NANOSECONDS)
-        while not stream.ended and self._world.step(deadline):
+        deadline = self._world.loop.after(seconds)
+        while not stream.ended and self._world.loop.step(deadline):
             pass
         if timeout is None and not stream.ended:
             raise AssertionError(why_no_response(stream, self._world.hosts, seconds))
@@ -402,7 +291,7 @@ class _HostConnection(Connection):
         if not self._ended:
             self._ended = True
             self._stream.close()
-            self._world.step(self._world.now)
+            self._world.loop.step(self._world.loop.now)
 
     def _take(self, size: int | None) -> bytes:
         data = self._stream.to_downstream[self._read :][:size]
@@ -410,8 +299,8 @@ class _HostConnection(Connection):
         return data
 
     def _wait(self, enough: Callable[[], bool], timeout: float) -> None:
-        deadline = self._world.now + int(timeout * _NANOSECONDS)
-        while not enough() and not self._stream.closed and not self._ended and self._world.step(deadline):
+        deadline = self._world.loop.after(timeout)
+        while not enough() and not self._stream.closed and not self._ended and self._world.loop.step(deadline):
             self._pass_on()
 
     def _pass_on(self) -> None:
@@ -426,13 +315,7 @@ class _HostConnection(Connection):
                 return
             if answer:
                 stream.upstream(answer)
-        self._world.run_until(self._world.now)
-
-
-def _request(headers: Headers, body: bytes, trailers: Headers) -> Request:
-    own = Headers([pair for pair in headers.raw if not pair[0].startswith(b":")])
-    method, path, authority = (headers.get(name) or "" for name in (":method", ":path", ":authority"))
-    return Request(own, body, trailers, method, path, authority)
+        self._world.loop.run_until(self._world.loop.now)
 
 
 def _finish(

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from pwasm.testing import REFUSED, Answer, ExtAuthz, LuaBody, LuaCall, Pause, SlowUpstream, WasmFilter, World
+from pwasm.testing import REFUSED, Answer, ExtAuthz, LuaBody, LuaCall, Pause, Setup, SlowUpstream, WasmFilter, World
+from pwasm.testing.worlds.filters import wants_held_headers
+from pwasm.testing.worlds.host import HostWorld
 
 PROJECTS = Path(__file__).parents[3] / "projects"
 LATE = Answer(200, delay=0.4)
@@ -60,9 +62,8 @@ def test_another_wasm_filter_after(pwasm_world: World) -> None:
     passed(pwasm_world)
 
 
-@pytest.mark.parametrize("_name", ["authz"])
 @beside("before", ExtAuthz("gate"))
-def test_authz_before(pwasm_world: World, _name: str) -> None:
+def test_authz_before(pwasm_world: World) -> None:
     pending = pwasm_world.send("POST", "/", body=BODY)
     pwasm_world.advance(0.2)
     assert pwasm_world.logs() == []
@@ -147,3 +148,35 @@ def test_set_ups_that_cannot_be(pwasm_worlds: Any) -> None:
     ):
         with pytest.raises(pytest.fail.Exception, match=said):
             pwasm_worlds(**wrong)
+
+
+def told(world: Any) -> tuple[bool, bool]:
+    """Whether the host has the option, and whether the plugin has been told of it."""
+    if world.tier == "envoy":
+        text = str(world.envoy.config_dump())
+        return "'allow_on_headers_stop_iteration': True" in text, "'PWASM_HOLD_HEADERS': '1'" in text
+    plugin = world.host.plugin
+    said = plugin.hold_headers if world.tier == "python" else b"PWASM_HOLD_HEADERS=1\0" in plugin._environment
+    return world.host.allow_on_headers_stop_iteration, said
+
+
+@pytest.mark.parametrize(("hold", "expected"), [(None, False), (True, True), (False, False)])
+def test_held_headers_are_an_option_with_a_variable(pwasm_worlds: Any, hold: bool | None, expected: bool) -> None:
+    assert told(pwasm_worlds(hold_headers=hold)) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "wants"),
+    [
+        ("holds_request_headers = True", True),
+        ("buffer_response_body = True", True),
+        ("edits_request_body = True", False),
+        ("pass", False),
+    ],
+)
+def test_whose_headers_are_held_without_a_word(tmp_path: Path, line: str, wants: bool) -> None:
+    filter_py = f"import pwasm\n\nclass Own(pwasm.HttpContext):\n    {line}\n\npwasm.set_http_context(Own)\n"
+    (tmp_path / "filter.py").write_text(filter_py)
+    assert wants_held_headers(tmp_path) == wants
+    assert told(HostWorld(Setup(), tmp_path, "python")) == (wants, wants)
+    assert told(HostWorld(Setup(hold_headers=not wants), tmp_path, "python")) == (not wants, not wants)
