@@ -157,9 +157,10 @@ def chain_world(module: Path, cases: Sequence[Case]) -> Iterator[ChainWorld]:
     def chain(options: dict[str, Any]) -> list[Any]:
         flag = options.get("allow_on_headers_stop_iteration")
         configuration = json.dumps({"case": "", "scripts": scripts})
+        # Envoy 1.36.4 has the option for a VM, so those that have it share none with the others.
         probe = WasmFilter(
             module,
-            vm_id="probe",
+            vm_id="probe-flag" if flag else "probe",
             configuration=configuration,
             vm_configuration=VM_CONFIGURATION,
             allow_on_headers_stop_iteration=flag,

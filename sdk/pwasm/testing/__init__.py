@@ -19,7 +19,7 @@ from .emulator.local import LocalResponse
 from .emulator.neighbours import ExtAuthz, LuaBody, LuaCall, SlowUpstream, WasmFilter
 from .emulator.shared import Process
 from .emulator.tcp_stream import TcpStream
-from .worlds.messages import REFUSED, RESET, SILENCE, Answer, Request, Response
+from .worlds.messages import REFUSED, RESET, SILENCE, Answer, Pause, Request, Response
 from .worlds.world import Plugin, Setup, World
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "LuaBody",
     "LuaCall",
     "NeighbourCall",
+    "Pause",
     "Plugin",
     "Process",
     "Request",

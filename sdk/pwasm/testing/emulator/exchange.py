@@ -27,6 +27,8 @@ class Exchange:
         self.request_body = b""
         """The body that upstream has received so far."""
         self.request_size = 0
+        self.upstream_began = False
+        """Whether upstream received the request's headers."""
         self.upstream_called = False
         """Whether upstream received the whole request."""
         self.has_body = False

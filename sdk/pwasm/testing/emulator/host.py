@@ -187,14 +187,25 @@ class HostEmulator(EmulatedHost):
         Returns:
             The stream; it has ended unless the plugin paused it.
         """
-        given = list(headers.items() if isinstance(headers, Mapping) else headers)
-        names = {name.lower() for name, _ in given}
-        defaults = [(":method", method), (":path", path), (":authority", "example.com"), (":scheme", "http")]
-        defaults.append(("x-forwarded-proto", "http"))
-        sent = Headers([pair for pair in defaults if pair[0] not in names] + given)
+        sent = _request_headers(method, path, headers)
         stream = self._new_stream(root_id, response or self.upstream)
         stream.feed(sent, chunks_of(body), None if trailers is None else Headers(trailers))
         self.run_pending()
+        return stream
+
+    def begin(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        headers: Pairs | Mapping[str, str] = (),
+        *,
+        end_of_stream: bool = False,
+        response: Upstream | None = None,
+        root_id: int | None = None,
+    ) -> HttpStream:
+        """Send the headers of a request; the test goes on with `send_request_body` and `send_request_trailers`."""
+        stream = self._new_stream(root_id, response or self.upstream)
+        stream.send_request_headers(_request_headers(method, path, headers), end_of_stream=end_of_stream)
         return stream
 
     def open_http_stream(self, *, root_id: int | None = None) -> HttpStream:
@@ -366,6 +377,15 @@ class HostEmulator(EmulatedHost):
     def _create(self, stream: Stream) -> None:
         self.streams[stream.context_id] = stream
         self.call("proxy_on_context_create", stream.context_id, stream.root_id)
+
+
+def _request_headers(method: str, path: str, headers: Pairs | Mapping[str, str]) -> Headers:
+    """Headers with those that every request has."""
+    given = list(headers.items() if isinstance(headers, Mapping) else headers)
+    names = {name.lower() for name, _ in given}
+    defaults = [(":method", method), (":path", path), (":authority", "example.com"), (":scheme", "http")]
+    defaults.append(("x-forwarded-proto", "http"))
+    return Headers([pair for pair in defaults if pair[0] not in names] + given)
 
 
 def _bytes(text: bytes | str) -> bytes:

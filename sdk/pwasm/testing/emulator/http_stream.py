@@ -27,8 +27,8 @@ class UpstreamResponse(NamedTuple):
     trailers: Pairs | None = None
 
 
-Upstream: TypeAlias = "UpstreamResponse | Callable[[HttpStream], UpstreamResponse]"
-"""A response, or a function that creates it from the request that upstream has received."""
+Upstream: TypeAlias = "UpstreamResponse | Callable[[HttpStream], UpstreamResponse | None]"
+"""A response, or a function that creates it from the request that upstream has received; None if it comes later."""
 
 
 def chunks_of(body: bytes | Iterable[bytes]) -> list[bytes]:
@@ -162,7 +162,10 @@ class HttpStream(HttpSide, Exchange):
         """Upstream answers the whole request."""
         if self.upstream is None or self.over_for_upstream or self.unanswered:
             return
-        status, pairs, body, trailing = self.upstream(self) if callable(self.upstream) else self.upstream
+        answer = self.upstream(self) if callable(self.upstream) else self.upstream
+        if answer is None:
+            return
+        status, pairs, body, trailing = answer
         headers = Headers([(":status", str(status)), *pairs])
         chunks = chunks_of(body)
         if self.request_headers.get(":method") == "HEAD":
@@ -193,6 +196,7 @@ class HttpStream(HttpSide, Exchange):
         if direction == REQUEST:
             self.has_body = not end
             self._route(headers)
+            self.upstream_began = not self.answered_locally
         elif not self.response_headers_leave(headers):
             return
         if end:

@@ -23,6 +23,8 @@ from .headers import Headers
 from .local import LocalResponse
 from .rules import CONTINUE, HOLD, HOLD_ALL
 
+HOLD_HEADERS = "PWASM_HOLD_HEADERS"
+"""The variable that tells a module that it may hold streams by their headers."""
 AUTHZ_HEADERS = ("authorization",)
 """The client's headers that an HTTP authoriser gets by default."""
 

@@ -17,15 +17,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pwasm._abi import LogLevel
-from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, WasmFilter, bootstrap
+from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, bootstrap
 from pwasm_compiler.envoy.kinds import Kind
 from pwasm_compiler.envoy.log import LogRecord
 from pwasm_compiler.envoy.process import Envoy, EnvoyExitedError
 
 from ..emulator import held
+from ..emulator.neighbours import ExtAuthz
 from . import envoy_report
-from .filters import built_module, is_python, kind_of_module
-from .messages import Body, Double, Pairs, Response, check_end, chunks_of, framed, pairs_of
+from .authorizer import GrpcAuthorizer
+from .envoy_filters import enable_trailers, filters_of, put_into_cluster, wasm_filter
+from .filters import built_module, is_python, kind_of_module, wants_held_headers
+from .messages import Body, Double, Pairs, Pause, Piece, Response, check_end, framed, pairs_of, pieces_of
 from .servers import HttpServer, Server, TcpServer, at_once, refusing_port
 from .wire import read_response, request_bytes
 from .world import SECONDS, Connection, Pending, Setup, World, payload
@@ -52,11 +55,15 @@ class EnvoyStage:
         self.is_python = is_python(path)
         self.plugins = setup.all_plugins(self.kind)
         unused = Double(500)
-        self.servers: dict[str, Server] = {name: HttpServer(unused) for name in (_UPSTREAM, *setup.clusters)}
+        neighbours = (*setup.before, *setup.after)
+        grpc = {item.cluster for item in neighbours if isinstance(item, ExtAuthz) and item.grpc}
+        self.servers: dict[str, Server] = {
+            name: (GrpcAuthorizer if name in grpc else HttpServer)(unused) for name in (_UPSTREAM, *setup.clusters)
+        }
         self.servers[_TCP_UPSTREAM] = TcpServer(unused)
         self.refused: EnvoyExitedError | None = None
         self.envoy = Envoy(
-            self._config(setup, module),
+            self._config(setup, path, module),
             executable=executable,
             concurrency=setup.workers,
             wasm_log_level="trace",
@@ -77,7 +84,7 @@ class EnvoyStage:
             raise
         self.listeners = {} if self.refused else self.envoy.listeners()
 
-    def _config(self, setup: Setup, module: Path) -> dict[str, Any]:
+    def _config(self, setup: Setup, path: Path, module: Path) -> dict[str, Any]:
         metadata = dict.fromkeys((_UPSTREAM, _TCP_UPSTREAM), setup.cluster_metadata)
         route = Route(upstream=_UPSTREAM, metadata=setup.route_metadata)
         upstreams = [
@@ -85,26 +92,32 @@ class EnvoyStage:
                 "127.0.0.1",
                 refusing_port() if self._refused(setup, name) else server.port,
                 name=name,
+                http2=isinstance(server, GrpcAuthorizer),
                 metadata=metadata.get(name, {}),
             )
             for name, server in self.servers.items()
         ]
         listeners: list[HttpListener | TcpListener] = []
         services = []
+        holds = wants_held_headers(path) if setup.hold_headers is None else setup.hold_headers
+        chain: list[Any] = []
         for number, plugin in enumerate(self.plugins):
             kind: Kind = _KINDS.get(plugin.kind, "plugin")
-            used = WasmFilter(
+            used = wasm_filter(
                 module,
+                hold_headers=holds,
+                environment=dict(setup.environment),
                 kind=kind,
                 name=plugin.name,
                 root_id=plugin.root_id,
                 vm_id=setup.vm_id,
                 configuration=payload(plugin.configuration) or None,
                 vm_configuration=payload(setup.vm_configuration) or None,
-                environment=setup.environment,
             )
             if kind == "http":
-                listeners.append(HttpListener([used], name=f"plugin{number}", routes=[route]))
+                chain = [*filters_of(setup.before), used, *filters_of(setup.after)]
+                here = [] if setup.place == _UPSTREAM else chain
+                listeners.append(HttpListener(here, name=f"plugin{number}", routes=[route]))
             elif kind == "access_log":
                 listeners.append(HttpListener(name=f"plugin{number}", routes=[route], access_logs=[used]))
             elif kind == "tcp":
@@ -112,7 +125,9 @@ class EnvoyStage:
             else:
                 services.append(used)
         config = bootstrap(listeners, plugins=services, upstreams=upstreams)
-        _enable_trailers(config)
+        enable_trailers(config)
+        if setup.place == _UPSTREAM:
+            put_into_cluster(config, _UPSTREAM, chain)
         return config
 
     def _refused(self, setup: Setup, name: str) -> bool:
@@ -207,7 +222,7 @@ class EnvoyWorld(World):
         plugin: str = "",
     ) -> Pending:
         sent = framed(pairs_of(headers), body, trailers=bool(trailers))
-        pieces = request_bytes(method, path, sent, chunks_of(body), pairs_of(trailers))
+        pieces = request_bytes(method, path, sent, pieces_of(body), pairs_of(trailers))
         return _EnvoyPending(self, self._connected(plugin), pieces, bodyless=method == "HEAD")
 
     def why_no_response(self, seconds: float) -> str:
@@ -293,7 +308,7 @@ class EnvoyWorld(World):
 class _EnvoyPending(Pending):
     """The request is sent from a separate thread, since Envoy may answer before it has read everything."""
 
-    def __init__(self, world: EnvoyWorld, client: socket.socket, pieces: list[bytes], *, bodyless: bool) -> None:
+    def __init__(self, world: EnvoyWorld, client: socket.socket, pieces: list[Piece], *, bodyless: bool) -> None:
         self._world = world
         self._client = client
         self._bodyless = bodyless
@@ -329,10 +344,13 @@ def _rest(client: socket.socket, stream: io.BufferedReader, seconds: float) -> b
         return b""
 
 
-def _send_all(client: socket.socket, pieces: list[bytes]) -> None:
+def _send_all(client: socket.socket, pieces: list[Piece]) -> None:
     try:
         for piece in pieces:
-            client.sendall(piece)
+            if isinstance(piece, Pause):
+                time.sleep(piece.seconds)
+            else:
+                client.sendall(piece)
     except OSError:
         return  # the request was answered before it was complete
 
@@ -370,13 +388,3 @@ class _EnvoyConnection(Connection):
         except (ConnectionError, TimeoutError):
             pass
         return data
-
-
-def _enable_trailers(config: dict[str, Any]) -> None:
-    """Envoy drops HTTP/1 trailers unless told otherwise, on both sides."""
-    for listener in config["static_resources"]["listeners"]:
-        for entry in listener["filter_chains"][0]["filters"]:
-            if entry["name"] == "envoy.filters.network.http_connection_manager":
-                entry["typed_config"]["http_protocol_options"] = {"enable_trailers": True}
-    for cluster in config["static_resources"]["clusters"]:
-        cluster["http_protocol_options"] = {"enable_trailers": True}

@@ -10,22 +10,21 @@ from typing import Any
 from pwasm_compiler.envoy.config import WasmFilter as EnvoyWasmFilter
 from pwasm_compiler.envoy.kinds import Json, typed
 
-from ..emulator.neighbours import ExtAuthz, LuaBody, LuaCall, NeighbourFilter, SlowUpstream, WasmFilter
+from ..emulator.neighbours import HOLD_HEADERS, ExtAuthz, LuaBody, LuaCall, NeighbourFilter, SlowUpstream, WasmFilter
+from .filters import built_module
+from .world import payload
 
-HOLD_HEADERS = "PWASM_HOLD_HEADERS"
-"""The variable that tells a module that its plugins may hold streams by their headers."""
 _SECONDS = 15
 _FILTERS = "envoy.extensions.filters.http"
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def filters_of(neighbours: Sequence[NeighbourFilter], wasm: Callable[[WasmFilter], Json] | None = None) -> list[Json]:
-    """Entries of `http_filters`; `wasm` makes that of another Wasm filter."""
-    make: dict[type, Callable[[Any], Json]] = {**_MAKE, **({WasmFilter: wasm} if wasm else {})}
-    return [make[type(item)](item) for item in neighbours if _is(item)]
+def filters_of(neighbours: Sequence[NeighbourFilter]) -> list[Json]:
+    """Entries of `http_filters`; every cluster has the codec at its end anyway."""
+    return [_MAKE[type(item)](item) for item in neighbours if not isinstance(item, SlowUpstream)]
 
 
-def upstream_options(filters: list[Json], kept: Json | None = None) -> Json:
+def upstream_options(filters: list[Json]) -> Json:
     """A cluster's options with these filters, ahead of its codec: every request gets a new connection."""
     codec = "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
     options = typed(
@@ -34,7 +33,7 @@ def upstream_options(filters: list[Json], kept: Json | None = None) -> Json:
         explicit_http_config={"http_protocol_options": {"enable_trailers": True}},
         http_filters=[*filters, {"name": "envoy.filters.http.upstream_codec", "typed_config": typed(codec)}],
     )
-    return {_PROTOCOL_OPTIONS: {**options, **(kept or {})}}
+    return {_PROTOCOL_OPTIONS: options}
 
 
 def wasm_filter(path: str | Path, *, hold_headers: bool, environment: dict[str, str], **plugin: Any) -> EnvoyWasmFilter:
@@ -48,8 +47,35 @@ def wasm_filter(path: str | Path, *, hold_headers: bool, environment: dict[str, 
     )
 
 
-def _is(item: NeighbourFilter) -> bool:
-    return not isinstance(item, SlowUpstream)  # it is what every cluster has at its end
+def enable_trailers(config: Json) -> None:
+    """Envoy drops HTTP/1 trailers unless told otherwise, on both sides."""
+    for listener in config["static_resources"]["listeners"]:
+        for entry in listener["filter_chains"][0]["filters"]:
+            if entry["name"] == "envoy.filters.network.http_connection_manager":
+                entry["typed_config"]["http_protocol_options"] = {"enable_trailers": True}
+    for cluster in config["static_resources"]["clusters"]:
+        if "typed_extension_protocol_options" not in cluster:
+            cluster["http_protocol_options"] = {"enable_trailers": True}
+
+
+def put_into_cluster(config: Json, name: str, chain: list[EnvoyWasmFilter | Json]) -> None:
+    """Put a chain into a cluster's filters."""
+    (cluster,) = (found for found in config["static_resources"]["clusters"] if found["name"] == name)
+    del cluster["http_protocol_options"]
+    filters = [item.to_json() if isinstance(item, EnvoyWasmFilter) else item for item in chain]
+    cluster["typed_extension_protocol_options"] = upstream_options(filters)
+
+
+def wasm_neighbour(item: WasmFilter) -> Json:
+    """Another filter of the chain, in a VM of its own."""
+    module = built_module(Path(item.path))
+    return wasm_filter(
+        module,
+        hold_headers=item.hold_headers,
+        environment={},
+        vm_id=f"neighbour {item.path}",
+        configuration=payload(item.configuration) or None,
+    ).to_json()
 
 
 def _authz(item: Any) -> Json:
@@ -83,4 +109,9 @@ def _lua(statement: str, request: bool, response: bool) -> Json:
     return {"name": "envoy.filters.http.lua", "typed_config": config}
 
 
-_MAKE: dict[type, Callable[[Any], Json]] = {ExtAuthz: _authz, LuaCall: _lua_call, LuaBody: _lua_body}
+_MAKE: dict[type, Callable[[Any], Json]] = {
+    ExtAuthz: _authz,
+    LuaCall: _lua_call,
+    LuaBody: _lua_body,
+    WasmFilter: wasm_neighbour,
+}

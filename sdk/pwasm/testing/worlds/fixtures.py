@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from pwasm.errors import RegistrationError
 
 from ..deadline import FilterHangs, limit
 from ..emulator.host import HostEmulator
+from ..emulator.neighbours import NeighbourFilter, SlowUpstream, WasmFilter
 from ..emulator.trace import TracedHost
 from .filters import SetupError, built_module, compiled_module, find_filter
 from .host import HostWorld
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 ENVOYS_ALIVE = 2
 """Maximum number of Envoys that a test module keeps running; each may need several hundred MB."""
 
+PLACES = ("listener", "upstream")
 _FIELDS = {field.name for field in fields(Setup)}
 
 
@@ -46,8 +48,22 @@ def setup_of(item: pytest.Item, changes: Mapping[str, Any]) -> Setup:
     if unknown:
         known = ", ".join(sorted(_FIELDS))
         raise SetupError(f"pytest.mark.pwasm: unknown argument {', '.join(unknown)}; known arguments: {known}")
-    said["plugins"] = tuple(said.get("plugins", ()))
-    return Setup(**said)
+    for several in ("plugins", "before", "after"):
+        said[several] = tuple(said.get(several, ()))
+    setup = Setup(**said)
+    _check_neighbours(setup)
+    return setup
+
+
+def _check_neighbours(setup: Setup) -> None:
+    if setup.place not in PLACES:
+        raise SetupError(f"pytest.mark.pwasm: place must be one of {', '.join(PLACES)}, not {setup.place!r}")
+    for neighbour in (*setup.before, *setup.after):
+        if isinstance(neighbour, SlowUpstream) and setup.place != "upstream":
+            raise SetupError('SlowUpstream is a part of upstream\'s cluster: pytest.mark.pwasm(place="upstream", …)')
+        cluster = getattr(neighbour, "cluster", "")
+        if cluster and cluster not in setup.clusters:
+            raise SetupError(f"{neighbour} needs a server: pytest.mark.pwasm(clusters={{{cluster!r}: …}})")
 
 
 class Stages:
@@ -95,6 +111,7 @@ def _key(setup: Setup, path: Path) -> object:
         tuple(sorted(setup.environment.items())),
         repr((setup.route_metadata, setup.cluster_metadata)),
         setup.starts,
+        repr((setup.before, setup.after, setup.hold_headers, setup.place)),
     )
 
 
@@ -131,6 +148,7 @@ class Bench:
         with _readable_errors():
             setup = setup_of(self._item, changes)
             path = find_filter(setup.filter or self._module, self._item.path, self._item.config.rootpath)
+            setup = replace(setup, before=self._found(setup.before), after=self._found(setup.after))
             self.need(self._tier)
             world = self._make(setup, path)
         self._worlds.append(world)
@@ -141,9 +159,21 @@ class Bench:
             pytest.fail(f"the plugin {'started' if world.started else 'refused to start'}:\n{logged}", pytrace=False)
         return world
 
+    def _found(self, neighbours: tuple[NeighbourFilter, ...]) -> tuple[NeighbourFilter, ...]:
+        """The neighbours with the paths of Wasm filters."""
+        return tuple(
+            replace(item, path=find_filter(item.path, self._item.path, self._item.config.rootpath))
+            if isinstance(item, WasmFilter)
+            else item
+            for item in neighbours
+        )
+
     def _make(self, setup: Setup, path: Path) -> World:
         if self._tier != "python":
             module = built_module(path, self._progress)
+            for item in (*setup.before, *setup.after):
+                if isinstance(item, WasmFilter):
+                    built_module(Path(item.path), self._progress)
         if self._tier == "envoy":
             assert self._stages is not None
             return self._stages.world(setup, path)

@@ -6,10 +6,10 @@ answer, and the clock jumps to it. Nothing ever sleeps.
 
 from __future__ import annotations
 
-import heapq
 import io
 import itertools
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,35 +18,31 @@ from pwasm._protocols import Host, Plugin
 from pwasm._serde import encode_pairs
 
 from ..emulator import framing
-from ..emulator.callouts import HttpCall
 from ..emulator.headers import Headers
 from ..emulator.held import why_no_response
 from ..emulator.host import HostEmulator
 from ..emulator.http_stream import HttpStream, UpstreamResponse
+from ..emulator.neighbours import HOLD_HEADERS, NeighbourFilter, WasmFilter
 from ..emulator.shared import Process
 from ..emulator.steps import plugin_of
 from ..emulator.tcp_stream import TcpStream
 from ..emulator.trace import TracedHost
-from .filters import ACCESS_LOG, built_module, import_filter, is_python, kind_of, kind_of_module
-from .messages import Answer, Body, Pairs, Request, Response, check_end, chunks_of, framed, pairs_of
+from .filters import (
+    ACCESS_LOG,
+    built_module,
+    import_filter,
+    is_python,
+    kind_of,
+    kind_of_module,
+    wants_held_headers,
+)
+from .loop import FAULTS, EventLoop, request_of
+from .messages import Answer, Body, Pairs, Pause, Piece, Request, Response, check_end, framed, pairs_of, pieces_of
 from .wire import read_request
 from .world import SECONDS, Connection, Metadata, Pending, Setup, World, payload
 
 _T = TypeVar("_T")
-_NANOSECONDS = 10**9
 _UPSTREAM = "upstream"
-_NEVER_ANSWERED = Answer(504, {"content-type": "text/plain"}, "upstream request timeout", delay=15.0)
-_CONNECTION_ENDED = "upstream connect error or disconnect/reset before headers. reset reason: connection termination"
-_NOT_CONNECTED = (
-    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, "
-    "transport failure reason: delayed connect error: Connection refused"
-)
-_FAULTS = {
-    "silence": _NEVER_ANSWERED,
-    "reset": Answer(503, {"content-type": "text/plain"}, _CONNECTION_ENDED),
-    "refused": Answer(503, {"content-type": "text/plain"}, _NOT_CONNECTED),
-}
-"""Envoy's response if a server does not respond."""
 
 
 class HostWorld(World):
@@ -57,17 +53,19 @@ class HostWorld(World):
         self.tier = tier
         self._path = path
         self._doubles = {_UPSTREAM: self.upstream, **self.clusters}
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._numbers = itertools.count()
-        self._calls_seen: dict[int, int] = {}
-        self._ticks: dict[tuple[int, int], tuple[int, int]] = {}  # (worker, root) → (period in ms, due)
         self._next_worker = itertools.cycle(range(setup.workers))
-        make, kind = _plugin_maker(path, tier, setup)
+        self._holds = wants_held_headers(path) if setup.hold_headers is None else setup.hold_headers
+        self._streams: list[HttpStream] = []
+        self._neighbours: list[TracedHost] = []
+        """The VMs of other filters in the chain."""
+        make, kind = _plugin_maker(path, tier, setup, hold_headers=self._holds)
         self._names = {plugin.name: index for index, plugin in enumerate(setup.all_plugins(kind))}
         process = Process(setup.time)
-        self.clock = process.clock
+        self.loop = EventLoop(process.clock, self._doubles)
         self.hosts = [self._start(make, kind, process) for _ in range(setup.workers)]
         self.host: HostEmulator = self.hosts[0]
+        self.loop.vms += self._vms
+        self.upstream.see_arriving = self._arriving
         self._settle()
 
     def _start(self, make: Callable[[Host], Plugin], kind: str, process: Process) -> TracedHost:
@@ -83,6 +81,10 @@ class HostWorld(World):
             process=process,
             plugin=make,
             access_log=first.kind == ACCESS_LOG,
+            hold_headers=self._holds,
+            before=[self._neighbour(item, process) for item in setup.before],
+            after=[self._neighbour(item, process) for item in setup.after],
+            upstream_filter=setup.place == "upstream",
         )
         host.is_python = is_python(self._path)
         host.properties |= _metadata("route_metadata", setup.route_metadata)
@@ -94,6 +96,29 @@ class HostWorld(World):
             started = host.start_plugin(plugin.root_id) and started
         self.started = self.started and started
         return host
+
+    def _neighbour(self, item: NeighbourFilter, process: Process) -> NeighbourFilter | TracedHost:
+        """Another filter of the chain as an emulator takes it: a module has a VM of its own."""
+        if not isinstance(item, WasmFilter):
+            return item
+        path = Path(item.path)
+        make, _ = _plugin_maker(path, self.tier, Setup(), hold_headers=item.hold_headers)
+        host = TracedHost(
+            known=set(self._doubles),
+            plugin_configuration=payload(item.configuration),
+            process=process,
+            plugin=make,
+            hold_headers=item.hold_headers,
+        )
+        host.is_python = is_python(path)
+        self.started = self.started and host.started
+        self._neighbours.append(host)
+        return host
+
+    @property
+    def _vms(self) -> list[TracedHost]:
+        """All VMs, those of the filter under test first."""
+        return [*self.hosts, *self._neighbours]
 
     # --- traffic ----------------------------------------------------------------------------------------------------
 
@@ -108,29 +133,72 @@ class HostWorld(World):
         plugin: str = "",
     ) -> Pending:
         host = self._worker()
-        stream = host.request(
+        given, end = pieces_of(body), pairs_of(trailers)
+        stream = host.begin(
             method,
             path,
-            framed(pairs_of(headers), body, trailers=bool(trailers)),
-            chunks_of(body),
-            trailers=pairs_of(trailers) or None,
+            framed(pairs_of(headers), body, trailers=bool(end)),
+            end_of_stream=not given and not end,
             response=self._answered,
             root_id=self._root(host, plugin),
         )
+        self._streams.append(stream)
+        if given or end:
+            self._go_on(
+                given,
+                stream.send_request_body,
+                lambda: _finish(stream.send_request_body, stream.send_request_trailers, end),
+            )
         self._settle()
         return _HostPending(self, stream, bodyless=method == "HEAD")
 
-    def _answered(self, stream: HttpStream) -> UpstreamResponse:
-        """The double's response, called when the request reaches upstream."""
+    def _go_on(self, pieces: Iterable[Piece], send: Callable[[bytes], None], finish: Callable[[], None]) -> None:
+        """Send pieces of a body up to the next pause; what follows is sent when that is over."""
+        left = deque(pieces)
+        while left:
+            piece = left.popleft()
+            if isinstance(piece, Pause):
+                self.loop.later(piece.seconds, lambda: self._go_on(left, send, finish))
+                return
+            send(piece)
+        finish()
+
+    def _arriving(self) -> list[Request]:
+        """The requests that upstream has the beginning of."""
+        self._streams = [stream for stream in self._streams if not stream.ended]
+        return [
+            request_of(stream.request_headers, stream.request_body, Headers())
+            for stream in self._streams
+            if stream.upstream_began and not stream.upstream_called
+        ]
+
+    def _answered(self, stream: HttpStream) -> UpstreamResponse | None:
+        """The double's response, called when the request reaches upstream; None if it is still to come."""
         size = framing.announced(stream.request_headers, stream.request_body)
         body, rest = stream.request_body[:size], stream.request_body[size:]
-        sent = _request(stream.request_headers, body, stream.request_trailers or Headers())
-        answer = _FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
+        sent = request_of(stream.request_headers, body, stream.request_trailers or Headers())
+        answer = FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
         self._smuggled(rest)
-        answer = _FAULTS.get(answer.fault, answer)
-        self.clock.now_nanoseconds += int(answer.delay * _NANOSECONDS)
-        trailers = pairs_of(answer.trailers) or None
-        return UpstreamResponse(answer.status, answer.all_headers(), answer.chunks(), trailers)
+        if answer.fault:
+            answer = FAULTS.get(answer.fault, answer)
+            self.loop.set_clock(self.loop.after(answer.delay))
+        elif answer.seconds:
+            self.loop.later(answer.delay, lambda: self._respond(stream, answer))
+            return None
+        return UpstreamResponse(answer.status, answer.all_headers(), answer.chunks(), pairs_of(answer.trailers) or None)
+
+    def _respond(self, stream: HttpStream, answer: Answer) -> None:
+        """Upstream's response, with pauses."""
+        bodyless = stream.request_headers.get(":method") == "HEAD"
+        pieces, end = ([], []) if bodyless else (answer.pieces(), pairs_of(answer.trailers))
+        headers, only = answer.all_headers(), not pieces and not end
+        stream.send_response_headers(headers, status=answer.status, end_of_stream=only)
+        if not only:
+            self._go_on(
+                pieces,
+                stream.send_response_body,
+                lambda: _finish(stream.send_response_body, stream.send_response_trailers, end),
+            )
 
     def _smuggled(self, rest: bytes) -> None:
         """Upstream reads on after the announced end of a request. Envoy passes on none of these answers."""
@@ -158,100 +226,24 @@ class HostWorld(World):
 
     # --- time -------------------------------------------------------------------------------------------------------
 
-    @property
-    def now(self) -> int:
-        """The emulator's clock in nanoseconds."""
-        return self.clock.now_nanoseconds
-
     def tick(self) -> None:
-        self._collect()
-        if not self._ticks:
-            raise AssertionError("no tick period is set, so there are no ticks")
-        for due in sorted({due for _, due in self._ticks.values()}):
-            self.run_until(due)
+        self.loop.tick()
 
     def _pass_time(self, seconds: float) -> None:
-        until = self.now + int(seconds * _NANOSECONDS)
-        self.run_until(until)
-        self._set_clock(until)
+        until = self.loop.after(seconds)
+        self.loop.run_until(until)
+        self.loop.set_clock(until)
 
     def eventually(self, predicate: Callable[[], _T], what: str = "", *, seconds: float = SECONDS) -> _T:
-        deadline = self.now + int(seconds * _NANOSECONDS)
+        deadline = self.loop.after(seconds)
         while not (result := predicate()):
-            if not self.step(deadline):
+            if not self.loop.step(deadline):
                 raise AssertionError(f"{what or 'it'} did not happen within {seconds:g} s: {result!r}")
         return result
 
-    def run_until(self, deadline: int) -> None:
-        """Process everything that is due up to this time."""
-        while self.step(deadline):
-            pass
-
-    def step(self, deadline: int) -> bool:
-        """Process the next event; False if none is due up to the deadline."""
-        self._collect()
-        due, tick = min(((due, key) for key, (_, due) in self._ticks.items()), default=(None, (0, 0)))
-        if self._events and (due is None or self._events[0][0] <= due):
-            if self._events[0][0] > deadline:
-                return False
-            due, _, event = heapq.heappop(self._events)
-            self._set_clock(due)
-            event()
-        elif due is None or due > deadline:
-            return False
-        else:
-            self._set_clock(due)
-            self._ticks[tick] = (self._ticks[tick][0], due + self._ticks[tick][0] * 1_000_000)
-            host = self.hosts[tick[0]]
-            host.call("proxy_on_tick", tick[1])
-            host.run_pending()
-        self._collect()
-        return True
-
     def _settle(self) -> None:
         """Process everything that is due now."""
-        self.run_until(self.now)
-
-    def _set_clock(self, now: int) -> None:
-        self.clock.now_nanoseconds = max(self.now, now)
-
-    def _collect(self) -> None:
-        """Collect what the plugins have requested since the last time: calls and tick periods."""
-        for worker, host in enumerate(self.hosts):
-            calls = host.http_calls[self._calls_seen.get(worker, 0) :]
-            self._calls_seen[worker] = len(host.http_calls)
-            for call in calls:
-                self._called(host, call)
-            for root_id in host.roots:
-                period = host.tick_periods.get(root_id, 0)
-                key = (worker, root_id)
-                if not period:
-                    self._ticks.pop(key, None)
-                elif self._ticks.get(key, (0, 0))[0] != period:
-                    self._ticks[key] = (period, self.now + period * 1_000_000)
-
-    def _called(self, host: HostEmulator, call: HttpCall) -> None:
-        """Get the answer of the cluster's double, and schedule its arrival, or the call's timeout."""
-        double = self._doubles.get(call.cluster)
-        if double is None:
-            return
-        if double.refuses:
-            self._at(0, call, lambda: host.refuse(call))
-            return
-        answer = double.answer(_request(call.headers, call.body, call.trailers))
-        limit = call.timeout_ms / 1000
-        if answer.fault == "silence" or (limit and answer.delay >= limit):
-            if limit:
-                self._at(limit, call, lambda: host.time_out(call))
-            return
-        answer = _FAULTS.get(answer.fault, answer)
-        trailers = pairs_of(answer.trailers)
-        body, headers = b"".join(answer.chunks()), answer.all_headers()
-        self._at(answer.delay, call, lambda: host.answer(call, headers, body, trailers, status=answer.status))
-
-    def _at(self, delay: float, call: HttpCall, event: Callable[[], None]) -> None:
-        due = self.now + int(delay * _NANOSECONDS)
-        heapq.heappush(self._events, (due, next(self._numbers), lambda: None if call.answered else event()))
+        self.loop.run_until(self.loop.now)
 
     # --- what is seen -----------------------------------------------------------------------------------------------
 
@@ -267,7 +259,8 @@ class HostWorld(World):
 
     def account(self) -> list[tuple[str, str]]:
         which = [""] if len(self.hosts) == 1 else [f" (worker {number})" for number in range(len(self.hosts))]
-        return [(f"what the host saw{of}", host.trace.text()) for of, host in zip(which, self.hosts, strict=True)]
+        which += [f" of neighbour {number}" for number in range(len(self._neighbours))]
+        return [(f"what the host saw{of}", host.trace.text()) for of, host in zip(which, self._vms, strict=True)]
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -282,8 +275,8 @@ class _HostPending(Pending):
     def response(self, timeout: float | None = None) -> Response:
         __tracebackhide__ = True
         stream, seconds = self._stream, SECONDS if timeout is None else timeout
-        deadline = self._world.now + int(seconds * _NANOSECONDS)
-        while not stream.ended and self._world.step(deadline):
+        deadline = self._world.loop.after(seconds)
+        while not stream.ended and self._world.loop.step(deadline):
             pass
         if timeout is None and not stream.ended:
             raise AssertionError(why_no_response(stream, self._world.hosts, seconds))
@@ -323,7 +316,7 @@ class _HostConnection(Connection):
         if not self._ended:
             self._ended = True
             self._stream.close()
-            self._world.step(self._world.now)
+            self._world.loop.step(self._world.loop.now)
 
     def _take(self, size: int | None) -> bytes:
         data = self._stream.to_downstream[self._read :][:size]
@@ -331,8 +324,8 @@ class _HostConnection(Connection):
         return data
 
     def _wait(self, enough: Callable[[], bool], timeout: float) -> None:
-        deadline = self._world.now + int(timeout * _NANOSECONDS)
-        while not enough() and not self._stream.closed and not self._ended and self._world.step(deadline):
+        deadline = self._world.loop.after(timeout)
+        while not enough() and not self._stream.closed and not self._ended and self._world.loop.step(deadline):
             self._pass_on()
 
     def _pass_on(self) -> None:
@@ -347,13 +340,17 @@ class _HostConnection(Connection):
                 return
             if answer:
                 stream.upstream(answer)
-        self._world.run_until(self._world.now)
+        self._world.loop.run_until(self._world.loop.now)
 
 
-def _request(headers: Headers, body: bytes, trailers: Headers) -> Request:
-    own = Headers([pair for pair in headers.raw if not pair[0].startswith(b":")])
-    method, path, authority = (headers.get(name) or "" for name in (":method", ":path", ":authority"))
-    return Request(own, body, trailers, method, path, authority)
+def _finish(
+    body: Callable[..., None], trailers: Callable[[list[tuple[str, str]]], None], pairs: list[tuple[str, str]]
+) -> None:
+    """End a message with these trailers, or without any."""
+    if pairs:
+        trailers(pairs)
+    else:
+        body(b"", end_of_stream=True)
 
 
 def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
@@ -366,17 +363,20 @@ def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
     return properties
 
 
-def _plugin_maker(path: Path, tier: str, setup: Setup) -> tuple[Callable[[Host], Plugin], str]:
+def _plugin_maker(path: Path, tier: str, setup: Setup, *, hold_headers: bool) -> tuple[Callable[[Host], Plugin], str]:
     """A function that creates the plugin side of a host, and the kind of the filter."""
     if tier == "python":
         imported = [import_filter(path)]
         kind = kind_of(imported[0])
-        return lambda host: plugin_of(imported.pop() if imported else import_filter(path), host), kind
+        return lambda host: plugin_of(
+            imported.pop() if imported else import_filter(path), host, hold_headers=hold_headers
+        ), kind
     from ..wasm import WasmPlugin
 
     module = built_module(path)
+    environment = {**setup.environment, **({HOLD_HEADERS: "1"} if hold_headers else {})}
 
     def make(host: Host) -> Any:
-        return WasmPlugin(module, host, environment=setup.environment)
+        return WasmPlugin(module, host, environment=environment)
 
     return make, kind_of_module(module)

@@ -9,6 +9,9 @@ A handler may return:
     RESET, SILENCE                                    no answer: the connection is closed, or nothing is ever sent
 
 REFUSED, in place of a handler, makes the server refuse connections.
+
+A body may be bytes, text, or a list of pieces. A `Pause` among them is time that passes before the next piece, or the
+end, is sent: `body=[b"evil", Pause(0.9), b"rest"]`. It is the emulator's time there, and real in Envoy.
 """
 
 from __future__ import annotations
@@ -21,7 +24,17 @@ from typing import Any
 from ..emulator.headers import Headers
 
 Pairs = Iterable[tuple[str, str]] | Mapping[str, str]
-Body = bytes | str | Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Time between two pieces of a body, or between the last one and the end of the message."""
+
+    seconds: float
+
+
+Piece = bytes | Pause
+Body = bytes | str | Sequence[Piece]
 
 
 def pairs_of(given: Pairs) -> list[tuple[str, str]]:
@@ -70,7 +83,7 @@ class Response(Message):
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's answer. A body of several chunks is sent without announcing its size; `delay` is in seconds."""
+    """A server's answer. A body of several pieces is sent without announcing its size; `delay` is in seconds."""
 
     status: int = 200
     headers: Pairs = ()
@@ -80,9 +93,18 @@ class Answer:
     fault: str = ""
     """"reset", "silence" or "refused": there is no answer."""
 
-    def chunks(self) -> list[bytes]:
+    def pieces(self) -> list[Piece]:
         """The body in pieces; none if it is empty."""
-        return chunks_of(self.body)
+        return pieces_of(self.body)
+
+    def chunks(self) -> list[bytes]:
+        """The same without pauses."""
+        return [piece for piece in self.pieces() if isinstance(piece, bytes)]
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes until all of it is there."""
+        return self.delay + sum(piece.seconds for piece in self.pieces() if isinstance(piece, Pause))
 
     def all_headers(self) -> list[tuple[str, str]]:
         """The headers, including those that an HTTP/1.1 server adds for the body."""
@@ -102,11 +124,16 @@ TcpHandler = Callable[[bytes], bytes | None]
 _BODYLESS = frozenset({204, 304})
 
 
-def chunks_of(body: Body) -> list[bytes]:
-    """A body in any of its forms as non-empty pieces."""
+def pieces_of(body: Body) -> list[Piece]:
+    """A body in any of its forms as pieces, of which none is empty."""
     if isinstance(body, str):
         body = body.encode()
-    return [chunk for chunk in ([body] if isinstance(body, bytes) else body) if chunk]
+    return [piece for piece in ([body] if isinstance(body, bytes) else body) if piece]
+
+
+def whole(body: Body) -> bytes:
+    """All bytes of a body."""
+    return b"".join(piece for piece in pieces_of(body) if isinstance(piece, bytes))
 
 
 def framed(headers: list[tuple[str, str]], body: Body, *, trailers: bool, status: int = 0) -> list[tuple[str, str]]:
@@ -165,6 +192,13 @@ class Double:
         """TCP: its answer to each piece it receives; None closes the connection."""
         self.received = b""
         """TCP: all data it received."""
+        self.see_arriving: Callable[[], list[Request]] = list
+        """How the world finds `arriving`."""
+
+    @property
+    def arriving(self) -> list[Request]:
+        """Requests of which it has got something, but not the end: their headers, and the bytes so far."""
+        return self.see_arriving()
 
     @property
     def refuses(self) -> bool:

@@ -9,6 +9,7 @@ import contextlib
 import socket
 import struct
 import threading
+from typing import BinaryIO
 
 from .messages import Answer, Double, Request
 from .wire import answer_bytes, read_request
@@ -78,9 +79,20 @@ class Server:
 class HttpServer(Server):
     """Answers HTTP/1.1 requests."""
 
+    def __init__(self, double: Double) -> None:
+        self.arriving: dict[int, Request] = {}
+        """What has come of the requests that are not complete, by connection."""
+        super().__init__(double)
+
+    def give(self, double: Double) -> None:
+        """As in `Server`; the double sees what is arriving."""
+        super().give(double)
+        self.arriving.clear()
+        double.see_arriving = lambda: list(self.arriving.values())
+
     def _serve(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
-            while (request := read_request(stream)) is not None:
+            while (request := self._read(stream)) is not None:
                 answer = self._answer(request)
                 if answer.fault == "reset":
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
@@ -91,7 +103,18 @@ class HttpServer(Server):
                 if answer.delay and not self._wait(answer.delay):
                     return
                 for piece in answer_bytes(answer, bodyless=request.method == "HEAD"):
-                    connection.sendall(piece)
+                    if isinstance(piece, bytes):
+                        connection.sendall(piece)
+                    elif not self._wait(piece.seconds):
+                        return
+
+    def _read(self, stream: BinaryIO) -> Request | None:
+        """The next request, which is among `arriving` until it is complete."""
+        arriving, key = self.arriving, id(stream)
+        try:
+            return read_request(stream, lambda request: arriving.__setitem__(key, request))
+        finally:
+            arriving.pop(key, None)
 
     def _answer(self, request: Request) -> Answer:
         try:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from pwasm._abi import LogLevel
 
+from ..emulator.neighbours import NeighbourFilter
 from .messages import Body, Double, Handler, Pairs, Request, Response, TcpHandler
 
 _T = TypeVar("_T")
@@ -74,6 +75,14 @@ class Setup:
     """The emulator's clock at the start, in seconds since 1970; None for the real time."""
     starts: bool = True
     """False: the plugin must refuse to start; such a world has nothing but `logs`."""
+    before: tuple[NeighbourFilter, ...] = ()
+    after: tuple[NeighbourFilter, ...] = ()
+    """Other filters of the chain, in the order of Envoy's `http_filters`; see `pwasm.testing.emulator.neighbours`."""
+    hold_headers: bool | None = None
+    """Whether the host lets the filter hold streams by their headers (`allow_on_headers_stop_iteration`), and tells it.
+    None: if one of its classes wants it."""
+    place: str = "listener"
+    """"upstream": the filter and its neighbours are in the `http_filters` of upstream's cluster."""
     fresh: bool = False
     """Use a separate Envoy for this test; otherwise tests of a module with the same set-up share one, and its VM."""
 
@@ -155,7 +164,8 @@ class World(ABC):
 
         Args:
             method, path, headers: `headers` may include `:authority`.
-            body: bytes or text of known size, or a list of chunks, which Envoy may join or split.
+            body: bytes or text of known size, or a list of chunks, which Envoy may join or split. With a `Pause` among
+                them, the request goes on after that time.
             plugin: name of the plugin that gets the request, if there are several.
         """
 
