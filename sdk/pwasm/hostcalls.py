@@ -19,7 +19,7 @@ from ._serde import encode_pairs
 from ._stream.body_options import leave_headers
 from ._stream.current import current
 from ._stream.guards import failed, guard_close, guard_local_response, guard_resume, resumed, select_stream
-from ._stream.holding import OWN_RESPONSE, is_over, let_go
+from ._stream.holding import OWN_RESPONSE, held_of, is_over, let_go
 from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from ._validate import Headers
 from .errors import BadArgument
@@ -395,6 +395,9 @@ def _resume(what: str, direction: int) -> None:
     # the client, trailers (which crashed Envoy). In a callback of the same direction the returned Action suffices.
     own = current.phase.direction == direction and current.phase.origin is None
     if not own and not stream.paused & 1 << direction:
+        held = held_of(stream, direction)
+        if held is not None:  # the host has seen CONTINUE, with nothing: the bytes go on with the next part
+            held.pass_on()
         return
     if stream.traits is not None:
         if direction in {REQUEST, RESPONSE}:

@@ -260,6 +260,8 @@ static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t
   if (!number || !enter(stream, callback)) return NULL;
   if (callback == REQUEST_HEADERS) SET(stream, stream_slots, STREAM_BARE_REQUEST, end_of_stream ? yes : no);
   if (callback == RESPONSE_HEADERS) SET(stream, stream_slots, STREAM_BARE_RESPONSE, end_of_stream ? yes : no);
+  if (callback == REQUEST_BODY || callback == RESPONSE_BODY)
+    SET(stream, stream_slots, STREAM_LAST, end_of_stream ? yes : no);
   PyObject *context = GET(stream, stream_slots, STREAM_CONTEXT);
   PyObject *args[] = {NULL, context, number, end_of_stream ? yes : no};
   Py_IncRef(context);
@@ -272,6 +274,7 @@ static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t
   if (!result) return handle(FAILED, phases[callback], stream);
   if (result == none || result == objects[CONTINUE]) {
     Py_DecRef(result);
+    if (callback == REQUEST_BODY) SET(stream, stream_slots, STREAM_REQUEST_BEGUN, yes);
     return zero;
   }
   PyObject *action = call(ANSWERED, stream, phases[callback], result);

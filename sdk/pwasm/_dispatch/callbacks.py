@@ -18,6 +18,7 @@ from types import CoroutineType
 from .._abi import Action, LogLevel, PeerType
 from .._async.callouts import deliver_answer
 from .._async.missing_option import watch
+from .._async.release import passes_later
 from .._async.tasks import close_stream, start, start_for_root
 from .._async.timers import tick
 from .._config.binding import fill
@@ -25,7 +26,7 @@ from .._stream.body_options import CALLS, arrives
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
 from .._stream.holding import HEADERS_HELD, HEADERS_PAUSED, leave, let_headers_go
-from .._stream.phases import PHASES, PLUGIN_LOG, RESPONSE, TCP_DONE
+from .._stream.phases import PHASES, PLUGIN_LOG, REQUEST, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import Phase, Stream
 from .._stream.registration import MESSAGES
@@ -49,6 +50,8 @@ def _checked_action(returned: object, stream: Stream, phase: Phase) -> int:
     """
     if type(returned) is CoroutineType:
         returned = start(returned, stream, phase)
+        if passes_later(stream, phase, returned):
+            return PAUSE
     result = CONTINUE if returned is None or returned is _ACTION_CONTINUE else verdict(returned, phase)
     if result != CONTINUE and phase.direction >= 0 and stream.resumed & 1 << phase.direction:
         result = CONTINUE
@@ -103,8 +106,11 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     headers, message = phase.part == "headers", phase.direction in MESSAGES
     paused, held = (HEADERS_PAUSED << phase.direction, HEADERS_HELD << phase.direction) if message else (0, 0)
     call = CALLS[phase.part] if message else _plain
+    begins = phase.part == "body" and phase.direction == REQUEST
 
-    def callback(self: Dispatcher, context_id: int, size: int, end_of_stream: bool, /) -> int:
+    def callback(  # noqa: PLR0912, see above
+        self: Dispatcher, context_id: int, size: int, end_of_stream: bool, /
+    ) -> int:
         stream = self._streams.get(context_id) or self._open(context_id)
         if stream is None or stream.skip:
             return self._not_delivered(phase, context_id, stream)
@@ -119,10 +125,13 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
             stream.bare_response = end_of_stream
         elif opens is not None:
             stream.bare_request = end_of_stream
+        elif message:
+            stream.last = end_of_stream
         try:
             if stream.traits is None:
                 action = getattr(stream.context, method)(size, end_of_stream)
                 if action is None or action is action_continue:
+                    stream.request_begun |= begins
                     return CONTINUE
             else:
                 if stream.waiting is not None or stream.marks & paused:
@@ -132,6 +141,7 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
                     size = given[0]
                 action = call(stream, phase, getattr(stream.context, method), size, end_of_stream)
                 if not headers and (action is None or action is action_continue) and stream.waiting is None:
+                    stream.request_begun |= begins
                     if stream.marks & held:
                         stream.root.option_seen = True
                         let_headers_go(stream, phase.direction)

@@ -75,6 +75,13 @@ class Held:
         self.shown += self.later
         self.later = []
 
+    def take_passed(self) -> bytes:
+        """What callbacks have let pass; the rest stays held."""
+        passed = b"".join(self.passed)
+        self.vm.size -= len(passed)
+        self.passed = []
+        return passed
+
     def release(self) -> bytes:
         """Everything; nothing is held afterwards."""
         everything = b"".join((*self.passed, *self.shown, *self.later))

@@ -18,6 +18,11 @@ continue gives upstream a finished message without the bytes. And the headers ha
 The two settings must come together. The variable alone would make the module wait for body callbacks that never come
 (see `_async.missing_option`), so the mode is never guessed: what writes the option also writes the variable.
 
+What of a request has gone on may still be in Envoy's buffer, if a later filter holds it, and PAUSE would mix it with
+what arrives next: the buffer is shown whole from then on. Once a part has gone on, PAUSE therefore takes the bytes out
+and lets nothing go on, which for the host is CONTINUE. A class whose callback is `async def` never says CONTINUE before
+the end (see `_async.release`), so that it can let pass a part between two callbacks.
+
 PAUSE in a headers callback, while it lasts, keeps the body callbacks away, as Envoy does without the option; with the
 option it is this file that answers PAUSE to the body, or a request whose authorization is pending would pass with it.
 """
@@ -144,6 +149,7 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
     elif action == CONTINUE:
         if phase.part != "headers":
             let_go(stream, direction)
+            stream.request_begun |= direction == REQUEST
         elif hold_headers(stream, direction) or stream.skip:
             action = PAUSE
     elif phase.part == "headers":
@@ -154,6 +160,9 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
         take(stream, direction)
         if stream.skip:
             return PAUSE
+        if direction == REQUEST and stream.request_begun and not stream.last and not _awaits(stream, direction):
+            put_back(stream, direction, passed=True)
+            return CONTINUE
     if action == PAUSE:
         stream.paused |= 1 << direction
     return action
@@ -175,19 +184,14 @@ def hold_headers(stream: Stream, direction: int) -> bool:
     return True
 
 
-def let_go(stream: Stream, direction: int) -> None:
-    """A message goes on: put back the bytes that are held.
+def _awaits(stream: Stream, direction: int) -> bool:
+    return stream.waiting is not None and bool(stream.waiting.held & 1 << direction)
 
-    Raises:
-        HostcallError: the host refused; the bytes are lost, so the message must not go on.
-    """
-    waiting = stream.waiting
-    held = None if waiting is None else waiting.bytes.pop(direction, None)
-    if held is not None:
-        data = held.release()
-        status = current.host.proxy_set_buffer_bytes(direction, 0, 0, data) if data else 0
-        if status:
-            raise failed(status, "proxy_set_buffer_bytes", direction)
+
+def let_go(stream: Stream, direction: int) -> None:
+    """A message goes on: put back the bytes that are held; raises like `put_back`."""
+    if held_of(stream, direction) is not None:
+        put_back(stream, direction)
     if direction in MESSAGES and stream.marks & HEADERS_HELD << direction:
         let_headers_go(stream, direction)
     if stream.traits is not None:
@@ -198,6 +202,22 @@ def let_headers_go(stream: Stream, direction: int) -> None:
     """Headers that were held until the body has been decided go on."""
     stream.marks &= ~(HEADERS_HELD << direction)
     take_snapshot(stream, direction)
+
+
+def put_back(stream: Stream, direction: int, *, passed: bool = False) -> None:
+    """Append held bytes to the host's buffer: all of them, or only those that callbacks have let pass.
+
+    Raises:
+        HostcallError: the host refused; the bytes are lost, so the message must not go on.
+    """
+    assert stream.waiting is not None
+    held = stream.waiting.bytes[direction]
+    data = held.take_passed() if passed else held.release()
+    if not passed:
+        del stream.waiting.bytes[direction]
+    status = current.host.proxy_set_buffer_bytes(direction, ALL_BYTES, 0, data) if data else 0
+    if status:
+        raise failed(status, "proxy_set_buffer_bytes", direction)
 
 
 def take_snapshot(stream: Stream, direction: int) -> None:

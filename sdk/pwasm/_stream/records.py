@@ -141,10 +141,12 @@ class Stream:
         "ended",
         "http",
         "id",
+        "last",
         "local_response",
         "marks",
         "paused",
         "refuse",
+        "request_begun",
         "request_length",
         "response_length",
         "response_seen",
@@ -173,6 +175,8 @@ class Stream:
         self.paused = 0  # directions the host holds since a callback returned PAUSE
         self.traits: Traits | None = None  # the class's declarations about bodies and headers, see `body_options`
         self.marks = 0  # what has happened to its messages, see `holding`
+        self.last = False  # the running body callback has the end of the stream
+        self.request_begun = False  # a part of the request's body has gone on
         self.request_length = 0  # what content-length announced, if the body is buffered
         self.response_length = 0
         self.snapshot: bytes | None = None  # the request headers as they left this filter, encoded

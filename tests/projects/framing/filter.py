@@ -53,10 +53,8 @@ class Framing(pwasm.HttpContext):
         return Action.CONTINUE
 
     def on_http_request_body(self, body_size: int, end_of_stream: bool) -> Action:
-        if self.path == "raw/body":
-            if end_of_stream:
-                current.host.proxy_set_buffer_bytes(0, 2**31 - 1, 0, SMUGGLED)
-            return Action.CONTINUE if end_of_stream else Action.PAUSE
+        if self.path == "raw/body" and end_of_stream:
+            current.host.proxy_set_buffer_bytes(0, 2**31 - 1, 0, SMUGGLED)
         return Action.CONTINUE
 
     def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> None:
