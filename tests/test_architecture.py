@@ -50,6 +50,7 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
             "pwasm_compiler.digests",
             "pwasm_compiler.files",
             "pwasm_compiler.gomod",
+            "pwasm_compiler.held_headers",
             "pwasm_compiler.pyproject",
             "pwasm_compiler.trim_options",
             "pwasm_compiler.validation",

@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 TEXTS = {page.stem: page.read_text(encoding="utf-8") for page in PAGES}
 PYTHON = {name: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for name, text in TEXTS.items()}
-EXAMPLES = {"README": 2, "writing-filters": 2, "configuration": 1, "testing": 1, "tutorial": 1}
+EXAMPLES = {"README": 2, "writing-filters": 3, "configuration": 1, "testing": 1, "tutorial": 1}
 """How many examples in Python each page has: the tests below run them, tests/envoy/test_tutorial.py the tutorial's."""
 
 
@@ -79,9 +79,19 @@ def test_the_example_of_the_api() -> None:
     assert refused.status == 403
 
 
-def test_the_example_of_waiting() -> None:
+def test_the_example_of_an_access_logger() -> None:
     names: dict[str, Any] = {}
     exec(PYTHON["writing-filters"][1], names)
+    host = HostEmulator(names["Slow"], access_log=True)
+    for duration in (1, 2_500_000_000):
+        host.properties["request", "duration"] = duration.to_bytes(8, "little")
+        assert host.request("GET", "/report").status == 200
+    assert [text for _, text in host.logs] == ["/report took 2.5 s"]
+
+
+def test_the_example_of_waiting() -> None:
+    names: dict[str, Any] = {}
+    exec(PYTHON["writing-filters"][2], names)
     host = HostEmulator(names["ApiKey"])
     for answer, status in ((200, 200), (404, 401)):
         stream = host.request()

@@ -10,6 +10,7 @@ from .build.module_record import module_record
 from .build.verify import ABI_MARKERS, WASI_MODULES, callbacks_of, hostcalls_of, oldest_envoy, problems
 from .errors import BinaryError, DecodeError
 from .files import read_bytes, shown
+from .held_headers import NEEDS
 from .link.inlining import is_spent
 from .wasm.decode import decode_module
 from .wasm.module import PAGE, Kind, Module
@@ -59,6 +60,7 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
         "python": record.python,
         "hash_seed": record.hash_seed,
         "written": record.written,
+        "hold_headers": record.hold_headers,
         "dependencies": list(record.dependencies),
         "modules": list(record.modules),
         "removed": list(record.removed),
@@ -113,6 +115,15 @@ def filter_words(written: Mapping[str, Sequence[str] | None]) -> list[str]:
     ]
 
 
+def _held_words(held: Mapping[str, str | None], written: Mapping[str, Sequence[str] | None]) -> list[str]:
+    """Which plugins of the module want their headers held, and what that means."""
+    of_root = {root_id: f" (root_id {root_id!r})" if root_id else "" for root_id in held}
+    lines = [f"to be held, {need}{of_root[root_id]}: {NEEDS[need]}" for root_id, need in held.items() if need]
+    if None in written.values():
+        lines.append("not known for what is decided at run time; see --hold-headers of pwasm config")
+    return lines
+
+
 def render(found: dict[str, Any]) -> str:
     """`report` as text."""
     memory = found["memory"] or {"initial_bytes": 0, "maximum_bytes": None}
@@ -127,6 +138,10 @@ def render(found: dict[str, Any]) -> str:
         f"  functions    {found['functions']}; "
         + ("V8 inlines calls (see: pwasm optimize)" if found["v8_inlining"] else "V8 inlines no calls"),
         *(f"  {'' if n else 'filter':<13}{line}" for n, line in enumerate(filter_words(found["written"]))),
+        *(
+            f"  {'' if n else 'headers':<13}{line}"
+            for n, line in enumerate(_held_words(found["hold_headers"], found["written"]))
+        ),
         *_wrapped("callbacks", [name.removeprefix("proxy_on_") for name in found["callbacks"]]),
         *_wrapped("hostcalls", [name.removeprefix("proxy_") for name in found["hostcalls"]]),
         *_wrapped("WASI", found["wasi"]),

@@ -218,8 +218,7 @@ class _Message:
     def body(self) -> bytes:
         """The bytes of the body that have arrived; all of it with `buffer_request_body` or `buffer_response_body`.
 
-        Assigning replaces them. `content-length` stays correct only if the class declares that it edits or buffers the
-        body.
+        Assigning replaces them. If that changes the size, the class must declare that it edits or buffers the body.
         """
         _check_selected(self._stream, "body")
         read: Callable[[], bytes] = getattr(hostcalls, f"get_{self._body}")

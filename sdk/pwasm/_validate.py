@@ -6,6 +6,10 @@ splitting; likewise names with spaces, empty names, NUL, and status 99999 (docs/
 The rules are RFC 9110 § 5.1 (field-name = token), § 5.5 (field-value: no CTL except HTAB; bytes 0x80-0xFF are allowed)
 and § 9.1 (method = token); pseudo-headers as in RFC 9113 § 8.3. Blanks around a value are kept: Envoy's codecs strip
 them.
+
+`FRAMED` is the table of the fields that say where a message ends, and whose connection it is. Envoy sends them as they
+are: `content-length: 30` on a GET made upstream wait, and `transfer-encoding` beside `content-length` leaves the choice
+to the reader, which is how requests are smuggled. What depends on the message is in `_hostcalls.framing`.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ._abi import MapType
 from ._serde import to_bytes
-from ._typing import NamedTuple, NoReturn
+from ._typing import Final, NamedTuple, NoReturn
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -51,9 +55,36 @@ PSEUDO: dict[int, dict[str, _Rule]] = {
 }
 """The pseudo-headers allowed in each map; trailers have none."""
 
+CONTENT_LENGTH: Final = "content-length"
+TE: Final = "te"
+HOST: Final = "host"
+
+FRAMED: Final = {
+    CONTENT_LENGTH: "RFC 9110 § 8.6: it is the size of the body",
+    "transfer-encoding": "RFC 9112 § 6.1: Envoy chooses the coding of each connection",
+    "connection": "RFC 9110 § 7.6.1: it is for one connection, which is Envoy's",
+    "keep-alive": "RFC 9113 § 8.2.2: it is for one connection, which is Envoy's",
+    "proxy-connection": "RFC 9113 § 8.2.2: it is for one connection, which is Envoy's",
+    "upgrade": "RFC 9110 § 7.8: it is for one connection, which is Envoy's",
+    TE: 'RFC 9113 § 8.2.2: it is for one connection, unless it is "trailers"',
+    HOST: "RFC 9110 § 7.2: it is `:authority`",
+}
+"""Name → why it cannot be written like any other. All of them can be removed, and none may be in trailers (§ 6.5.1)."""
+
+OF_THE_CONNECTION: Final = frozenset(FRAMED) - {CONTENT_LENGTH, HOST}
+
+BODILESS: Final = frozenset({204, 205, 304})
+"""Statuses of responses without a body (RFC 9110 § 6.4.1, § 15.3.6), besides 1xx, which no filter can send."""
+
+LOCAL_RESPONSE: Final = -1
+CALL_METADATA: Final = -2
+"""Headers that are in no map of the ABI: those of a local response, and the metadata of a gRPC call."""
+
+_TRAILERS = frozenset({int(MapType.HTTP_REQUEST_TRAILERS), int(MapType.HTTP_RESPONSE_TRAILERS)})
+
 known_names: set[str] = set()
 """Names that have been validated before, which saves the regular expression for the names a filter uses repeatedly.
-Bounded, since a filter may take names from the request."""
+Bounded, since a filter may take names from the request. Names in `FRAMED` are never among them."""
 
 _MAX_KNOWN_NAMES = 512
 
@@ -96,12 +127,14 @@ def data(argument: str, value: object) -> bytes:
     type_error(argument, "bytes or str", value)
 
 
-def name(value: object, map_type: int, *, adding: bool = False) -> str:
-    """`value` if it is a header name that may be written to this map."""
+def name(value: object, map_type: int, *, adding: bool = False, removing: bool = False) -> str:
+    """`value` if it is a header name that may be written to this map, or removed from it."""
     checked = text("name", value)
     if checked.startswith(":"):
         if checked not in PSEUDO.get(map_type, ()):
             raise ValueError(f"name: the pseudo header {checked!r} is not allowed here")
+        if removing:
+            raise ValueError(f"name: a message without the pseudo header {checked!r} is broken; replace it")
         if adding:
             raise ValueError(
                 f"name: adding to the pseudo header {checked!r} would make one broken value of two; replace it"
@@ -109,9 +142,22 @@ def name(value: object, map_type: int, *, adding: bool = False) -> str:
         return checked
     if not _TOKEN.fullmatch(checked):
         raise ValueError(f"name: {checked!r} is not a header name (RFC 9110: letters, digits and !#$%&'*+-.^_`|~)")
-    if len(known_names) < _MAX_KNOWN_NAMES:
+    if checked.lower() in FRAMED:
+        if not removing:
+            _framed(checked, map_type, adding=adding)
+    elif len(known_names) < _MAX_KNOWN_NAMES:
         known_names.add(checked)
     return checked
+
+
+def _framed(name: str, map_type: int, *, adding: bool) -> None:
+    why = FRAMED[name.lower()]
+    if map_type in _TRAILERS:
+        raise ValueError(f"name: {name} is not allowed in trailers (RFC 9110 § 6.5.1)")
+    if map_type == CALL_METADATA:
+        raise ValueError(f"name: {name} is not allowed in metadata ({why})")
+    if adding:
+        raise ValueError(f"name: nothing can be added to {name} ({why})")
 
 
 def value(checked: object) -> bytes:
@@ -139,6 +185,25 @@ def header(pair_name: object, pair_value: object, map_type: int) -> tuple[str, b
     if checked_name.startswith(":"):
         pseudo_value(checked_name, checked_value, map_type)
     return checked_name, checked_value
+
+
+def length(checked: bytes) -> bytes:
+    """The value of a `content-length`."""
+    if not (checked.isdigit() and checked.isascii()):
+        raise ValueError(f"value: {CONTENT_LENGTH} must be digits (RFC 9110 § 8.6), not {checked!r}")
+    return checked
+
+
+_SEGMENT = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})+")
+
+
+def segment(argument: str, value: object, *, several: bool = False) -> str:
+    """`value` if it is a segment of a path (RFC 3986 § 3.3, pchar), or `several` with slashes in between."""
+    checked = text(argument, value)
+    for part in checked.split("/") if several else (checked,):
+        if not _SEGMENT.fullmatch(part):
+            raise ValueError(f"{argument} must be a part of a path (RFC 3986 § 3.3), not {checked!r}")
+    return checked
 
 
 def headers(argument: str, pairs: Headers, map_type: int) -> list[tuple[str, bytes]]:

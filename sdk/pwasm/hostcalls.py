@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from . import _validate
 from ._abi import BufferType, LogLevel, MapType, StreamType
-from ._async.tasks import deliver_first
+from ._async.tasks import may_resume
 from ._async.timers import set_period
-from ._hostcalls import bodies, header_maps
+from ._hostcalls import bodies, framing, header_maps
 from ._serde import encode_pairs
 from ._stream.body_options import leave_headers
 from ._stream.current import current
 from ._stream.guards import failed, guard_close, guard_local_response, guard_resume, resumed, select_stream
+from ._stream.holding import OWN_RESPONSE, is_over, let_go
 from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from ._validate import Headers
 from .errors import BadArgument
@@ -352,8 +353,9 @@ def send_http_response(
     Args:
         status_code: 200 to 599.
         headers: pairs of name and value, or a mapping. Envoy sets `content-length`, and `content-type: text/plain` if
-            there is a body and no other type.
-        body: bytes, or a str that is encoded as UTF-8.
+            there is a body and no other type. What is for one connection only (`transfer-encoding`, `connection` …) is
+            dropped, so the headers of a callout's answer can be passed on as they are.
+        body: bytes, or a str that is encoded as UTF-8; empty for 204, 205 and 304, which have none.
         grpc_status: the status for gRPC clients, 0 to 16, with the body as its message; -1 derives it from
             `status_code`.
         details: `response_code_details` of the access log; blanks become underscores.
@@ -370,15 +372,15 @@ def send_http_response(
     _validate.integer("grpc_status", grpc_status, -1, 16)
     if not _validate.text("details", details).isprintable():
         raise ValueError(f"details must be printable, not {details!r}")
-    pairs = _validate.headers("headers", headers, MapType.HTTP_RESPONSE_TRAILERS)  # like trailers: no `:status`
     content = _validate.data("body", body)
+    pairs = framing.of_local_response(status_code, headers, content)
     stream = guard_local_response("send_http_response")
-    status = current.host.proxy_send_local_response(
-        status_code, details, content, encode_pairs(list(pairs)), grpc_status
-    )
+    status = current.host.proxy_send_local_response(status_code, details, content, encode_pairs(pairs), grpc_status)
     if status:
         raise failed(status, "proxy_send_local_response", status_code)
     stream.local_response = True
+    if not stream.response_seen:  # otherwise it replaces the response without a callback
+        stream.marks |= OWN_RESPONSE
 
 
 # --- shared -------------------------------------------------------------------------------------------------------
@@ -394,12 +396,14 @@ def _resume(what: str, direction: int) -> None:
     own = current.phase.direction == direction and current.phase.origin is None
     if not own and not stream.paused & 1 << direction:
         return
-    if stream.traits is not None and direction in {REQUEST, RESPONSE}:
-        leave_headers(stream, direction)
-    if stream.waiting is not None and not own:
-        deliver_first(stream, direction)
-        if not stream.paused & 1 << direction or stream.closed or stream.local_response:
-            return
+    if stream.traits is not None:
+        if direction in {REQUEST, RESPONSE}:
+            leave_headers(stream, direction)
+        if not own:
+            going_on = may_resume(stream, direction)
+            if not going_on or not stream.paused & 1 << direction or is_over(stream, direction):
+                return
+            let_go(stream, direction)
     status = 0 if own else current.host.proxy_continue_stream(direction)
     if status:
         raise failed(status, "proxy_continue_stream", StreamType(direction).name)

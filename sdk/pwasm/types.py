@@ -70,6 +70,13 @@ class VMContext:
     configuration: bytes = b""
     """`vm_config.configuration` of Envoy's configuration; available from `on_vm_start` on."""
 
+    max_held_bytes: int = 64 * 1024 * 1024
+    """Limit of the bytes of bodies that all streams of the VM hold together in its memory, in bytes.
+
+    A message that would exceed it is refused with 503 (details `pwasm_held_bytes_limit`, counter
+    `pwasm.held_bytes_refused`). Envoy's backpressure does not protect the VM, since held bytes leave its buffers.
+    """
+
     own_names: Collection[str] = ()
     """Names in this class that resemble the SDK's on purpose, see above."""
 
@@ -149,6 +156,13 @@ class PluginContext:
         """The timer of `set_tick_period_milliseconds` fired (proxy_on_tick).
 
         No stream is selected: to act on one, `set_effective_context` first.
+        """
+
+    def on_log(self) -> Done:
+        """A stream has ended that this plugin logs, as an entry of `access_log` in Envoy (proxy_on_log).
+
+        Properties can be read, and an HTTP stream's request headers, response headers and response trailers, but not
+        after an `await`. Nothing can be written, sent or resumed. The streams of a filter end in `on_http_stream_done`.
         """
 
     def on_http_call_response(self, token: int, num_headers: int, body_size: int, num_trailers: int) -> Done:
@@ -239,12 +253,14 @@ class HttpContext:
     edits_request_body: bool | None = None
     """True: the filter changes the size of the request body, so `content-length` is removed from the headers.
 
-    The host never corrects `content-length`, and a wrong one enables request smuggling. None (the default) means: the
-    value of `buffer_request_body`.
+    The host never corrects `content-length`, and a wrong one enables request smuggling. Without this declaration an
+    edit that changes the size is refused (`PhaseError`), unless the message is known to have no `content-length`: it
+    came without one, or the filter removed it in `on_http_request_headers`. None (the default) means: the value of
+    `buffer_request_body`.
     """
 
     edits_response_body: bool | None = None
-    """The same for the response body."""
+    """The same for the response body. Responses to HEAD, and 304, lose their `content-length` too."""
 
     holds_request_headers: bool = False
     """True: the request's headers wait for its body, so that `on_http_request_body` can still change them.
@@ -339,7 +355,8 @@ class HttpContext:
         """The stream is over and about to be logged (proxy_on_log).
 
         Header maps are read-only; nothing can be sent, closed or resumed any more. This may be the only callback of a
-        stream, if an earlier filter answered the request.
+        stream, if an earlier filter answered the request. Envoy never calls it for a filter in a cluster's
+        `http_filters`: keep what must go with such a stream in its context (docs/abi.md §6).
         """
 
 
@@ -382,8 +399,13 @@ class TcpContext:
         """Data arrived from the client (proxy_on_downstream_data).
 
         Args:
-            data_size: bytes readable now; can be 0 when `end_of_stream` is True.
+            data_size: bytes readable now: what has arrived since the last call, or all that is held; can be 0 when
+                `end_of_stream` is True.
             end_of_stream: True when the client will send no more.
+
+        Returns:
+            `Action.PAUSE` holds the data: the next call sees it again, with what has arrived in the meantime. A filter
+            behind this one that holds what was passed on makes it come again, too, and releases everything at once.
         """
         return Action.CONTINUE
 

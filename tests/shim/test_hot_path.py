@@ -68,6 +68,8 @@ class Host:
         keys = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in arguments]
         if "refused" in keys:
             return (10, *(b"" if kind == "bytes" else 0 for kind in results)) if results else 10
+        if name == "proxy_get_property" and keys == ["request\0method"]:
+            return 0, b"GET"
         if name == "proxy_get_property":
             return 0, self.root_ids.pop(0).encode()  # each plugin asks once
         if name == "proxy_get_log_level":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import wasmtime
+
+from pwasm_compiler.build.module_record import ModuleRecord
 
 _HTTP = """
 (module
@@ -32,6 +35,16 @@ _TCP = """
     (drop (call $log (i32.const 2) (i32.const 16) (i32.const 12)))
     (i32.const 0)))
 """
+_LOG = """
+(module
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "a stream")
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) unreachable)
+  (func (export "proxy_on_log") (param i32)
+    (drop (call $log (i32.const 2) (i32.const 16) (i32.const 8)))))
+"""
 _PLUGIN = """
 (module
   (memory (export "memory") 1)
@@ -55,7 +68,22 @@ def tcp_module(file: Path) -> Path:
     return file
 
 
+def log_module(file: Path) -> Path:
+    """Logs `a stream` at each one's end."""
+    file.write_bytes(wasmtime.wat2wasm(_LOG))
+    return file
+
+
 def plugin_module(file: Path) -> Path:
     """Starts, and sees no traffic."""
     file.write_bytes(wasmtime.wat2wasm(_PLUGIN))
+    return file
+
+
+def holding_module(file: Path, held: Mapping[str, str | None]) -> Path:
+    """`http_module` with a record that says what it needs about holding headers."""
+    http_module(file)
+    file.write_bytes(
+        file.read_bytes() + ModuleRecord(sdk="1", python="3.14.0", hash_seed=1, hold_headers=held).section()
+    )
     return file

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pwasm_compiler import plugin_config
 from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
+from pwasm_compiler.envoy.module import read_module
 
 from .envoys import PLUGIN, SETTLE_SECONDS, ask, envoy_for, envoy_version, explained, trapped, unless_envoy_exited
 from .load import LoadResult, Request
@@ -114,7 +115,8 @@ class _Comparison:
     @contextlib.contextmanager
     def _envoy(self, side: int) -> Iterator[Envoy]:
         module = self.modules[side]
-        config = bootstrap([HttpListener([WasmFilter(module, name=PLUGIN, configuration=self.configuration)])])
+        used = WasmFilter(module, name=PLUGIN, configuration=self.configuration, need=read_module(module).need())
+        config = bootstrap([HttpListener([used])])
         with envoy_for(config, self.executable, module.parent) as envoy, unless_envoy_exited(envoy):
             seconds = cpu_seconds(envoy.pid)
             ask(envoy, Request())

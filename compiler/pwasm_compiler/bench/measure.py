@@ -129,7 +129,9 @@ class _Bench:
     def _configuration(self, module: Path | None) -> dict[str, Any]:
         options = self.options
         upstreams = [Upstream(*parse_upstream(options.upstream))] if options.upstream else []
-        filters = [WasmFilter(module, name=PLUGIN, configuration=self.configuration)] if module else []
+        filters = []
+        if module is not None:
+            filters = [WasmFilter(module, name=PLUGIN, configuration=self.configuration, need=self.target.need)]
         routes = [Route(upstream=upstreams[0].name if upstreams else None)]
         return bootstrap([HttpListener(filters, routes=routes)], upstreams=upstreams)
 

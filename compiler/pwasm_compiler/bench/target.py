@@ -44,6 +44,8 @@ class Target:
     module: Path
     name: str
     size: int
+    need: str | None = None
+    """What it needs of Envoy about holding headers (see `pwasm_compiler.held_headers`)."""
 
 
 def choose_client(options: Options) -> tuple[Run, str]:
@@ -82,7 +84,8 @@ def find_target(options: Options, build: Callable[[Project], object]) -> Target:
         if is_stale(project):
             build(project)
         root, module, name = project.root, project.output, project.name
-    kind = read_module(module).kind
+    found = read_module(module)
+    kind = found.kind
     if kind != "http":
         raise ProjectError(
             f"{name} is not an HTTP filter",
@@ -91,4 +94,4 @@ def find_target(options: Options, build: Callable[[Project], object]) -> Target:
             else "It has no callback for requests or responses, so it adds nothing to a request.",
             hint="run it with: pwasm run",
         )
-    return Target(root, module, name, module.stat().st_size)
+    return Target(root, module, name, module.stat().st_size, found.need())

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..held_headers import NEEDS
 from ..wasm import encode
 from ..wasm.module import Module
 
@@ -27,6 +28,8 @@ class ModuleRecord:
     hash_seed: int | None = None
     removed: Sequence[str] = ()
     """What was left out, in the names of `[tool.pwasm] keep`."""
+    hold_headers: Mapping[str, str | None] = field(default_factory=dict)
+    """root_id → "required", "wanted" or None (see `pwasm_compiler.held_headers`); empty if no class needs anything."""
 
     def section(self) -> bytes:
         """The custom section."""
@@ -56,10 +59,12 @@ def _is_record(found: object) -> bool:
         return False
     if not isinstance(found.get("hash_seed", 0), int):
         return False
-    written = found.get("written", {})
-    if not isinstance(written, dict):
+    written, held = found.get("written", {}), found.get("hold_headers", {})
+    if not isinstance(written, dict) or not isinstance(held, dict):
         return False
-    texts = [found.get("sdk", ""), found.get("python", ""), *written]
+    if not all(need is None or need in NEEDS for need in held.values()):
+        return False
+    texts = [found.get("sdk", ""), found.get("python", ""), *written, *held]
     lists = [found.get(key, ()) for key in ("callbacks", "dependencies", "modules", "removed")]
     for names in (*lists, *(names for names in written.values() if names is not None)):
         if not isinstance(names, list | tuple):

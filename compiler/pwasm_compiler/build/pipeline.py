@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import held_headers
 from ..cache import Cache, cache_limit, evict
 from ..component.graph import Item
 from ..files import check_writable, scratch_folder, write_atomically
@@ -52,6 +53,8 @@ class Artifact:
     hash_seed: int = 0
     written: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
     """Each registered class with the callbacks its author defined, None for a factory; empty for other compilers."""
+    notes: tuple[str, ...] = ()
+    """What the author should know about where the filter can run."""
 
 
 _STAGES = {
@@ -141,10 +144,11 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         tuple(clock.stages),
         tuple(record.callbacks),
         hostcalls_of(finished),
-        (*frozen.record.warnings, *filter(None, [cache.problem])),
+        (*staged.warnings, *frozen.record.warnings, *filter(None, [cache.problem])),
         frozen.prints,
         hash_seed=seed,
         written=record.written,
+        notes=tuple(held_headers.notes(record.hold_headers, staged.awaited_body)),
     )
 
 
@@ -155,7 +159,15 @@ def _seed_of(staged: Staged) -> int:
 
 def _module_record(made: BuildRecord, staged: Staged, seed: int, removed: tuple[str, ...]) -> ModuleRecord:
     return ModuleRecord(
-        made.sdk, made.python, made.callbacks, made.written, made.modules, staged.dependencies, seed, removed
+        made.sdk,
+        made.python,
+        made.callbacks,
+        made.written,
+        made.modules,
+        staged.dependencies,
+        seed,
+        removed,
+        made.hold_headers,
     )
 
 

@@ -19,6 +19,7 @@ from ..project import Project, source_files
 from . import dependencies
 from .lazy_imports import find_lazy_imports
 from .needs_compiler import first_use_of_compiler
+from .paused_headers import first_awaited_body, never_resumed
 
 _NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py", "_protocols.py"}
 
@@ -46,7 +47,15 @@ def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str]
     texts = _texts(folder)
     _refuse_null_bytes({name: texts[name] for name in own if name in texts})
     _write_app(project, folder, own, texts)
-    return Staged(folder, installed, (*own, f"{APP_MODULE}.py"), project.docstrings, first_use_of_compiler(texts))
+    return Staged(
+        folder,
+        installed,
+        (*own, f"{APP_MODULE}.py"),
+        project.docstrings,
+        first_use_of_compiler(texts),
+        never_resumed(texts, own),
+        first_awaited_body(texts, own),
+    )
 
 
 def content_digest(folder: Path) -> bytes:

@@ -117,6 +117,8 @@ def build_project(project: Project, output: Path | None = None) -> Artifact:
         say(f"output of the filter during the build:\n{artifact.prints.rstrip()}", err=True)
     for warning in artifact.warnings:
         warn(warning)
+    for said in artifact.notes:
+        note(said)
     return artifact
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from pwasm_compiler.commands.manifest import variable
+from pwasm_compiler import held_headers
+from pwasm_compiler.commands.manifest import hold_headers_option, variables
 from pwasm_compiler.config_check import checked
-from pwasm_compiler.console import complete_files
+from pwasm_compiler.console import complete_files, warn
 from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, ecds_document, version_of
 from pwasm_compiler.envoy.module import Module, Remote, read_module, remote
@@ -80,6 +81,7 @@ _HEADER = (
     metavar="NAME[=VALUE]",
     help="Environment variable; without a value, taken from Envoy's environment.",
 )
+@hold_headers_option("if the filter buffers bodies or holds headers")
 @click.option("--no-restriction", is_flag=True, help="Omit capability_restriction_config.")
 @click.option("--envoy-version", metavar="X.Y", help="Target Envoy version (default: the installed one).")
 @click.option("--upstream", metavar="HOST:PORT", help="Without -c: where to send traffic (default: Envoy answers).")
@@ -109,6 +111,11 @@ def config(**options: Any) -> None:
     The filter gets failure_policy FAIL_RELOAD, so that a crash costs one VM rather than the filter, and a
     capability_restriction_config that lists exactly what its module uses: run this again after a build that uses more.
     The fields match the installed Envoy: 1.40 moved the restriction, and failure_policy did not exist before 1.33.
+
+    A filter that buffers bodies, or holds headers until the body has been checked, gets
+    allow_on_headers_stop_iteration with the variable PWASM_HOLD_HEADERS, which must not be set without each other.
+    What -c says about that option is kept, unless --hold-headers or --no-hold-headers overrides it. Without it, and in
+    Envoys before 1.35, held bodies are kept in the module's own memory, after the headers have gone.
     """
     ecds_file, output = options["ecds"], options["output"]
     project, module = _module(options["path"])
@@ -149,7 +156,10 @@ def _plugin(options: dict[str, Any], project: Project | None, module: Module) ->
     if options["plugin_config"] is not None:
         with Progress() as progress:
             configuration = checked(options["plugin_config"], options["schema"], project, options["root_id"], progress)
-    variables = dict(variable(text) for text in options["environment"])
+    environment = variables(options["environment"])
+    envoy, need = _version(options["envoy_version"]), module.need(options["root_id"])
+    if said := held_headers.caution(need, chosen=options["hold_headers"], envoy=envoy):
+        warn(said)
     return WasmFilter(
         _code(options, module),
         module.kind,
@@ -157,10 +167,12 @@ def _plugin(options: dict[str, Any], project: Project | None, module: Module) ->
         root_id=options["root_id"],
         configuration=configuration,
         failure_policy=options["failure_policy"],
-        environment={name: value for name, value in variables.items() if value is not None},
-        host_environment=[name for name, value in variables.items() if value is None],
+        environment={name: value for name, value in environment.items() if value is not None},
+        host_environment=[name for name, value in environment.items() if value is None],
         capabilities=() if options["no_restriction"] else module.capabilities,
-        envoy=_version(options["envoy_version"]),
+        need=need,
+        hold_headers=options["hold_headers"],
+        envoy=envoy,
     )
 
 
@@ -189,7 +201,7 @@ def _code(options: dict[str, Any], module: Module) -> str | Remote:
 
 
 def _check_ecds(file: Path, plugin: WasmFilter) -> None:
-    if plugin.kind == "plugin":
+    if plugin.kind not in ("http", "tcp"):
         raise UsageError("this filter handles no traffic, and ECDS only supports listener filters")
     if file.suffix not in (".yaml", ".yml", ".json"):
         raise UsageError(f"Envoy cannot tell the format of {file}", hint="use a file name that ends in .yaml")

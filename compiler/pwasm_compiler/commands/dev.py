@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pwasm_compiler.commands.run import announce, build_for_run, envoy_options, show
-from pwasm_compiler.console import print_error, say
+from pwasm_compiler.console import print_error, say, warn
 from pwasm_compiler.envoy.dev import Live, prepare
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.run import Request, serve
@@ -35,6 +35,8 @@ def dev(verbose: bool, **options: Any) -> None:
     """
     with scratch_folder("pwasm-dev-") as folder:
         session = prepare(Request(**options), build_for_run, folder)
+        if session.plan.caution:
+            warn(session.plan.caution)
         threads: list[threading.Thread] = []
 
         progress = Progress()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from pwasm_compiler import held_headers
 from pwasm_compiler.config_check import as_object, checked
 from pwasm_compiler.console import complete_files, warn
+from pwasm_compiler.envoy.module import read_module
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import read_text
 from pwasm_compiler.kube import resources
 from pwasm_compiler.kube.istio import MODES, PRIORITIES
 from pwasm_compiler.kube.kind import FAIL_STRATEGIES, Document, Placement
-from pwasm_compiler.kube.kinds import DEFAULT_KIND, KINDS
+from pwasm_compiler.kube.kinds import CHOICES, DEFAULT_KIND, KINDS, kinds_that_hold, unheld
 from pwasm_compiler.oci.layout import digest_of_layout
 from pwasm_compiler.oci.reference import parse_reference
 from pwasm_compiler.progress import Progress
@@ -24,15 +27,22 @@ from pwasm_compiler.project import Project, load_project
 from pwasm_compiler.yaml_text import dump_all, in_file, load_all
 
 _FILE = click.Path(path_type=Path)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def hold_headers_option(when: str) -> Callable[[_Command], _Command]:
+    """The option that decides whether the proxy holds headers; `when` is what happens without it."""
+    help_text = f"Hold streams by their headers, or do not (default: {when})."
+    return click.option("--hold-headers/--no-hold-headers", default=None, help=help_text)
 
 
 @click.command(short_help="Print the Kubernetes resource that adds a filter to a mesh.")
 @click.argument("path", type=_FILE, default=".")
 @click.option(
     "--kind",
-    type=click.Choice(list(KINDS)),
+    type=click.Choice(CHOICES),
     metavar="KIND",
-    help=f"One of: {', '.join(KINDS)} (default {DEFAULT_KIND}).",
+    help=f"One of: {', '.join(CHOICES)} (default {DEFAULT_KIND}).",
 )
 @click.option("--image", metavar="REF", help="Location of the filter: REGISTRY/NAME:TAG, …@sha256:DIGEST, or a URL.")
 @click.option("--sha256", metavar="DIGEST", help="Pin the image to the digest that pwasm push printed.")
@@ -87,6 +97,13 @@ _FILE = click.Path(path_type=Path)
     metavar="NAME[=VALUE]",
     help="Environment variable; without a value, taken from the proxy's environment.",
 )
+@hold_headers_option("if the filter's classes declare it")
+@click.option(
+    "--listener",
+    multiple=True,
+    metavar="NAME",
+    help="To hold headers in Envoy Gateway: a listener of the Gateway; may be repeated.",
+)
 @click.option("--pull-secret", metavar="NAME", help="Secret with the registry's credentials, in the same namespace.")
 @click.option(
     "--pull-policy", type=click.Choice(["IfNotPresent", "Always"]), metavar="POLICY", help="IfNotPresent or Always."
@@ -114,12 +131,16 @@ def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
     The image must already be in a registry: see pwasm push. The digest is that of an image's manifest, or for a module
     at a URL, that of the module itself. HigressWasmPlugin is Higress's WasmPlugin.
 
+    A filter that decides headers by the body needs a proxy that holds headers, which WasmPlugin, TrafficExtension and
+    EnvoyExtensionPolicy cannot ask for. For such a filter, and with --hold-headers, an EnvoyFilter is printed in place
+    of a WasmPlugin, and an EnvoyPatchPolicy beside an EnvoyExtensionPolicy. This is known from the built module.
+
     Everything is validated before it is printed: unknown or misspelt fields, which a cluster would silently drop, are
     rejected. All strings are quoted, so that every YAML reader takes them as strings.
 
     With --check, the resources in a file are validated and printed in this form; comments are not kept.
     """
-    documents = _checked(check_file, options) if check_file is not None else [_made(options)]
+    documents = _checked(check_file, options) if check_file is not None else _made(options)
     for document in documents:
         for caution in resources.cautions(document):
             warn(caution)
@@ -152,7 +173,7 @@ def read_resources(file: str) -> list[Document]:
     return documents
 
 
-def _made(options: dict[str, Any]) -> Document:
+def _made(options: dict[str, Any]) -> list[Document]:
     if not options["image"]:
         raise UsageError(
             "--image is missing", hint="name the image that pwasm push wrote, or validate a file with --check"
@@ -162,6 +183,7 @@ def _made(options: dict[str, Any]) -> Document:
     project = _project(options["path"], needed=options["name"] is None)
     if options["sha256"] and options["layout"]:
         raise UsageError("--sha256 and --layout are mutually exclusive")
+    held = _kinds_that_hold(options, project)
     placement = Placement(
         name=options["name"] or resources.resource_name(project.name if project else ""),
         url=options["image"],
@@ -175,12 +197,29 @@ def _made(options: dict[str, Any]) -> Document:
         root_id=options["root_id"],
         fail_strategy=options["fail_strategy"],
         sha256=digest_of_layout(options["layout"]) if options["layout"] else options["sha256"],
-        environment=dict(variable(text) for text in options["environment"]) or None,
+        environment=variables(options["environment"]) or None,
         pull_secret=options["pull_secret"],
         pull_policy=options["pull_policy"],
         type=options["type_"],
+        hold_headers=bool(held),
+        listeners=options["listener"],
     )
-    return resources.build(placement, options["kind"] or DEFAULT_KIND)
+    return [resources.build(placement, kind) for kind in held or [options["kind"] or DEFAULT_KIND]]
+
+
+def _kinds_that_hold(options: dict[str, Any], project: Project | None) -> list[str]:
+    """The kinds to print so that headers are held; empty if they need not be, or the user does not want it."""
+    hold, kind = options["hold_headers"], options["kind"]
+    built = project is not None and project.output.is_file()
+    needed = read_module(project.output).need(options["root_id"] or "") if project is not None and built else None
+    itself = KINDS[kind or DEFAULT_KIND].held_by == kind
+    if hold or (hold is None and (needed == held_headers.REQUIRED or (needed and itself))):
+        return kinds_that_hold(kind)
+    if needed == held_headers.REQUIRED:
+        warn(held_headers.caution(needed, chosen=False, envoy=held_headers.SINCE) or "")
+    elif needed:
+        warn(unheld(kind))
+    return []
 
 
 def _project(path: Path, *, needed: bool) -> Project | None:
@@ -204,6 +243,17 @@ def variable(text: str) -> tuple[str, str | None]:
     if not name:
         raise UsageError(f"invalid variable '{text}'", hint="write --env NAME=VALUE, or --env NAME")
     return name, value if equals else None
+
+
+def variables(texts: Sequence[str]) -> dict[str, str | None]:
+    """The variables of --env; without the one that goes with Envoy's option."""
+    found = dict(variable(text) for text in texts)
+    if held_headers.VARIABLE in found:
+        raise UsageError(
+            f"{held_headers.VARIABLE} is written together with {held_headers.OPTION}",
+            hint="use --hold-headers or --no-hold-headers",
+        )
+    return found
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from pwasm_compiler.commands.build import backend_option, build_project, summary
-from pwasm_compiler.console import complete_files, say
+from pwasm_compiler.commands.manifest import hold_headers_option
+from pwasm_compiler.console import complete_files, say, warn
 from pwasm_compiler.envoy.log import LogRecord
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.run import DEFAULT_ADMIN_PORT, DEFAULT_PORT, Request, prepare, serve
@@ -50,6 +51,7 @@ _OPTIONS = (
         metavar="FILE",
         help="The filter's own configuration (YAML, JSON or text), with a generated Envoy configuration.",
     ),
+    hold_headers_option("if the filter buffers bodies or holds headers"),
     click.option("--envoy", metavar="PROGRAM", shell_complete=complete_files, help="The Envoy to start."),
     backend_option,
     click.option(
@@ -92,6 +94,8 @@ def run(verbose: bool, no_build: bool, **options: Any) -> None:
     envoy on PATH.
     """
     plan = prepare(Request(build=not no_build, **options), build_for_run)
+    if plan.caution:
+        warn(plan.caution)
     with Progress() as progress:
 
         def started(envoy: Envoy) -> None:

@@ -12,122 +12,57 @@ address is on 127.0.0.1. Port 0 lets the kernel choose; see `Envoy.listeners` fo
 
 from __future__ import annotations
 
-import base64
-import json
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pwasm_compiler.envoy.kinds import FILTER_NAMES, TYPE, WASM, Json, Kind, typed
+from pwasm_compiler.envoy.kinds import TYPE, WASM, Json, Kind, typed
 from pwasm_compiler.envoy.module import Remote
+from pwasm_compiler.envoy.wasm_filter import NEWEST, RELOAD_SINCE, RESTRICTED_VM_SINCE, WasmFilter, version_of
+
+__all__ = [
+    "CONNECTION_MANAGER",
+    "DIRECT_RESPONSE_BODY",
+    "DIRECT_RESPONSE_BODY_LIMIT",
+    "LOOPBACK",
+    "NEWEST",
+    "NODE",
+    "RELOAD_SINCE",
+    "RESTRICTED_VM_SINCE",
+    "SYSTEM_CA",
+    "Entry",
+    "HttpListener",
+    "Metadata",
+    "Route",
+    "TcpListener",
+    "Upstream",
+    "WasmFilter",
+    "bootstrap",
+    "bootstrap_for",
+    "config_discovery",
+    "ecds_document",
+    "ecds_entry",
+    "ecds_resource",
+    "remote_cluster",
+    "version_of",
+]
 
 LOOPBACK = "127.0.0.1"
 DIRECT_RESPONSE_BODY = "hello from upstream (a direct response of Envoy)\n"
 DIRECT_RESPONSE_BODY_LIMIT = 16 * 1024 * 1024
 
-NEWEST = (1, 40)
-"""The newest Envoy known to pwasm."""
-RELOAD_SINCE = (1, 33)
-"""The first Envoy with `failure_policy`; older ones reject a configuration with it."""
-RESTRICTED_VM_SINCE = (1, 40)
-"""The first Envoy with the restriction in VmConfig. Older ones reject it there, newer ones warn elsewhere."""
 NODE = {"id": "pwasm", "cluster": "pwasm"}
 """Required by Envoy before it reads anything over xDS, even from a file."""
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
-FETCH_TIMEOUT = "30s"
 
 _HTTP_FILTERS = "envoy.extensions.filters.http"
 _NETWORK_FILTERS = "envoy.extensions.filters.network"
 CONNECTION_MANAGER = f"{_NETWORK_FILTERS}.http_connection_manager.v3.HttpConnectionManager"
 _HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_RESTRICTION = "capability_restriction_config"
 
-Payload = str | bytes | Mapping[str, Any]
-"""A plugin's configuration; a mapping is passed as JSON text."""
 Metadata = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class WasmFilter:
-    """One Wasm plugin: Envoy's PluginConfig with its VmConfig.
-
-    `path` locates the code: a file, which Envoy resolves against its working directory, or a `Remote`.
-    `reload_backoff_seconds` is Envoy's base interval (default 1 s); with 1 ms, Envoy 1.40 crashes at the first reload.
-    """
-
-    path: str | Path | Remote
-    kind: Kind = "http"
-    name: str = ""
-    root_id: str = ""
-    vm_id: str = ""
-    configuration: Payload | None = None
-    vm_configuration: Payload | None = None
-    failure_policy: str | None = None
-    """None means the kept one, else FAIL_RELOAD if the Envoy supports it."""
-    reload_backoff_seconds: float | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    host_environment: Sequence[str] = ()
-    """Variables inherited from Envoy's own environment."""
-    allow_on_headers_stop_iteration: bool | None = None
-    singleton: bool = False
-    """Kind "plugin" only: one VM in the main thread instead of one per worker."""
-    capabilities: Sequence[str] = ()
-    """The functions it may call and the callbacks it may have; if empty, it is not restricted."""
-    kept: Json = field(default_factory=dict)
-    """The PluginConfig that it replaces, with keys in snake_case: what is unspecified here is kept from there."""
-    envoy: tuple[int, int] = NEWEST
-    """Version of the target Envoy; fields have moved between versions."""
-
-    def to_json(self) -> Json:
-        """The filter as an entry in a list of filters (or of bootstrap extensions)."""
-        return {"name": FILTER_NAMES[self.kind], "typed_config": self.message()}
-
-    def message(self) -> Json:
-        """Its typed_config."""
-        service = {"singleton": True} if self.kind == "plugin" and self.singleton else {}
-        return typed(WASM[self.kind], config=self._plugin_config(), **service)
-
-    def _plugin_config(self) -> Json:
-        kept = {key: value for key, value in self.kept.items() if key != _RESTRICTION}
-        plugin: Json = {"name": self.name, **kept, **_given(root_id=self.root_id or None)}
-        plugin |= {"name": self.name, **self._policy(), "vm_config": self._vm_config(kept.get("vm_config", {}))}
-        backoff = self.reload_backoff_seconds
-        plugin |= _given(
-            configuration=_payload(self.configuration),
-            reload_config=None if backoff is None else {"backoff": {"base_interval": f"{backoff:.3f}s"}},
-            allow_on_headers_stop_iteration=self.allow_on_headers_stop_iteration,
-        )
-        if self.capabilities:
-            allowed: Json = {name: {} for name in self.capabilities}
-            place = plugin["vm_config"] if self.envoy >= RESTRICTED_VM_SINCE else plugin
-            place[_RESTRICTION] = {"allowed_capabilities": allowed}
-        return plugin if self.failure_policy is None else _without_other_policy(plugin)
-
-    def _policy(self) -> Json:
-        if self.failure_policy is None and {"failure_policy", "fail_open"} & set(self.kept):
-            return {}
-        if self.envoy >= RELOAD_SINCE:
-            return {"failure_policy": self.failure_policy or "FAIL_RELOAD"}
-        return {"fail_open": True} if self.failure_policy == "FAIL_OPEN" else {}
-
-    def _vm_config(self, kept: Json) -> Json:
-        variables = {"key_values": dict(self.environment), "host_env_keys": list(self.host_environment)}
-        variables = {key: value for key, value in variables.items() if value}
-        return {
-            "runtime": "envoy.wasm.runtime.v8",
-            **{key: value for key, value in kept.items() if key != _RESTRICTION},
-            **_given(vm_id=self.vm_id or None),
-            "code": self._code(),
-            **_given(configuration=_payload(self.vm_configuration), environment_variables=variables or None),
-        }
-
-    def _code(self) -> Json:
-        if not isinstance(self.path, Remote):
-            return {"local": {"filename": str(self.path)}}
-        uri = {"uri": self.path.url, "cluster": self.path.cluster, "timeout": FETCH_TIMEOUT}
-        return {"remote": {"http_uri": uri, "sha256": self.path.sha256}}
 
 
 Entry = WasmFilter | Json
@@ -179,6 +114,8 @@ class HttpListener:
     port: int = 0
     name: str = "http"
     routes: Sequence[Route] = (Route(),)
+    access_logs: Sequence[Entry] = ()
+    """What is told of each finished stream."""
 
     def to_json(self) -> Json:
         """The listener as in Envoy's configuration."""
@@ -194,6 +131,7 @@ class HttpListener:
             stat_prefix=self.name,
             route_config={"name": self.name, "virtual_hosts": [host]},
             http_filters=filters,
+            **({"access_log": _entries(self.access_logs)} if self.access_logs else {}),
         )
         chain = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
         return _listener(self.name, self.port, chain)
@@ -255,6 +193,7 @@ def bootstrap_for(
     listeners: dict[Kind, list[HttpListener | TcpListener]] = {
         "http": [HttpListener([entry], port, routes=[Route(upstream=cluster)])],
         "tcp": [TcpListener([entry], port, upstream=cluster)],
+        "access_log": [HttpListener((), port, routes=[Route(upstream=cluster)], access_logs=[entry])],
         "plugin": [],
     }
     plugins = [entry] if plugin.kind == "plugin" else []
@@ -304,21 +243,6 @@ def ecds_resource(name: str) -> Json:
     return typed("envoy.config.core.v3.TypedExtensionConfig", name=name)
 
 
-def version_of(text: str) -> tuple[int, int]:
-    """The version of Envoy in `1.40.0`; the newest known if Envoy does not report one."""
-    major, _, rest = text.partition(".")
-    return (int(major), int(rest.partition(".")[0])) if text else NEWEST
-
-
-def _without_other_policy(plugin: Json) -> Json:
-    """Envoy accepts either failure_policy or its old name, not both."""
-    return {key: value for key, value in plugin.items() if key != "fail_open" or "failure_policy" not in plugin}
-
-
-def _given(**fields: Any) -> Json:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
 def _entries(filters: Sequence[Entry]) -> list[Json]:
     return [item.to_json() if isinstance(item, WasmFilter) else item for item in filters]
 
@@ -344,19 +268,6 @@ def _address(host: str, port: int) -> Json:
 
 def _metadata(metadata: Metadata) -> Json:
     return {"metadata": {"filter_metadata": {name: dict(values) for name, values in metadata.items()}}}
-
-
-def _payload(value: Payload | None) -> Json | None:
-    """The `Any` from which Envoy passes exactly these bytes to the plugin.
-
-    A Struct would not work for a mapping: Envoy converts it back to JSON with every number a double.
-    """
-    if value is None:
-        return None
-    if isinstance(value, bytes):
-        return typed("google.protobuf.BytesValue", value=base64.b64encode(value).decode("ascii"))
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return typed("google.protobuf.StringValue", value=text)
 
 
 def _body_buffer() -> Json:

@@ -20,7 +20,7 @@ _WASM = {
     WASM["http"]: "HTTP filter",
     WASM["tcp"]: "TCP filter",
     WASM["plugin"]: "service",
-    "envoy.extensions.access_loggers.wasm.v3.WasmAccessLog": "access log",
+    WASM["access_log"]: "access log",
     "envoy.extensions.stat_sinks.wasm.v3.Wasm": "statistics sink",
     # their names up to Envoy 1.16, and so up to Istio 1.8
     "envoy.config.filter.http.wasm.v2.Wasm": "HTTP filter",

@@ -1,4 +1,4 @@
-"""What a filter handles in Envoy: HTTP, TCP, or no traffic at all; and Envoy's names for each."""
+"""What a module is for in Envoy: HTTP, TCP, an access log, or no traffic at all; and Envoy's names for each."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 Json = dict[str, Any]
-Kind = Literal["http", "tcp", "plugin"]
+Kind = Literal["http", "tcp", "access_log", "plugin"]
 
 TYPE = "type.googleapis.com/"
 WASM: dict[Kind, str] = {
     "http": "envoy.extensions.filters.http.wasm.v3.Wasm",
     "tcp": "envoy.extensions.filters.network.wasm.v3.Wasm",
+    "access_log": "envoy.extensions.access_loggers.wasm.v3.WasmAccessLog",
     "plugin": "envoy.extensions.wasm.v3.WasmService",
 }
 """The message that configures a filter of each kind."""
 FILTER_NAMES: dict[Kind, str] = {
     "http": "envoy.filters.http.wasm",
     "tcp": "envoy.filters.network.wasm",
+    "access_log": "envoy.access_loggers.wasm",
     "plugin": "envoy.bootstrap.wasm",
 }
 
@@ -33,7 +35,7 @@ def kind_of(callbacks: Iterable[str]) -> Kind:
         return "http"
     if any(_TCP_CALLBACK.match(name) for name in names):
         return "tcp"
-    return "plugin"
+    return "access_log" if "proxy_on_log" in names else "plugin"
 
 
 def typed(message: str, /, **fields: Any) -> Json:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import urllib.parse
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pwasm_compiler import inspect
+from pwasm_compiler import held_headers, inspect
 from pwasm_compiler.envoy.kinds import Kind, kind_of
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import read_bytes, shown
@@ -22,6 +23,12 @@ class Module:
     kind: Kind
     sha256: str
     capabilities: tuple[str, ...]
+    hold_headers: Mapping[str, str | None] = field(default_factory=dict)
+    """root_id → what it needs of Envoy about holding headers (`pwasm_compiler.held_headers`)."""
+
+    def need(self, root_id: str = "") -> str | None:
+        """The `need` of a `WasmFilter` for the plugin with this `root_id`."""
+        return held_headers.need(self.hold_headers, root_id) if self.kind == "http" else None
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ def read_module(path: Path) -> Module:
         kind=kind_of(report["callbacks"]),
         sha256=hashlib.sha256(data).hexdigest(),
         capabilities=tuple(report["capabilities"]),
+        hold_headers=report["hold_headers"],
     )
 
 

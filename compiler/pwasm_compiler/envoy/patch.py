@@ -24,6 +24,8 @@ from pwasm_compiler.yaml_text import YamlError, construct, dump, load_all, nodes
 
 # The tutorial's text has the network filter's type in place of the HTTP filter's; it is replaced all the same.
 _WASM_TYPES = set(WASM.values())
+_NO_FILTERS = {"plugin": "bootstrap_extensions", "access_log": "access_log"}
+"""Kind of a module that is in no list of filters → where it is."""
 _KEPT = ("name", "disabled", "is_optional", "isOptional")
 
 
@@ -84,10 +86,10 @@ def _compose(text: str) -> tuple[yaml.Node, Json]:
 
 
 def _listeners(root: yaml.Node, kind: str) -> list[Listener]:
-    if kind == "plugin":
+    if kind in _NO_FILTERS:
         raise UsageError(
-            "this filter handles no traffic, so it does not belong in a listener",
-            hint="without -c, pwasm config generates a configuration that has it in bootstrap_extensions",
+            "this filter handles no traffic, so it does not belong in a listener's filters",
+            hint=f"without -c, pwasm config generates a configuration that has it in {_NO_FILTERS[kind]}",
         )
     found = []
     for number, listener in enumerate(sequence(child(root, "static_resources", "listeners"))):

@@ -22,13 +22,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pwasm_compiler import plugin_config
+from pwasm_compiler import held_headers, plugin_config
 from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, version_of
 from pwasm_compiler.envoy.kinds import Kind
 from pwasm_compiler.envoy.module import Module, read_module
 from pwasm_compiler.envoy.ports import port_fields, with_ports
-from pwasm_compiler.errors import ProjectError, PwasmError, ToolError, UsageError
+from pwasm_compiler.errors import BinaryError, ProjectError, PwasmError, ToolError, UsageError
 from pwasm_compiler.files import check_readable, printable, read_text, scratch_folder, shown
 from pwasm_compiler.project import ENTRY, Project, is_stale, load_project
 from pwasm_compiler.yaml_text import in_file
@@ -66,6 +66,7 @@ class Request:
     config: Path | None = None
     upstream: str | None = None
     plugin_config: Path | None = None
+    hold_headers: bool | None = None
     envoy: str | None = None
     build: bool = True
     backend: str | None = None
@@ -88,6 +89,8 @@ class Plan:
     """Regenerates `config` if it was generated: after a build the module may use more."""
     configuration_hint: str = ""
     """A hint for when the filter rejects its configuration."""
+    caution: str | None = None
+    """A warning to show before Envoy starts."""
 
 
 def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
@@ -101,17 +104,32 @@ def prepare(request: Request, build: Callable[[Project], object]) -> Plan:
         raise UsageError("--backend has no effect, because nothing will be built")
     if request.plugin_config is not None and request.config is not None:
         raise UsageError("--plugin-config and -c are mutually exclusive", hint="put the configuration into that file")
+    if request.hold_headers is not None and request.config is not None:
+        raise UsageError("--hold-headers and -c are mutually exclusive", hint="edit that file with: pwasm config -c")
     if request.path.suffix == ".wasm":
         root, module, name = *_existing_module(request.path), printable(request.path.stem)
     else:
         root, module, name = _built_module(request, build)
     config, text = _configuration(request, root, module, name)
     again = None
+    found = _module_for(config, root / module)
     if isinstance(config, dict):
-        kind = _kind_of_module(root / module)
-        again = partial(generate, module, root, name, request, kind)
+        again = partial(generate, module, root, name, request, found.kind)
     way = configuration_hint(request.path, request.plugin_config, config if isinstance(config, Path) else None)
-    return Plan(root, executable, config, text, request.concurrency, request.log_level, (), again, way)
+    caution = _caution(found, request, config, text)
+    return Plan(root, executable, config, text, request.concurrency, request.log_level, (), again, way, caution)
+
+
+def _caution(found: Module, request: Request, config: dict[str, Any] | Path, text: str | None) -> str | None:
+    """A warning if the filter wants its headers held, and this Envoy, or a configuration of the user's, does not."""
+    need = found.need()
+    if isinstance(config, dict):
+        envoy = programs.envoy(request.envoy)
+        return held_headers.caution(need, chosen=request.hold_headers, envoy=version_of(envoy.version if envoy else ""))
+    if need is None or held_headers.OPTION in (read_text(config) if text is None else text):
+        return None
+    what = f"{shown(config)} does not set {held_headers.OPTION}, which pwasm config -c writes"
+    return f"{what}; {held_headers.NEEDS[need]}"
 
 
 def serve(plan: Plan, *, started: Callable[[Envoy], None], show: Callable[[LogRecord], None]) -> None:
@@ -171,6 +189,8 @@ def generate(module: Path, root: Path, name: str, request: Request, kind: Kind |
         kind or found.kind,
         name,
         configuration=None if request.plugin_config is None else plugin_config.read(request.plugin_config),
+        need=found.need(),
+        hold_headers=request.hold_headers,
         capabilities=found.capabilities,
         envoy=version_of(envoy.version if envoy else ""),
     )
@@ -218,19 +238,22 @@ def _configuration(request: Request, root: Path, module: Path, name: str) -> tup
 
 
 def _own_configuration(request: Request, root: Path) -> Path | None:
-    """The filter's envoy.yaml, unless it does not mention the module, or an upstream was requested."""
+    """The filter's envoy.yaml, unless it does not mention the module, or an option asks for a generated one."""
     file = root / OWN_CONFIGURATION
-    if request.upstream is not None or request.plugin_config is not None or not file.is_file():
+    generated = (request.upstream, request.plugin_config, request.hold_headers)
+    if any(option is not None for option in generated) or not file.is_file():
         return None
     if request.path.suffix == ".wasm" and request.path.name not in read_text(file):
         return None
     return file
 
 
-def _kind_of_module(module: Path) -> Kind:
-    if not module.is_file():
-        return "http"  # --no-build: Envoy will report that it is missing
-    return read_module(module).kind
+def _module_for(config: dict[str, Any] | Path, path: Path) -> Module:
+    """The built module; what Envoy will refuse itself (a file that is missing, or no module) is an HTTP filter."""
+    if path.is_file():
+        with contextlib.suppress(*((BinaryError,) if isinstance(config, Path) else ())):
+            return read_module(path)
+    return Module(path, "http", "", ())
 
 
 def _config_for_envoy(plan: Plan, folder: Path) -> dict[str, Any] | Path:

@@ -45,6 +45,8 @@ class BuildRecord:
     """What the module must export."""
     written: Mapping[str, Sequence[str] | None]
     """Each registered class with the callbacks that its author defined; None for a factory."""
+    hold_headers: Mapping[str, str | None]
+    """root_id → "required", "wanted" or None (see `pwasm_compiler.held_headers`); empty if no class needs anything."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,3 +22,7 @@ class Staged:
     """Whether the docstrings of the filter and its dependencies are kept."""
     compiler_use: str = ""
     """Where it may need the compiler at run time ("path:line"), or "" (see `pwasm_compiler.build.needs_compiler`)."""
+    warnings: tuple[str, ...] = ()
+    """What its sources show to be wrong."""
+    awaited_body: str = ""
+    """The first body callback that may wait ("path:line: Class.method"), or ""."""

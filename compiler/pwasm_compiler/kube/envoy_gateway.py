@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pwasm_compiler import held_headers
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.kube.kind import Document, Placement, ResourceKind, given
 from pwasm_compiler.kube.schemas import (
@@ -69,6 +70,8 @@ def _some_target(spec: Any) -> str | None:
 
 def _code_of_its_type(spec: Any) -> str | None:
     for number, item in enumerate(spec.get("wasm", ())):
+        if held_headers.VARIABLE in item.get("env", {}).get("hostKeys", ()):
+            return f"{held_headers.VARIABLE} needs {held_headers.OPTION}, which only an EnvoyPatchPolicy can set"
         code = item["code"]
         wanted = {"HTTP": "http", "Image": "image"}[code["type"]]
         if {"http", "image"} & set(code) != {wanted}:
@@ -105,9 +108,13 @@ class EnvoyExtensionPolicy(ResourceKind):
     fail_strategies = ("FAIL_CLOSE", "FAIL_OPEN")
     condition = "Accepted"
     needs_gateway_api = True
+    held_by = "EnvoyPatchPolicy"
+    held_beside = True
 
     def refuse(self, placement: Placement) -> None:
         super().refuse(placement)
+        if placement.listeners and not placement.hold_headers:
+            raise UsageError("--listener has no effect, because headers are not held", hint="add --hold-headers")
         if any(value is not None for value in (placement.environment or {}).values()):
             raise UsageError(
                 "Envoy Gateway can only pass variables from its proxy's environment",

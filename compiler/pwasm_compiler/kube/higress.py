@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pwasm_compiler.kube.istio import WASM_FIELDS, WHERE_FIELDS, WasmPluginApi, environment_rule
+from pwasm_compiler.kube.istio import (
+    LISTENERS_ONLY_FOR_HELD,
+    WASM_FIELDS,
+    WHERE_FIELDS,
+    WasmPluginApi,
+    environment_rule,
+)
 from pwasm_compiler.kube.schemas import OBJECT, STRINGS, many, one_of, record
 
 _FAIL_STRATEGIES = ("FAIL_CLOSE", "FAIL_OPEN")
@@ -10,6 +16,7 @@ _RULES_HINT = "Higress applies a plugin to its whole gateway; restrict it with m
 _UNSUPPORTED = {
     **dict.fromkeys(("selector", "targets", "match"), _RULES_HINT),
     "type": "it supports HTTP filters only",
+    **LISTENERS_ONLY_FOR_HELD,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pwasm_compiler import held_headers
 from pwasm_compiler.kube.kind import FAIL_STRATEGIES, Document, Placement, ResourceKind, given
 from pwasm_compiler.kube.schemas import (
     DNS_NAME,
@@ -42,6 +43,7 @@ _TARGETS = {
     "Service": "",
     "ServiceEntry": "networking.istio.io",
 }
+LISTENERS_ONLY_FOR_HELD = {"listeners": "it selects the listeners of an Envoy Gateway whose headers are to be held"}
 WASM_FIELDS: dict[str, Schema] = {
     "url": text(1, pattern=r"^(?:(?:oci|https?)://[^\s/]+/\S+|file://\S+|(?![a-z0-9+.-]*://)\S+)$"),
     "sha256": SHA256,
@@ -76,6 +78,8 @@ def environment_rule(spec: Any) -> str | None:
     """A variable has exactly one value, from one source."""
     variables = spec.get("wasm", spec).get("vmConfig", {}).get("env", ())
     names = [variable["name"] for variable in variables]
+    if held_headers.VARIABLE in names:
+        return f"{held_headers.VARIABLE} needs {held_headers.OPTION}, which this resource cannot set"
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         return f"duplicate environment variable {twice}"
@@ -143,6 +147,8 @@ class IstioKind(WasmPluginApi):
     api_version = "extensions.istio.io/v1alpha1"
     product = "Istio"
     targets = _TARGETS
+    unsupported = LISTENERS_ONLY_FOR_HELD
+    held_by = "EnvoyFilter"
     default_strategy = "FAIL_RELOAD"
     """Istio's own default is FAIL_CLOSE: after one crash, 503 until the proxy restarts."""
     condition = "Reconciled"

@@ -20,7 +20,8 @@ FAIL_STRATEGIES = ("FAIL_CLOSE", "FAIL_OPEN", "FAIL_RELOAD")
 OPTIONS = {
     # field of a `Placement` that not every kind supports → its command line option
     "selector": "--selector", "targets": "--target", "phase": "--phase", "priority": "--priority",
-    "match": "--match", "type": "--type",
+    "match": "--match", "type": "--type", "listeners": "--listener", "pull_secret": "--pull-secret",
+    "pull_policy": "--pull-policy",
 }  # fmt: skip
 
 
@@ -47,6 +48,10 @@ class Placement:
     pull_secret: str | None = None
     pull_policy: str | None = None
     type: str | None = None
+    hold_headers: bool = False
+    """Whether the proxy is to hold streams by their headers (`pwasm_compiler.held_headers`)."""
+    listeners: Sequence[str] = ()
+    """The listeners of the targeted Gateway."""
 
     @property
     def pin(self) -> str | None:
@@ -89,6 +94,12 @@ class ResourceKind(ABC):
     gateway_service: ClassVar[tuple[str, str] | None] = None
     """Service and namespace of the product's own gateway, for which there is no Gateway resource."""
     needs_gateway_api: ClassVar[bool] = False
+    held_by: ClassVar[str | None] = None
+    """The kind that has headers held for this product's filters: itself, another, or None for none."""
+    held_beside: ClassVar[bool] = False
+    """Whether that kind goes beside this one; otherwise it takes its place."""
+    only_beside: ClassVar[bool] = False
+    """Whether it is printed only beside another kind."""
 
     @abstractmethod
     def spec(self, placement: Placement) -> Document:

@@ -258,6 +258,8 @@ static int enter(PyObject *stream, int callback) {
 static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t end_of_stream) {
   PyObject *number = PyLong_FromUnsignedLong(size);
   if (!number || !enter(stream, callback)) return NULL;
+  if (callback == REQUEST_HEADERS) SET(stream, stream_slots, STREAM_BARE_REQUEST, end_of_stream ? yes : no);
+  if (callback == RESPONSE_HEADERS) SET(stream, stream_slots, STREAM_BARE_RESPONSE, end_of_stream ? yes : no);
   PyObject *context = GET(stream, stream_slots, STREAM_CONTEXT);
   PyObject *args[] = {NULL, context, number, end_of_stream ? yes : no};
   Py_IncRef(context);
@@ -277,6 +279,17 @@ static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t
   return action;
 }
 
+/* Bits of Stream.marks, shifted by the direction; see sdk/pwasm/_stream/holding.py. */
+enum { BODY_SEEN = 4, HEADERS_PAUSED = 16, HEADERS_HELD = 64 };
+
+/* Whether this is the empty part with which Envoy ends a body that the filter has already seen whole, and let pass. */
+static int only_ends(PyObject *stream, int callback, uint32_t size) {
+  if (size || (callback != REQUEST_BODY && callback != RESPONSE_BODY)) return 0;
+  if (GET(stream, stream_slots, STREAM_WAITING) != none) return 0;
+  long marks = PyLong_AsLong(GET(stream, stream_slots, STREAM_MARKS)) >> directions[callback];
+  return (marks & (BODY_SEEN | HEADERS_PAUSED | HEADERS_HELD)) == BODY_SEEN;
+}
+
 /* A callback with size and end_of_stream. 1 if it was delivered; its action (a new reference, or NULL with an error
    set) is then in `*action`. */
 int stream_data(int callback, uint32_t id, uint32_t size, uint32_t end_of_stream, PyObject **action) {
@@ -284,7 +297,11 @@ int stream_data(int callback, uint32_t id, uint32_t size, uint32_t end_of_stream
   if (!found) return 0;
   PyObject *stream = *action = opened(found);
   if (!stream) return 1;
-  if (GET(stream, stream_slots, STREAM_SKIP) != no || GET(stream, stream_slots, STREAM_TRAITS) != none) return 0;
+  if (GET(stream, stream_slots, STREAM_SKIP) != no) return 0;
+  if (GET(stream, stream_slots, STREAM_TRAITS) != none) {
+    *action = zero;
+    return only_ends(stream, callback, size);
+  }
   Py_IncRef(stream);
   *action = deliver(stream, callback, size, end_of_stream);
   Py_DecRef(stream);

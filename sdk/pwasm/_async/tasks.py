@@ -23,11 +23,26 @@ from .._abi import Action, LogLevel
 from .._stream.body_options import call, leave_headers
 from .._stream.current import current
 from .._stream.guards import failed
+from .._stream.holding import (
+    BODY_SHOWN,
+    HEADERS_HELD,
+    HEADERS_PAUSED,
+    PAUSE,
+    begin,
+    buffer_size,
+    held_of,
+    hold_headers,
+    host_holds,
+    is_over,
+    let_go,
+    take,
+    tidy,
+)
 from .._stream.log import log_lines
-from .._stream.phases import PHASES
+from .._stream.phases import PHASES, UPSTREAM
 from .._stream.policy import CONTINUE, root_failed, stream_failed, verdict
-from .._stream.records import AnyCoroutine, Driver, Phase, Root, Stream, Task, Wait, Waiting
-from .._stream.registration import NOTHING
+from .._stream.records import AnyCoroutine, Driver, Phase, Root, Stream, Task, Wait
+from .._stream.registration import MESSAGES, NOTHING
 from .._stream.report import report
 from .._typing import Any, NoReturn
 from ..errors import PhaseError
@@ -103,7 +118,7 @@ def start(coroutine: AnyCoroutine, stream: Stream | None, phase: Phase) -> objec
         if scheduler.never_awaited is not None:
             raise _take_never_awaited()
         if stream is not None and stream.traits is not None:  # also set while a coroutine of the stream waits
-            _left(stream, phase, result)
+            _left(stream, phase)
         return result
     root = stream.root if stream is not None else current.root
     assert root is not None  # a callback without a stream is a plugin's
@@ -111,7 +126,7 @@ def start(coroutine: AnyCoroutine, stream: Stream | None, phase: Phase) -> objec
     task.driver = driver
     if _follow(task, wait):
         if stream is not None and stream.traits is not None:
-            _left(stream, phase, task.result)
+            _left(stream, phase)
         return task.result
     if stream is None:
         _park_in_root(task)
@@ -209,29 +224,29 @@ def _refuse_foreign(task: Task, driver: Driver, wait: object) -> object:
 
 def _park(task: Task, stream: Stream) -> None:
     """Park a waiting coroutine of a stream, and hold its direction unless the filter itself has resumed it."""
-    waiting = stream.waiting
-    if waiting is None:
-        waiting = stream.waiting = Waiting()
-        if stream.traits is None:
-            stream.traits = NOTHING  # the only attribute that the dispatcher's fast path checks
+    waiting = begin(stream)
     waiting.tasks.append(task)
     phase = task.phase
-    if phase.direction < 0 or stream.resumed & 1 << phase.direction or _is_over(stream):
+    direction = phase.direction
+    if direction < 0 or stream.resumed & 1 << direction or is_over(stream, direction):
         return
     task.holds = True
-    waiting.held |= 1 << phase.direction
-    if phase.export.endswith(("_body", "_data")):
-        waiting.close_window(current.host, phase.direction)
+    waiting.held |= 1 << direction
+    # Even if the headers are in our hands: what arrives from now on is not for this callback to see.
+    if phase.part == "body" and direction != UPSTREAM and not _sees_all(stream, direction):
+        take(stream, direction)
+
+
+def _sees_all(stream: Stream, direction: int) -> bool:
+    """Whether the body in the host's buffer is whole, and held by its headers."""
+    traits = stream.traits
+    return traits is not None and traits.buffers[direction % 2] and host_holds(stream, direction)
 
 
 def _park_in_root(task: Task) -> None:
     if task.root.tasks is None:
         task.root.tasks = []
     task.root.tasks.append(task)
-
-
-def _is_over(stream: Stream) -> bool:
-    return stream.ended or stream.closed or stream.local_response or stream.skip
 
 
 def _forget(task: Task) -> None:
@@ -255,25 +270,20 @@ def _finish(task: Task) -> None:
         _forget(task)
         return
     waiting = stream.waiting
-    if task.holds and task.result is None and waiting is not None and waiting.is_only(task) and not _is_over(stream):
+    simple = task.holds and task.result is None and waiting is not None and waiting.is_only(task)
+    if simple and stream.traits is NOTHING and not is_over(stream, phase.direction):
         # Shortcut for the usual case: nothing else waits, nothing has arrived, and the stream continues.
-        direction = phase.direction
-        if stream.traits is NOTHING:
-            stream.traits = None
-        elif phase.export.endswith("_headers"):
-            _select(stream)
-            leave_headers(stream, direction)
-        stream.waiting = None
-        _continue(stream, direction)
+        stream.traits = stream.waiting = None
+        _continue(stream, phase.direction)
         return
     _forget(task)
     if phase.direction >= 0:
         action = verdict(task.result, phase)
         if task.holds:
             _select(stream)
-            if phase.export.endswith("_headers") and stream.traits is not None:
+            if phase.part == "headers" and action == CONTINUE:
                 leave_headers(stream, phase.direction)
-            _settle(stream, phase.direction, action)
+            _settle(stream, phase, action)
     tidy(stream)
 
 
@@ -296,29 +306,46 @@ def _fail(task: Task, error: BaseException) -> None:
         if stream.skip:
             close_all(stream, "the stream has failed")
         elif task.holds:
-            _settle(stream, phase.direction, action)
+            _settle(stream, phase, action)
         tidy(stream)
     except BaseException as second:
         report(LogLevel.ERROR, f"the failure of context {stream.id} could not be handled", second)
 
 
-def _settle(stream: Stream, direction: int, action: int) -> None:
+def _settle(stream: Stream, phase: Phase, action: int) -> None:
     """After a callback that held its direction: deliver what has arrived since, then let the host continue."""
-    waiting = stream.waiting
-    assert waiting is not None
-    while not _is_over(stream):
-        if action == CONTINUE:
-            waiting.passed(direction)
-        else:
-            waiting.again(direction)
-        part = waiting.take(direction)
-        if part is None:
-            if action == CONTINUE:
-                _continue(stream, direction)
+    direction = phase.direction
+    if phase.part == "headers":
+        if action != CONTINUE or is_over(stream, direction):
+            return  # as HEADERS_PAUSED says, until the filter resumes it
+        if _headers_decided(stream, direction):
             return
+    action = _deliver_parts(stream, direction, action)
+    if action == CONTINUE and not is_over(stream, direction):
+        _continue(stream, direction)
+
+
+def _headers_decided(stream: Stream, direction: int) -> bool:
+    """The filter lets the headers pass: whether they wait for the body all the same, and none has arrived."""
+    held = hold_headers(stream, direction)
+    stream.marks &= ~(HEADERS_PAUSED << direction)
+    return held and not (stream.waiting is not None and stream.waiting.has_parts(direction))
+
+
+def _deliver_parts(stream: Stream, direction: int, action: int) -> int:
+    """Run the callbacks for what has arrived, after one with this action; returns the last action."""
+    while not is_over(stream, direction):
+        waiting = stream.waiting
+        held = held_of(stream, direction)
+        if held is not None and action == CONTINUE:
+            held.pass_on()
+        part = None if waiting is None else waiting.take(direction)
+        if part is None:
+            return action
         action = _deliver(stream, *part)
-        if waiting.held & 1 << direction:
-            return  # that callback waits too, and settles when it returns
+        if stream.waiting is not None and stream.waiting.held & 1 << direction:
+            return PAUSE  # that callback waits too, and settles when it returns
+    return PAUSE
 
 
 def _deliver(stream: Stream, phase: Phase, args: tuple[int, ...]) -> int:
@@ -327,8 +354,11 @@ def _deliver(stream: Stream, phase: Phase, args: tuple[int, ...]) -> int:
     try:
         _select(stream)
         current.phase = continued
-        if phase.export.endswith(("_body", "_data")):  # the filter may have changed the bytes before this part
-            args = (current.host.proxy_get_buffer_status(phase.direction)[1], *args[1:])
+        if phase.part == "body":  # the filter may have changed the bytes before this part
+            held = held_of(stream, phase.direction)
+            if held is not None:
+                held.show_later()
+            args = (buffer_size(stream, phase.direction), *args[1:])
         action = call(stream, phase, *args)
         if type(action) is CoroutineType:
             action = start(action, stream, continued)
@@ -337,35 +367,40 @@ def _deliver(stream: Stream, phase: Phase, args: tuple[int, ...]) -> int:
         return stream_failed(phase, stream, error)
 
 
-def deliver_first(stream: Stream, direction: int) -> None:
-    """The filter itself resumes a direction: deliver to its callbacks what arrived in the meantime."""
+def may_resume(stream: Stream, direction: int) -> bool:
+    """The filter itself resumes a direction: deliver to its callbacks what arrived in the meantime.
+
+    Returns:
+        Whether everything may go on. If not, a callback has asked for more, or awaits: what is held stays held, and
+        the message goes on with that callback.
+    """
+    message = direction in MESSAGES
+    if message and stream.marks & HEADERS_HELD << direction and not stream.marks & BODY_SHOWN << direction:
+        return False  # the filter does not hold it
+    if message and stream.marks & HEADERS_PAUSED << direction and _headers_decided(stream, direction):
+        return False
     waiting = stream.waiting
     if waiting is None:
-        return
+        return True
     waiting.held &= ~(1 << direction)
     for task in waiting.tasks:
         if task.phase.direction == direction:
             task.holds = False
     before = current.stream, current.phase
-    while waiting.has_parts(direction) and not _is_over(stream) and not waiting.held & 1 << direction:
-        waiting.passed(direction)
-        part = waiting.take(direction)
-        if part is not None:
-            _deliver(stream, *part)
+    action = _deliver_parts(stream, direction, CONTINUE)
     current.stream, current.phase = before
-    waiting.sent(direction)
+    return action == CONTINUE
 
 
 def _continue(stream: Stream, direction: int) -> None:
     """Make the host continue a direction, if it holds it; otherwise it would send the data twice."""
     if stream.paused & 1 << direction:
         _select(stream)
+        let_go(stream, direction)
         status = current.host.proxy_continue_stream(direction)
         if status:
             raise failed(status, "proxy_continue_stream", direction)
         stream.paused &= ~(1 << direction)
-    if stream.waiting is not None:
-        stream.waiting.sent(direction)
 
 
 def _select(stream: Stream) -> None:
@@ -374,24 +409,13 @@ def _select(stream: Stream) -> None:
         current.stream = stream
 
 
-def _left(stream: Stream, phase: Phase, result: object) -> None:
+def _left(stream: Stream, phase: Phase) -> None:
     """Handle a coroutine that has run to its end within its callback."""
-    if phase.export.endswith("_headers"):
+    if phase.part == "headers":
         if current.stream is not stream:
             _select(stream)
             current.phase = phase
         leave_headers(stream, phase.direction)
-    if stream.waiting is not None and phase.origin is None and phase.direction >= 0 and result in (None, CONTINUE):
-        stream.waiting.sent(phase.direction)
-        tidy(stream)
-
-
-def tidy(stream: Stream) -> None:
-    """Drop `Stream.waiting` once nothing is left in it."""
-    if stream.waiting is not None and stream.waiting.idle:
-        stream.waiting = None
-        if stream.traits is NOTHING:
-            stream.traits = None
 
 
 # --- the end ------------------------------------------------------------------------------------------------------
@@ -418,7 +442,7 @@ def close_all(stream: Stream, why: str) -> None:
     if waiting is None:
         return
     tasks, waiting.tasks, waiting.held = waiting.tasks, [], 0
-    waiting.parts = waiting.windows = None
+    waiting.forget()
     for task in tasks:
         _close(task, why)
 

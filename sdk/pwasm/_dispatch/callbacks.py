@@ -15,16 +15,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import CoroutineType
 
-from .._abi import Action, PeerType
+from .._abi import Action, LogLevel, PeerType
 from .._async.callouts import deliver_answer
+from .._async.missing_option import watch
 from .._async.tasks import close_stream, start, start_for_root
 from .._async.timers import tick
 from .._config.binding import fill
+from .._stream.body_options import CALLS, arrives
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
-from .._stream.phases import PHASES, RESPONSE, TCP_DONE
+from .._stream.holding import HEADERS_HELD, HEADERS_PAUSED, leave, let_headers_go
+from .._stream.phases import PHASES, PLUGIN_LOG, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import Phase, Stream
+from .._stream.registration import MESSAGES
 from .._stream.report import report
 from ..types import PluginContext, VMContext
 from .contexts import Contexts
@@ -32,25 +36,40 @@ from .exports import callbacks_used
 
 TRACEBACK_STARTS_BELOW = True  # see `report`
 
-__all__ = ["Dispatcher", "callbacks_used"]
+__all__ = ["Dispatcher", "callbacks_used", "leave"]
 
+_ACTION_CONTINUE = Action.CONTINUE
 _VM_CONFIGURATION, _PLUGIN_CONFIGURATION = 6, 7
 
 
-def _checked_action(action: object, stream: Stream, phase: Phase) -> int:
+def _checked_action(returned: object, stream: Stream, phase: Phase) -> int:
     """Convert a callback's result to 0 or 1; the coroutine of an `async def` is run first.
 
     PAUSE after a resume in the same callback would hang: the host resumes before it pauses (see `guards`, 0.2).
     """
-    if type(action) is CoroutineType:
-        action = start(action, stream, phase)
-    if verdict(action, phase) == CONTINUE:
+    if type(returned) is CoroutineType:
+        returned = start(returned, stream, phase)
+    result = CONTINUE if returned is None or returned is _ACTION_CONTINUE else verdict(returned, phase)
+    if result != CONTINUE and phase.direction >= 0 and stream.resumed & 1 << phase.direction:
+        result = CONTINUE
+    if result == CONTINUE and stream.traits is None:
         return CONTINUE
-    if phase.direction >= 0 and stream.resumed & 1 << phase.direction:
-        return CONTINUE
-    if phase.direction >= 0:
-        stream.paused |= 1 << phase.direction
-    return PAUSE
+    action = leave(stream, phase, result)
+    if action != result and stream.root.option_seen is None:
+        watch(stream, phase.direction)
+    return action
+
+
+def _failed(phase: Phase, stream: Stream, error: BaseException) -> int:
+    """Handle the failure of a stream's callback; what is held goes on or is dropped, as the policy says."""
+    action = stream_failed(phase, stream, error)
+    if stream.traits is None:
+        return action
+    try:
+        return leave(stream, phase, action)
+    except BaseException as second:
+        report(LogLevel.ERROR, f"what context {stream.id} holds could not be put back", second)
+        return refuse_late(stream, phase)
 
 
 def answered(stream: Stream, phase: Phase, action: object) -> int:
@@ -58,13 +77,18 @@ def answered(stream: Stream, phase: Phase, action: object) -> int:
     try:
         return _checked_action(action, stream, phase)
     except BaseException as error:
-        return stream_failed(phase, stream, error)
+        return _failed(phase, stream, error)
 
 
 def _checked_bool(result: object) -> bool:
     if result is None or isinstance(result, bool):
         return result is not False
     raise TypeError(f"must return True, False or None, not {result!r}")
+
+
+def _plain(_stream: Stream, _phase: Phase, method: Callable[..., object], *args: int) -> object:
+    """Call the method of a TCP stream, which has no traits."""
+    return method(*args)
 
 
 def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
@@ -74,7 +98,11 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     """
     phase = PHASES[export]
     method, others, response = phase.method, ~(1 << phase.direction), phase.direction == RESPONSE
+    opens = MESSAGES.get(phase.direction) if export.endswith("_headers") else None
     action_continue = Action.CONTINUE
+    headers, message = phase.part == "headers", phase.direction in MESSAGES
+    paused, held = (HEADERS_PAUSED << phase.direction, HEADERS_HELD << phase.direction) if message else (0, 0)
+    call = CALLS[phase.part] if message else _plain
 
     def callback(self: Dispatcher, context_id: int, size: int, end_of_stream: bool, /) -> int:
         stream = self._streams.get(context_id) or self._open(context_id)
@@ -87,20 +115,30 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
         stream.paused &= others
         if response:
             stream.response_seen = True
+        if opens == "response":
+            stream.bare_response = end_of_stream
+        elif opens is not None:
+            stream.bare_request = end_of_stream
         try:
             if stream.traits is None:
                 action = getattr(stream.context, method)(size, end_of_stream)
-            else:
-                action = call_with_traits(stream, phase, size, end_of_stream)
-            if action is None or action is action_continue:
-                return CONTINUE
-            if type(action) is CoroutineType:
-                action = start(action, stream, phase)
                 if action is None or action is action_continue:
+                    return CONTINUE
+            else:
+                if stream.waiting is not None or stream.marks & paused:
+                    given = arrives(stream, phase, (size, end_of_stream))
+                    if given is None:
+                        return PAUSE
+                    size = given[0]
+                action = call(stream, phase, getattr(stream.context, method), size, end_of_stream)
+                if not headers and (action is None or action is action_continue) and stream.waiting is None:
+                    if stream.marks & held:
+                        stream.root.option_seen = True
+                        let_headers_go(stream, phase.direction)
                     return CONTINUE
             return _checked_action(action, stream, phase)
         except BaseException as error:
-            return stream_failed(phase, stream, error)
+            return _failed(phase, stream, error)
 
     return callback
 
@@ -115,11 +153,12 @@ def _stream_callback(export: str) -> Callable[..., int]:
             return self._not_delivered(phase, context_id, stream)
         self._enter_stream(phase, stream)
         try:
-            action = _checked_action(call_with_traits(stream, phase, *args), stream, phase)
+            given = arrives(stream, phase, args)
+            action = PAUSE if given is None else _checked_action(call_with_traits(stream, phase, *given), stream, phase)
             # After a reset Envoy must not continue with the trailers: it would write to a closed connection (K7).
             return PAUSE if stream.closed else action
         except BaseException as error:
-            return stream_failed(phase, stream, error)
+            return _failed(phase, stream, error)
 
     return callback
 
@@ -144,9 +183,9 @@ def _close_callback(export: str) -> Callable[[Dispatcher, int, int], None]:
     return callback
 
 
-def _root_callback(export: str) -> Callable[..., None]:
+def _root_callback(export: str, phase: Phase | None = None) -> Callable[..., None]:
     """A callback of a plugin context."""
-    phase = PHASES[export]
+    phase = phase or PHASES[export]
 
     def callback(self: Dispatcher, root_id: int, /, *args: int) -> None:
         root = self._roots.get(root_id)
@@ -184,6 +223,8 @@ def _answer_callback(export: str) -> Callable[..., None]:
 
 class Dispatcher(Contexts):
     """The plugin side of the seam: the callbacks of one Wasm VM."""
+
+    _on_log_of_plugin = _root_callback("proxy_on_log", PLUGIN_LOG)
 
     # --- the callbacks that are only passed on, in the order of the ABI -------------------------------------------
 
@@ -274,9 +315,7 @@ class Dispatcher(Contexts):
         """Tell the filter that its stream has ended."""
         stream = self._streams.get(context_id) or self._open(context_id)
         if stream is None:
-            # Envoy calls this for root contexts too, if the plugin is an access logger.
-            if context_id not in self._roots:
-                self._unknown("proxy_on_log", context_id)
+            self._on_log_of_plugin(context_id)  # the plugin is an access logger
             return
         stream.ended = True
         context = stream.context

@@ -9,10 +9,11 @@ from __future__ import annotations
 from .._async.callouts import debug, forget_calls
 from .._async.tasks import close_root, close_stream
 from .._stream.current import current
+from .._stream.held import HeldInVm
 from .._stream.phases import PHASES, RESPONSE, STREAM_CREATE
 from .._stream.policy import creation_failed
 from .._stream.records import Phase, Root, Stream
-from .._stream.registration import Entry, Registration
+from .._stream.registration import Entry, Registration, Traits
 from .._stream.report import report
 from .._typing import TYPE_CHECKING, Any
 from ..errors import RegistrationError
@@ -35,6 +36,8 @@ class Contexts:
         self._roots: dict[int, Root] = {}
         self._streams: dict[int, Stream] = {}
         self._unopened: dict[int, Root] = {}  # streams that have begun but have not had a callback yet
+        self._held = HeldInVm()
+        self.hold_headers = False  # PWASM_HOLD_HEADERS, see `holding`
 
     def proxy_on_context_create(self, context_id: int, parent_id: int, /) -> None:
         """Create a plugin context (parent 0), or note that a stream has begun; ignored for an existing context."""
@@ -80,13 +83,14 @@ class Contexts:
             context.context_id = context_id
             context.plugin = root.context  # a root without context has no factories
             stream.context = context
-            stream.traits = traits_of(type(context))
+            stream.traits = in_mode(root, traits_of(type(context)))
         except BaseException as error:
             creation_failed(stream, error)
         return stream
 
     def _create_root(self, context_id: int) -> None:
-        root = Root(context_id, self._streams)
+        root = Root(context_id, self._streams, self._held)
+        root.holds_headers = self.hold_headers
         self._roots[context_id] = root
         phase = PHASES["proxy_on_context_create"]
         self._enter_root(phase, root)
@@ -95,6 +99,8 @@ class Contexts:
             vm = self._vm
             if vm is None:
                 vm = self._vm = VMContext() if registered.vm is None else _created(registered.vm, 0, VMContext)
+                if vm is not None:
+                    self._held.limit = vm.max_held_bytes
             if vm is None:
                 raise TypeError("the VM context's factory returned None")
             plugin = vm.new_plugin_context(context_id)
@@ -112,7 +118,7 @@ class Contexts:
             if type(plugin).new_tcp_context is not PluginContext.new_tcp_context:
                 root.tcp = Entry(plugin.new_tcp_context, True, "")
             if root.http is not None and isinstance(root.http.factory, type) and not root.http.takes_context_id:
-                root.traits = traits_of(root.http.factory)
+                root.traits = in_mode(root, traits_of(root.http.factory))
                 root.make_http = root.http.factory
         except BaseException as error:
             root.failed = True
@@ -176,6 +182,23 @@ class Contexts:
     def _unknown(self, export: str, context_id: int) -> None:
         current.host = self._host
         debug(f"{export} for unknown context {context_id} is ignored")
+
+
+def in_mode(root: Root, traits: Traits | None) -> Traits | None:
+    """The declarations of a class in this host; refused if they need held headers, and it cannot hold them.
+
+    Raises:
+        RegistrationError: it does.
+    """
+    if traits is None or root.holds_headers:
+        return None if traits is None else traits.where_headers_are_held()
+    if any(traits.holds):
+        raise RegistrationError(
+            "the class holds headers until it has seen the body, but the proxy is not configured for that",
+            "Envoy 1.35 or later needs allow_on_headers_stop_iteration: true in the plugin's configuration, together"
+            " with PWASM_HOLD_HEADERS=1 in vm_config.environment_variables; `pwasm config` writes both",
+        )
+    return traits
 
 
 def _created(entry: Entry, context_id: int, base: type) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import CodeType
 
-from .._stream.registration import Traits
+from .._stream.body_options import CONTENT_LENGTH
+from .._stream.registration import MESSAGES, Traits
+from .._typing import Any, Final, NamedTuple
 from ..types import HttpContext
 
 UPGRADES = ("refuse", "pass", "stream")
@@ -32,18 +35,25 @@ def _read(cls: type) -> Traits | None:
         raise TypeError(f"{cls.__qualname__}.max_body_bytes must be int, not {type(limit).__name__}")
     if limit < 1:
         raise ValueError(f"{cls.__qualname__}.max_body_bytes must be positive, not {limit}")
+    # A filter that buffers a body usually changes it, so that is the default.
+    declared = [bool(buffers[side] if edits[side] is None else edits[side]) for side in MESSAGES]
+    watches = [
+        not declared[side] and any(_edits_in(code, name) for _, code in _methods(cls))
+        for side, name in MESSAGES.items()
+    ]
     holds = (bool(_flag(cls, "holds_request_headers")), bool(_flag(cls, "holds_response_headers")))
     traits = Traits(
-        _mentions_request(cls) if snapshot is None else snapshot,
-        (bool(buffers[0]), bool(buffers[1])),
-        # A filter that buffers a body usually changes it, so that is the default.
-        (bool(buffers[0] if edits[0] is None else edits[0]), bool(buffers[1] if edits[1] is None else edits[1])),
-        limit,
-        holds,
-        _upgrade(cls, buffers=any(buffers)),
+        snapshot=_mentions_request(cls) if snapshot is None else snapshot,
+        buffers=(bool(buffers[0]), bool(buffers[1])),
+        edits=(declared[0], declared[1]),
+        max_body_bytes=limit,
+        holds=holds,
+        upgrade=_upgrade(cls, buffers=any(buffers)),
+        early=not any("trailer" in name for _, code in _methods(cls) for name in _names(code)),
+        watches=(watches[0], watches[1]),
     )
-    declared = (traits.snapshot, *traits.buffers, *traits.edits, *traits.holds, traits.upgrade != "stream")
-    return traits if any(declared) else None
+    needed = (traits.snapshot, *traits.buffers, *traits.edits, *traits.holds, *traits.watches)
+    return traits if any(needed) or traits.upgrade != "stream" else None
 
 
 def _upgrade(cls: type, *, buffers: bool) -> str:
@@ -60,6 +70,82 @@ def _flag(cls: type, name: str) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise TypeError(f"{cls.__qualname__}.{name} must be True or False, not {value!r}")
     return value
+
+
+class Edit(NamedTuple):
+    """A method that changes a body of which its class has declared nothing."""
+
+    method: str
+    changes: str
+    """`replace_http_request_body`, say, or "request.body"."""
+    declares: str
+    """The attribute that is missing: `edits_request_body`."""
+    file: str
+    line: int
+    """Where the method begins."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file}:{self.line}: {self.method} changes {self.changes}, but its class does not declare"
+            f" {self.declares} = True: a change of the size will be refused"
+        )
+
+
+def undeclared_edits(cls: type) -> list[Edit]:
+    """The methods of `cls` that change a body although the class does not declare it.
+
+    A class that mentions `content-length` takes care of it, and one that declares False changes no sizes.
+    """
+    traits = traits_of(cls)
+    if traits is None or any(CONTENT_LENGTH in _strings(code) for _, code in _methods(cls)):
+        return []
+    return [
+        Edit(method, changes, f"edits_{message}_body", code.co_filename, code.co_firstlineno)
+        for side, message in MESSAGES.items()
+        if traits.watches[side] and getattr(cls, f"edits_{message}_body") is None
+        for method, code in _methods(cls)
+        for changes in _edits_in(code, message)
+    ]
+
+
+def _methods(cls: type) -> Iterator[tuple[str, CodeType]]:
+    """The names and codes of the methods of a class, without those of `HttpContext`."""
+    for klass in cls.__mro__:
+        for name, value in () if klass in {HttpContext, object} else vars(klass).items():
+            code = getattr(getattr(value, "__func__", value), "__code__", None)
+            if isinstance(code, CodeType):
+                yield f"{klass.__qualname__}.{name}", code
+
+
+def _edits_in(code: CodeType, message: str) -> list[str]:
+    """What in a function changes the body of a message: functions of the SDK, and assignments to `.body`."""
+    verbs = ("append", "prepend", "replace")
+    found = [name for verb in verbs if _uses(code, name := f"{verb}_http_{message}_body")]
+    return [*found, f"{message}.body"] if _uses(code, message) and _assigns_body(code) else found
+
+
+def _assigns_body(code: CodeType) -> bool:
+    here = "body" in code.co_names and (_STORE_ATTR, code.co_names.index("body") & 0xFF) in _instructions(code)
+    return here or any(_assigns_body(inner) for inner in _inner(code))
+
+
+def _instructions(code: CodeType) -> Iterator[tuple[int, int]]:
+    """The pairs of operation and argument. The argument of one that has more bits lacks them."""
+    return zip(code.co_code[::2], code.co_code[1::2], strict=True)
+
+
+def _sample(other: Any) -> None:
+    other.first.second = other
+
+
+_STORE_ATTR: Final = next(operation for operation, name in _instructions(_sample.__code__) if name == 1)
+"""The operation that assigns to an attribute: in `_sample` the one whose argument is the second name. The module that
+has its number is not for a VM."""
+
+
+def _strings(code: CodeType) -> set[str]:
+    own = {const.lower() for const in code.co_consts if isinstance(const, str)}
+    return own.union(*map(_strings, _inner(code)))
 
 
 def _mentions_request(cls: type) -> bool:
@@ -81,5 +167,13 @@ def _mentions_request(cls: type) -> bool:
 
 
 def _uses(code: CodeType, name: str) -> bool:
-    inner = (const for const in code.co_consts if isinstance(const, CodeType))
-    return name in code.co_names or any(_uses(const, name) for const in inner)
+    return name in _names(code)
+
+
+def _names(code: CodeType) -> set[str]:
+    """The global names and attributes that a function and those inside it use."""
+    return set(code.co_names).union(*map(_names, _inner(code)))
+
+
+def _inner(code: CodeType) -> list[CodeType]:
+    return [const for const in code.co_consts if isinstance(const, CodeType)]

@@ -18,7 +18,7 @@ from .._abi import CALLBACKS
 from .._stream.phases import PHASES
 from .._stream.registration import Entry, Registration
 from ..types import HttpContext, PluginContext, TcpContext, VMContext
-from .declarations import traits_of
+from .declarations import traits_of, undeclared_edits
 
 _ALWAYS = frozenset(
     {
@@ -37,7 +37,8 @@ _ALWAYS = frozenset(
 
 _FIRST: dict[type, str] = {HttpContext: "proxy_on_request_headers", TcpContext: "proxy_on_new_connection"}
 _LAST = "proxy_on_log"
-"""Both kinds of streams have this callback. Alone it would not tell which kind a module is for: another is added."""
+"""Both kinds of streams have this callback. Alone it would not tell which kind a module is for: another is added.
+Without one, it is a plugin's `on_log`: the module is an access logger."""
 
 
 def callbacks_used(registration: Registration) -> tuple[str, ...]:
@@ -66,6 +67,31 @@ def callbacks_written(registration: Registration) -> dict[str, list[str] | None]
     return written
 
 
+def edits_undeclared(registration: Registration) -> list[str]:
+    """Warnings: the methods of registered classes that change a body although the class does not declare it."""
+    entries = [registered.http for registered in (registration, *(named for _, named in registration.named))]
+    classes = dict.fromkeys(entry.factory for entry in entries if entry is not None and isinstance(entry.factory, type))
+    return [str(edit) for cls in classes for edit in undeclared_edits(cls)]
+
+
+def headers_held(registration: Registration) -> dict[str, str | None]:
+    """What the HTTP class of each `root_id` needs of the host's configuration (`PWASM_HOLD_HEADERS`); empty if nothing.
+
+    "required": it holds headers. "wanted": it buffers bodies, which is better done by holding headers. None: neither,
+    or a factory, whose class is not known.
+    """
+    held = {root_id: _held(registration.for_root(root_id)) for root_id in ("", *dict(registration.named))}
+    return held if any(held.values()) else {}
+
+
+def _held(registration: Registration | None) -> str | None:
+    cls = registration.http.factory if registration is not None and registration.http is not None else None
+    traits = traits_of(cls) if isinstance(cls, type) else None
+    if traits is None or not traits.wants_held_headers:
+        return None
+    return "required" if any(traits.holds) else "wanted"
+
+
 def _written(cls: type, base: type) -> list[str]:
     methods = [name for name, method in vars(base).items() if name[:3] in {"on_", "new"} and callable(method)]
     return [name for name in methods if getattr(cls, name) is not getattr(base, name)]
@@ -83,9 +109,9 @@ def _used(registration: Registration, vm: Entry | None) -> set[str]:
         if entry is not None:
             methods = {name for name in vars(base) if name.startswith("on_") and _overrides(entry, name)}
             exports = {export for export, phase in PHASES.items() if phase.method in methods}
-            if "on_stream_done" in methods:
+            if methods & {"on_stream_done", "on_log"}:
                 exports.add(_LAST)
-            used |= exports | ({_FIRST[base]} if exports == {_LAST} else set())
+            used |= exports | ({_FIRST[base]} if exports == {_LAST} and base in _FIRST else set())
     if http is not None and isinstance(http.factory, type):
         traits = traits_of(http.factory)
         used |= traits.callbacks() if traits is not None else set()

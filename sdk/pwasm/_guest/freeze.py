@@ -16,7 +16,7 @@ import warnings
 from types import FunctionType
 
 from .. import __version__, entrypoint, log
-from .._dispatch.exports import callbacks_written
+from .._dispatch.exports import callbacks_written, edits_undeclared, headers_held
 from .._typing import Any
 from ..errors import RegistrationError
 from . import bundle, randomness, vm
@@ -169,7 +169,13 @@ def _import_all(
         return {"failure": ("registration", {"message": str(error)})}
     callbacks = vm.install(registration)
     randomness.stop_watching()
-    return {"warnings": noted, "callbacks": callbacks, "written": callbacks_written(registration)}
+    noted += edits_undeclared(registration)
+    return {
+        "warnings": noted,
+        "callbacks": callbacks,
+        "written": callbacks_written(registration),
+        "hold_headers": headers_held(registration),
+    }
 
 
 def _import_lazy(lazy_imports: dict[str, str]) -> list[str]:

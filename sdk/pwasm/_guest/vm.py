@@ -73,7 +73,7 @@ def install(registration: Any) -> tuple[str, ...]:
     dispatcher = callbacks.Dispatcher(registration, host)
     callables = {callback.name: getattr(dispatcher, callback.name) for callback in _abi.CALLBACKS}
     ready = tuple(callables[callback.name] for callback in _abi.CALLBACKS)
-    first = {**callables, "proxy_on_context_create": _first_context(callables["proxy_on_context_create"], ready)}
+    first = {**callables, "proxy_on_context_create": _first_context(dispatcher, ready)}
     if registration.step_budget:
         budget.start(registration.step_budget, _pwasm_shim)
     _pwasm_shim.set_callbacks(tuple(first[callback.name] for callback in _abi.CALLBACKS))
@@ -169,21 +169,24 @@ def _shortcut(verb: str, slow: Callable[..., object], number: int, helper: Calla
     return function
 
 
-def _first_context(on_context_create: Callable[[int, int], None], ready: tuple[Any, ...]) -> Callable[[int, int], None]:
+def _first_context(dispatcher: Dispatcher, ready: tuple[Any, ...]) -> Callable[[int, int], None]:
     """Wrap the first callback of a VM, which is always the creation of a root context (spec: "Lifecycle")."""
 
     def proxy_on_context_create(context_id: int, parent_id: int) -> None:
         _pwasm_shim.set_callbacks(ready)
-        _start_vm()
-        on_context_create(context_id, parent_id)
+        _start_vm(dispatcher)
+        dispatcher.proxy_on_context_create(context_id, parent_id)
 
     return proxy_on_context_create
 
 
-def _start_vm() -> None:
+def _start_vm(dispatcher: Dispatcher) -> None:
     """Set up environment and randomness; a failure is only logged, since the filter may need neither."""
+    import os
+
     try:
         _fill_environment()
+        dispatcher.hold_headers = os.environ.get("PWASM_HOLD_HEADERS") == "1"
         randomness.seed_all()
     except Exception as error:
         host.proxy_log(_abi.LogLevel.CRITICAL, f"pwasm: starting the VM failed: {error!r}")

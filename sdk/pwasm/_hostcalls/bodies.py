@@ -8,8 +8,9 @@ from .. import _validate
 from .._abi import BufferType
 from .._stream.current import current
 from .._stream.guards import failed, stream_for
+from .._stream.holding import NO_LENGTH, buffer_size
 from .._typing import Protocol
-from . import windows
+from . import framing
 from .published import publish
 
 MAX_U32 = 2**32 - 1
@@ -21,6 +22,8 @@ _NAMES = {
     BufferType.UPSTREAM_DATA: ("upstream_data", "the data from upstream"),
 }
 
+
+_HTTP = (BufferType.HTTP_REQUEST_BODY, BufferType.HTTP_RESPONSE_BODY)
 
 _WHERE = {
     BufferType.HTTP_REQUEST_BODY: "`on_http_request_body`, while the request is held after it, and in\n"
@@ -58,11 +61,10 @@ def get(buffer_type: BufferType) -> Read:
         start = _validate.integer("start", start, 0, MAX_U32)
         size = MAX_U32 if max_size is None else _validate.integer("max_size", max_size, 0, MAX_U32)
         stream = stream_for(what)
-        window = None if stream.waiting is None else stream.waiting.window(buffer_type)
-        if window is None:
-            status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
-        else:
-            status, data = windows.read(current.host, buffer_type, window, start, size)
+        held = None if stream.waiting is None else stream.waiting.bytes.get(buffer_type)
+        if held is not None:
+            return held.read(start, size)
+        status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
         if status:
             raise failed(status, "proxy_get_buffer_bytes", buffer_type.name)
         return data
@@ -72,14 +74,19 @@ def get(buffer_type: BufferType) -> Read:
 
 
 def _writer(buffer_type: BufferType, verb: str, start: int, size: int, doc: str) -> Write:
+    unsized = NO_LENGTH << buffer_type if buffer_type in _HTTP else 0
+
     def function(data: bytes | str) -> None:
         written = _validate.data("data", data)
         stream = stream_for(what)
-        window = None if stream.waiting is None else stream.waiting.window(buffer_type)
-        if window is None:
-            status = current.host.proxy_set_buffer_bytes(buffer_type, start, size, written)
-        else:
-            status = windows.write(current.host, buffer_type, window, start, size, written)
+        held = None if stream.waiting is None else stream.waiting.bytes.get(buffer_type)
+        if unsized and not stream.marks & unsized:
+            replaced = buffer_size(stream, buffer_type) if size else 0
+            framing.check_edit(what, stream, int(buffer_type), len(written) - replaced)
+        if held is not None:
+            held.write(start, size, written)
+            return
+        status = current.host.proxy_set_buffer_bytes(buffer_type, start, size, written)
         if status:
             raise failed(status, "proxy_set_buffer_bytes", buffer_type.name)
 
@@ -120,13 +127,14 @@ _WRITE_DOC = """
 
 May be called in {where}.
 
-The host never corrects `content-length`: remove the header in the headers callback before changing a body.
+The host never corrects `content-length`. A class that changes the size of a body declares `edits_request_body` or
+`edits_response_body` (or the `buffer_…` that imply them), or removes the header in the headers callback.
 
 Args:
     data: bytes, or a str that is encoded as UTF-8.
 
 Raises:
-    PhaseError: no stream is selected.
+    PhaseError: no stream is selected, or the size changes although `content-length` has been sent.
     BadArgument: {noun} cannot be changed in this callback.
 
 Source: proxy_set_buffer_bytes with {buffer}."""

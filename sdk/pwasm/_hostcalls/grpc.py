@@ -35,7 +35,7 @@ def dispatch_grpc_call(
     Args:
         upstream: name of a cluster, or a serialized `envoy.config.core.v3.GrpcService`.
         service: full name of the service, such as `auth.v1.Auth`.
-        method: name of the method.
+        method: name of the method. Both are parts of the request's path, so blanks and the like are refused.
         initial_metadata: pairs or a mapping.
         message: the serialized request message.
         timeout_ms: timeout in milliseconds.
@@ -195,9 +195,10 @@ def _target(upstream: str | bytes, service: str, method: str, initial_metadata: 
     target = _validate.data("upstream", upstream)
     if not target:  # Envoy decodes it as an empty GrpcService and panics (K8)
         raise ValueError("upstream must be the name of a cluster or a serialized GrpcService, and not empty")
-    _validate.text("service", service)
-    _validate.text("method", method)
-    pairs = _validate.headers("initial_metadata", initial_metadata, MapType.HTTP_REQUEST_TRAILERS)  # no pseudo headers
+    # They are the path of the request, and Envoy writes what is given: `POST /a b/c d HTTP/1.1`.
+    _validate.segment("service", service, several=True)
+    _validate.segment("method", method)
+    pairs = _validate.headers("initial_metadata", initial_metadata, _validate.CALL_METADATA)
     return target, encode_pairs(pairs, "initial_metadata")
 
 

@@ -16,6 +16,7 @@ from .._stream.current import current
 from .._stream.guards import failed, map_refused, pairs_unavailable
 from .._typing import Protocol, TypeVar, overload
 from .._validate import Headers, known_names
+from . import framing
 from .published import publish
 
 _T = TypeVar("_T")
@@ -145,17 +146,23 @@ def replace_all(map_type: MapType) -> ReplaceAll:
     """Make `replace_http_…_headers`."""
 
     def function(headers: Headers) -> None:
-        pairs: list[tuple[str | bytes, str | bytes]] = list(_validate.headers("headers", headers, map_type))
+        checked = _validate.headers("headers", headers, map_type)
+        pairs: list[tuple[str | bytes, str | bytes]] = list(checked)
         if map_type in current.phase.no_write:
             raise map_refused(what, current.phase.no_write, map_type)
         kept = _KEPT.get(map_type)
+        given = {name.lower().encode() for name, _ in checked}
         if kept is not None:
-            given = {str(name).lower().encode() for name, _ in pairs}
+            if b"host" in given:
+                given.add(b":authority")
             old = _pairs(what, map_type)
+            framing.replaced(checked, old, map_type)
             pairs = [(name, value) for name, value in old if name in kept and name not in given] + pairs
         status = current.host.proxy_set_header_map_pairs(map_type, encode_pairs(pairs))
         if status:
             raise failed(status, "proxy_set_header_map_pairs", map_type.name)
+        if kept is not None:
+            framing.after_replace(given, map_type)
 
     what = _named(function, "replace", map_type, _REPLACE_ALL_DOC, "s")
     return function
@@ -199,13 +206,16 @@ def remove(map_type: MapType) -> Remove:
     number = int(map_type)
 
     def function(name: str) -> None:
-        if name not in known_names:
-            _validate.name(name, map_type)
+        known = name in known_names
+        if not known:
+            framing.removable(name, map_type)
         if number in current.phase.no_write:
             raise map_refused(what, current.phase.no_write, number)
         status = current.host.proxy_remove_header_map_value(number, name)
         if status:
             raise failed(status, "proxy_remove_header_map_value", name)
+        if not known:
+            framing.removed(name, number)
 
     what = _named(function, "remove", map_type, _REMOVE_DOC)
     shortcut_candidates["remove"].append((function, int(map_type)))
@@ -217,16 +227,20 @@ def replace(map_type: MapType) -> Write:
     number = int(map_type)
 
     def function(name: str, value: str | bytes) -> None:
-        if name not in known_names:
-            _validate.name(name, map_type)
-        # Nearly every value is printable ASCII, which costs only these two tests.
-        if not (type(value) is str and value.isprintable()) or name[0] == ":":
-            name, value = _validate.header(name, value, map_type)
+        known = name in known_names
         if number in current.phase.no_write:
+            _validate.header(name, value, map_type)
             raise map_refused(what, current.phase.no_write, number)
+        if not known:
+            name, value = framing.written(name, value, number)
+        # Nearly every value is printable ASCII, which costs only these two tests.
+        elif not (type(value) is str and value.isprintable()):
+            value = _validate.value(value)
         status = current.host.proxy_replace_header_map_value(number, name, value)
         if status:
             raise failed(status, "proxy_replace_header_map_value", name)
+        if not known:
+            framing.after_write(name, number)
 
     what = _named(function, "replace", map_type, _REPLACE_DOC)
     shortcut_candidates["replace"].append((function, int(map_type)))
@@ -239,8 +253,8 @@ def add(map_type: MapType) -> Write:
 
     def function(name: str, value: str | bytes) -> None:
         if name not in known_names:
-            _validate.name(name, map_type, adding=True)
-        if not (type(value) is str and value.isprintable()):
+            name, value = framing.written(name, value, number, adding=True)
+        elif not (type(value) is str and value.isprintable()):
             value = _validate.value(value)
         if number in current.phase.no_write:
             raise map_refused(what, current.phase.no_write, number)
@@ -273,7 +287,8 @@ Args:
     headers: pairs of name and value, or a mapping; at most 1024 pairs and 1 MiB.
 
 Raises:
-    TypeError, ValueError: an invalid name or value; nothing is changed.
+    TypeError, ValueError: an invalid name or value, or one that does not fit the message (see the functions that
+        replace one {noun}); nothing is changed.
     PhaseError: the {nouns} are not writable in this callback.
     HostcallError: the host refused.
 
@@ -294,7 +309,7 @@ _REMOVE_DOC = """Remove all values of the {noun} `name`, if there are any.
 May be called in {where}.
 
 Raises:
-    TypeError, ValueError: `name` is not a header name.
+    TypeError, ValueError: `name` is not a header name, or is a pseudo-header.
     PhaseError, BadArgument: the {nouns} are not writable in this callback.
 
 Source: proxy_remove_header_map_value with {map}."""
@@ -304,7 +319,9 @@ _REPLACE_DOC = """Set the {noun} `name` to the single value `value`, whether or 
 May be called in {where}.
 
 Raises:
-    TypeError, ValueError: `name` is not a header name, or `value` has CR, LF, NUL or another control character.
+    TypeError, ValueError: `name` is not a header name; `value` has CR, LF, NUL or another control character; or the
+        message would no longer say where it ends: `content-length` is not what the body has, `:status` is 204, 205 or
+        304 and a body follows, or the header is for one connection only (`transfer-encoding`, `connection` …).
     PhaseError, BadArgument: the {nouns} are not writable in this callback.
 
 Source: proxy_replace_header_map_value with {map}."""
@@ -317,8 +334,8 @@ Envoy joins the values of some standard headers (`user-agent`, `content-type` �
 May be called in {where}.
 
 Raises:
-    TypeError, ValueError: `name` is not a header name, or is a pseudo-header, or `value` has CR, LF, NUL or another
-        control character.
+    TypeError, ValueError: `name` is not a header name, is a pseudo-header or one of those that say where a message
+        ends, or `value` has CR, LF, NUL or another control character.
     PhaseError, BadArgument: the {nouns} are not writable in this callback.
 
 Source: proxy_add_header_map_value with {map}."""

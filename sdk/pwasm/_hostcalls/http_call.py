@@ -34,7 +34,7 @@ MAX_U32 = 2**32 - 1
 MAX_TIMEOUT_MS = 2**31 - 1
 
 # The host writes these itself; a wrong content-length made a call hang until its timeout (docs/abi.md §1.6).
-_OF_THE_CONNECTION = frozenset({"content-length", "connection", "host", "transfer-encoding"})
+_WRITTEN_BY_ENVOY = frozenset(_validate.FRAMED)
 _REQUIRED = (":method", ":path", ":authority")
 
 
@@ -54,8 +54,9 @@ def dispatch_http_call(
 
     Args:
         cluster: name of the cluster.
-        headers: pairs or a mapping, with `:method`, `:path` and `:authority`. `content-length`, `connection`,
-            `transfer-encoding` and `host` are dropped, since Envoy writes them.
+        headers: pairs or a mapping, with `:method`, `:path` and `:authority`. `content-length`, `transfer-encoding`,
+            `host`, and what is for one connection only (`connection`, `keep-alive`, `te` …) are dropped, since Envoy
+            writes them; so the headers of the stream's request can be passed on as they are.
         body: bytes, or a str that is encoded as UTF-8.
         trailers: pairs or a mapping; Envoy 1.40 accepts them but does not send them.
         timeout_ms: timeout in milliseconds; 0 for none. When it expires, Envoy generates a response with `:status` 504.
@@ -92,7 +93,7 @@ def send_http_call(
     last = _validate.headers("trailers", trailers, MapType.HTTP_REQUEST_TRAILERS)
     _validate.integer("timeout_ms", timeout_ms, 0, MAX_TIMEOUT_MS)
     root = root_for("dispatch_http_call")
-    kept = [pair for pair in sent if pair[0].lower() not in _OF_THE_CONNECTION]
+    kept = [pair for pair in sent if pair[0].lower() not in _WRITTEN_BY_ENVOY]
     status, token = current.host.proxy_http_call(
         cluster, encode_pairs(kept), content, encode_pairs(last, "trailers"), timeout_ms
     )

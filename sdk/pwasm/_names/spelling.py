@@ -47,6 +47,7 @@ from .words import (
     distance,
     is_near,
     meant_by,
+    says_all_of,
     sounds_like_a_callback,
 )
 
@@ -175,7 +176,9 @@ class _Class:
         if others:
             kind, nothing = ("setting", "it sets nothing") if name in SETTINGS else ("callback", "nothing calls it")
             owners = " and ".join(base.__name__ for base in others)
-            return f" is a {kind} of {owners}, not of {self.base}: {nothing} here"
+            meant = meant_by(name, self.callbacks)
+            hint = f"; did you mean {meant}?" if meant and says_all_of(meant, name) else ""
+            return f" is a {kind} of {owners}, not of {self.base}: {nothing} here{hint}"
         meant = another or meant_by(name, self.callbacks if sounds else [*self.callbacks, *self.settings])
         kind = "setting" if meant in SETTINGS else "callback"
         if not meant:

@@ -18,6 +18,7 @@ SETTINGS = (
     "holds_request_headers",
     "holds_response_headers",
     "upgrades",
+    "max_held_bytes",
     "snapshot_request_headers",
     "own_names",
 )
@@ -137,3 +138,8 @@ def meant_by(name: str, among: Any) -> str:
 
     best = min(among, key=unlike)
     return best if unlike(best)[0] or distance("".join(_words(name)), "".join(_words(best))) <= 2 else ""
+
+
+def says_all_of(known: str, name: str) -> bool:
+    """Whether each word of `name` is in `known`, in whatever spelling."""
+    return {_meaning(word) for word in _words(name)} <= {_meaning(word) for word in _words(known)}

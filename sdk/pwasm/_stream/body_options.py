@@ -19,12 +19,34 @@ Rules, from docs/abi.md §0.5, §1.3 and §1.5:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import CoroutineType
 
-from .._abi import Action, BufferType, MapType, Status
+from .._abi import Action, Status
 from .._typing import Any, Final
+from . import upgrades
 from .current import current
 from .guards import select_stream
+from .holding import (
+    BODY_SEEN,
+    BODY_SHOWN,
+    EARLY,
+    HEADERS_HELD,
+    HEADERS_PAUSED,
+    LENGTH_LEFT,
+    NO_LENGTH,
+    TOO_LARGE,
+    TOO_LONG,
+    UPGRADE_ASKED,
+    begin,
+    buffer_size,
+    held_of,
+    is_held,
+    is_over,
+    refuse,
+    take,
+    take_snapshot,
+)
 from .phases import REQUEST, RESPONSE
 from .records import Phase, Stream
 from .registration import MESSAGES, Traits
@@ -32,79 +54,130 @@ from .registration import MESSAGES, Traits
 TRACEBACK_STARTS_BELOW = True  # see `report`
 
 CONTENT_LENGTH: Final = "content-length"
-_PAYLOAD_TOO_LARGE, _INTERNAL_ERROR = 413, 500
-_GRPC_RESOURCE_EXHAUSTED = 8
-
-# Bits of Stream.marks, shifted by the direction.
-_HEADERS_LEFT, _BODY_SEEN = 1, 4
 
 
 # --- while a stream runs ------------------------------------------------------------------------------------------
 
 
 def call(stream: Stream, phase: Phase, *args: int) -> object:
-    """Run a callback of a stream that has traits or waits; returns its unchecked action, or its coroutine."""
-    waiting = stream.waiting
-    if waiting is None:
-        return _call(stream, phase, args)
+    """Run a callback of a stream that has traits, or holds or awaits something, also for a part that was recorded.
+
+    Returns:
+        The unchecked action of the callback, or its coroutine.
+    """
+    method = getattr(stream.context, phase.method)
+    if stream.traits is None or phase.direction not in MESSAGES or not phase.part:
+        return method(*args)
+    return CALLS[phase.part](stream, phase, method, *args)
+
+
+def arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The arguments of a callback for a part that the host passes; None if the part has to wait, or was refused."""
     direction = phase.direction
-    if waiting.held & 1 << direction and not stream.local_response:
-        waiting.keep(phase, args)
+    if direction < 0 or is_over(stream, direction):
+        return args
+    message = direction in MESSAGES
+    if message and phase.part != "headers" and stream.marks & HEADERS_HELD << direction:
+        stream.root.option_seen = True
+    waiting = stream.waiting
+    awaited = waiting is not None and waiting.held & 1 << direction
+    held = held_of(stream, direction)
+    if held is not None and phase.part == "body":
+        early = message and stream.marks & EARLY << direction
+        if args[0] and early:
+            refuse(stream, direction, TOO_LONG)
+        elif args[0]:
+            take(stream, direction, later=bool(awaited))
+        if early or stream.skip:
+            stream.paused |= 1 << direction
+            return None  # only the end of a body that the filter has seen and holds
+        args = (held.shown_size, *args[1:])
+    if awaited or (message and stream.marks & HEADERS_PAUSED << direction):
+        begin(stream).keep(phase, args)
+        stream.paused |= 1 << direction
+        return None
+    return args
+
+
+def headers(stream: Stream, phase: Phase, method: Any, count: int, end_of_stream: int) -> object:
+    """Call a headers callback, after a look at what the headers announce."""
+    direction = phase.direction
+    traits: Traits = stream.traits  # type: ignore[assignment]  # the caller has checked it
+    if end_of_stream:
+        stream.marks |= BODY_SEEN << direction
+    elif _announces(stream, direction, traits) and not _admits(stream, direction, traits):
         return Action.PAUSE
-    by_host = current.phase is phase  # rather than by `tasks`, for a part that arrived earlier
-    action = _call(stream, phase, waiting.visible(phase, args))
-    if by_host and (action is None or action is Action.CONTINUE):
-        waiting.sent(direction)
+    try:
+        action: object = method(count, end_of_stream)
+    except BaseException:  # with on_error = "fail_open" the headers leave all the same
+        _leave(stream, direction)
+        raise
+    if type(action) is CoroutineType:
+        return action  # `tasks` calls leave_headers when it ends
+    _leave(stream, direction)
     return action
 
 
-def _call(stream: Stream, phase: Phase, args: tuple[int, ...]) -> object:
-    method = getattr(stream.context, phase.method)
-    traits = stream.traits
-    if traits is None or phase.direction not in MESSAGES:
-        return method(*args)
-    export = phase.export
-    if export.endswith("_headers"):
-        return _headers(stream, phase.direction, traits, method, args)
-    if not traits.buffers[phase.direction]:
-        return method(*args)
-    if export.endswith("_body"):
-        return _body(stream, phase, traits, args[0], bool(args[1]))
-    return _trailers(stream, phase, traits, method, args)
-
-
-def _headers(stream: Stream, direction: int, traits: Traits, method: Any, args: tuple[int, ...]) -> object:
-    with_body = not args[1]
-    too_large = with_body and traits.buffers[direction] and _announced(direction) > traits.max_body_bytes
-    if not with_body:
-        stream.marks |= _BODY_SEEN << direction
-    if too_large and not stream.local_response:
-        _refuse(stream, direction, traits)
-        return Action.PAUSE
-    action: object = method(*args)
-    if type(action) is CoroutineType:
-        return action  # `tasks` calls leave_headers when it ends
+def _leave(stream: Stream, direction: int) -> None:
     if current.stream is not stream:  # the filter has selected another one
         current.host.proxy_set_effective_context(stream.id)
         select_stream(stream)
     leave_headers(stream, direction)
-    return action
+
+
+def _announces(stream: Stream, direction: int, traits: Traits) -> bool:
+    """Whether it matters what the headers say about the body."""
+    if traits.buffers[direction]:
+        return True
+    return bool(stream.marks & UPGRADE_ASKED) if direction == RESPONSE else traits.upgrade != "stream"
+
+
+def _admits(stream: Stream, direction: int, traits: Traits) -> bool:
+    """Note the length of the body and the upgrade that the headers announce; False if the message was refused.
+
+    With a length there is a body, so what follows an upgrade counts as more than that: see `TOO_LONG`.
+    """
+    length = _announced(direction)
+    if length > traits.max_body_bytes and traits.buffers[direction] and not stream.local_response:
+        refuse(stream, direction, TOO_LARGE)
+        return False
+    if direction == RESPONSE:
+        stream.response_length = length
+    else:
+        stream.request_length = length
+    return bool(length) or not upgrades.begins(stream, direction, traits)
 
 
 def leave_headers(stream: Stream, direction: int) -> None:
-    """The last moment to access the headers of this direction: remove content-length, take the snapshot."""
+    """The filter lets the headers of this direction pass: remove content-length, take the snapshot."""
     traits = stream.traits
-    if traits is None or stream.local_response or stream.closed or stream.resumed & 1 << direction:
+    if traits is None or is_over(stream, direction) or stream.resumed & 1 << direction:
         return
-    bit = _HEADERS_LEFT << direction
-    has_body = not stream.marks & _BODY_SEEN << direction
-    if traits.edits[direction] and has_body and not stream.marks & bit:
-        stream.marks |= bit
-        current.host.proxy_remove_header_map_value(2 * direction, CONTENT_LENGTH)
-    if direction == REQUEST and traits.snapshot:
-        status, data = current.host.proxy_get_header_map_pairs(MapType.HTTP_REQUEST_HEADERS)
-        if status == Status.OK and data:
-            stream.snapshot = data
+    _leave_length(stream, direction, traits)
+    held = traits.hold[direction] and not stream.marks & (BODY_SEEN << direction | UPGRADE_ASKED)
+    if not held or stream.root.option_seen is False:
+        take_snapshot(stream, direction)
+
+
+def _leave_length(stream: Stream, direction: int, traits: Traits) -> None:
+    """Remove `content-length` if the body may change, or note whether there is one."""
+    bit = LENGTH_LEFT << direction
+    edits, has_body = traits.edits[direction], not stream.marks & BODY_SEEN << direction
+    if not edits and not (traits.watches[direction] and has_body):
+        return
+    if stream.marks & (bit | NO_LENGTH << direction):
+        return
+    stream.marks |= bit
+    host = current.host
+    if not (edits and has_body):
+        status, value = host.proxy_get_header_map_value(2 * direction, CONTENT_LENGTH)
+        if status == Status.NOT_FOUND:
+            stream.marks |= NO_LENGTH << direction
+        # In a response to HEAD, or a 304, it would announce the body that this filter changes (RFC 9110 § 8.6).
+        if status or not edits or direction == REQUEST or value == b"0":
+            return
+    host.proxy_remove_header_map_value(2 * direction, CONTENT_LENGTH)
+    stream.marks |= NO_LENGTH << direction
 
 
 def _announced(direction: int) -> int:
@@ -113,75 +186,78 @@ def _announced(direction: int) -> int:
     return int(value) if status == Status.OK and value.isdigit() and len(value) < 20 else 0
 
 
-def _body(stream: Stream, phase: Phase, traits: Traits, size: int, end_of_stream: bool) -> object:
+def body(stream: Stream, phase: Phase, method: Any, size: int, end_of_stream: int) -> object:
+    """Call a body callback, for a buffered body once it is whole."""
     direction = phase.direction
-    if stream.marks & _BODY_SEEN << direction:
-        # The filter has seen the body and holds it: what the host may still pass (an empty last part) is no new body.
-        return Action.CONTINUE
-    if size > traits.max_body_bytes:
-        if not stream.local_response:
-            _refuse(stream, direction, traits)
+    traits: Traits = stream.traits  # type: ignore[assignment]  # the caller has checked it
+    marks = stream.marks
+    if marks & UPGRADE_ASKED:
+        decided = upgrades.decides(stream, phase, traits)
+        if decided is not None:
+            return decided
+    if not traits.buffers[direction] or (marks & UPGRADE_ASKED and upgrades.has_no_end(stream, direction)):
+        stream.marks = marks | BODY_SHOWN << direction
+        return method(size, end_of_stream)
+    if marks & BODY_SEEN << direction:
+        return _after_the_body(stream, direction, size)
+    if size > traits.max_body_bytes and not stream.local_response:
+        refuse(stream, direction, TOO_LARGE)
         return Action.PAUSE
     if not end_of_stream:
+        # Envoy's codecs see to it that a body has the length that its headers announce, and tell its end separately.
+        length = stream.response_length if direction else stream.request_length
+        if size != length or not length or not traits.early:
+            return Action.PAUSE
+        marks |= EARLY << direction
+    stream.marks = marks | (BODY_SEEN | BODY_SHOWN) << direction
+    return method(size, True)
+
+
+def _after_the_body(stream: Stream, direction: int, size: int) -> Action:
+    """The filter has seen the whole body. An empty last part is no new one; more bytes are not what was announced."""
+    if is_held(stream, direction):
         return Action.PAUSE
-    return _deliver(stream, phase.method, direction, size)
+    if not size:
+        return Action.CONTINUE
+    refuse(stream, direction, TOO_LONG)
+    return Action.PAUSE
 
 
-def _deliver(stream: Stream, method: str, direction: int, size: int) -> object:
-    stream.marks |= _BODY_SEEN << direction
-    return getattr(stream.context, method)(size, True)
-
-
-def _trailers(stream: Stream, phase: Phase, traits: Traits, method: Any, args: tuple[int, ...]) -> object:
+def trailers(stream: Stream, phase: Phase, method: Any, count: int) -> object:
+    """Call a trailers callback, after the body callback for a buffered body that ends with them."""
     direction = phase.direction
-    if stream.marks & _BODY_SEEN << direction:
-        return method(*args)
-    _, size, _ = current.host.proxy_get_buffer_status(BufferType(direction))
-    if size > traits.max_body_bytes:
-        _refuse(stream, direction, traits)
+    traits: Traits = stream.traits  # type: ignore[assignment]  # the caller has checked it
+    if not traits.buffers[direction] or stream.marks & BODY_SEEN << direction:
+        return method(count)
+    size = buffer_size(stream, direction)
+    if size > traits.max_body_bytes and not stream.local_response:
+        refuse(stream, direction, TOO_LARGE)
         return Action.PAUSE
-    action = _deliver(stream, f"on_http_{MESSAGES[direction]}_body", direction, size)
+    stream.marks |= (BODY_SEEN | BODY_SHOWN) << direction
+    action = getattr(stream.context, f"on_http_{MESSAGES[direction]}_body")(size, True)
     if type(action) is CoroutineType:
-        return _body_then_trailers(stream, action, method, args)
-    if stream.local_response or stream.closed:
+        return _body_then_trailers(stream, direction, action, method, count)
+    if is_over(stream, direction):
         return action
-    of_trailers: object = method(*args)
+    of_trailers: object = method(count)
     if type(of_trailers) is CoroutineType and action is not None and action is not Action.CONTINUE:
-        return _body_then_trailers(stream, action, method, args, of_trailers)
+        return _body_then_trailers(stream, direction, action, method, count, of_trailers)
     return of_trailers if action is None or action is Action.CONTINUE else action
 
 
+CALLS: Final[dict[str, Callable[..., object]]] = {"headers": headers, "body": body, "trailers": trailers}
+"""How to call the method of a stream that has traits, by the part of the message."""
+
+
 async def _body_then_trailers(
-    stream: Stream, action: Any, method: Any, args: tuple[int, ...], of_trailers: Any = None
+    stream: Stream, direction: int, action: Any, method: Any, count: int, of_trailers: Any = None
 ) -> object:
     """Run the callbacks of a whole body and of the trailers after it, if one of the two is `async def`."""
     if type(action) is CoroutineType:
         action = await action
-    if stream.local_response or stream.closed:
+    if is_over(stream, direction):
         return action
-    of_trailers = method(*args) if of_trailers is None else of_trailers
+    of_trailers = method(count) if of_trailers is None else of_trailers
     if type(of_trailers) is CoroutineType:
         of_trailers = await of_trailers
     return of_trailers if action is None or action is Action.CONTINUE else action
-
-
-def _refuse(stream: Stream, direction: int, traits: Traits) -> None:
-    """Refuse a body over the limit: 413 for a request; for a response 500, or a reset once its headers have been sent.
-
-    The response is not the filter's own, so only its last callback is still called, as after a failure.
-    """
-    stream.marks |= _BODY_SEEN << direction
-    stream.skip = True
-    name = MESSAGES[direction]
-    if direction == RESPONSE and not current.phase.export.endswith("_headers"):
-        status = current.host.proxy_close_stream(RESPONSE)
-        stream.closed = status == Status.OK
-        return
-    status = current.host.proxy_send_local_response(
-        _PAYLOAD_TOO_LARGE if direction == REQUEST else _INTERNAL_ERROR,
-        f"pwasm_{name}_body_too_large",
-        f"the {name} body is larger than {traits.max_body_bytes} bytes\n".encode(),
-        b"",
-        _GRPC_RESOURCE_EXHAUSTED,
-    )
-    stream.local_response = status == Status.OK

@@ -77,5 +77,6 @@ Only maps that are certain to be unavailable are refused here. Whether request h
 on_http_request_body, for example, depends on Envoy's configuration, so the host is asked.
 """
 
+PLUGIN_LOG: Final = Phase("proxy_on_log", "on_log", LOG, no_write=_LOGGING)
 TCP_DONE: Final = _tcp("proxy_on_log", "on_stream_done", LOG, -1)
 STREAM_CREATE: Final = _root("proxy_on_context_create", "__init__", REPLY)

@@ -32,9 +32,10 @@ from __future__ import annotations
 
 from .._abi import Action
 from .current import current
+from .holding import HEADERS_PAUSED, let_go
 from .phases import DOWNSTREAM, LOG, REPLY, REQUEST, RESPONSE
 from .records import Phase, Root, Stream
-from .registration import Entry
+from .registration import MESSAGES, Entry
 from .report import report
 
 CONTINUE = int(Action.CONTINUE)
@@ -131,6 +132,8 @@ def root_failed(phase: Phase, root: Root, error: BaseException, name: str = "") 
         else:
             for direction in (REQUEST, RESPONSE, DOWNSTREAM):
                 if stream.paused & 1 << direction:  # continuing a direction that is not held sends its data twice
+                    stream.marks &= ~(HEADERS_PAUSED << direction) if direction in MESSAGES else -1
+                    let_go(stream, direction)
                     current.host.proxy_continue_stream(direction)
                     stream.paused &= ~(1 << direction)
     except BaseException as second:

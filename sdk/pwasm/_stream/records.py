@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Mapping
 
-from .._typing import TYPE_CHECKING, Any
+from .._typing import Any
+from .held import Held, HeldInVm
 from .registration import Entry, Traits
 
-if TYPE_CHECKING:
-    from .._protocols import Host
+_PARTS = {"headers": "headers", "body": "body", "data": "body", "trailers": "trailers"}
 
 
 class Phase:
     """The running callback: a row of `phases.PHASES`, or a variant of one for the rest of a callback.
 
-    `direction` is the StreamType to which the callback belongs, or -1. `no_read` and `no_write` map unavailable header
-    maps to the reason.
+    `direction` is the StreamType to which the callback belongs, or -1; `part` is "headers", "body" (also for the data
+    of a TCP stream), "trailers" or "". `no_read` and `no_write` map unavailable header maps to the reason.
     """
 
-    __slots__ = ("direction", "export", "level", "method", "no_read", "no_write", "origin", "remedy")
+    __slots__ = ("direction", "export", "level", "method", "no_read", "no_write", "origin", "part", "remedy")
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Phase:
         self.method = method
         self.remedy = remedy
         self.direction = direction
+        self.part = _PARTS.get(export.rpartition("_")[2], "") if direction >= 0 else ""
         self.no_read = no_read or {}
         self.no_write = no_write or {}
         self.level = level
@@ -71,9 +72,12 @@ class Root:
         "calls",
         "context",
         "failed",
+        "held",
+        "holds_headers",
         "http",
         "id",
         "make_http",
+        "option_seen",
         "streams",
         "tasks",
         "tcp",
@@ -81,8 +85,11 @@ class Root:
         "traits",
     )
 
-    def __init__(self, context_id: int, streams: dict[int, Stream]) -> None:
+    def __init__(self, context_id: int, streams: dict[int, Stream], held: HeldInVm | None = None) -> None:
         self.id = context_id
+        self.held = held or HeldInVm()  # shared by the plugins of a VM
+        self.holds_headers = False  # whether the host lets a filter hold a stream by its headers, see `holding`
+        self.option_seen: bool | None = None  # whether body callbacks come while headers are held; None: not known yet
         self.calls: dict[int, Call] = {}
         self.context: Any = None  # a PluginContext
         self.failed = False
@@ -118,13 +125,16 @@ class Call:
 class Stream:
     """The dispatcher's record of a stream context.
 
-    The flags are the stream's state machine. They only ever change from False to True, except `resumed`, which is the
-    set (bits `1 << StreamType`) of directions resumed during the running callback.
+    The flags are the stream's state machine. They only ever change from False to True, except those of the response
+    (a local one may take its place) and `resumed`, which is the set (bits `1 << StreamType`) of directions resumed
+    during the running callback.
     """
 
     # Slots, all set in `__init__`: the interpreter specializes a store to a slot, but not a store to an instance
     # attribute with a default in the class, which costs ten times as much.
     __slots__ = (
+        "bare_request",
+        "bare_response",
         "calls",
         "closed",
         "context",
@@ -135,6 +145,8 @@ class Stream:
         "marks",
         "paused",
         "refuse",
+        "request_length",
+        "response_length",
         "response_seen",
         "resumed",
         "root",
@@ -150,6 +162,8 @@ class Stream:
         self.context: Any = None  # an HttpContext or TcpContext
         self.http = True
         self.response_seen = False  # a callback of the response has run
+        self.bare_request = False  # its headers ended it: there is neither a body nor trailers
+        self.bare_response = False
         self.local_response = False  # a local response was sent
         self.closed = False  # a close was requested
         self.ended = False  # on_log, on_done or on_delete has begun
@@ -158,7 +172,9 @@ class Stream:
         self.resumed = 0
         self.paused = 0  # directions the host holds since a callback returned PAUSE
         self.traits: Traits | None = None  # the class's declarations about bodies and headers, see `body_options`
-        self.marks = 0  # the progress of `body_options` for this stream
+        self.marks = 0  # what has happened to its messages, see `holding`
+        self.request_length = 0  # what content-length announced, if the body is buffered
+        self.response_length = 0
         self.snapshot: bytes | None = None  # the request headers as they left this filter, encoded
         self.calls: list[int] | None = None  # tokens of its callouts
         self.waiting: Waiting | None = None  # its waiting coroutines, see `tasks`
@@ -231,20 +247,20 @@ class Task:
 
 
 class Waiting:
-    """The waiting coroutines of one stream; `Stream.waiting` while there are any.
+    """The waiting coroutines and the held bytes of one stream; `Stream.waiting` while there are any.
 
     A waiting callback holds its direction: the host gets PAUSE for it, and for everything that arrives in that
-    direction in the meantime. These parts are recorded here, with their callbacks (Envoy keeps the bytes), and are
-    delivered, in order, when the coroutine has ended.
+    direction in the meantime. These parts are recorded here, with their callbacks, and are delivered, in order, when
+    the coroutine has ended. The same goes for PAUSE in a headers callback, until the filter resumes the stream.
     """
 
-    __slots__ = ("held", "parts", "tasks", "windows")
+    __slots__ = ("bytes", "held", "parts", "tasks")
 
     def __init__(self) -> None:
         self.tasks: list[Task] = []
         self.held = 0  # bits 1 << StreamType: a coroutine holds this direction
         self.parts: dict[int, list[Part]] | None = None
-        self.windows: dict[int, Window] | None = None
+        self.bytes: dict[int, Held] = {}
 
     def keep(self, phase: Phase, args: tuple[int, ...]) -> None:
         """Record a part that arrived in a held direction; parts of one body are merged, as in Envoy."""
@@ -264,69 +280,21 @@ class Waiting:
         """Whether parts are recorded that have not been delivered."""
         return bool(self.parts and self.parts.get(direction))
 
-    def window(self, direction: int) -> Window | None:
-        """The bytes of the buffer that the running callback may see; None for all."""
-        return self.windows.get(direction) if self.windows else None
-
-    def close_window(self, host: Host, direction: int) -> None:
-        """A callback waits: hide from it the bytes that arrive from now on."""
-        total = host.proxy_get_buffer_status(direction)[1]
-        window = self.window(direction)
-        if window is None:
-            if self.windows is None:
-                self.windows = {}
-            self.windows[direction] = Window(0, total)
-        elif window.open:
-            window.open, window.length = False, total - window.start
-
-    def passed(self, direction: int) -> None:
-        """The callback let its part continue: the next one sees the bytes after it."""
-        window = self.window(direction)
-        if window is not None and not window.open:
-            window.start, window.length, window.open = window.start + window.length, 0, True
-
-    def again(self, direction: int) -> None:
-        """The callback asked for more (PAUSE): the next one sees this part again, with the bytes after it."""
-        window = self.window(direction)
-        if window is not None:
-            window.open = True
-
-    def sent(self, direction: int) -> None:
-        """The host has sent everything in this direction."""
-        if self.windows:
-            self.windows.pop(direction, None)
-
-    def visible(self, phase: Phase, args: tuple[int, ...]) -> tuple[int, ...]:
-        """The arguments of a callback; the size excludes the bytes that an earlier callback has passed on."""
-        window = self.window(phase.direction)
-        if window is None or not phase.export.endswith(("_body", "_data")):
-            return args
-        return (max(args[0] - window.start, 0), *args[1:])
+    def forget(self) -> None:
+        """Drop parts and bytes: nothing of the stream will be delivered any more."""
+        self.parts = None
+        for held in self.bytes.values():
+            held.release()
+        self.bytes = {}
 
     def is_only(self, task: Task) -> bool:
-        """Whether this task is all there is: no other task, part or window."""
-        return self.parts is None and self.windows is None and self.tasks == [task]
+        """Whether this task is all there is: no other task, no part, no bytes."""
+        return self.parts is None and not self.bytes and self.tasks == [task]
 
     @property
     def idle(self) -> bool:
         """Whether nothing is left to keep."""
-        return not (self.tasks or self.windows or (self.parts and any(self.parts.values())))
-
-
-class Window:
-    """The bytes of a buffer that a callback sees: `length` bytes from `start` on, or all of them while it is `open`.
-
-    Envoy keeps the data it holds in a single buffer: if `on_http_request_body` waits after its first 10 bytes, the next
-    part is appended to those 10. The filter has already seen them, so a window hides them from the next callback, and
-    hides from the coroutine the bytes that arrive after its own part. Source: StopIterationAndBuffer, docs/abi.md §1.3.
-    """
-
-    __slots__ = ("length", "open", "start")
-
-    def __init__(self, start: int, length: int) -> None:
-        self.start = start
-        self.length = length
-        self.open = False
+        return not (self.tasks or self.bytes or (self.parts and any(self.parts.values())))
 
 
 class Timers:

@@ -61,35 +61,65 @@ class Registration(NamedTuple):
         return self._replace(plugin=own.plugin or self.plugin, http=streams.http, tcp=streams.tcp)
 
 
-class Traits(NamedTuple):
-    """The declarations of one class; pairs are (request, response)."""
+class Traits:
+    """The declarations of one class; pairs are (request, response).
 
-    snapshot: bool
-    buffers: tuple[bool, bool]
-    edits: tuple[bool, bool]
-    max_body_bytes: int
-    holds: tuple[bool, bool] = (False, False)
-    """holds_request_headers, holds_response_headers"""
-    upgrade: str = "stream"
-    """upgrades, with the default filled in"""
+    Not a NamedTuple, whose attributes the interpreter reads three times as slowly.
+    """
+
+    __slots__ = ("buffers", "early", "edits", "hold", "holds", "max_body_bytes", "snapshot", "upgrade", "watches")
+
+    def __init__(
+        self,
+        *,
+        snapshot: bool = False,
+        buffers: tuple[bool, bool] = (False, False),
+        edits: tuple[bool, bool] = (False, False),
+        max_body_bytes: int = 0,
+        holds: tuple[bool, bool] = (False, False),
+        upgrade: str = "stream",
+        early: bool = False,
+        watches: tuple[bool, bool] = (False, False),
+    ) -> None:
+        self.snapshot = snapshot
+        self.buffers = buffers
+        self.edits = edits
+        self.max_body_bytes = max_body_bytes
+        self.holds = holds  # holds_request_headers, holds_response_headers
+        self.upgrade = upgrade  # with the default filled in
+        self.early = early  # a body of known length is delivered before its end, which is then too late for trailers
+        self.watches = watches  # bodies are changed undeclared, which is allowed where there is no content-length
+        self.hold = (False, False)  # whether the headers wait for the body, in this host
 
     @property
     def wants_held_headers(self) -> bool:
         """Whether streams are held better, or can only be held, by their headers (`PWASM_HOLD_HEADERS`)."""
         return any(self.holds) or any(self.buffers)
 
+    def where_headers_are_held(self) -> Traits:
+        """The same declarations in a host with `PWASM_HOLD_HEADERS`."""
+        traits = Traits(**{name: getattr(self, name) for name in self.__slots__ if name != "hold"})
+        traits.hold = (self.holds[0] or self.buffers[0], self.holds[1] or self.buffers[1])
+        return traits
+
     def callbacks(self) -> set[str]:
         """The callbacks that these declarations need, whether or not the class overrides their methods."""
         needed = {"proxy_on_request_headers"} if self.snapshot else set()
+        if self.upgrade != "stream" or any(self.buffers):
+            needed |= {
+                "proxy_on_request_headers",
+                *(("proxy_on_response_headers",) if self.upgrade != "refuse" else ()),
+            }
         for direction, name in MESSAGES.items():
-            if self.edits[direction] or self.buffers[direction] or self.holds[direction]:
+            edits = self.edits[direction] or self.watches[direction]
+            if edits or self.buffers[direction] or self.holds[direction]:
                 needed.add(f"proxy_on_{name}_headers")
             if self.buffers[direction] or self.holds[direction]:
                 needed |= {f"proxy_on_{name}_body", f"proxy_on_{name}_trailers"}
         return needed
 
 
-NOTHING: Final = Traits(snapshot=False, buffers=(False, False), edits=(False, False), max_body_bytes=0)
+NOTHING: Final = Traits()
 """The traits of a stream whose class has none, while one of its coroutines waits."""
 
 MESSAGES: Final = {int(StreamType.HTTP_REQUEST): "request", int(StreamType.HTTP_RESPONSE): "response"}

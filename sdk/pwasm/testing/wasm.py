@@ -112,6 +112,10 @@ class WasmPlugin:
         except KeyError:
             return None
 
+    def hears(self, export: str, context_id: int) -> bool:  # noqa: ARG002
+        """Whether the module has this callback."""
+        return self._export(export) is not None
+
     @property
     def pages(self) -> int:
         """Size of the linear memory in pages of 64 KiB."""

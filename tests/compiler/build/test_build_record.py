@@ -18,6 +18,7 @@ RECORD: dict[str, Any] = {
     "modules": ["filter"],
     "callbacks": ("proxy_on_log",),
     "written": {"Log": ["on_log"], "make": None},
+    "hold_headers": {},
 }
 
 
@@ -30,7 +31,7 @@ def test_a_record_with_all_its_fields() -> None:
     [
         ({**RECORD, "extra": 1}, "unknown fields: extra"),
         ({name: value for name, value in RECORD.items() if name != "written"}, "Missing fields: written;"),
-        ({}, "Missing fields: callbacks, modules, python, sdk, warnings, written;"),
+        ({}, "Missing fields: callbacks, hold_headers, modules, python, sdk, warnings, written;"),
         ({"failure": ("import", {"exception": "ValueError", "module": ""})}, "Missing fields: traceback;"),
         ({"failure": ("registration", {"message": "", "hint": ""})}, "unknown fields: hint"),
         ({"failure": ("accident", {})}, "'accident'"),

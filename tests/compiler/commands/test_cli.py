@@ -498,6 +498,7 @@ def test_build_json_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline:
         "toolchain": "componentize-py",
         "hash_seed": 0,
         "written": {"Plugin": [], "Log": ["on_http_response_headers", "on_http_stream_done"], "make": None},
+        "notes": [],
     }
 
 
@@ -565,7 +566,8 @@ def test_the_address_for_bugs_is_that_of_the_metadata(monkeypatch: pytest.Monkey
     ("callbacks", "kind"),
     [
         ((), "plugin"),
-        (("proxy_on_vm_start", "proxy_on_tick", "proxy_on_log", "proxy_on_http_call_response"), "plugin"),
+        (("proxy_on_vm_start", "proxy_on_tick", "proxy_on_http_call_response"), "plugin"),
+        (("proxy_on_vm_start", "proxy_on_tick", "proxy_on_log"), "access_log"),
         (("proxy_on_queue_ready", "proxy_on_grpc_receive"), "plugin"),
         (("proxy_on_request_headers",), "http"),
         (("proxy_on_response_trailers",), "http"),

@@ -23,7 +23,7 @@ from pwasm_compiler.envoy.process import Envoy, find_envoy
 from pwasm_compiler.yaml_text import load_all
 from tests.support.command_line import Pwasm
 from tests.support.paths import ROOT
-from tests.support.small_modules import HTTP_NEEDS, http_module, plugin_module, tcp_module
+from tests.support.small_modules import HTTP_NEEDS, http_module, log_module, plugin_module, tcp_module
 
 HELLO_WORLD = ROOT / "filters" / "hello_world"
 TUTORIAL = HELLO_WORLD / "envoy-config.yaml"
@@ -377,11 +377,14 @@ def test_half_written_files_never_stay(pwasm: Pwasm, module: Path, tmp_path: Pat
         (["text.wasm"], 1, "text.wasm"),
         (["plugin.wasm", "-c", "node.yaml"], 2, "handles no traffic"),
         (["plugin.wasm", "--ecds", "e.yaml"], 2, "handles no traffic"),
+        (["log.wasm", "-c", "node.yaml"], 2, "in access_log"),
+        (["log.wasm", "--ecds", "e.yaml"], 2, "handles no traffic"),
         (["main.wasm", "--plugin-config", '{"a":'], 2, "not valid JSON"),
     ],
 )
 def test_bad_calls(pwasm: Pwasm, module: Path, tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
     plugin_module(tmp_path / "plugin.wasm")
+    log_module(tmp_path / "log.wasm")
     files = {
         "broken.yaml": "a: [1\n",
         "list.yaml": "- a\n",
@@ -547,3 +550,20 @@ def test_ecds_swaps_the_filter(pwasm: Pwasm, module: Path, tmp_path: Path) -> No
         deadline = time.monotonic() + 20
         while header(envoy) != "OTHER":
             assert time.monotonic() < deadline, "the new filter did not come"
+
+
+@pytest.mark.envoy
+def test_an_access_logger(pwasm: Pwasm, tmp_path: Path) -> None:
+    """A module that has proxy_on_log, and no callback for requests or connections."""
+    log_module(tmp_path / "main.wasm")
+    config = load_all(pwasm("config", "main.wasm", "--port", "0", "--admin-port", "0").out)[0]
+    ((chain,),) = [listener["filter_chains"] for listener in config["static_resources"]["listeners"]]
+    manager = chain["filters"][0]["typed_config"]
+    (entry,) = manager["access_log"]
+    assert entry["name"] == "envoy.access_loggers.wasm"
+    assert entry["typed_config"]["@type"].endswith("access_loggers.wasm.v3.WasmAccessLog")
+    assert entry["typed_config"]["config"]["vm_config"]["code"]["local"]["filename"].endswith("main.wasm")
+    assert "wasm" not in json.dumps(manager["http_filters"])
+    with Envoy(config) as envoy, urllib.request.urlopen(envoy.url, timeout=10) as response:
+        assert response.status == 200
+        envoy.wait_for_log("a stream")

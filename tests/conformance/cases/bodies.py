@@ -133,6 +133,16 @@ EDITS = [
     Case("46-response-reads", {"response_body#1": of(1, READS)}, answer=Answer(chunks=[b"hello world"])),
     Case("47-content-length-kept", {"request_body#1": [write(0, 0, MAX, "hello world, and some more")]}, **ONE),
     Case(
+        "47-content-length-without-a-body",
+        {"request_headers": [ops.replace(0, "content-length", "30")]},
+        abort_after="request_headers",
+        ignore=("upstream",),
+    ),
+    Case(
+        "47-status-of-a-response-without-a-body",
+        {"response_headers": [ops.replace(2, ":status", "204")]},
+    ),
+    Case(
         "48-replaced-in-each-callback",
         {"request_headers": [remove(0, "content-length")], "request_body": [write(0, 0, MAX, "[new]")]},
         **ONE,

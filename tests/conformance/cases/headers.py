@@ -171,6 +171,23 @@ CASES = [
         Case(f"31-remove-{name.strip(':')}", {"request_headers": [remove(0, name), get(0, name), pairs(0)]})
         for name in (":path", ":authority", ":scheme", "x-forwarded-proto", ":method")
     ),
+    Case("31-path-without-a-slash", {"request_headers": [replace(0, ":path", "a/b"), get(0, ":path")]}),
+    Case(
+        "31-host",
+        {
+            "request_headers": [
+                get(0, "host"),
+                replace(0, "Host", "other"),
+                get(0, ":authority"),
+                add(0, "host", "more"),
+                get(0, ":authority"),
+                remove(0, "host"),
+                get(0, ":authority"),
+                call("set_header_map_pairs", 0, [*PSEUDO[:2], PSEUDO[3], ("host", "all"), FORWARDED]),
+                get(0, ":authority"),
+            ]
+        },
+    ),
     Case("31-remove-status", {"response_headers": [remove(2, ":status"), get(2, ":status")]}),
     Case(
         "32-set-malformed", {"request_headers": [call("set_header_map_pairs", 0, "\1\0\0\0garbage"), pairs(0), size(0)]}

@@ -163,7 +163,7 @@ GUARDS = [
     Case(
         "45-sdk-edits",
         {
-            "request_headers": [ops.remove(0, "content-length")],
+            "request_headers": [sdk("remove_http_request_header", "content-length")],
             "request_body#1": [
                 sdk("append_http_request_body", "b"),
                 sdk("prepend_http_request_body", "a"),

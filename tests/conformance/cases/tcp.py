@@ -50,6 +50,16 @@ CASES = [
     tcp("115-in-the-middle", {"downstream_data#1": [write(2, 2, 1, "x"), write(3, 0, 0, "y")]}),
     tcp("116-hold-the-connection", {"new_connection": [ON_TICK, PAUSE], **later(resume(DOWNSTREAM)), **SHOW}, ticks=1),
     tcp("116-hold-data", {"downstream_data#1": [ON_TICK, PAUSE], **later(body(2), resume(DOWNSTREAM))}, ticks=1),
+    tcp(
+        "116-held-data-comes-again",
+        {"downstream_data#1": [body(2), PAUSE], "downstream_data#2": [body(2)]},
+        (("send", "ab"), ("await", "downstream_data"), ("send", "cd"), ("read", "4"), ("finish", "")),
+    ),
+    tcp(
+        "116-held-data-of-upstream-comes-again",
+        {"upstream_data#1": [body(3), PAUSE], "upstream_data#2": [body(3)]},
+        (("send", "one"), ("await", "upstream_data"), ("send", "two"), ("read", "6"), ("finish", "")),
+    ),
     tcp("116-continue-in-the-callback-and-pause", {"downstream_data#1": [resume(DOWNSTREAM), PAUSE]}),
     tcp("117-close-downstream", {"downstream_data#1": [close(DOWNSTREAM), PAUSE]}, (("send", "hello"),)),
     tcp("117-close-upstream", {"downstream_data#1": [close(UPSTREAM), PAUSE]}, (("send", "hello"),)),

@@ -58,6 +58,8 @@ HOSTILE = [
             ("long-query", "/?" + "&".join(f"p{number}=v" for number in range(3000))),
             ("utf-8-encoded", "/%C3%A9"),
             ("backslash", "/a\\b"),
+            ("latin-1", "/caf\xe9"),
+            ("no-slash", "a/b"),
             ("semicolon", "/a;b=c"),
             ("empty-query", "/a?"),
         )

@@ -58,10 +58,15 @@ def write(context: HttpContext) -> None:
         add("x-a", b"bytes")
         add("x-a", "")
         replace("x-a", "y" * 300)
-        replace(":status", "204")
+        replace(":status", "201")
         remove("x-a")
         pwasm.add_http_response_trailer("x-t", "1")
     add("refused", "1")
+
+
+def write_bodiless(context: HttpContext) -> None:
+    pwasm.replace_http_response_header(":status", "204")  # refused where a body follows
+    pwasm.replace_http_response_header("content-length", "0")
 
 
 def write_to_request(context: HttpContext) -> None:
@@ -209,6 +214,7 @@ DEEDS: tuple[Callable[[Any], object], ...] = (
     log_wrongly,
     read,
     write,
+    write_bodiless,
     write_to_request,
     write_wrongly("x a", "1"),
     write_wrongly("", "1"),

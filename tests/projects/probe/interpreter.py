@@ -22,7 +22,9 @@ from typing import Any
 
 import pwasm
 from pwasm import _abi, _serde
+from pwasm._dispatch import callbacks
 from pwasm._dispatch.callbacks import Dispatcher
+from pwasm._stream.records import Phase, Stream
 
 HOSTCALLS = {call.name: call for call in _abi.HOSTCALLS}
 CALLBACKS = {callback.name: callback for callback in _abi.CALLBACKS}
@@ -38,6 +40,13 @@ Outcome = tuple[dict[str, str], dict[str, Any]]
 def in_wasm() -> bool:
     """Whether this runs (or is frozen) in a module."""
     return "_pwasm_shim" in sys.modules
+
+
+def hold_nothing(stream: Stream, phase: Phase, action: int) -> int:
+    """In place of `holding.leave`: the cases are about what the host holds, so the SDK must take no bytes from it."""
+    if action and phase.direction >= 0:
+        stream.paused |= 1 << phase.direction
+    return action
 
 
 class Running:
@@ -91,11 +100,12 @@ class Probe(Dispatcher):
         now = running = Running()
         now.probe, now.operations = self, list(operations)
         self.kept["root"] = root
+        leave, callbacks.leave = callbacks.leave, hold_nothing
         try:
             answer = getattr(Dispatcher, export)(self, context_id, *arguments)
             self.run(now)
         finally:
-            running = outer
+            running, callbacks.leave = outer, leave
         if part == "configure":
             self.read_configuration(context_id, arguments[-1])
         if self.raw is not None:

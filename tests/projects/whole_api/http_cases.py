@@ -258,6 +258,7 @@ class Hold(Case):
     """Pauses in the callback named by the word; the plugin's timer resumes it."""
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
+        pwasm.remove_http_request_header("content-length")  # the SDK cannot see in `Chooser` that a body may grow
         return self.hold() if self.word == "request" else None
 
     def on_http_request_body(self, body_size: int, end_of_stream: bool) -> Action | None:

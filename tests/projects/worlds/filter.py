@@ -66,7 +66,7 @@ class Http(HttpContext):
     def called(self, num_headers: int, body_size: int, num_trailers: int) -> None:
         status = dict(pwasm.get_http_call_response_headers())[":status"]
         body = pwasm.get_http_call_response_body().decode() if body_size else ""
-        pwasm.send_http_response(int(status), [], f"said {status} {body}")
+        pwasm.send_http_response(int(status), [], "" if status == "204" else f"said {status} {body}")
 
     def path_vm(self) -> Action:
         pwasm.send_http_response(200, [], self.plugin.vm_text)

@@ -50,6 +50,8 @@ class Part:
         self.effective_id = 0
         self.streams: dict[int, Stream] = {}
         self.roots: list[int] = []
+        self.logged_stream: Stream | None = None
+        """The stream of which an access logger is being told."""
 
     @property
     def now_nanoseconds(self) -> int:
@@ -80,6 +82,10 @@ class Part:
         """Descriptions of what the plugin waits for; any of it may resume a stream."""
         raise NotImplementedError
 
+    def hears(self, export: str, context_id: int) -> bool:
+        """Whether the filter has this callback of a stream."""
+        raise NotImplementedError
+
     def forget(self, context_id: int) -> None:
         """Remove a stream that has ended."""
         raise NotImplementedError
@@ -96,6 +102,11 @@ class Part:
 
     def _stream(self) -> Stream | None:
         return self.streams.get(self.effective_id)
+
+    def _seen(self) -> Stream | None:
+        """The stream whose maps and properties can be read; that of an access logger can be read only."""
+        logged = self.logged_stream if self.effective_id == self.context_id else None
+        return logged or self._stream()
 
     def _own_stream(self) -> Stream | None:
         return self.streams.get(self.context_id)

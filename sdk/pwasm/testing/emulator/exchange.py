@@ -31,6 +31,10 @@ class Exchange:
         """Whether upstream received the request's headers."""
         self.upstream_called = False
         """Whether upstream received the whole request."""
+        self.has_body = False
+        """Whether the request's headers left without being the end."""
+        self.unanswered = ""
+        """Why upstream does not answer, if it waits for more of the request than the filters let pass."""
         self.status: int | None = None
         """The status that the client received; None while there is none, or if the stream was closed."""
         self.headers = Headers()

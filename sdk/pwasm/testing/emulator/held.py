@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from pwasm._abi import Action
@@ -15,6 +15,8 @@ class Held(Protocol):
     """The stream that a message is about."""
 
     actions: list[tuple[str, int]]
+    unanswered: str
+    context_id: int
 
     @property
     def host(self) -> Part:
@@ -31,6 +33,22 @@ HINT = (
 )
 
 
+_DECIDED_BY_BODY = {
+    "proxy_on_request_headers": ("proxy_on_request_body", "holds_request_headers"),
+    "proxy_on_response_headers": ("proxy_on_response_body", "holds_response_headers"),
+}
+"""A callback that holds headers → the one that would see the body, and the setting with which it can decide them."""
+
+
+def hint(export: str, hears: Callable[[str], bool], *, python: bool) -> str:
+    """What to do about a stream held by `export`; `hears` says whether the filter has a callback."""
+    body, setting = _DECIDED_BY_BODY.get(export, ("", ""))
+    if not (python and body and hears(body)):
+        return HINT
+    meanwhile = f"{PHASES[body].method} is not called meanwhile"
+    return f"{HINT}\nhint: {meanwhile}; to decide headers by the body, set {setting} = True and return CONTINUE"
+
+
 def since(export: str, *, python: bool) -> str:
     """What holds a stream, with the callback's name as its author knows it."""
     return f"held since {PHASES[export].method if python else export} returned PAUSE"
@@ -41,9 +59,13 @@ def held_since(stream: Held) -> str:
     held = stream.paused
     if held is None:
         return ""
-    paused = (export for export, action in reversed(stream.actions) if held in export and action != Action.CONTINUE)
-    export = next(paused, "")
+    export = _paused_by(stream, held)
     return since(export, python=stream.host.is_python) if export else "held"
+
+
+def _paused_by(stream: Held, part: str) -> str:
+    paused = (export for export, action in reversed(stream.actions) if part in export and action != Action.CONTINUE)
+    return next(paused, "")
 
 
 def still_to_come(hosts: Iterable[Part]) -> list[str]:
@@ -60,8 +82,12 @@ def why_held(stream: Held) -> str:
 def why_no_response(stream: Held, hosts: Iterable[Part], seconds: float) -> str:
     """The message for a test that waited for a response in vain."""
     held, coming = held_since(stream), still_to_come(hosts)
+    if not held and stream.unanswered:
+        return f"no response within {seconds:g} s: {stream.unanswered}"
     if not held:
         return f"no response within {seconds:g} s, although the filter does not hold the stream"
+    host, export = stream.host, _paused_by(stream, stream.paused or "")
+    advice = hint(export, lambda body: host.hears(body, stream.context_id), python=host.is_python)
     if not coming:
-        return f"{held}; nothing resumes it: there is no pending call and no tick\n{HINT}"
-    return f"{held}; nothing resumed it within {seconds:g} s ({', '.join(coming)})\n{HINT}"
+        return f"{held}; nothing resumes it: there is no pending call and no tick\n{advice}"
+    return f"{held}; nothing resumed it within {seconds:g} s ({', '.join(coming)})\n{advice}"

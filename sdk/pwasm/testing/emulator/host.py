@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 from pwasm import _abi
 from pwasm._async import never_awaited
@@ -23,6 +24,7 @@ from pwasm._protocols import Host, Plugin
 from pwasm.entrypoint import registration, registration_of
 
 from .. import deadline
+from .access_log import LoggedStream
 from .base import NeighbourCall, Stream
 from .exchange import Place
 from .headers import Headers, Pairs
@@ -35,6 +37,14 @@ from .tcp_stream import TcpStream
 
 _OK = UpstreamResponse()
 _OF_UPSTREAM_FILTERS = ("proxy_on_done", "proxy_on_delete")
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """A plugin side that knows which callbacks its filter has."""
+
+    def hears(self, export: str, context_id: int) -> bool:
+        """Whether a stream's class, or else the module, has this callback."""
 
 
 class EnvoyCrash(AssertionError):  # noqa: N818, it is not the emulator's error
@@ -57,6 +67,7 @@ class HostEmulator(EmulatedHost):
         hold_headers: the same, and the plugin is told: it may hold streams by their headers (`PWASM_HOLD_HEADERS`).
         before, after: other filters of the chain, in the order of Envoy's list; see `neighbours`.
         upstream_filter: the plugin is one of a cluster's `http_filters`, which are no access loggers.
+        access_log: the plugin is an access logger: its `on_log` is called for each request, and no other filter is.
     """
 
     def __init__(
@@ -77,6 +88,7 @@ class HostEmulator(EmulatedHost):
         before: Sequence[Neighbour] = (),
         after: Sequence[Neighbour] = (),
         upstream_filter: bool = False,
+        access_log: bool = False,
     ) -> None:
         shared = process or Process()
         self._again = partial(
@@ -97,6 +109,7 @@ class HostEmulator(EmulatedHost):
             before=before,
             after=after,
             upstream_filter=upstream_filter,
+            access_log=access_log,
         )
         super().__init__(_bytes(vm_configuration), _bytes(plugin_configuration), shared, vm_id)
         self.plugin_name = plugin_name
@@ -110,6 +123,9 @@ class HostEmulator(EmulatedHost):
         self.is_python = isinstance(self.plugin, Dispatcher)
         """Whether the plugin is written with the SDK, so that its author knows callbacks by their Python names."""
         self._next_id = 1
+        self.access_log = access_log
+        """Whether the plugins that start now are access loggers."""
+        self._loggers: set[int] = set()
         self.buffer_limit = buffer_limit
         self.allow_on_headers_stop_iteration = allow_on_headers_stop_iteration or hold_headers
         self.neighbour_calls: list[NeighbourCall] = []
@@ -131,6 +147,8 @@ class HostEmulator(EmulatedHost):
         """Start another plugin in this VM, as Envoy does for each use of the module; returns whether it accepted."""
         context_id = self._new_id()
         self.roots.append(context_id)
+        if self.access_log:
+            self._loggers.add(context_id)
         self.plugin_names[context_id] = (self.plugin_name, root_id, self.vm_id)
         self.call("proxy_on_context_create", context_id, 0)
         started = bool(
@@ -204,7 +222,10 @@ class HostEmulator(EmulatedHost):
         return stream
 
     def _new_stream(self, root_id: int | None, upstream: Upstream | None) -> HttpStream:
-        stream = HttpStream(self, self._new_id(), self._usable_root(root_id), upstream, self._neighbours)
+        root = self._usable_root(root_id)
+        if root in self._loggers:
+            return LoggedStream(self, self._new_id(), root, upstream)
+        stream = HttpStream(self, self._new_id(), root, upstream, self._neighbours)
         if self._upstream_filter:
             stream.final = _OF_UPSTREAM_FILTERS
         if not self._neighbours[0]:
@@ -331,6 +352,11 @@ class HostEmulator(EmulatedHost):
         found += [f"{calls} call{'s' * (calls > 1)} without an answer"] if calls else []
         others = sum(not call.answered for call in self.neighbour_calls)
         return [*found, *([f"{others} of the neighbours' calls"] if others else [])]
+
+    def hears(self, export: str, context_id: int) -> bool:
+        """Whether the filter has this callback of a stream, as far as the plugin can tell."""
+        plugin = self.plugin
+        return isinstance(plugin, Hears) and plugin.hears(export, context_id)
 
     def forget(self, context_id: int) -> None:
         """Remove a stream that has ended."""

@@ -30,6 +30,13 @@ _CONFIGURES = {"proxy_on_configure", "proxy_on_context_create"}
 _OF_ONE_CALLBACK = {BufferType.HTTP_CALL_RESPONSE_BODY}
 
 
+def _key(map_type: int, name: str | bytes) -> bytes:
+    """The name under which the host looks for a header: a request's `host` is its `:authority`."""
+    key = to_bytes(name)
+    is_host = map_type == MapType.HTTP_REQUEST_HEADERS and key.lower() == b"host"
+    return b":authority" if is_host and holds("the host of a request is its :authority") else key
+
+
 class EmulatedHost(Callouts, SharedState, Properties):
     """State and hostcalls; `HostEmulator` adds the methods that drive a plugin."""
 
@@ -142,7 +149,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
         ):
             refuse = write and holds("the maps of an answer are read-only")
             return (status_of("map not there"), None) if refuse else (OK, self.call_maps[map_type])
-        stream = self._stream()
+        stream = self._seen()
         if not isinstance(stream, HttpSide):
             return status_of("map not there"), None
         if stream.ended:
@@ -173,25 +180,25 @@ class EmulatedHost(Callouts, SharedState, Properties):
         status, headers = self._map(map_type)
         if headers is None:
             return status, b""
-        value = headers.first(to_bytes(key))
+        value = headers.first(_key(map_type, key))
         return (status_of("header missing"), b"") if value is None else (OK, value)
 
     def proxy_add_header_map_value(self, map_type: int, key: str | bytes, value: str | bytes, /) -> int:
         status, headers = self._map(map_type, write=True)
         if headers is not None:
-            headers.add(to_bytes(key), to_bytes(value))
+            headers.add(_key(map_type, key), to_bytes(value))
         return status
 
     def proxy_replace_header_map_value(self, map_type: int, key: str | bytes, value: str | bytes, /) -> int:
         status, headers = self._map(map_type, write=True)
         if headers is not None:
-            headers.replace(to_bytes(key), to_bytes(value))
+            headers.replace(_key(map_type, key), to_bytes(value))
         return status
 
     def proxy_remove_header_map_value(self, map_type: int, key: str | bytes, /) -> int:
         status, headers = self._map(map_type, write=True)
         if headers is not None:
-            headers.remove(to_bytes(key))
+            headers.remove(_key(map_type, key))
         return status
 
     def proxy_get_header_map_pairs(self, map_type: int, /) -> tuple[int, bytes]:
@@ -206,7 +213,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
         if headers is not None:
             decoded = decode_pairs(pairs) if len(pairs) <= MAX_PAIRS_SIZE else []
             if decoded or len(pairs) <= 4 or holds("malformed pairs are an empty list"):
-                headers.set(decoded)
+                headers.set((_key(map_type, name), value) for name, value in decoded)
         return status
 
     def proxy_get_header_map_size(self, map_type: int, /) -> tuple[int, int]:

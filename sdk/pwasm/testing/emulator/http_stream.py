@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from .base import Part
 from .chain import REQUEST, RESPONSE, Chain
 from .exchange import Exchange, Place
+from .framing import awaited
 from .headers import Headers, Pairs
 from .held import why_held
 from .local import LocalResponse, local_message
@@ -159,7 +160,7 @@ class HttpStream(HttpSide, Exchange):
 
     def respond(self) -> None:
         """Upstream answers the whole request."""
-        if self.upstream is None or self.over_for_upstream:
+        if self.upstream is None or self.over_for_upstream or self.unanswered:
             return
         answer = self.upstream(self) if callable(self.upstream) else self.upstream
         if answer is None:
@@ -193,6 +194,7 @@ class HttpStream(HttpSide, Exchange):
     def forward_headers(self, direction: int, headers: Headers, end: bool) -> None:
         """Headers leave the plugin."""
         if direction == REQUEST:
+            self.has_body = not end
             self._route(headers)
             self.upstream_began = not self.answered_locally
         elif not self.response_headers_leave(headers):
@@ -220,7 +222,8 @@ class HttpStream(HttpSide, Exchange):
     def _complete(self, direction: int) -> None:
         if direction == REQUEST:
             if not self.over_for_upstream:
-                self.upstream_called = True
+                self.unanswered = awaited(self.request_headers, self.request_body, has_body=self.has_body)
+                self.upstream_called = not self.unanswered
                 self.host.soon(self.respond)
         else:
             self._end()

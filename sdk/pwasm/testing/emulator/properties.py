@@ -49,7 +49,7 @@ class Properties(Part):
     # --- properties -----------------------------------------------------------------------------------------------
 
     def proxy_get_property(self, path: bytes, /) -> tuple[int, bytes]:
-        stream = self._stream()
+        stream = self._seen()
         own = path.removesuffix(_PATH_END)
         if stream is not None and own in stream.properties:
             return OK, stream.properties[own]

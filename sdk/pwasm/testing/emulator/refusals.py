@@ -10,6 +10,7 @@ from .rules import holds
 MAX_HEADERS, MAX_HEADERS_SIZE = 100, 60 * 1024
 """Envoy's defaults: `max_headers_count` and `max_request_headers_kb`."""
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ABSOLUTE = re.compile(rb"https?://", re.IGNORECASE)
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -20,8 +21,14 @@ def codec_refusal(headers: Headers) -> tuple[int, bytes] | None:
         headers.size() > MAX_HEADERS_SIZE and holds("a request with too large headers is refused before the plugin")
     ):
         return 431, b"Request Header Fields Too Large"
-    if "#" in (headers.get(":path") or "") and holds("a fragment in a path is refused before the plugin"):
+    path = headers.first(b":path") or b"/"
+    if b"#" in path and holds("a fragment in a path is refused before the plugin"):
         return 400, b""
+    special = path == b"*" or headers.get(":method") == "CONNECT" or _ABSOLUTE.match(path)
+    if path[:1] != b"/" and not special and holds("a path begins with a slash"):
+        return 400, b"Bad Request"
+    if not path.isascii() and holds("a path is ASCII"):
+        return 400, b"Bad Request"
     return None
 
 
@@ -32,6 +39,9 @@ def refusal(headers: Headers) -> tuple[int, str, bytes] | None:
         ("x-forwarded-proto", "a request without x-forwarded-proto is not routed"),
     )
     if any(name not in headers and holds(rule) for name, rule in routed):
+        return 404, "route_not_found", b""
+    rooted = (headers.get(":path") or "/").startswith("/") or headers.get(":method") == "CONNECT"
+    if not rooted and holds("a path without a slash is not routed"):
         return 404, "route_not_found", b""
     why = ""
     if ":method" not in headers and holds("a request needs a method"):

@@ -48,6 +48,7 @@ RULES: Final[dict[str, bool]] = {
     "a header that is replaced moves to the end": True,
     "removing removes every value": True,
     "pseudo headers come first": True,
+    "the host of a request is its :authority": True,
     "malformed pairs are an empty list": True,
     "a map's size is in bytes": True,
     # --- what Envoy demands of a message (§5, cases 30 to 35) ---
@@ -60,6 +61,11 @@ RULES: Final[dict[str, bool]] = {
     "a request with too many headers is refused before the plugin": True,
     "a request with too large headers is refused before the plugin": True,
     "a fragment in a path is refused before the plugin": True,
+    "a path begins with a slash": True,
+    "a path is ASCII": True,
+    "a path without a slash is not routed": True,
+    # --- what peers make of a message (§0.5, §6) ---
+    "upstream goes by the headers of a request": True,
     # --- buffers (§1.2, §1.5; §5, cases 10, 11, 41 to 54) ---
     "the VM's configuration can always be read": True,
     "the plugin's configuration can be read only in on_configure": True,
@@ -103,6 +109,7 @@ RULES: Final[dict[str, bool]] = {
     # --- TCP (§5, cases 114 to 117) ---
     "a held connection is not read": True,
     "PAUSE in data holds it": True,
+    "held data comes again with what follows": True,
     "a TCP stream is done before it is logged": True,
     "a plugin that closes hears nothing of upstream": True,
     "a TCP resume before the pause counts": True,

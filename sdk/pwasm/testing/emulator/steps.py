@@ -21,9 +21,11 @@ from pwasm._names import spelling
 from pwasm._names.words import BASES
 from pwasm._protocols import Host
 from pwasm._stream import budget
+from pwasm._stream.phases import PHASES
 from pwasm._stream.records import Root, Stream
 from pwasm._stream.registration import Registration
 from pwasm.errors import StepBudgetExceeded
+from pwasm.types import HttpContext
 
 
 def plugin_of(registration: Registration, host: Host, *, hold_headers: bool = False) -> Dispatcher:
@@ -46,6 +48,12 @@ class _Checking(Dispatcher):
         stream = super()._open_for(root, context_id)
         _check(stream.context)
         return stream
+
+    def hears(self, export: str, context_id: int) -> bool:
+        """Whether the class of a stream has this callback."""
+        stream = self._streams.get(context_id)
+        method = PHASES[export].method
+        return stream is not None and getattr(type(stream.context), method, None) is not getattr(HttpContext, method)
 
     def _create_root(self, context_id: int) -> None:
         super()._create_root(context_id)

@@ -20,8 +20,10 @@ class TcpStream(Stream):
         self.to_upstream = b""
         self.to_downstream = b""
         self.closed = False
+        self._unread = False
+        """Whether nothing is read from the client: the plugin holds the new connection."""
         self._held = False
-        """Whether the plugin holds the client's side."""
+        """Whether the plugin holds what the client has sent."""
         self._ends: dict[int, bool] = {}
         self._buffers: dict[int, bytearray] = {}
         self._visible = -1
@@ -31,17 +33,23 @@ class TcpStream(Stream):
     @property
     def paused(self) -> str | None:
         """ "connection" while the plugin holds the client's side, else None."""
-        return "connection" if self._held and not self.ended else None
+        return "connection" if (self._unread or self._held) and not self.ended else None
 
     # --- actions of the client and the upstream -------------------------------------------------------------------
 
     def open(self) -> None:
         """The client connects."""
-        self._held = self._call("proxy_on_new_connection") != rules.CONTINUE
+        self._unread = self._call("proxy_on_new_connection") != rules.CONTINUE
 
     def downstream(self, data: bytes, *, end_of_stream: bool = False) -> int:
-        """The client sends data; returns the plugin's action. Nothing is read while the connection is held."""
-        if self._held and holds("a held connection is not read"):
+        """The client sends data; returns the plugin's action.
+
+        Nothing is read while a new connection is held. Data that is held comes again, with what follows it.
+        """
+        if self._unread and holds("a held connection is not read"):
+            self._waiting.append((data, end_of_stream))
+            return rules.PAUSE
+        if self._held and not holds("held data comes again with what follows"):
             self._waiting.append((data, end_of_stream))
             return rules.PAUSE
         return self._data(DOWNSTREAM, "proxy_on_downstream_data", data, end_of_stream)
@@ -85,14 +93,14 @@ class TcpStream(Stream):
     def resume(self) -> None:
         """The plugin called continue_tcp_stream."""
         self._early = self._visible == DOWNSTREAM
-        if not self._held or self.closed:
+        if not (self._unread or self._held) or self.closed:
             return
-        self._held = False
+        self._unread = self._held = False
         if self._buffers.get(DOWNSTREAM):
             self._flush(DOWNSTREAM)
         waiting, self._waiting = self._waiting, []
-        for data, end in waiting:
-            self.downstream(data, end_of_stream=end)
+        if waiting:  # Envoy reads in one go what the socket has
+            self.downstream(b"".join(data for data, _ in waiting), end_of_stream=waiting[-1][1])
 
     def reset(self) -> None:
         """The plugin closes the connection: data on its way is still sent."""

@@ -6,6 +6,7 @@ exists for a test module, an `EnvoyWorld` for a single test.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
@@ -27,13 +28,16 @@ from . import envoy_report
 from .authorizer import GrpcAuthorizer
 from .envoy_filters import enable_trailers, filters_of, put_into_cluster, wasm_filter
 from .filters import built_module, is_python, kind_of_module, wants_held_headers
-from .messages import Body, Double, Pairs, Pause, Piece, Response, framed, pairs_of, pieces_of
+from .messages import Body, Double, Pairs, Pause, Piece, Response, check_end, framed, pairs_of, pieces_of
 from .servers import HttpServer, Server, TcpServer, at_once, refusing_port
 from .wire import read_response, request_bytes
 from .world import SECONDS, Connection, Pending, Setup, World, payload
 
 _T = TypeVar("_T")
 _POLL_SECONDS = 0.01
+_KINDS: dict[str, Kind] = {"http": "http", "tcp": "tcp", "access_log": "access_log"}
+_REST_SECONDS = 0.05
+"""How long a body that should not be there may take: Envoy writes it right after the headers."""
 _UPSTREAM, _TCP_UPSTREAM = "upstream", "tcp_upstream"
 _LEVELS = {"trace": 0, "debug": 1, "info": 2, "warning": 3, "error": 4, "critical": 5}
 _MARK = re.compile(r'admin path "/reset_counters" mutates state')
@@ -98,7 +102,7 @@ class EnvoyStage:
         holds = wants_held_headers(path) if setup.hold_headers is None else setup.hold_headers
         chain: list[Any] = []
         for number, plugin in enumerate(self.plugins):
-            kind: Kind = "tcp" if plugin.kind == "tcp" else "http" if plugin.kind == "http" else "plugin"
+            kind: Kind = _KINDS.get(plugin.kind, "plugin")
             used = wasm_filter(
                 module,
                 hold_headers=holds,
@@ -114,6 +118,8 @@ class EnvoyStage:
                 chain = [*filters_of(setup.before), used, *filters_of(setup.after)]
                 here = [] if setup.place == _UPSTREAM else chain
                 listeners.append(HttpListener(here, name=f"plugin{number}", routes=[route]))
+            elif kind == "access_log":
+                listeners.append(HttpListener(name=f"plugin{number}", routes=[route], access_logs=[used]))
             elif kind == "tcp":
                 listeners.append(TcpListener([used], name=f"plugin{number}", upstream=_TCP_UPSTREAM))
             else:
@@ -318,11 +324,24 @@ class _EnvoyPending(Pending):
                 self._client.settimeout(seconds)
                 self._response = read_response(stream, bodyless=self._bodyless)
                 waited = time.monotonic() - start >= seconds
+                bodyless = self._bodyless or self._response.status in {204, 304}
+                seconds_more = _REST_SECONDS if bodyless else 0.0
+                rest = _rest(self._client, stream, seconds_more) if self._response.complete else b""
             self._sender.join()
             self._world.check()
+            check_end(rest)
             if timeout is None and waited and not self._response.complete:
                 raise AssertionError(self._world.why_no_response(seconds))
         return self._response
+
+
+def _rest(client: socket.socket, stream: io.BufferedReader, seconds: float) -> bytes:
+    """What comes after a response, within this time."""
+    client.settimeout(seconds)
+    try:
+        return stream.peek()
+    except OSError:  # nothing, or the connection has ended
+        return b""
 
 
 def _send_all(client: socket.socket, pieces: list[Piece]) -> None:

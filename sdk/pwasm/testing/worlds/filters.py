@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pwasm._dispatch.declarations import traits_of
+from pwasm._dispatch.exports import callbacks_used
 from pwasm._stream.current import current
 from pwasm._stream.registration import Registration
 
@@ -122,12 +123,17 @@ def _modules_of(folder: Path, among: Iterable[str]) -> list[str]:
     return found
 
 
+ACCESS_LOG = "access_log"
+
+
 def kind_of(registration: Registration) -> str:
-    """Where Envoy uses a filter with this registration: "http", "tcp" or "plugin"."""
+    """Where Envoy uses a filter with this registration: "http", "tcp", "access_log" or "plugin"."""
     every = (registration, *(named for _, named in registration.named))
     if any(one.http for one in every):
         return "http"
-    return "tcp" if any(one.tcp for one in every) else "plugin"
+    if any(one.tcp for one in every):
+        return "tcp"
+    return ACCESS_LOG if "proxy_on_log" in callbacks_used(registration) else "plugin"
 
 
 def kind_of_module(module: Path) -> str:

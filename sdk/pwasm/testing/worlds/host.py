@@ -6,6 +6,7 @@ answer, and the clock jumps to it. Nothing ever sleeps.
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from pwasm._abi import LogLevel
 from pwasm._protocols import Host, Plugin
 from pwasm._serde import encode_pairs
 
+from ..emulator import framing
 from ..emulator.headers import Headers
 from ..emulator.held import why_no_response
 from ..emulator.host import HostEmulator
@@ -25,9 +27,18 @@ from ..emulator.shared import Process
 from ..emulator.steps import plugin_of
 from ..emulator.tcp_stream import TcpStream
 from ..emulator.trace import TracedHost
-from .filters import built_module, import_filter, is_python, kind_of, kind_of_module, wants_held_headers
+from .filters import (
+    ACCESS_LOG,
+    built_module,
+    import_filter,
+    is_python,
+    kind_of,
+    kind_of_module,
+    wants_held_headers,
+)
 from .loop import FAULTS, EventLoop, request_of
-from .messages import Answer, Body, Pairs, Pause, Piece, Request, Response, framed, pairs_of, pieces_of
+from .messages import Answer, Body, Pairs, Pause, Piece, Request, Response, check_end, framed, pairs_of, pieces_of
+from .wire import read_request
 from .world import SECONDS, Connection, Metadata, Pending, Setup, World, payload
 
 _T = TypeVar("_T")
@@ -69,6 +80,7 @@ class HostWorld(World):
             plugin_name=first.name,
             process=process,
             plugin=make,
+            access_log=first.kind == ACCESS_LOG,
             hold_headers=self._holds,
             before=[self._neighbour(item, process) for item in setup.before],
             after=[self._neighbour(item, process) for item in setup.after],
@@ -80,6 +92,7 @@ class HostWorld(World):
         started = host.started
         for plugin in others:
             host.plugin_configuration, host.plugin_name = payload(plugin.configuration), plugin.name
+            host.access_log = plugin.kind == ACCESS_LOG
             started = host.start_plugin(plugin.root_id) and started
         self.started = self.started and started
         return host
@@ -137,7 +150,7 @@ class HostWorld(World):
                 lambda: _finish(stream.send_request_body, stream.send_request_trailers, end),
             )
         self._settle()
-        return _HostPending(self, stream)
+        return _HostPending(self, stream, bodyless=method == "HEAD")
 
     def _go_on(self, pieces: Iterable[Piece], send: Callable[[bytes], None], finish: Callable[[], None]) -> None:
         """Send pieces of a body up to the next pause; what follows is sent when that is over."""
@@ -161,8 +174,11 @@ class HostWorld(World):
 
     def _answered(self, stream: HttpStream) -> UpstreamResponse | None:
         """The double's response, called when the request reaches upstream; None if it is still to come."""
-        sent = request_of(stream.request_headers, stream.request_body, stream.request_trailers or Headers())
+        size = framing.announced(stream.request_headers, stream.request_body)
+        body, rest = stream.request_body[:size], stream.request_body[size:]
+        sent = request_of(stream.request_headers, body, stream.request_trailers or Headers())
         answer = FAULTS["refused"] if self.upstream.refuses else self.upstream.answer(sent)
+        self._smuggled(rest)
         if answer.fault:
             answer = FAULTS.get(answer.fault, answer)
             self.loop.set_clock(self.loop.after(answer.delay))
@@ -183,6 +199,12 @@ class HostWorld(World):
                 stream.send_response_body,
                 lambda: _finish(stream.send_response_body, stream.send_response_trailers, end),
             )
+
+    def _smuggled(self, rest: bytes) -> None:
+        """Upstream reads on after the announced end of a request. Envoy passes on none of these answers."""
+        following = io.BytesIO(rest)
+        while not self.upstream.refuses and (request := read_request(following)) is not None:
+            self.upstream.answer(request)
 
     def connect(self, *, plugin: str = "") -> Connection:
         host = self._worker()
@@ -245,9 +267,10 @@ class HostWorld(World):
 
 
 class _HostPending(Pending):
-    def __init__(self, world: HostWorld, stream: HttpStream) -> None:
+    def __init__(self, world: HostWorld, stream: HttpStream, *, bodyless: bool) -> None:
         self._world = world
         self._stream = stream
+        self._bodyless = bodyless
 
     def response(self, timeout: float | None = None) -> Response:
         __tracebackhide__ = True
@@ -258,7 +281,9 @@ class _HostPending(Pending):
         if timeout is None and not stream.ended:
             raise AssertionError(why_no_response(stream, self._world.hosts, seconds))
         headers = Headers([pair for pair in stream.headers.raw if not pair[0].startswith(b":")])
-        complete = stream.ended and not stream.closed
+        sent = stream.status, stream.headers, stream.body
+        check_end(stream.body if self._bodyless else framing.beyond(*sent))
+        complete = stream.ended and not stream.closed and (self._bodyless or not framing.lacking(*sent))
         details = stream.local_response.details if stream.local_response else ""
         return Response(headers, stream.body, stream.trailers or Headers(), stream.status, complete, details)
 

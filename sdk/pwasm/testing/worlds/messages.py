@@ -150,6 +150,16 @@ def framed(headers: list[tuple[str, str]], body: Body, *, trailers: bool, status
     return [*headers, ("content-length", str(size))] if size or status else headers
 
 
+def check_end(rest: bytes) -> None:
+    """Check that nothing follows a response on its connection.
+
+    Raises:
+        AssertionError: something does, and a client would take it for its next response.
+    """
+    if rest:
+        raise AssertionError(f"the response has a wrong length: a client would take its next response to be {rest!r}")
+
+
 def answer_of(value: Any) -> Answer:
     """Convert a handler's result to an answer.
 

@@ -44,7 +44,8 @@ class Plugin:
     root_id: str = ""
     configuration: Configuration = None
     kind: str = ""
-    """"http", "tcp", "plugin" (no traffic), or "" for what the filter is."""
+    """"http", "tcp", "access_log" (requests pass no filter, and are logged), "plugin" (no traffic), or "" for what the
+    filter is."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,88 @@
+"""The bytes that the module itself holds: out of the host's buffer, where another filter's continue would release them.
+
+Envoy's buffered body belongs to the whole chain of filters. PAUSE in a body callback holds it only until any filter
+continues: for requests one that is later in the list, such as ext_authz, for responses an earlier one. Source:
+docs/abi.md §6.
+"""
+
+from __future__ import annotations
+
+from .._typing import Final
+
+DEFAULT_LIMIT: Final = 64 * 1024 * 1024
+"""What the streams of a VM may hold together: a quarter of the largest memory, since a filter also copies bodies."""
+
+
+class HeldInVm:
+    """The bytes that all streams of one VM hold."""
+
+    __slots__ = ("limit", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.limit = DEFAULT_LIMIT
+
+
+class Held:
+    """The bytes of one direction of a stream, in the order of the message.
+
+    `passed` are those that callbacks have let pass, while others behind them are still held. `shown` are those that the
+    running or waiting callback sees: for it they are the buffer. `later` have arrived while a coroutine waits.
+    """
+
+    __slots__ = ("later", "passed", "shown", "vm")
+
+    def __init__(self, vm: HeldInVm) -> None:
+        self.vm = vm
+        self.passed: list[bytes] = []
+        self.shown: list[bytes] = []  # joined when it is read
+        self.later: list[bytes] = []
+
+    @property
+    def size(self) -> int:
+        """The number of all bytes."""
+        return sum(map(len, self.passed)) + self.shown_size + sum(map(len, self.later))
+
+    @property
+    def shown_size(self) -> int:
+        """The number of bytes that the callback sees."""
+        return sum(map(len, self.shown))
+
+    def arrived(self, data: bytes, *, later: bool) -> None:
+        """Add bytes at the end; `later` if a coroutine waits, which must not see them."""
+        (self.later if later else self.shown).append(data)
+        self.vm.size += len(data)
+
+    def read(self, start: int, size: int) -> bytes:
+        """Like `proxy_get_buffer_bytes`."""
+        shown = self._joined()
+        return shown if not start and size >= len(shown) else shown[start : start + size]
+
+    def write(self, start: int, size: int, data: bytes) -> None:
+        """Like `proxy_set_buffer_bytes`: replace `size` bytes from `start` on; from beyond the end on, append."""
+        old = self._joined()
+        new = old[:start] + data + old[start + size :]
+        self.shown = [new]
+        self.vm.size += len(new) - len(old)
+
+    def pass_on(self) -> None:
+        """The callback has let pass what it saw."""
+        self.passed += self.shown
+        self.shown = []
+
+    def show_later(self) -> None:
+        """The next callback sees what arrived meanwhile, after what the last one has not let pass."""
+        self.shown += self.later
+        self.later = []
+
+    def release(self) -> bytes:
+        """Everything; nothing is held afterwards."""
+        everything = b"".join((*self.passed, *self.shown, *self.later))
+        self.vm.size -= len(everything)
+        self.passed, self.shown, self.later = [], [], []
+        return everything
+
+    def _joined(self) -> bytes:
+        if len(self.shown) != 1:
+            self.shown = [b"".join(self.shown)]
+        return self.shown[0]

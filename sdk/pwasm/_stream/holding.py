@@ -1,0 +1,275 @@
+"""Holding a message so that nothing of it passes the filter, whatever else is in the chain.
+
+PAUSE in a body callback does not hold: Envoy's buffered body belongs to all filters, and any of them that continues
+releases it (docs/abi.md §6). There are two ways to hold all the same, and the configuration decides which:
+
+    mode      the host has                                 what holds
+    ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    headers   allow_on_headers_stop_iteration: true, and   PAUSE in the headers callback until the body has been
+              PWASM_HOLD_HEADERS=1 in the VM's             decided: no later filter has the stream, and the bytes may
+              environment                                  stay in Envoy. For classes that buffer a body, or declare
+                                                           `holds_request_headers` or `holds_response_headers`
+    drain     neither                                      the module takes the bytes out of the host's buffer, and puts
+                                                           them back in the callback that lets them pass
+
+Draining cannot hold the *end* of a message: if a callback returns PAUSE at the end, or awaits there, another filter's
+continue gives upstream a finished message without the bytes. And the headers have left before the body is decided.
+
+The two settings must come together. The variable alone would make the module wait for body callbacks that never come
+(see `_async.missing_option`), so the mode is never guessed: what writes the option also writes the variable.
+
+PAUSE in a headers callback, while it lasts, keeps the body callbacks away, as Envoy does without the option; with the
+option it is this file that answers PAUSE to the body, or a request whose authorization is pending would pass with it.
+"""
+
+from __future__ import annotations
+
+from .._abi import Action, MapType, Status
+from .._typing import Final, NamedTuple
+from .current import current
+from .guards import failed
+from .held import Held
+from .phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
+from .records import Phase, Stream, Waiting
+from .registration import MESSAGES, NOTHING
+
+CONTINUE, PAUSE = int(Action.CONTINUE), int(Action.PAUSE)
+ALL_BYTES: Final = 2**31 - 1
+
+# Bits of Stream.marks, shifted by the direction (0 or 1).
+LENGTH_LEFT: Final = 1  # content-length was removed or looked for, when the headers left
+BODY_SEEN: Final = 4  # a whole body was delivered or refused, or there is none
+HEADERS_PAUSED: Final = 16  # by the filter, or by its coroutine: the body must wait
+HEADERS_HELD: Final = 64  # by us, until the body has been decided
+BODY_SHOWN: Final = 256  # a body callback has run while the headers were held
+
+EARLY: Final = 16384  # a whole body was delivered before its end: content-length tells that nothing follows
+
+NO_LENGTH: Final = 65536  # the message has no content-length: it was removed, or there never was one
+
+# Further bits, of the stream.
+UPGRADE_ASKED: Final = 1024
+UPGRADED: Final = 2048
+CONNECT_ASKED: Final = 4096
+OWN_RESPONSE: Final = 8192  # the response is the filter's local response, which passes its response callbacks
+
+_DEFAULT_LIMIT = 1024 * 1024
+_COUNTER = 0
+_REFUSED_METRIC = "pwasm.held_bytes_refused"
+_GRPC_RESOURCE_EXHAUSTED = 8
+
+
+class Refusal(NamedTuple):
+    """The answer to a message that is too large to be held."""
+
+    request_status: int
+    response_status: int
+    details: str
+    text: str
+
+
+TOO_LARGE: Final = Refusal(413, 500, "pwasm_{}_body_too_large", "the {} body is larger than {} bytes\n")
+TOO_LONG: Final = Refusal(400, 502, "pwasm_{}_body_too_long", "the {} body is longer than its content-length\n")
+NOT_HELD: Final = Refusal(500, 500, "pwasm_headers_not_held", "the proxy does not hold headers\n")
+VM_IS_FULL: Final = Refusal(503, 503, "pwasm_held_bytes_limit", "the proxy holds too many bodies; try again later\n")
+
+
+def begin(stream: Stream) -> Waiting:
+    """The record of what waits; from now on the dispatcher leaves its fast path."""
+    if stream.traits is None:
+        stream.traits = NOTHING
+    if stream.waiting is None:
+        stream.waiting = Waiting()
+    return stream.waiting
+
+
+def tidy(stream: Stream) -> None:
+    """Drop `Stream.waiting` once nothing is left in it."""
+    if stream.waiting is not None and stream.waiting.idle:
+        stream.waiting = None
+    if stream.waiting is None and stream.traits is NOTHING and not stream.marks & HEADERS_PAUSED * 0b11:
+        stream.traits = None
+
+
+def is_over(stream: Stream, direction: int) -> bool:
+    """Whether nothing that the filter decides about this direction has an effect any more."""
+    own = direction == RESPONSE and stream.marks & OWN_RESPONSE
+    return stream.ended or stream.closed or stream.skip or (stream.local_response and not own)
+
+
+def held_of(stream: Stream, direction: int) -> Held | None:
+    """The bytes of a direction that the module holds."""
+    return None if stream.waiting is None else stream.waiting.bytes.get(direction)
+
+
+def headers_in_hand(stream: Stream, direction: int) -> bool:
+    """Whether the headers have not left: no filter after this one has the stream."""
+    return direction in MESSAGES and bool(stream.marks & (HEADERS_PAUSED | HEADERS_HELD) << direction)
+
+
+def headers_can_change(stream: Stream, direction: int) -> bool:
+    """Whether the headers of a message can still be changed, in their own callback or because they are held."""
+    phase = current.phase
+    own = phase.part == "headers" and phase.direction == direction and phase.origin is None
+    return (own and not stream.resumed & 1 << direction) or headers_in_hand(stream, direction)
+
+
+def host_holds(stream: Stream, direction: int) -> bool:
+    """Whether PAUSE in a body callback suffices: the headers are in our hands, and nothing can arrive unseen."""
+    return headers_in_hand(stream, direction) and not stream.marks & EARLY << direction
+
+
+def is_held(stream: Stream, direction: int) -> bool:
+    """Whether a body is held, in the module or by its headers."""
+    return held_of(stream, direction) is not None or bool(stream.marks & HEADERS_HELD << direction)
+
+
+def buffer_size(stream: Stream, direction: int) -> int:
+    """The number of bytes that a body callback would see now."""
+    held = held_of(stream, direction)
+    return current.host.proxy_get_buffer_status(direction)[1] if held is None else held.shown_size
+
+
+# --- when a callback has returned -----------------------------------------------------------------------------------
+
+
+def leave(stream: Stream, phase: Phase, action: int) -> int:
+    """Do what the action of a host's callback means for what is held; returns the action for the host."""
+    direction = phase.direction
+    if direction < 0:
+        return action
+    if is_over(stream, direction):
+        if stream.waiting is not None:
+            stream.waiting.forget()
+    elif action == CONTINUE:
+        if phase.part != "headers":
+            let_go(stream, direction)
+        elif hold_headers(stream, direction) or stream.skip:
+            action = PAUSE
+    elif phase.part == "headers":
+        stream.marks |= HEADERS_PAUSED << direction
+        if stream.traits is None:
+            stream.traits = NOTHING
+    elif phase.part == "body" and direction != UPSTREAM and not host_holds(stream, direction):
+        take(stream, direction)
+        if stream.skip:
+            return PAUSE
+    if action == PAUSE:
+        stream.paused |= 1 << direction
+    return action
+
+
+def hold_headers(stream: Stream, direction: int) -> bool:
+    """Hold the headers, which the filter would let pass, until the body has been decided; False if they may leave."""
+    traits = stream.traits
+    if traits is None or direction not in MESSAGES or not traits.hold[direction]:
+        return False
+    upgrade = UPGRADE_ASKED if direction == REQUEST else UPGRADED
+    if stream.marks & (BODY_SEEN << direction | upgrade):
+        return False
+    if stream.root.option_seen is False:
+        if traits.holds[direction]:
+            refuse(stream, direction, NOT_HELD)
+        return False
+    stream.marks = stream.marks & ~(HEADERS_PAUSED << direction) | HEADERS_HELD << direction
+    return True
+
+
+def let_go(stream: Stream, direction: int) -> None:
+    """A message goes on: put back the bytes that are held.
+
+    Raises:
+        HostcallError: the host refused; the bytes are lost, so the message must not go on.
+    """
+    waiting = stream.waiting
+    held = None if waiting is None else waiting.bytes.pop(direction, None)
+    if held is not None:
+        data = held.release()
+        status = current.host.proxy_set_buffer_bytes(direction, 0, 0, data) if data else 0
+        if status:
+            raise failed(status, "proxy_set_buffer_bytes", direction)
+    if direction in MESSAGES and stream.marks & HEADERS_HELD << direction:
+        let_headers_go(stream, direction)
+    if stream.traits is not None:
+        tidy(stream)
+
+
+def let_headers_go(stream: Stream, direction: int) -> None:
+    """Headers that were held until the body has been decided go on."""
+    stream.marks &= ~(HEADERS_HELD << direction)
+    take_snapshot(stream, direction)
+
+
+def take_snapshot(stream: Stream, direction: int) -> None:
+    """Keep a copy of the request headers, which are about to leave, if the class wants one."""
+    if direction == REQUEST and stream.traits is not None and stream.traits.snapshot:
+        status, data = current.host.proxy_get_header_map_pairs(MapType.HTTP_REQUEST_HEADERS)
+        if status == Status.OK and data:
+            stream.snapshot = data
+
+
+# --- bytes ----------------------------------------------------------------------------------------------------------
+
+
+def take(stream: Stream, direction: int, *, later: bool = False) -> None:
+    """Move the bytes in the host's buffer into the module, or refuse the message if they are too many.
+
+    Raises:
+        HostcallError: the host refused.
+    """
+    status, data = current.host.proxy_get_buffer_bytes(direction, 0, ALL_BYTES)
+    if status:
+        raise failed(status, "proxy_get_buffer_bytes", direction)
+    held_by_stream = held_of(stream, direction)
+    held = held_by_stream or Held(stream.root.held)
+    if data:
+        if held.size + len(data) > limit_of(stream):
+            refuse(stream, direction, TOO_LARGE)
+            return
+        if held.vm.size + len(data) > held.vm.limit:
+            refuse(stream, direction, VM_IS_FULL)
+            return
+        status = current.host.proxy_set_buffer_bytes(direction, 0, ALL_BYTES, b"")
+        if status:
+            raise failed(status, "proxy_set_buffer_bytes", direction)
+        held.arrived(data, later=later)
+    begin(stream).bytes[direction] = held
+
+
+def limit_of(stream: Stream) -> int:
+    """The most bytes of a message that may be held."""
+    if stream.traits is not None and stream.traits is not NOTHING:
+        return stream.traits.max_body_bytes
+    limit = getattr(stream.context, "max_body_bytes", _DEFAULT_LIMIT)
+    return limit if isinstance(limit, int) else _DEFAULT_LIMIT
+
+
+def refuse(stream: Stream, direction: int, why: Refusal) -> None:
+    """Refuse a message that is too large; a response whose headers have left can only be cut off.
+
+    The response is not the filter's own, so only its last callback is still called, as after a failure.
+    """
+    host = current.host
+    if direction in MESSAGES:
+        stream.marks |= BODY_SEEN << direction
+    stream.skip = True
+    if why is VM_IS_FULL:
+        status, metric = host.proxy_define_metric(_COUNTER, _REFUSED_METRIC)
+        if not status:
+            host.proxy_increment_metric(metric, 1)
+    if direction == DOWNSTREAM:
+        stream.closed = host.proxy_close_stream(DOWNSTREAM) == Status.OK
+    elif direction == RESPONSE and current.phase.part != "headers" and not headers_in_hand(stream, RESPONSE):
+        stream.closed = host.proxy_close_stream(RESPONSE) == Status.OK
+    else:
+        name = MESSAGES[direction]
+        status = host.proxy_send_local_response(
+            why.request_status if direction == REQUEST else why.response_status,
+            why.details.format(name),
+            why.text.format(name, limit_of(stream)).encode(),
+            b"",
+            _GRPC_RESOURCE_EXHAUSTED,
+        )
+        stream.local_response = status == Status.OK
+    if stream.waiting is not None:
+        stream.waiting.forget()
