@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from pwasm._abi import Action
@@ -79,13 +79,15 @@ def why_held(stream: Held) -> str:
     return f"{held}; nothing resumes it" if held and not still_to_come([stream.host]) else held
 
 
-def why_no_response(stream: Held, hosts: Iterable[Part], seconds: float) -> str:
+def why_no_response(stream: Held, hosts: Sequence[Part], seconds: float) -> str:
     """The message for a test that waited for a response in vain."""
     held, coming = held_since(stream), still_to_come(hosts)
     if not held and stream.unanswered:
         return f"no response within {seconds:g} s: {stream.unanswered}"
     if not held:
-        return f"no response within {seconds:g} s, although the filter does not hold the stream"
+        others = sum(not call.answered for host in hosts for call in host.neighbour_calls)
+        beside = f"; {others} of its neighbours' calls are not answered" if others else ""
+        return f"no response within {seconds:g} s, although the filter does not hold the stream{beside}"
     host, export = stream.host, _paused_by(stream, stream.paused or "")
     advice = hint(export, lambda body: host.hears(body, stream.context_id), python=host.is_python)
     if not coming:

@@ -106,8 +106,6 @@ class HostEmulator(EmulatedHost):
             buffer_limit=buffer_limit,
             allow_on_headers_stop_iteration=allow_on_headers_stop_iteration,
             hold_headers=hold_headers,
-            before=before,
-            after=after,
             upstream_filter=upstream_filter,
             access_log=access_log,
         )
@@ -163,7 +161,11 @@ class HostEmulator(EmulatedHost):
 
         Items of a queue are announced to the VM that registered it last, as in Envoy (docs/abi.md §1.9).
         """
-        return self._again()
+        before, after = (
+            [other.worker() if isinstance(other, HostEmulator) else other for other in side]
+            for side in self._neighbours
+        )
+        return self._again(before=before, after=after)
 
     def request(
         self,

@@ -272,6 +272,15 @@ def test_another_filter_with_a_vm_of_its_own(place: str) -> None:
     assert (answered.status, answered.body, second.streams, host.streams) == (403, b"second", {}, {})
 
 
+def test_each_worker_has_neighbours_of_its_own() -> None:
+    second = HostEmulator(Second, SecondPlugin)
+    first = HostEmulator(First, after=[second])
+    other = first.worker()
+    streams = [host.request("POST", "/", body=b"abc") for host in (first, other)]
+    second.tick()
+    assert [stream.status for stream in streams] == [200, None]
+
+
 def test_a_filter_of_a_cluster_is_no_access_logger() -> None:
     host, raw = emulator({}, upstream_filter=True, after=[SlowUpstream()])
     post(host).send_request_body(b"", end_of_stream=True)

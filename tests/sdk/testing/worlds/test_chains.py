@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 
-from pwasm.testing import REFUSED, Answer, ExtAuthz, LuaBody, LuaCall, Pause, Setup, SlowUpstream, WasmFilter, World
+from pwasm.testing import (
+    REFUSED,
+    SILENCE,
+    Answer,
+    ExtAuthz,
+    LuaBody,
+    LuaCall,
+    Pause,
+    Setup,
+    SlowUpstream,
+    WasmFilter,
+    World,
+)
 from pwasm.testing.worlds.filters import wants_held_headers
 from pwasm.testing.worlds.host import HostWorld
 
@@ -138,6 +150,15 @@ def test_a_filter_of_a_cluster(pwasm_world: World) -> None:
         "request evil",
         "request rest",
     ]
+
+
+def test_who_holds_a_stream_without_an_answer(pwasm_worlds: Any) -> None:
+    world = pwasm_worlds(after=[ExtAuthz("gate")], clusters={"gate": SILENCE})
+    if world.tier == "envoy":
+        assert world.request(timeout=0.3).status is None
+        return
+    with pytest.raises(AssertionError, match="does not hold the stream; 1 of its neighbours' calls are not answered"):
+        world.request()
 
 
 def test_set_ups_that_cannot_be(pwasm_worlds: Any) -> None:
