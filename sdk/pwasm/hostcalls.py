@@ -19,7 +19,7 @@ from ._serde import encode_pairs
 from ._stream.body_options import leave_headers
 from ._stream.current import current
 from ._stream.guards import failed, guard_close, guard_local_response, guard_resume, resumed, select_stream
-from ._stream.holding import OWN_RESPONSE, held_of, is_over, let_go
+from ._stream.holding import OWN_RESPONSE, held_of, is_over, let_go_outside
 from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from ._validate import Headers
 from .errors import BadArgument
@@ -406,7 +406,7 @@ def _resume(what: str, direction: int) -> None:
             going_on = may_resume(stream, direction)
             if not going_on or not stream.paused & 1 << direction or is_over(stream, direction):
                 return
-            let_go(stream, direction)
+            let_go_outside(stream, direction)
     status = 0 if own else current.host.proxy_continue_stream(direction)
     if status:
         raise failed(status, "proxy_continue_stream", StreamType(direction).name)

@@ -3,23 +3,12 @@
 slot current_slots[] = {{"host", 0}, {"phase", 0}, {"root", 0}, {"stream", 0}, {NULL, 0}};
 slot phase_slots[] = {{"no_read", 0}, {"no_write", 0}, {NULL, 0}};
 slot root_slots[] = {{"context", 0}, {"make_http", 0}, {"traits", 0}, {NULL, 0}};
-slot stream_slots[] = {{"bare_request", 0},
-                       {"bare_response", 0},
-                       {"calls", 0},
-                       {"context", 0},
-                       {"ended", 0},
-                       {"id", 0},
-                       {"last", 0},
-                       {"marks", 0},
-                       {"paused", 0},
-                       {"request_begun", 0},
-                       {"response_seen", 0},
-                       {"resumed", 0},
-                       {"root", 0},
-                       {"skip", 0},
-                       {"traits", 0},
-                       {"waiting", 0},
-                       {NULL, 0}};
+slot stream_slots[] = {{"bare_request", 0},  {"bare_response", 0},  {"calls", 0},
+                       {"context", 0},       {"ended", 0},          {"id", 0},
+                       {"last", 0},          {"marks", 0},          {"paused", 0},
+                       {"request_begun", 0}, {"response_begun", 0}, {"response_seen", 0},
+                       {"resumed", 0},       {"root", 0},           {"skip", 0},
+                       {"traits", 0},        {"waiting", 0},        {NULL, 0}};
 
 PyObject *none, *no, *yes, *zero, *current, *host;
 

@@ -1,27 +1,26 @@
-"""Lets pass what an `async def` callback of a body has decided without waiting, a moment later and not in the callback.
+"""Lets a part of a body pass at the next tick, where CONTINUE in its callback would not do.
 
-While a callback's PAUSE is in force, the host's buffer has all that this filter and those behind it hold of the body. A
-CONTINUE in the callback would end that view, so bytes that a later filter holds would come to light again only with the
-next PAUSE: mixed with new ones, behind those that the module has taken out. A class that may wait for the next piece
-therefore releases every piece in the same way: from outside, at the next event. See `holding`.
+While a PAUSE in a body callback is in force, the host's buffer has all that this filter and those behind it hold of the
+body. Two things follow:
+
+- CONTINUE ends that view, so bytes that a later filter holds would come to light again only with the next PAUSE: mixed
+  with new ones, behind those that the module has taken out. A class that may wait for the next piece (`async def`)
+  therefore never says CONTINUE to a piece before the end.
+- Once the PAUSE has been ended from outside, by a resume in a tick or an answer, CONTINUE in the next callback loses
+  that piece in Envoy 1.36 (not in 1.40; docs/abi.md §6).
 """
 
 from __future__ import annotations
 
-from .._stream.holding import BODY_SEEN, begin, held_of, host_holds, is_over, take
+from .._stream.holding import BODY_SEEN, RESUMED_OUTSIDE, begin, held_of, is_over, let_go, take
+from .._stream.phases import RESPONSE
 from .._stream.policy import CONTINUE
-from .._stream.records import AnyCoroutine, Phase, Stream, Task
+from .._stream.records import Ended, Phase, Stream, Task
 from .._stream.registration import MESSAGES
-from .._typing import cast
 from .tasks import release
 from .timers import Timer
 
-
-class _Ended:
-    """In place of a coroutine that has returned."""
-
-    def close(self) -> None:
-        """It has nothing to clean up."""
+_BODY = frozenset({"body", "trailers"})
 
 
 class _Release(Timer):
@@ -34,31 +33,38 @@ class _Release(Timer):
             release(self.task)
 
 
-def passes_later(stream: Stream, phase: Phase, result: object) -> bool:
-    """Take a piece that a coroutine has let pass at once, and release it at the next tick; False if that is not needed.
+def passes_later(stream: Stream, phase: Phase, result: object, *, awaited: bool) -> bool:
+    """Let what a callback has let pass go on at the next tick; False if CONTINUE is as good.
 
-    At the end, and where the headers are in our hands, CONTINUE is as good.
+    Args:
+        result: what the callback has returned.
+        awaited: it was a coroutine.
     """
     direction = phase.direction
-    if phase.part != "body" or direction not in MESSAGES or stream.last or stream.marks & BODY_SEEN << direction:
+    if direction not in MESSAGES or phase.part not in _BODY or result not in (None, CONTINUE):
         return False
-    if result not in (None, CONTINUE) or is_over(stream, direction) or stream.resumed & 1 << direction:
+    resumed_outside = stream.marks & RESUMED_OUTSIDE << direction
+    if not resumed_outside and (not awaited or stream.last or phase.part == "trailers"):
         return False
-    if host_holds(stream, direction):
+    if is_over(stream, direction) or stream.resumed & 1 << direction:
         return False
-    take(stream, direction)
-    if stream.skip:
-        return True
+    begun = stream.response_begun if direction == RESPONSE else stream.request_begun
+    if not resumed_outside and (begun or stream.marks & BODY_SEEN << direction):
+        return False
+    if phase.part == "body":
+        take(stream, direction)
     held = held_of(stream, direction)
-    if held is None or not held.size:
-        return False
+    if stream.skip or held is None or not held.size:
+        return stream.skip
+    if stream.last or phase.part == "trailers":
+        let_go(stream, direction)  # nothing follows that would be mixed with it, and the end may go on without us
     waiting = begin(stream)
     waiting.held |= 1 << direction
     stream.paused |= 1 << direction
-    task = Task(cast("AnyCoroutine", _Ended()), stream.root, stream, phase)
+    task = Task(Ended(), stream.root, stream, phase)
     task.holds = True
     waiting.tasks.append(task)
     timer = _Release(0)
-    timer.task = task
+    timer.task, task.wait = task, timer
     timer.set(task)
     return True

@@ -34,7 +34,7 @@ from .._stream.holding import (
     hold_headers,
     host_holds,
     is_over,
-    let_go,
+    let_go_outside,
     take,
     tidy,
 )
@@ -405,11 +405,15 @@ def _continue(stream: Stream, direction: int) -> None:
     """Make the host continue a direction, if it holds it; otherwise it would send the data twice."""
     if stream.paused & 1 << direction:
         _select(stream)
-        let_go(stream, direction)
+        let_go_outside(stream, direction)
         status = current.host.proxy_continue_stream(direction)
         if status:
             raise failed(status, "proxy_continue_stream", direction)
         stream.paused &= ~(1 << direction)
+        return
+    held = held_of(stream, direction)
+    if held is not None:  # the host has seen CONTINUE, with nothing: the bytes go on with the next part
+        held.pass_on()
 
 
 def _select(stream: Stream) -> None:

@@ -25,8 +25,8 @@ from .._config.binding import fill
 from .._stream.body_options import CALLS, arrives
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
-from .._stream.holding import HEADERS_HELD, HEADERS_PAUSED, leave, let_headers_go
-from .._stream.phases import PHASES, PLUGIN_LOG, REQUEST, RESPONSE, TCP_DONE
+from .._stream.holding import HEADERS_HELD, HEADERS_PAUSED, RESUMED_OUTSIDE, leave, let_headers_go, waits
+from .._stream.phases import PHASES, PLUGIN_LOG, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import Phase, Stream
 from .._stream.registration import MESSAGES
@@ -48,10 +48,11 @@ def _checked_action(returned: object, stream: Stream, phase: Phase) -> int:
 
     PAUSE after a resume in the same callback would hang: the host resumes before it pauses (see `guards`, 0.2).
     """
-    if type(returned) is CoroutineType:
-        returned = start(returned, stream, phase)
-        if passes_later(stream, phase, returned):
-            return PAUSE
+    awaited = type(returned) is CoroutineType
+    if awaited:
+        returned = start(returned, stream, phase)  # type: ignore[arg-type]
+    if stream.traits is not None and passes_later(stream, phase, returned, awaited=awaited):
+        return PAUSE
     result = CONTINUE if returned is None or returned is _ACTION_CONTINUE else verdict(returned, phase)
     if result != CONTINUE and phase.direction >= 0 and stream.resumed & 1 << phase.direction:
         result = CONTINUE
@@ -89,6 +90,21 @@ def _checked_bool(result: object) -> bool:
     raise TypeError(f"must return True, False or None, not {result!r}")
 
 
+def _request_begins(stream: Stream) -> None:
+    stream.request_begun = True
+
+
+def _response_begins(stream: Stream) -> None:
+    stream.response_begun = True
+
+
+def _ignore(_stream: Stream) -> None:
+    """Nothing of a body has gone on."""
+
+
+_BEGINS = {"proxy_on_request_body": _request_begins, "proxy_on_response_body": _response_begins}
+
+
 def _plain(_stream: Stream, _phase: Phase, method: Callable[..., object], *args: int) -> object:
     """Call the method of a TCP stream, which has no traits."""
     return method(*args)
@@ -105,8 +121,9 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     action_continue = Action.CONTINUE
     headers, message = phase.part == "headers", phase.direction in MESSAGES
     paused, held = (HEADERS_PAUSED << phase.direction, HEADERS_HELD << phase.direction) if message else (0, 0)
+    outside = RESUMED_OUTSIDE << phase.direction if message else 0
     call = CALLS[phase.part] if message else _plain
-    begins = phase.part == "body" and phase.direction == REQUEST
+    note_begun = _BEGINS.get(export, _ignore)
 
     def callback(  # noqa: PLR0912, see above
         self: Dispatcher, context_id: int, size: int, end_of_stream: bool, /
@@ -131,17 +148,18 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
             if stream.traits is None:
                 action = getattr(stream.context, method)(size, end_of_stream)
                 if action is None or action is action_continue:
-                    stream.request_begun |= begins
+                    note_begun(stream)
                     return CONTINUE
             else:
                 if stream.waiting is not None or stream.marks & paused:
                     given = arrives(stream, phase, (size, end_of_stream))
                     if given is None:
-                        return PAUSE
+                        return waits(stream, phase)
                     size = given[0]
                 action = call(stream, phase, getattr(stream.context, method), size, end_of_stream)
-                if not headers and (action is None or action is action_continue) and stream.waiting is None:
-                    stream.request_begun |= begins
+                goes_on = (action is None or action is action_continue) and not stream.marks & outside
+                if goes_on and not headers and stream.waiting is None:
+                    note_begun(stream)
                     if stream.marks & held:
                         stream.root.option_seen = True
                         let_headers_go(stream, phase.direction)
@@ -164,7 +182,9 @@ def _stream_callback(export: str) -> Callable[..., int]:
         self._enter_stream(phase, stream)
         try:
             given = arrives(stream, phase, args)
-            action = PAUSE if given is None else _checked_action(call_with_traits(stream, phase, *given), stream, phase)
+            if given is None:
+                return waits(stream, phase)
+            action = _checked_action(call_with_traits(stream, phase, *given), stream, phase)
             # After a reset Envoy must not continue with the trailers: it would write to a closed connection (K7).
             return PAUSE if stream.closed else action
         except BaseException as error:

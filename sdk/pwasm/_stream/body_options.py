@@ -80,6 +80,8 @@ def arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, .
     if message and phase.part != "headers" and stream.marks & HEADERS_HELD << direction:
         stream.root.option_seen = True
     waiting = stream.waiting
+    if waiting is not None and waiting.held & 1 << direction:
+        waiting.overtake(direction)
     awaited = waiting is not None and waiting.held & 1 << direction
     held = held_of(stream, direction)
     if held is not None and phase.part == "body":
@@ -89,12 +91,10 @@ def arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, .
         elif args[0]:
             take(stream, direction, later=bool(awaited))
         if early or stream.skip:
-            stream.paused |= 1 << direction
             return None  # only the end of a body that the filter has seen and holds
         args = (held.shown_size, *args[1:])
     if awaited or (message and stream.marks & HEADERS_PAUSED << direction):
         begin(stream).keep(phase, args)
-        stream.paused |= 1 << direction
         return None
     return args
 

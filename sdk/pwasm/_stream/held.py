@@ -28,12 +28,17 @@ class Held:
 
     `passed` are those that callbacks have let pass, while others behind them are still held. `shown` are those that the
     running or waiting callback sees: for it they are the buffer. `later` have arrived while a coroutine waits.
+
+    `sent` have gone on by a resume outside of the callbacks. A later filter may hold them, and then the host may show
+    them again, in front of new ones.
     """
 
-    __slots__ = ("later", "passed", "shown", "vm")
+    __slots__ = ("counted", "later", "passed", "sent", "shown", "vm")
 
     def __init__(self, vm: HeldInVm) -> None:
         self.vm = vm
+        self.sent = b""
+        self.counted = 0  # the host's count of the message's bytes, when they went on
         self.passed: list[bytes] = []
         self.shown: list[bytes] = []  # joined when it is read
         self.later: list[bytes] = []
@@ -83,11 +88,26 @@ class Held:
         return passed
 
     def release(self) -> bytes:
-        """Everything; nothing is held afterwards."""
+        """Everything that is held; nothing is afterwards."""
         everything = b"".join((*self.passed, *self.shown, *self.later))
         self.vm.size -= len(everything)
         self.passed, self.shown, self.later = [], [], []
         return everything
+
+    def remember(self, sent: bytes) -> None:
+        """These bytes, too, have gone on by a resume outside of the callbacks."""
+        self.sent += sent
+        self.vm.size += len(sent)
+
+    def forget_sent(self) -> None:
+        """What has gone on will not be shown again."""
+        self.vm.size -= len(self.sent)
+        self.sent = b""
+
+    def comes_again(self) -> None:
+        """What had gone on is in our hands again; it is in front of everything."""
+        self.passed.insert(0, self.sent)
+        self.sent = b""
 
     def _joined(self) -> bytes:
         if len(self.shown) != 1:

@@ -18,10 +18,11 @@ continue gives upstream a finished message without the bytes. And the headers ha
 The two settings must come together. The variable alone would make the module wait for body callbacks that never come
 (see `_async.missing_option`), so the mode is never guessed: what writes the option also writes the variable.
 
-What of a request has gone on may still be in Envoy's buffer, if a later filter holds it, and PAUSE would mix it with
-what arrives next: the buffer is shown whole from then on. Once a part has gone on, PAUSE therefore takes the bytes out
-and lets nothing go on, which for the host is CONTINUE. A class whose callback is `async def` never says CONTINUE before
-the end (see `_async.release`), so that it can let pass a part between two callbacks.
+What of a body has gone on may still be in Envoy's buffer, if a later filter holds it, and PAUSE would mix it with what
+arrives next: the buffer is shown whole from then on. Once a part has gone on, PAUSE therefore takes the bytes out and
+lets nothing go on, which for the host is CONTINUE; the bytes go on with a later part, or with the end. In trailers that
+is too late: the stream is refused. A class whose callback is `async def` never says CONTINUE before the end (see
+`_async.release`), so that it can let pass a part between two callbacks.
 
 PAUSE in a headers callback, while it lasts, keeps the body callbacks away, as Envoy does without the option; with the
 option it is this file that answers PAUSE to the body, or a request whose authorization is pending would pass with it.
@@ -50,7 +51,11 @@ BODY_SHOWN: Final = 256  # a body callback has run while the headers were held
 
 EARLY: Final = 16384  # a whole body was delivered before its end: content-length tells that nothing follows
 
+RESUMED_OUTSIDE: Final = 262144  # a body that was paused goes on, since a resume outside of its callbacks
 NO_LENGTH: Final = 65536  # the message has no content-length: it was removed, or there never was one
+
+_NEEDS_CARE = (HEADERS_PAUSED | RESUMED_OUTSIDE) * 0b11
+"""What keeps a stream without traits from the fast path: for either direction."""
 
 # Further bits, of the stream.
 UPGRADE_ASKED: Final = 1024
@@ -75,6 +80,9 @@ class Refusal(NamedTuple):
 
 TOO_LARGE: Final = Refusal(413, 500, "pwasm_{}_body_too_large", "the {} body is larger than {} bytes\n")
 TOO_LONG: Final = Refusal(400, 502, "pwasm_{}_body_too_long", "the {} body is longer than its content-length\n")
+HELD_BY_ANOTHER: Final = Refusal(
+    500, 502, "pwasm_{}_body_held_twice", "another filter holds what of the {} body has gone on\n"
+)
 NOT_HELD: Final = Refusal(500, 500, "pwasm_headers_not_held", "the proxy does not hold headers\n")
 VM_IS_FULL: Final = Refusal(503, 503, "pwasm_held_bytes_limit", "the proxy holds too many bodies; try again later\n")
 
@@ -92,7 +100,7 @@ def tidy(stream: Stream) -> None:
     """Drop `Stream.waiting` once nothing is left in it."""
     if stream.waiting is not None and stream.waiting.idle:
         stream.waiting = None
-    if stream.waiting is None and stream.traits is NOTHING and not stream.marks & HEADERS_PAUSED * 0b11:
+    if stream.waiting is None and stream.traits is NOTHING and not stream.marks & _NEEDS_CARE:
         stream.traits = None
 
 
@@ -149,7 +157,9 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
     elif action == CONTINUE:
         if phase.part != "headers":
             let_go(stream, direction)
+            stream.marks &= ~(RESUMED_OUTSIDE << direction) if direction in MESSAGES else -1
             stream.request_begun |= direction == REQUEST
+            stream.response_begun |= direction == RESPONSE
         elif hold_headers(stream, direction) or stream.skip:
             action = PAUSE
     elif phase.part == "headers":
@@ -160,12 +170,22 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
         take(stream, direction)
         if stream.skip:
             return PAUSE
-        if direction == REQUEST and stream.request_begun and not stream.last and not _awaits(stream, direction):
+        if waits(stream, phase) == CONTINUE:
             put_back(stream, direction, passed=True)
             return CONTINUE
     if action == PAUSE:
         stream.paused |= 1 << direction
     return action
+
+
+def waits(stream: Stream, phase: Phase) -> int:
+    """The action for a part that has to wait; its bytes have been taken out, or the headers are in our hands."""
+    direction = phase.direction
+    begun = stream.response_begun if direction == RESPONSE else direction == REQUEST and stream.request_begun
+    if begun and phase.part == "body" and not stream.last and not stream.skip:
+        return CONTINUE  # with nothing
+    stream.paused |= 1 << direction
+    return PAUSE
 
 
 def hold_headers(stream: Stream, direction: int) -> bool:
@@ -184,14 +204,13 @@ def hold_headers(stream: Stream, direction: int) -> bool:
     return True
 
 
-def _awaits(stream: Stream, direction: int) -> bool:
-    return stream.waiting is not None and bool(stream.waiting.held & 1 << direction)
-
-
 def let_go(stream: Stream, direction: int) -> None:
     """A message goes on: put back the bytes that are held; raises like `put_back`."""
-    if held_of(stream, direction) is not None:
+    held = None if stream.waiting is None else stream.waiting.bytes.get(direction)
+    if held is not None:
         put_back(stream, direction)
+        held.forget_sent()
+        del stream.waiting.bytes[direction]  # type: ignore[union-attr]
     if direction in MESSAGES and stream.marks & HEADERS_HELD << direction:
         let_headers_go(stream, direction)
     if stream.traits is not None:
@@ -204,8 +223,32 @@ def let_headers_go(stream: Stream, direction: int) -> None:
     take_snapshot(stream, direction)
 
 
-def put_back(stream: Stream, direction: int, *, passed: bool = False) -> None:
-    """Append held bytes to the host's buffer: all of them, or only those that callbacks have let pass.
+def let_go_outside(stream: Stream, direction: int) -> None:
+    """A message goes on by a resume outside of its callbacks: put back what is held, and remember what it was.
+
+    Raises:
+        HostcallError: as in `put_back`.
+    """
+    held = held_of(stream, direction)
+    message = direction in MESSAGES
+    if message and (held is not None or stream.marks & BODY_SHOWN << direction):
+        stream.marks |= RESUMED_OUTSIDE << direction
+    if held is None or not message or stream.last or stream.marks & BODY_SEEN << direction:
+        let_go(stream, direction)
+        return
+    if direction == REQUEST or not held.sent:
+        held.counted = counted(direction)
+    data = put_back(stream, direction)
+    if held.size + len(data) <= limit_of(stream) and held.vm.size + len(data) <= held.vm.limit:
+        held.remember(data)
+    else:
+        held.forget_sent()  # more than a later filter can hold either
+    if stream.marks & HEADERS_HELD << direction:
+        let_headers_go(stream, direction)
+
+
+def put_back(stream: Stream, direction: int, *, passed: bool = False) -> bytes:
+    """Append held bytes to the host's buffer: all of them, or only those that callbacks have let pass; returns them.
 
     Raises:
         HostcallError: the host refused; the bytes are lost, so the message must not go on.
@@ -213,11 +256,10 @@ def put_back(stream: Stream, direction: int, *, passed: bool = False) -> None:
     assert stream.waiting is not None
     held = stream.waiting.bytes[direction]
     data = held.take_passed() if passed else held.release()
-    if not passed:
-        del stream.waiting.bytes[direction]
     status = current.host.proxy_set_buffer_bytes(direction, ALL_BYTES, 0, data) if data else 0
     if status:
         raise failed(status, "proxy_set_buffer_bytes", direction)
+    return data
 
 
 def take_snapshot(stream: Stream, direction: int) -> None:
@@ -240,8 +282,13 @@ def take(stream: Stream, direction: int, *, later: bool = False) -> None:
     status, data = current.host.proxy_get_buffer_bytes(direction, 0, ALL_BYTES)
     if status:
         raise failed(status, "proxy_get_buffer_bytes", direction)
-    held_by_stream = held_of(stream, direction)
-    held = held_by_stream or Held(stream.root.held)
+    held = held_of(stream, direction) or Held(stream.root.held)
+    if held.sent and data:
+        taken, data = data, _new(stream, direction, held, data)
+        if stream.skip:
+            return
+        if not data and taken:
+            current.host.proxy_set_buffer_bytes(direction, 0, ALL_BYTES, b"")
     if data:
         if held.size + len(data) > limit_of(stream):
             refuse(stream, direction, TOO_LARGE)
@@ -254,6 +301,40 @@ def take(stream: Stream, direction: int, *, later: bool = False) -> None:
             raise failed(status, "proxy_set_buffer_bytes", direction)
         held.arrived(data, later=later)
     begin(stream).bytes[direction] = held
+
+
+def _new(stream: Stream, direction: int, held: Held, data: bytes) -> bytes:
+    """What of the host's buffer is new: a later filter may hold what has gone on, and then it comes again.
+
+    Envoy 1.40 shows it while a PAUSE is in force, 1.36 always after one. If it may be so, Envoy's counts tell: of the
+    bytes that came, for a request, and of those that left, for a response. They do not where another filter changes
+    sizes; then the message is refused: to guess wrongly would be to hide bytes from the filter, or to change their
+    order.
+    """
+    sent = held.sent
+    before, held.counted = held.counted, counted(direction)
+    if not data.startswith(sent):
+        return data
+    counts = held.counted - before
+    if direction == REQUEST:
+        again, gone = counts == len(data) - len(sent), counts == len(data)
+    else:
+        again, gone = counts == 0, counts == len(sent)
+        held.counted = before  # from the moment when all of it went on
+    if again and not gone:
+        held.comes_again()
+        return data[len(sent) :]
+    if not gone and held.size:
+        refuse(stream, direction, HELD_BY_ANOTHER)
+        return b""
+    return data  # nothing is held before it: it is in the right order, and at worst shown once more
+
+
+def counted(direction: int) -> int:
+    """The bytes of a request that have come, its headers included; of a response, those of its body that have left."""
+    path = b"request\0total_size" if direction == REQUEST else b"response\0size"
+    status, value = current.host.proxy_get_property(path)
+    return int.from_bytes(value, "little") if status == Status.OK else 0
 
 
 def limit_of(stream: Stream) -> int:

@@ -148,6 +148,7 @@ class Stream:
         "refuse",
         "request_begun",
         "request_length",
+        "response_begun",
         "response_length",
         "response_seen",
         "resumed",
@@ -178,6 +179,7 @@ class Stream:
         self.last = False  # the running body callback has the end of the stream
         self.request_begun = False  # a part of the request's body has gone on
         self.request_length = 0  # what content-length announced, if the body is buffered
+        self.response_begun = False
         self.response_length = 0
         self.snapshot: bytes | None = None  # the request headers as they left this filter, encoded
         self.calls: list[int] | None = None  # tokens of its callouts
@@ -225,6 +227,13 @@ class Wait:
         """Abandon the wait: its task no longer waits."""
 
 
+class Ended:
+    """In place of a coroutine that has returned, and whose part is to go on at the next tick."""
+
+    def close(self) -> None:
+        """It has nothing to clean up."""
+
+
 class Task:
     """A waiting coroutine, or one that another one waits for (`parent`)."""
 
@@ -232,7 +241,7 @@ class Task:
 
     def __init__(
         self,
-        coroutine: AnyCoroutine,
+        coroutine: AnyCoroutine | Ended,
         root: Root,
         stream: Stream | None,
         phase: Phase,
@@ -284,11 +293,26 @@ class Waiting:
         """Whether parts are recorded that have not been delivered."""
         return bool(self.parts and self.parts.get(direction))
 
+    def overtake(self, direction: int) -> None:
+        """End the waits of parts that only have to go on: the next part takes them along."""
+        tasks = [task for task in self.tasks if task.phase.direction == direction]
+        if not all(isinstance(task.coroutine, Ended) for task in tasks):
+            return
+        for task in tasks:
+            self.tasks.remove(task)
+            if task.wait is not None:
+                task.wait.cancel()
+                task.wait.task = None
+        self.held &= ~(1 << direction)
+        if direction in self.bytes:
+            self.bytes[direction].pass_on()
+
     def forget(self) -> None:
         """Drop parts and bytes: nothing of the stream will be delivered any more."""
         self.parts = None
         for held in self.bytes.values():
             held.release()
+            held.forget_sent()
         self.bytes = {}
 
     def is_only(self, task: Task) -> bool:

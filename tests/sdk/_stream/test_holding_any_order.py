@@ -6,6 +6,7 @@ The chain is the emulator's, which does what Envoy does (tests/conformance/test_
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from hypothesis import given, settings
@@ -17,6 +18,11 @@ from pwasm.testing import ExtAuthz, Headers, HostEmulator, HttpStream, LuaBody, 
 
 MESSAGES = ("request", "response")
 REQUEST_HEADERS = {":method": "POST", ":path": "/", ":authority": "a", ":scheme": "http", "x-forwarded-proto": "http"}
+
+
+def turned(data: bytes) -> bytes:
+    """An edit that two of undo."""
+    return bytes(byte ^ 0x80 for byte in data)
 
 
 class Plugin(pwasm.PluginContext):
@@ -35,7 +41,7 @@ class Plugin(pwasm.PluginContext):
 
 
 class Filter(pwasm.HttpContext):
-    """Decides as it is told, and writes down what it has let pass; what passes is in capitals."""
+    """Decides as it is told, and writes down what it has let pass; what passes is turned over."""
 
     plugin: Plugin
     message = ""
@@ -43,6 +49,7 @@ class Filter(pwasm.HttpContext):
     passed: bytes
     seen: list[bytes]
     ends: bool
+    awaits: bool
 
     def on_http_request_body(self, size: int, end_of_stream: bool) -> Any:
         return self.decide("request", size, end_of_stream)
@@ -70,8 +77,11 @@ class Filter(pwasm.HttpContext):
         decision, type(self).decisions = (self.decisions or "c")[0], self.decisions[1:]
         if end and not self.ends:
             decision = "c"  # what draining cannot hold: the end
-        if decision == "a":
-            return self.wait()
+        if self.awaits:
+            return self.wait(decision, end=end)
+        return self.act(decision, end=end)
+
+    def act(self, decision: str, *, end: bool) -> Action:
         if decision == "p":
             if end:
                 self.let_pass()
@@ -80,11 +90,12 @@ class Filter(pwasm.HttpContext):
         self.let_pass()
         return Action.CONTINUE
 
-    async def wait(self) -> None:
-        before = self.data()
-        await aio.sleep(0.001)
-        assert self.data() == before, "what arrives meanwhile is not for this callback"
-        self.let_pass()
+    async def wait(self, decision: str, *, end: bool) -> Action:
+        if decision == "a":
+            before = self.data()
+            await aio.sleep(0.001)
+            assert self.data() == before, "what arrives meanwhile is not for this callback"
+        return self.act(decision, end=end)
 
     def data(self) -> bytes:
         return pwasm.get_http_request_body() if self.message == "request" else pwasm.get_http_response_body()
@@ -92,14 +103,14 @@ class Filter(pwasm.HttpContext):
     def let_pass(self) -> None:
         data = self.data()
         replace = pwasm.replace_http_request_body if self.message == "request" else pwasm.replace_http_response_body
-        replace(data.upper())
-        type(self).passed += data.upper()
+        replace(turned(data))
+        type(self).passed += turned(data)
         type(self).seen = []
 
 
-def filter_class(message: str, kind: str, decisions: str, *, ends: bool) -> type[Filter]:
+def filter_class(message: str, kind: str, decisions: str, *, ends: bool, awaits: bool) -> type[Filter]:
     declared: dict[str, Any] = {f"edits_{message}_body": True, "message": message, "decisions": decisions, "ends": ends}
-    declared |= {"passed": b"", "seen": []}
+    declared |= {"passed": b"", "seen": [], "awaits": awaits}
     if kind == "whole":
         declared[f"buffer_{message}_body"] = True
     if kind == "holds":
@@ -116,7 +127,7 @@ NEIGHBOURS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     message=st.sampled_from(MESSAGES),
     kind=st.sampled_from(["pieces", "whole", "holds"]),
@@ -128,6 +139,7 @@ NEIGHBOURS = st.lists(
     between=st.lists(st.lists(st.sampled_from("nt"), max_size=3), max_size=7),
     ending=st.sampled_from(["separate", "last", "trailers"]),
     sized=st.booleans(),
+    awaits=st.booleans(),
 )
 def test_nothing_passes_unseen_and_nothing_is_lost(
     message: str,
@@ -140,18 +152,26 @@ def test_nothing_passes_unseen_and_nothing_is_lost(
     between: list[list[str]],
     ending: str,
     sized: bool,
+    awaits: bool,
 ) -> None:
     hold_headers = hold_headers or kind == "holds"
     alone = not before and not after
+    if ending == "trailers" and kind != "whole" and not awaits:
+        decisions = decisions.replace("p", "")  # see test_a_held_tail_before_trailers
     ends = alone or (hold_headers and kind == "whole")
-    made = filter_class(message, kind, decisions, ends=ends)
+    made = filter_class(message, kind, decisions, ends=ends, awaits=awaits)
     host = HostEmulator(made, Plugin, before=before, after=after, hold_headers=hold_headers)
+    if message == "response":
+        # Of a response it cannot be known whether a piece that begins like all before it is new; see test_holding.py.
+        numbers = itertools.count()
+        pieces = [bytes(next(numbers) for _ in piece) for piece in pieces]
     whole = b"".join(pieces)
 
     def check(stream: HttpStream) -> None:
         received = stream.request_body if message == "request" else stream.body
-        assert made.passed.startswith(received), (made.passed, received)
-        assert whole.upper().startswith(made.passed)
+        assert turned(whole).startswith(received)
+        assert made.passed.startswith(received)
+        assert turned(whole).startswith(made.passed)
 
     def something_happens(what: str, stream: HttpStream) -> None:
         if what == "t":
@@ -181,7 +201,8 @@ def test_nothing_passes_unseen_and_nothing_is_lost(
     check(stream)
     settle(host, stream)
     received = stream.request_body if message == "request" else stream.body
-    assert received == made.passed == whole.upper()
+    assert received == turned(whole)
+    assert made.passed == received
     assert stream.upstream_called if message == "request" else stream.ended
     if message == "request":
         stream.send_response_headers(end_of_stream=True)
