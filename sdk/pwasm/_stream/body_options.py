@@ -103,6 +103,8 @@ def headers(stream: Stream, phase: Phase, method: Any, count: int, end_of_stream
     """Call a headers callback, after a look at what the headers announce."""
     direction = phase.direction
     traits: Traits = stream.traits  # type: ignore[assignment]  # the caller has checked it
+    if not traits.at_headers[direction]:
+        return method(count, end_of_stream)
     if end_of_stream:
         stream.marks |= BODY_SEEN << direction
     elif _announces(stream, direction, traits) and not _admits(stream, direction, traits):
@@ -129,7 +131,9 @@ def _announces(stream: Stream, direction: int, traits: Traits) -> bool:
     """Whether it matters what the headers say about the body."""
     if traits.buffers[direction]:
         return True
-    return bool(stream.marks & UPGRADE_ASKED) if direction == RESPONSE else traits.upgrade != "stream"
+    if direction == RESPONSE:
+        return bool(stream.marks & UPGRADE_ASKED)
+    return traits.upgrade != "stream" or traits.buffers[RESPONSE]
 
 
 def _admits(stream: Stream, direction: int, traits: Traits) -> bool:
@@ -151,25 +155,28 @@ def _admits(stream: Stream, direction: int, traits: Traits) -> bool:
 def leave_headers(stream: Stream, direction: int) -> None:
     """The filter lets the headers of this direction pass: remove content-length, take the snapshot."""
     traits = stream.traits
-    if traits is None or is_over(stream, direction) or stream.resumed & 1 << direction:
+    if traits is None or stream.resumed & 1 << direction:
         return
-    _leave_length(stream, direction, traits)
-    held = traits.hold[direction] and not stream.marks & (BODY_SEEN << direction | UPGRADE_ASKED)
-    if not held or stream.root.option_seen is False:
-        take_snapshot(stream, direction)
+    if (stream.local_response or stream.closed or stream.skip) and is_over(stream, direction):
+        return
+    if traits.edits[direction] or traits.watches[direction]:
+        _leave_length(stream, direction, traits)
+    if traits.snapshot and direction == REQUEST:
+        held = traits.hold[direction] and not stream.marks & (BODY_SEEN << direction | UPGRADE_ASKED)
+        if not held or stream.root.option_seen is False:
+            take_snapshot(stream, direction)
 
 
 def _leave_length(stream: Stream, direction: int, traits: Traits) -> None:
     """Remove `content-length` if the body may change, or note whether there is one."""
-    bit = LENGTH_LEFT << direction
-    edits, has_body = traits.edits[direction], not stream.marks & BODY_SEEN << direction
-    if not edits and not (traits.watches[direction] and has_body):
+    marks, host = stream.marks, current.host
+    if marks & (LENGTH_LEFT | NO_LENGTH) << direction:
         return
-    if stream.marks & (bit | NO_LENGTH << direction):
-        return
-    stream.marks |= bit
-    host = current.host
+    edits, has_body = traits.edits[direction], not marks & BODY_SEEN << direction
+    stream.marks = marks | LENGTH_LEFT << direction
     if not (edits and has_body):
+        if not edits and not has_body:
+            return
         status, value = host.proxy_get_header_map_value(2 * direction, CONTENT_LENGTH)
         if status == Status.NOT_FOUND:
             stream.marks |= NO_LENGTH << direction

@@ -61,13 +61,30 @@ class Registration(NamedTuple):
         return self._replace(plugin=own.plugin or self.plugin, http=streams.http, tcp=streams.tcp)
 
 
+MESSAGES: Final = {int(StreamType.HTTP_REQUEST): "request", int(StreamType.HTTP_RESPONSE): "response"}
+"""Direction → the message that flows in it."""
+
+_DERIVED = frozenset({"hold", "at_headers"})
+
+
 class Traits:
     """The declarations of one class; pairs are (request, response).
 
     Not a NamedTuple, whose attributes the interpreter reads three times as slowly.
     """
 
-    __slots__ = ("buffers", "early", "edits", "hold", "holds", "max_body_bytes", "snapshot", "upgrade", "watches")
+    __slots__ = (
+        "at_headers",
+        "buffers",
+        "early",
+        "edits",
+        "hold",
+        "holds",
+        "max_body_bytes",
+        "snapshot",
+        "upgrade",
+        "watches",
+    )
 
     def __init__(
         self,
@@ -90,6 +107,13 @@ class Traits:
         self.early = early  # a body of known length is delivered before its end, which is then too late for trailers
         self.watches = watches  # bodies are changed undeclared, which is allowed where there is no content-length
         self.hold = (False, False)  # whether the headers wait for the body, in this host
+        self.at_headers = self._at_headers()
+
+    def _at_headers(self) -> tuple[bool, bool]:
+        """Whether there is anything to do at the headers besides the callback."""
+        of_both = [self.buffers[at] or self.edits[at] or self.watches[at] or self.hold[at] for at in MESSAGES]
+        upgrades = self.upgrade != "stream" or any(self.buffers)
+        return of_both[0] or self.snapshot or upgrades, of_both[1] or (upgrades and self.upgrade != "refuse")
 
     @property
     def wants_held_headers(self) -> bool:
@@ -98,18 +122,18 @@ class Traits:
 
     def where_headers_are_held(self) -> Traits:
         """The same declarations in a host with `PWASM_HOLD_HEADERS`."""
-        traits = Traits(**{name: getattr(self, name) for name in self.__slots__ if name != "hold"})
+        traits = Traits(**{name: getattr(self, name) for name in self.__slots__ if name not in _DERIVED})
         traits.hold = (self.holds[0] or self.buffers[0], self.holds[1] or self.buffers[1])
+        traits.at_headers = traits._at_headers()
         return traits
 
     def callbacks(self) -> set[str]:
         """The callbacks that these declarations need, whether or not the class overrides their methods."""
         needed = {"proxy_on_request_headers"} if self.snapshot else set()
         if self.upgrade != "stream" or any(self.buffers):
-            needed |= {
-                "proxy_on_request_headers",
-                *(("proxy_on_response_headers",) if self.upgrade != "refuse" else ()),
-            }
+            needed.add("proxy_on_request_headers")
+            if self.upgrade != "refuse":
+                needed.add("proxy_on_response_headers")
         for direction, name in MESSAGES.items():
             edits = self.edits[direction] or self.watches[direction]
             if edits or self.buffers[direction] or self.holds[direction]:
@@ -120,7 +144,4 @@ class Traits:
 
 
 NOTHING: Final = Traits()
-"""The traits of a stream whose class has none, while one of its coroutines waits."""
-
-MESSAGES: Final = {int(StreamType.HTTP_REQUEST): "request", int(StreamType.HTTP_RESPONSE): "response"}
-"""Direction → the message that flows in it."""
+"""The traits of a stream whose class has none, while one of its coroutines waits, or bytes are held."""
