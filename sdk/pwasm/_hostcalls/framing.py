@@ -76,7 +76,7 @@ def replaced(pairs: list[tuple[str, bytes]], old: list[tuple[bytes, bytes]], map
             continue
         try:
             one = _AUTHORITY if key == HOST and direction == REQUEST else key
-            if one in seen and (one[0] == ":" or one == CONTENT_LENGTH):
+            if one in seen:
                 raise ValueError(f"name: there is another {one}, and the host would make one broken value of two")
             seen.add(one)
             if (key.encode(), value) not in old:
