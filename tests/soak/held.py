@@ -1,0 +1,123 @@
+"""Random streams through a filter that holds bodies, in every chain: nothing passes unseen, and nothing is lost.
+
+What must hold, whatever is decided and in whatever order things happen: each byte that upstream (for a response: the
+client) gets has been turned over once, is in its place, and came after the filter had let it pass; and all of them come
+in the end.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .held_script import MESSAGES, Script, body, made, simpler, turned
+from .held_world import SECONDS, Exchange, HeldWorld, held_world
+from .outcome import Outcome
+
+_THREADS = 48
+_WAVE = 240
+_TRIES = 16
+"""How often a script is run that failed once."""
+_LOG_SECONDS = 0.5
+"""How long the filter's log may take to this process."""
+
+
+def run(
+    seconds: float, *, seed: int | None = None, executable: Path | None = None, failures: int = 5, shrink: bool = True
+) -> Outcome:
+    """Run scripts of successive seeds for some time, in an Envoy; `seed` is the first (default: any)."""
+    first = random.randrange(1, 1_000_000) * 10_000 if seed is None else seed
+    outcome = Outcome("held", f"random streams for {seconds:.0f} s, from seed {first}")
+    statuses: Counter[str] = Counter()
+    count = 0
+    with held_world(executable) as world:
+        start = time.monotonic()
+        while time.monotonic() - start < seconds and len(outcome.problems) < failures:
+            scripts = [made(first + count + number) for number in range(_WAVE)]
+            count += len(scripts)
+            for script, why in tried(world, scripts, statuses):
+                smallest = smaller(world, script) if shrink else script
+                outcome.problems.append(f"{why}\n  {json.dumps(script)}\n  smaller: {json.dumps(smallest)}")
+                if len(outcome.problems) >= failures:
+                    break
+        world.envoy.check_alive()
+        outcome.figure("streams", str(count))
+        outcome.figure("statuses", ", ".join(f"{status} {number}" for status, number in sorted(statuses.items())))
+        outcome.problems += world.problems[:20]
+    return outcome
+
+
+def tried(world: HeldWorld, scripts: list[Script], statuses: Counter[str]) -> list[tuple[Script, str]]:
+    """Run scripts at once; those that failed, and why."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        exchanges = list(pool.map(world.run, scripts))
+    time.sleep(_LOG_SECONDS)
+    statuses.update(str(exchange.response.status) for exchange in exchanges)
+    found = [(exchange.script, "; ".join(wrong(exchange))) for exchange in exchanges]
+    return [(script, why) for script, why in found if why]
+
+
+def smaller(world: HeldWorld, script: Script) -> Script:
+    """The smallest script that still fails at times."""
+    while True:
+        for candidate in simpler(script):
+            if tried(world, [candidate] * _TRIES, Counter()):
+                script = candidate
+                break
+        else:
+            return script
+
+
+def wrong(exchange: Exchange) -> list[str]:
+    """What was not as it must be."""
+    found = []
+    script = exchange.script
+    for message in MESSAGES:
+        received = exchange.request if message == "request" else exchange.response
+        if message == "response" and received.status != 200:
+            break
+        whole = turned(body(script, message))
+        if not whole.startswith(received.body):
+            found.append(f"{message}: {_difference(received.body, whole)}")
+        elif early := _too_early(exchange, message):
+            found.append(f"{message}: {early}")
+    status = exchange.response.status
+    if status != 200:
+        found.append(f"status {status}" if status else f"no response within {SECONDS:g} s, or none at all")
+    elif not found:
+        found += _missing(exchange)
+    found += [f"{message}: {' '.join(rest)}" for kind, message, *rest in exchange.log if kind == "E"]
+    if found:
+        found.append("log: " + ", ".join(" ".join(part) for part in exchange.log[:20]))
+    return found
+
+
+def _difference(got: bytes, whole: bytes) -> str:
+    at = next((at for at, (one, other) in enumerate(zip(got, whole, strict=False)) if one != other), len(whole))
+    return f"{len(got)} bytes, not as they must be from {at} on: {got[at : at + 20].hex()} for {whole[at : at + 20].hex()}"
+
+
+def _too_early(exchange: Exchange, message: str) -> str:
+    """Whether something came before the filter let it pass."""
+    passed = [(int(part[3].split()[0]), int(part[2])) for part in exchange.log if part[:2] == ["P", message]]
+    received = exchange.request if message == "request" else exchange.response
+    for when, size in received.times:
+        if max((most for at, most in passed if at <= when), default=0) < size:
+            return f"{size} bytes came before they had been let pass"
+    return ""
+
+
+def _missing(exchange: Exchange) -> list[str]:
+    found = []
+    for message in MESSAGES:
+        received = exchange.request if message == "request" else exchange.response
+        size = sum(exchange.script[message]["sizes"])
+        if not received.complete or len(received.body) != size:
+            found.append(f"{message}: {len(received.body)} of {size} bytes, complete: {received.complete}")
+        elif received.trailers != (exchange.script[message]["framing"] == "trailers" and bool(size)):
+            found.append(f"{message}: trailers: {received.trailers}")
+    return found
