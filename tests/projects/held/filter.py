@@ -92,6 +92,8 @@ class Pieces(pwasm.HttpContext):
 
     def at_trailers(self, message):
         plan = self.plans[message]
+        if self.buffer_request_body:
+            return Action.CONTINUE  # the action for the whole body, which has just been decided, has priority
         plan.resume = False
         if plan.holds:
             self.turn(plan, message)
