@@ -311,16 +311,16 @@ def _new(stream: Stream, direction: int, held: Held, data: bytes) -> bytes:
     sizes; then the message is refused: to guess wrongly would be to hide bytes from the filter, or to change their
     order.
     """
-    sent = held.sent
-    before, held.counted = held.counted, counted(direction)
+    sent, now = held.sent, counted(direction)
+    counts = now - held.counted  # for a response since all of it went on, for a request since the last part
+    if direction == REQUEST:
+        held.counted = now
     if not data.startswith(sent):
         return data
-    counts = held.counted - before
     if direction == REQUEST:
         again, gone = counts == len(data) - len(sent), counts == len(data)
     else:
         again, gone = counts == 0, counts == len(sent)
-        held.counted = before  # from the moment when all of it went on
     if again and not gone:
         held.comes_again()
         return data[len(sent) :]
@@ -355,9 +355,9 @@ def refuse(stream: Stream, direction: int, why: Refusal) -> None:
         stream.marks |= BODY_SEEN << direction
     stream.skip = True
     if why is VM_IS_FULL:
-        status, metric = host.proxy_define_metric(_COUNTER, _REFUSED_METRIC)
-        if not status:
-            host.proxy_increment_metric(metric, 1)
+        vm = stream.root.held
+        vm.metric = vm.metric or host.proxy_define_metric(_COUNTER, _REFUSED_METRIC)[1]
+        host.proxy_increment_metric(vm.metric, 1)
     if direction == DOWNSTREAM:
         stream.closed = host.proxy_close_stream(DOWNSTREAM) == Status.OK
     elif direction == RESPONSE and current.phase.part != "headers" and not headers_in_hand(stream, RESPONSE):
