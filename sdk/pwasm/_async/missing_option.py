@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from .._abi import LogLevel, Status
 from .._stream.current import current
-from .._stream.holding import HEADERS_HELD, NOT_HELD, refuse
+from .._stream.holding import NOT_HELD, refuse
 from .._stream.log import log_lines
+from .._stream.marks import HEADERS_HELD
 from .._stream.records import AnyCoroutine, Stream, Task
 from .._stream.registration import MESSAGES
 from .._typing import cast

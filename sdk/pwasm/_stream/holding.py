@@ -35,33 +35,24 @@ from .._typing import Final, NamedTuple
 from .current import current
 from .guards import failed
 from .held import Held
+from .marks import (
+    BODY_SEEN,
+    BODY_SHOWN,
+    EARLY,
+    HEADERS_HELD,
+    HEADERS_PAUSED,
+    NEEDS_CARE,
+    OWN_RESPONSE,
+    RESUMED_OUTSIDE,
+    UPGRADE_ASKED,
+    UPGRADED,
+)
 from .phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from .records import Phase, Stream, Waiting
 from .registration import MESSAGES, NOTHING
 
 CONTINUE, PAUSE = int(Action.CONTINUE), int(Action.PAUSE)
 ALL_BYTES: Final = 2**31 - 1
-
-# Bits of Stream.marks, shifted by the direction (0 or 1).
-LENGTH_LEFT: Final = 1  # content-length was removed or looked for, when the headers left
-BODY_SEEN: Final = 4  # a whole body was delivered or refused, or there is none
-HEADERS_PAUSED: Final = 16  # by the filter, or by its coroutine: the body must wait
-HEADERS_HELD: Final = 64  # by us, until the body has been decided
-BODY_SHOWN: Final = 256  # a body callback has run while the headers were held
-
-EARLY: Final = 16384  # a whole body was delivered before its end: content-length tells that nothing follows
-
-RESUMED_OUTSIDE: Final = 262144  # a body that was paused goes on, since a resume outside of its callbacks
-NO_LENGTH: Final = 65536  # the message has no content-length: it was removed, or there never was one
-
-_NEEDS_CARE = (HEADERS_PAUSED | RESUMED_OUTSIDE) * 0b11
-"""What keeps a stream without traits from the fast path: for either direction."""
-
-# Further bits, of the stream.
-UPGRADE_ASKED: Final = 1024
-UPGRADED: Final = 2048
-CONNECT_ASKED: Final = 4096
-OWN_RESPONSE: Final = 8192  # the response is the filter's local response, which passes its response callbacks
 
 _DEFAULT_LIMIT = 1024 * 1024
 _COUNTER = 0
@@ -100,7 +91,7 @@ def tidy(stream: Stream) -> None:
     """Drop `Stream.waiting` once nothing is left in it."""
     if stream.waiting is not None and stream.waiting.idle:
         stream.waiting = None
-    if stream.waiting is None and stream.traits is NOTHING and not stream.marks & _NEEDS_CARE:
+    if stream.waiting is None and stream.traits is NOTHING and not stream.marks & NEEDS_CARE:
         stream.traits = None
 
 
