@@ -60,7 +60,7 @@ def _checked_action(returned: object, stream: Stream, phase: Phase) -> int:
     if result == CONTINUE and stream.traits is None:
         return CONTINUE
     action = leave(stream, phase, result)
-    if action != result and stream.root.option_seen is None:
+    if action != result and phase.part == "headers" and stream.root.option_seen is None and not stream.skip:
         watch(stream, phase.direction)
     return action
 
