@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pwasm_compiler.envoy import programs
 
-from . import bodies, callouts, headers, host, traps, updates
+from . import bodies, callouts, headers, held, host, traps, updates
 from .outcome import Outcome
 
 _PROGRAM = "tests/soak/run.py"
@@ -19,6 +19,7 @@ LONG: Mapping[str, Callable[[], Outcome]] = {
     "headers": lambda: headers.run(1800),
     "callouts": lambda: callouts.run(600),
     "bodies": lambda: bodies.run(20),
+    "held": lambda: held.run(100_000),
     "traps": lambda: traps.run(1000),
     "updates": lambda: updates.run(500),
     "wasmtime": lambda: host.run(100_000),
@@ -28,6 +29,7 @@ SHORT: Mapping[str, Callable[[], Outcome]] = {
     "headers": lambda: headers.run(15, maximum_seconds=2),
     "callouts": lambda: callouts.run(5),
     "bodies": lambda: bodies.run(8),
+    "held": lambda: held.run(1000, seed=1),
     "traps": lambda: traps.run(50),
     "updates": lambda: updates.run(20),
     "wasmtime": lambda: host.run(2_000),

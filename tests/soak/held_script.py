@@ -98,7 +98,8 @@ def body(script: Script, message: str) -> bytes:
         return b"a" * size
     if size <= _FEW:
         return bytes(range(size))
-    return random.Random(size).randbytes(size).translate(bytes(number & 0x7F for number in range(256)))
+    seven_bits: bytes = random.Random(size).randbytes(size).translate(bytes(number & 0x7F for number in range(256)))
+    return seven_bits
 
 
 def turned(data: bytes) -> bytes:

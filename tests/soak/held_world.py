@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pwasm.testing import Answer
+from pwasm.testing import Answer, ExtAuthz, LuaBody
 from pwasm.testing.worlds.authorizer import GrpcAuthorizer
 from pwasm.testing.worlds.envoy_filters import enable_trailers, filters_of, put_into_cluster, wasm_filter
 from pwasm.testing.worlds.filters import built_module
 from pwasm.testing.worlds.messages import Double, Request
 from pwasm.testing.worlds.servers import HttpServer, at_once
-from pwasm.testing import ExtAuthz, LuaBody
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, bootstrap
 from pwasm_compiler.envoy.kinds import typed
 from pwasm_compiler.envoy.log import LogRecord

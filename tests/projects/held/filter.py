@@ -8,8 +8,12 @@ What it lets pass is turned over, so that a byte that went past it shows, and on
 registered by root_id: "pieces", "whole", "holds"; and the neighbours of the chain: "waits", "buffers".
 """
 
+from __future__ import annotations
+
 import json
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pwasm
 from pwasm import Action, aio
@@ -20,11 +24,11 @@ _MS = 1_000_000
 class Plan:
     """What to do with one message, and where it stands."""
 
-    def __init__(self, told):
-        self.decisions = told.get("decisions", [])
-        self.awaits = told.get("awaits", False)
-        self.ends = told.get("ends", False)
-        self.headers = told.get("headers", 0)
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.decisions: list[tuple[str, int]] = told.get("decisions", [])
+        self.awaits: bool = told.get("awaits", False)
+        self.ends: bool = told.get("ends", False)
+        self.headers: int = told.get("headers", 0)
         self.turned = 0  # bytes at the beginning of the held ones
         self.passed = 0
         self.holds = False
@@ -35,10 +39,11 @@ class Plugin(pwasm.PluginContext):
     """Resumes in ticks; without anything to resume there are none."""
 
     def on_plugin_start(self, plugin_configuration_size: int) -> bool:
-        self.due = []
+        self.due: list[tuple[int, Callable[[], None]]] = []
         return True
 
-    def later(self, ms, resume):
+    def later(self, ms: int, resume: Callable[[], None]) -> None:
+        """Call `resume` in a tick, not before so many milliseconds have passed."""
         self.due.append((time.monotonic_ns() + ms * _MS, resume))
         pwasm.set_tick_period_milliseconds(5)
 
@@ -56,21 +61,23 @@ class Pieces(pwasm.HttpContext):
 
     edits_request_body = True
     edits_response_body = True
-    plans = None
+    plugin: Plugin
+    plans: dict[str, Plan] | None = None
+    id = ""
 
-    def on_http_request_headers(self, num_headers: int, end_of_stream: bool):
+    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Any:
         told = json.loads(pwasm.get_http_request_header("x-script") or "{}")
         self.id = told.get("id", "?")
         self.plans = {message: Plan(told.get(message, {})) for message in ("request", "response")}
-        return self.headers("request")
+        return self.headers(self.plans["request"])
 
-    def on_http_response_headers(self, num_headers: int, end_of_stream: bool):
-        return self.headers("response") if self.plans else Action.CONTINUE
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Any:
+        return self.headers(self.plans["response"]) if self.plans else Action.CONTINUE
 
-    def on_http_request_body(self, size: int, end_of_stream: bool):
+    def on_http_request_body(self, size: int, end_of_stream: bool) -> Any:
         return self.decide("request", size, end_of_stream)
 
-    def on_http_response_body(self, size: int, end_of_stream: bool):
+    def on_http_response_body(self, size: int, end_of_stream: bool) -> Any:
         return self.decide("response", size, end_of_stream)
 
     def on_http_request_trailers(self, num_trailers: int) -> Action:
@@ -83,24 +90,23 @@ class Pieces(pwasm.HttpContext):
         for plan in (self.plans or {}).values():
             plan.resume = False
 
-    def headers(self, message):
-        ms = self.plans[message].headers
-        return self.slowly(ms) if ms else Action.CONTINUE
+    def headers(self, plan: Plan) -> Any:
+        return self.slowly(plan.headers) if plan.headers else Action.CONTINUE
 
-    async def slowly(self, ms):
+    async def slowly(self, ms: int) -> None:
         await aio.sleep(ms / 1000)
 
-    def at_trailers(self, message):
-        plan = self.plans[message]
-        if self.buffer_request_body:
+    def at_trailers(self, message: str) -> Action:
+        if not self.plans or self.buffer_request_body:
             return Action.CONTINUE  # the action for the whole body, which has just been decided, has priority
+        plan = self.plans[message]
         plan.resume = False
         if plan.holds:
             self.turn(plan, message)
             self.has_passed(plan, message)
         return Action.CONTINUE
 
-    def decide(self, message, size, end):
+    def decide(self, message: str, size: int, end: bool) -> Any:
         if not self.plans:
             return Action.CONTINUE
         plan = self.plans[message]
@@ -117,7 +123,7 @@ class Pieces(pwasm.HttpContext):
             return self.wait(plan, message, kind, ms, end)
         return self.act(plan, message, kind, ms, end)
 
-    def act(self, plan, message, kind, ms, end):
+    def act(self, plan: Plan, message: str, kind: str, ms: int, end: bool) -> Action:
         if kind == "r" or (kind == "p" and end):
             self.turn(plan, message)
             plan.resume = True
@@ -129,7 +135,7 @@ class Pieces(pwasm.HttpContext):
         self.has_passed(plan, message)
         return Action.CONTINUE
 
-    async def wait(self, plan, message, kind, ms, end):
+    async def wait(self, plan: Plan, message: str, kind: str, ms: int, end: bool) -> Action:
         if kind == "b":
             self.turn(plan, message)
         if kind in ("a", "b", "q"):
@@ -142,28 +148,28 @@ class Pieces(pwasm.HttpContext):
             return Action.CONTINUE
         return self.act(plan, message, "p" if kind == "q" else kind, ms, end)
 
-    def go_on(self, plan, message):
+    def go_on(self, plan: Plan, message: str) -> None:
         if plan.resume:
             plan.resume = False
             self.has_passed(plan, message)
             pwasm.set_effective_context(self.context_id)
             (pwasm.resume_http_request if message == "request" else pwasm.resume_http_response)()
 
-    def data(self, message):
+    def data(self, message: str) -> bytes:
         return pwasm.get_http_request_body() if message == "request" else pwasm.get_http_response_body()
 
-    def turn(self, plan, message):
+    def turn(self, plan: Plan, message: str) -> None:
         data = self.data(message)
         data = data[: plan.turned] + bytes(byte ^ 0x80 for byte in data[plan.turned :])
         (pwasm.replace_http_request_body if message == "request" else pwasm.replace_http_response_body)(data)
         plan.turned = len(data)
 
-    def has_passed(self, plan, message):
+    def has_passed(self, plan: Plan, message: str) -> None:
         plan.passed += plan.turned
         plan.turned, plan.holds = 0, False
         pwasm.log_warn(f"P {self.id} {message} {plan.passed} {time.time_ns()}")
 
-    def wrong(self, message, text):
+    def wrong(self, message: str, text: str) -> None:
         pwasm.log_error(f"E {self.id} {message} {text}")
 
 
@@ -184,6 +190,9 @@ class Holds(Pieces):
 class Waits(pwasm.HttpContext):
     """A neighbour: pauses in the headers of both messages for as long as they say, and continues in a tick."""
 
+    plugin: Plugin
+    over = False
+
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         return self.pause(pwasm.get_http_request_header("x-gate"), pwasm.resume_http_request)
 
@@ -193,13 +202,11 @@ class Waits(pwasm.HttpContext):
     def on_http_stream_done(self) -> None:
         self.over = True
 
-    over = False
-
-    def pause(self, told, resume):
+    def pause(self, told: str | None, resume: Callable[[], None]) -> Action:
         if not told or told == "0":
             return Action.CONTINUE
 
-        def go_on():
+        def go_on() -> None:
             if not self.over:
                 pwasm.set_effective_context(self.context_id)
                 resume()
@@ -223,6 +230,6 @@ class Buffers(pwasm.HttpContext):
         pass
 
 
-for name, cls in {"pieces": Pieces, "whole": Whole, "holds": Holds, "waits": Waits, "buffers": Buffers}.items():
-    pwasm.set_plugin_context(Plugin, root_id=name)
-    pwasm.set_http_context(cls, root_id=name)
+for made in (Pieces, Whole, Holds, Waits, Buffers):
+    pwasm.set_plugin_context(Plugin, root_id=made.__name__.lower())
+    pwasm.set_http_context(made, root_id=made.__name__.lower())
