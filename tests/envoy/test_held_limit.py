@@ -44,27 +44,29 @@ class SlowUpstream:
     """Answers a POST at once, and a GET with half of what it announces; the rest follows after `go_on`."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._rest = asyncio.Event()
-        self.ports: list[int] = []
-        started = threading.Event()
-        threading.Thread(target=self._run, args=(started,), daemon=True).start()
-        started.wait()
+        self.port = 0
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._thread.start()
+        self._started.wait()
 
     def go_on(self) -> None:
+        """Send the rest of all answers."""
         self._loop.call_soon_threadsafe(self._rest.set)
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """Stop."""
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
 
-    def _run(self, started: threading.Event) -> None:
-        async def start() -> None:
-            server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=STREAMS)
-            self.ports.append(server.sockets[0].getsockname()[1])
-            started.set()
-
-        self._loop.create_task(start())
-        self._loop.run_forever()
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._rest, self._over = asyncio.Event(), asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=STREAMS)
+        self.port = server.sockets[0].getsockname()[1]
+        self._started.set()
+        await self._over.wait()
+        server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -95,7 +97,7 @@ def upstream() -> Iterator[SlowUpstream]:
 @pytest.fixture(scope="module")
 def envoy(built: Callable[[str], Path], upstream: SlowUpstream) -> Iterator[Envoy]:
     listener = HttpListener([WasmFilter(built("held_limit"))], routes=[Route(upstream="upstream")])
-    config = bootstrap([listener], upstreams=[Upstream("127.0.0.1", upstream.ports[0])])
+    config = bootstrap([listener], upstreams=[Upstream("127.0.0.1", upstream.port)])
     with Envoy(config) as running:
         yield running
 
