@@ -19,7 +19,8 @@ from ._serde import encode_pairs
 from ._stream.body_options import leave_headers
 from ._stream.current import current
 from ._stream.guards import failed, guard_close, guard_local_response, guard_resume, resumed, select_stream
-from ._stream.holding import OWN_RESPONSE, held_of, is_over, let_go_outside
+from ._stream.holding import held_of, is_over, let_go_outside
+from ._stream.marks import OWN_RESPONSE
 from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from ._validate import Headers
 from .errors import BadArgument

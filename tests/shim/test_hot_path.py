@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import pytest
 
 from pwasm import _abi, entrypoint
 from pwasm._dispatch.callbacks import Dispatcher
+from pwasm._stream import marks
 from pwasm.testing.wasm import WasmPlugin
-from tests.support.paths import PROJECTS
+from tests.support.paths import PROJECTS, ROOT
 
 pytestmark = pytest.mark.wasm
 
@@ -70,6 +72,8 @@ class Host:
             return (10, *(b"" if kind == "bytes" else 0 for kind in results)) if results else 10
         if name == "proxy_get_property" and keys == ["request\0method"]:
             return 0, b"GET"
+        if name == "proxy_get_property" and keys[0].endswith("size"):
+            return 0, bytes(8)
         if name == "proxy_get_property":
             return 0, self.root_ids.pop(0).encode()  # each plugin asks once
         if name == "proxy_get_log_level":
@@ -195,3 +199,11 @@ def test_contexts_that_are_over_are_given_to_other_streams(where: tuple[Host, An
     logged = [arguments for name, *arguments in host.calls if name == "proxy_log"]
     assert len(logged) == 400
     assert len({text for _, text in logged}) == 40
+
+
+def test_the_shim_knows_the_same_marks() -> None:
+    source = (ROOT / "runtime-shim" / "pwasm_shim" / "src" / "streams.c").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"enum \{ (BODY_SEEN[^}]*) \}", source)
+    assert {name: int(value) for name, value in re.findall(r"(\w+) = (\d+)", listed)} == {
+        name: getattr(marks, name) for name in ("BODY_SEEN", "HEADERS_PAUSED", "HEADERS_HELD")
+    }

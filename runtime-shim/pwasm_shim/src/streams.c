@@ -283,7 +283,7 @@ static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t
   return action;
 }
 
-/* Bits of Stream.marks, shifted by the direction; see sdk/pwasm/_stream/holding.py. */
+/* Bits of Stream.marks, shifted by the direction; see sdk/pwasm/_stream/marks.py. */
 enum { BODY_SEEN = 4, HEADERS_PAUSED = 16, HEADERS_HELD = 64 };
 
 /* Whether this is the empty part with which Envoy ends a body that the filter has already seen whole, and let pass. */

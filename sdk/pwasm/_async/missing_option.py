@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from .._abi import LogLevel, Status
 from .._stream.current import current
-from .._stream.holding import HEADERS_HELD, NOT_HELD, refuse
+from .._stream.holding import NOT_HELD, refuse
 from .._stream.log import log_lines
+from .._stream.marks import HEADERS_HELD
 from .._stream.records import AnyCoroutine, Stream, Task
 from .._stream.registration import MESSAGES
 from .._typing import cast
@@ -43,15 +44,16 @@ class _Check(Timer):
 
     def fire(self) -> None:
         stream, root = self.stream, self.stream.root
-        if root.option_seen is not None or not stream.marks & HEADERS_HELD << self.direction:
+        if root.option_seen or not stream.marks & HEADERS_HELD << self.direction:
             return
         grew = _total_size(self.direction) > self.before
         if not (grew and self.grew):
             self.grew = grew
             self._set()
             return
-        root.option_seen = False
-        log_lines(LogLevel.CRITICAL, _MISSING)
+        if root.option_seen is None:
+            root.option_seen = False
+            log_lines(LogLevel.CRITICAL, _MISSING)
         refuse(stream, self.direction, NOT_HELD)
 
     def _set(self) -> None:

@@ -12,7 +12,8 @@ body. Two things follow:
 
 from __future__ import annotations
 
-from .._stream.holding import BODY_SEEN, RESUMED_OUTSIDE, begin, held_of, is_over, let_go, take
+from .._stream.holding import begin, held_of, is_over, let_go, take
+from .._stream.marks import BODY_SEEN, RESUMED_OUTSIDE
 from .._stream.phases import RESPONSE
 from .._stream.policy import CONTINUE
 from .._stream.records import Ended, Phase, Stream, Task

@@ -24,9 +24,6 @@ from .._stream.body_options import call, leave_headers
 from .._stream.current import current
 from .._stream.guards import failed
 from .._stream.holding import (
-    BODY_SHOWN,
-    HEADERS_HELD,
-    HEADERS_PAUSED,
     PAUSE,
     begin,
     buffer_size,
@@ -39,6 +36,7 @@ from .._stream.holding import (
     tidy,
 )
 from .._stream.log import log_lines
+from .._stream.marks import BODY_SHOWN, HEADERS_HELD, HEADERS_PAUSED
 from .._stream.phases import PHASES, UPSTREAM
 from .._stream.policy import CONTINUE, root_failed, stream_failed, verdict
 from .._stream.records import AnyCoroutine, Driver, Phase, Root, Stream, Task, Wait

@@ -25,7 +25,8 @@ from .._config.binding import fill
 from .._stream.body_options import CALLS, arrives
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
-from .._stream.holding import HEADERS_HELD, HEADERS_PAUSED, RESUMED_OUTSIDE, leave, let_headers_go, waits
+from .._stream.holding import leave, let_headers_go, waits
+from .._stream.marks import HEADERS_HELD, HEADERS_PAUSED, RESUMED_OUTSIDE
 from .._stream.phases import PHASES, PLUGIN_LOG, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import Phase, Stream
@@ -59,7 +60,7 @@ def _checked_action(returned: object, stream: Stream, phase: Phase) -> int:
     if result == CONTINUE and stream.traits is None:
         return CONTINUE
     action = leave(stream, phase, result)
-    if action != result and stream.root.option_seen is None:
+    if action != result and phase.part == "headers" and stream.root.option_seen is None and not stream.skip:
         watch(stream, phase.direction)
     return action
 

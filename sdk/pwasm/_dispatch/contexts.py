@@ -100,7 +100,7 @@ class Contexts:
             if vm is None:
                 vm = self._vm = VMContext() if registered.vm is None else _created(registered.vm, 0, VMContext)
                 if vm is not None:
-                    self._held.limit = vm.max_held_bytes
+                    self._held.limit = _positive(vm, "max_held_bytes")
             if vm is None:
                 raise TypeError("the VM context's factory returned None")
             plugin = vm.new_plugin_context(context_id)
@@ -121,7 +121,7 @@ class Contexts:
                 root.traits = in_mode(root, traits_of(root.http.factory))
                 root.make_http = root.http.factory
         except BaseException as error:
-            root.failed = True
+            root.failed, root.context = True, None
             report(phase.level, f"the plugin could not be created for context {context_id}: start refused", error)
 
     def _registered_for_root(self) -> Registration:
@@ -199,6 +199,15 @@ def in_mode(root: Root, traits: Traits | None) -> Traits | None:
             " with PWASM_HOLD_HEADERS=1 in vm_config.environment_variables; `pwasm config` writes both",
         )
     return traits
+
+
+def _positive(vm: VMContext, name: str) -> int:
+    value = getattr(vm, name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{type(vm).__qualname__}.{name} must be int, not {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{type(vm).__qualname__}.{name} must be positive, not {value}")
+    return value
 
 
 def _created(entry: Entry, context_id: int, base: type) -> Any:

@@ -8,7 +8,8 @@ from .. import _validate
 from .._abi import BufferType
 from .._stream.current import current
 from .._stream.guards import failed, stream_for
-from .._stream.holding import NO_LENGTH, buffer_size
+from .._stream.holding import buffer_size
+from .._stream.marks import NO_LENGTH
 from .._typing import Protocol
 from . import framing
 from .published import publish

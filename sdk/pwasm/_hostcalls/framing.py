@@ -17,7 +17,8 @@ from __future__ import annotations
 from .. import _validate
 from .._abi import MapType, Status
 from .._stream.current import current
-from .._stream.holding import NO_LENGTH, headers_can_change
+from .._stream.holding import headers_can_change
+from .._stream.marks import NO_LENGTH
 from .._stream.phases import REQUEST, RESPONSE
 from .._stream.records import Stream
 from .._stream.registration import MESSAGES

@@ -27,26 +27,8 @@ from .._typing import Any, Final
 from . import upgrades
 from .current import current
 from .guards import select_stream
-from .holding import (
-    BODY_SEEN,
-    BODY_SHOWN,
-    EARLY,
-    HEADERS_HELD,
-    HEADERS_PAUSED,
-    LENGTH_LEFT,
-    NO_LENGTH,
-    TOO_LARGE,
-    TOO_LONG,
-    UPGRADE_ASKED,
-    begin,
-    buffer_size,
-    held_of,
-    is_held,
-    is_over,
-    refuse,
-    take,
-    take_snapshot,
-)
+from .holding import TOO_LARGE, TOO_LONG, begin, buffer_size, held_of, is_held, is_over, refuse, take, take_snapshot
+from .marks import BODY_SEEN, BODY_SHOWN, EARLY, HEADERS_HELD, HEADERS_PAUSED, LENGTH_LEFT, NO_LENGTH, UPGRADE_ASKED
 from .phases import REQUEST, RESPONSE
 from .records import Phase, Stream
 from .registration import MESSAGES, Traits

@@ -16,10 +16,11 @@ DEFAULT_LIMIT: Final = 64 * 1024 * 1024
 class HeldInVm:
     """The bytes that all streams of one VM hold."""
 
-    __slots__ = ("limit", "size")
+    __slots__ = ("limit", "metric", "size")
 
     def __init__(self) -> None:
         self.size = 0
+        self.metric = 0  # counts refusals; defined once, since each definition takes memory in the host for good
         self.limit = DEFAULT_LIMIT
 
 

@@ -35,33 +35,24 @@ from .._typing import Final, NamedTuple
 from .current import current
 from .guards import failed
 from .held import Held
+from .marks import (
+    BODY_SEEN,
+    BODY_SHOWN,
+    EARLY,
+    HEADERS_HELD,
+    HEADERS_PAUSED,
+    NEEDS_CARE,
+    OWN_RESPONSE,
+    RESUMED_OUTSIDE,
+    UPGRADE_ASKED,
+    UPGRADED,
+)
 from .phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from .records import Phase, Stream, Waiting
 from .registration import MESSAGES, NOTHING
 
 CONTINUE, PAUSE = int(Action.CONTINUE), int(Action.PAUSE)
 ALL_BYTES: Final = 2**31 - 1
-
-# Bits of Stream.marks, shifted by the direction (0 or 1).
-LENGTH_LEFT: Final = 1  # content-length was removed or looked for, when the headers left
-BODY_SEEN: Final = 4  # a whole body was delivered or refused, or there is none
-HEADERS_PAUSED: Final = 16  # by the filter, or by its coroutine: the body must wait
-HEADERS_HELD: Final = 64  # by us, until the body has been decided
-BODY_SHOWN: Final = 256  # a body callback has run while the headers were held
-
-EARLY: Final = 16384  # a whole body was delivered before its end: content-length tells that nothing follows
-
-RESUMED_OUTSIDE: Final = 262144  # a body that was paused goes on, since a resume outside of its callbacks
-NO_LENGTH: Final = 65536  # the message has no content-length: it was removed, or there never was one
-
-_NEEDS_CARE = (HEADERS_PAUSED | RESUMED_OUTSIDE) * 0b11
-"""What keeps a stream without traits from the fast path: for either direction."""
-
-# Further bits, of the stream.
-UPGRADE_ASKED: Final = 1024
-UPGRADED: Final = 2048
-CONNECT_ASKED: Final = 4096
-OWN_RESPONSE: Final = 8192  # the response is the filter's local response, which passes its response callbacks
 
 _DEFAULT_LIMIT = 1024 * 1024
 _COUNTER = 0
@@ -100,7 +91,7 @@ def tidy(stream: Stream) -> None:
     """Drop `Stream.waiting` once nothing is left in it."""
     if stream.waiting is not None and stream.waiting.idle:
         stream.waiting = None
-    if stream.waiting is None and stream.traits is NOTHING and not stream.marks & _NEEDS_CARE:
+    if stream.waiting is None and stream.traits is NOTHING and not stream.marks & NEEDS_CARE:
         stream.traits = None
 
 
@@ -311,16 +302,16 @@ def _new(stream: Stream, direction: int, held: Held, data: bytes) -> bytes:
     sizes; then the message is refused: to guess wrongly would be to hide bytes from the filter, or to change their
     order.
     """
-    sent = held.sent
-    before, held.counted = held.counted, counted(direction)
+    sent, now = held.sent, counted(direction)
+    counts = now - held.counted  # for a response since all of it went on, for a request since the last part
+    if direction == REQUEST:
+        held.counted = now
     if not data.startswith(sent):
         return data
-    counts = held.counted - before
     if direction == REQUEST:
         again, gone = counts == len(data) - len(sent), counts == len(data)
     else:
         again, gone = counts == 0, counts == len(sent)
-        held.counted = before  # from the moment when all of it went on
     if again and not gone:
         held.comes_again()
         return data[len(sent) :]
@@ -355,9 +346,9 @@ def refuse(stream: Stream, direction: int, why: Refusal) -> None:
         stream.marks |= BODY_SEEN << direction
     stream.skip = True
     if why is VM_IS_FULL:
-        status, metric = host.proxy_define_metric(_COUNTER, _REFUSED_METRIC)
-        if not status:
-            host.proxy_increment_metric(metric, 1)
+        vm = stream.root.held
+        vm.metric = vm.metric or host.proxy_define_metric(_COUNTER, _REFUSED_METRIC)[1]
+        host.proxy_increment_metric(vm.metric, 1)
     if direction == DOWNSTREAM:
         stream.closed = host.proxy_close_stream(DOWNSTREAM) == Status.OK
     elif direction == RESPONSE and current.phase.part != "headers" and not headers_in_hand(stream, RESPONSE):

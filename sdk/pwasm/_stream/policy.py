@@ -32,7 +32,8 @@ from __future__ import annotations
 
 from .._abi import Action
 from .current import current
-from .holding import HEADERS_PAUSED, let_go
+from .holding import let_go
+from .marks import HEADERS_PAUSED
 from .phases import DOWNSTREAM, LOG, REPLY, REQUEST, RESPONSE
 from .records import Phase, Root, Stream
 from .registration import MESSAGES, Entry

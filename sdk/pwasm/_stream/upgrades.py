@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from .._abi import Action, MapType, Status
 from .current import current
-from .holding import CONNECT_ASKED, UPGRADE_ASKED, UPGRADED, let_go
+from .holding import let_go
+from .marks import CONNECT_ASKED, UPGRADE_ASKED, UPGRADED
 from .phases import REQUEST, RESPONSE
 from .records import Phase, Stream
 from .registration import Traits
