@@ -72,7 +72,7 @@ class Refusal(NamedTuple):
 TOO_LARGE: Final = Refusal(413, 500, "pwasm_{}_body_too_large", "the {} body is larger than {} bytes\n")
 TOO_LONG: Final = Refusal(400, 502, "pwasm_{}_body_too_long", "the {} body is longer than its content-length\n")
 HELD_BY_ANOTHER: Final = Refusal(
-    500, 502, "pwasm_{}_body_held_twice", "another filter holds what of the {} body has gone on\n"
+    500, 502, "pwasm_{}_body_held_twice", "another filter still holds a part of the {} body\n"
 )
 NOT_HELD: Final = Refusal(500, 500, "pwasm_headers_not_held", "the proxy does not hold headers\n")
 VM_IS_FULL: Final = Refusal(503, 503, "pwasm_held_bytes_limit", "the proxy holds too many bodies; try again later\n")
