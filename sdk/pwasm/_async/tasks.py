@@ -362,16 +362,25 @@ def _deliver(stream: Stream, phase: Phase, args: tuple[int, ...]) -> int:
         _select(stream)
         current.phase = continued
         if phase.part == "body":  # the filter may have changed the bytes before this part
-            held = held_of(stream, phase.direction)
-            if held is not None:
-                held.show_later()
-            args = (buffer_size(stream, phase.direction), *args[1:])
+            args = (_shown_now(stream, phase.direction), *args[1:])
+            if stream.skip:
+                return PAUSE
         action = call(stream, phase, *args)
         if type(action) is CoroutineType:
             action = start(action, stream, continued)
         return verdict(action, phase)
     except BaseException as error:
         return stream_failed(phase, stream, error)
+
+
+def _shown_now(stream: Stream, direction: int) -> int:
+    """Show what arrived while the direction was held; returns how much that is, with what is shown already."""
+    held = held_of(stream, direction)
+    if held is not None:
+        held.show_later()
+    elif direction != UPSTREAM and not _sees_all(stream, direction):
+        take(stream, direction)
+    return buffer_size(stream, direction)
 
 
 def may_resume(stream: Stream, direction: int) -> bool:

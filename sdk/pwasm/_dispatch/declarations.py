@@ -12,6 +12,8 @@ from ..types import HttpContext
 
 UPGRADES = ("refuse", "pass", "stream")
 
+_CO_COROUTINE = 0x80
+
 _known: dict[type, Traits | None] = {}
 
 
@@ -106,6 +108,17 @@ def undeclared_edits(cls: type) -> list[Edit]:
         for method, code in _methods(cls)
         for changes in _edits_in(code, message)
     ]
+
+
+def may_pause(cls: type, callback: str) -> bool:
+    """Whether a callback of headers may hold them: it is `async def`, or its class mentions PAUSE."""
+    function = getattr(cls, callback)
+    if function is getattr(HttpContext, callback):
+        return False
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, CodeType) or code.co_flags & _CO_COROUTINE:
+        return True
+    return any("PAUSE" in _names(own) for _, own in _methods(cls))
 
 
 def _methods(cls: type) -> Iterator[tuple[str, CodeType]]:

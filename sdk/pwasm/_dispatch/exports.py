@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from .._abi import CALLBACKS
 from .._stream.phases import PHASES
-from .._stream.registration import Entry, Registration
+from .._stream.registration import MESSAGES, Entry, Registration
 from ..types import HttpContext, PluginContext, TcpContext, VMContext
-from .declarations import traits_of, undeclared_edits
+from .declarations import may_pause, traits_of, undeclared_edits
 
 _ALWAYS = frozenset(
     {
@@ -115,7 +115,23 @@ def _used(registration: Registration, vm: Entry | None) -> set[str]:
     if http is not None and isinstance(http.factory, type):
         traits = traits_of(http.factory)
         used |= traits.callbacks() if traits is not None else set()
+        used |= _to_hold(http.factory, used)
     return used
+
+
+def _to_hold(cls: type, used: set[str]) -> set[str]:
+    """The callbacks without which a part of a message would pass what is held of it.
+
+    After a body callback that holds bytes, trailers are the last moment to put them back. And if the host lets body
+    callbacks come while headers are paused (`allow_on_headers_stop_iteration`), only they can keep the body waiting.
+    """
+    needed = set()
+    for name in MESSAGES.values():
+        if f"proxy_on_{name}_body" in used:
+            needed.add(f"proxy_on_{name}_trailers")
+        if f"proxy_on_{name}_headers" in used and may_pause(cls, f"on_http_{name}_headers"):
+            needed |= {f"proxy_on_{name}_body", f"proxy_on_{name}_trailers"}
+    return needed
 
 
 _ANY = Entry(lambda: None, False, "")

@@ -66,8 +66,8 @@ def arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, .
         waiting.overtake(direction)
     awaited = waiting is not None and waiting.held & 1 << direction
     held = held_of(stream, direction)
+    early = held is not None and message and stream.marks & EARLY << direction
     if held is not None and phase.part == "body":
-        early = message and stream.marks & EARLY << direction
         if args[0] and early:
             refuse(stream, direction, TOO_LONG)
         elif args[0]:
@@ -75,7 +75,8 @@ def arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, .
         if early or stream.skip:
             return None  # only the end of a body that the filter has seen and holds
         args = (held.shown_size, *args[1:])
-    if awaited or (message and stream.marks & HEADERS_PAUSED << direction):
+    # The filter holds a body that it has seen whole: its trailers wait, too.
+    if awaited or early or (message and stream.marks & HEADERS_PAUSED << direction):
         begin(stream).keep(phase, args)
         return None
     return args

@@ -154,8 +154,8 @@ class RequestBody(Case):
         pwasm.remove_http_request_header("content-length")
 
     def on_http_request_body(self, body_size: int, end_of_stream: bool) -> Action:
-        if not end_of_stream:
-            return Action.PAUSE
+        if not body_size:  # the body comes in one part, and its end in another
+            return Action.CONTINUE
         status = host().proxy_get_buffer_status(BufferType.HTTP_REQUEST_BODY)
         get = pwasm.get_http_request_body
         report(self.name, (body_size, status, get(), get(2, 3), get(50), get(4)))
@@ -168,8 +168,8 @@ class ResponseBody(Case):
         pwasm.remove_http_response_header("content-length")
 
     def on_http_response_body(self, body_size: int, end_of_stream: bool) -> Action:
-        if not end_of_stream:
-            return Action.PAUSE
+        if not body_size:  # the body comes in one part, and its end in another
+            return Action.CONTINUE
         status = host().proxy_get_buffer_status(BufferType.HTTP_RESPONSE_BODY)
         get = pwasm.get_http_response_body
         report(self.name, (body_size, status, get(), get(2, 3), get(50), get(4)))
