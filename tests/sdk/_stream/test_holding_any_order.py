@@ -141,7 +141,7 @@ NEIGHBOURS = st.lists(
     sized=st.booleans(),
     awaits=st.booleans(),
 )
-def test_nothing_passes_unseen_and_nothing_is_lost(
+def test_nothing_passes_unseen_and_nothing_is_lost(  # noqa: PLR0915
     message: str,
     kind: str,
     hold_headers: bool,
