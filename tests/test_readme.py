@@ -14,7 +14,7 @@ import click
 import pytest
 
 import pwasm
-from pwasm.testing import Headers, HostEmulator
+from pwasm.testing import ExtAuthz, Headers, HostEmulator, LuaBody
 from pwasm.testing.worlds.filters import import_filter
 from pwasm_compiler.cli import COMMANDS, cli
 
@@ -23,7 +23,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 TEXTS = {page.stem: page.read_text(encoding="utf-8") for page in PAGES}
 PYTHON = {name: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for name, text in TEXTS.items()}
-EXAMPLES = {"README": 2, "writing-filters": 3, "configuration": 1, "testing": 1, "tutorial": 1}
+EXAMPLES = {"README": 2, "bodies": 1, "writing-filters": 3, "configuration": 1, "testing": 3, "tutorial": 1}
 """How many examples in Python each page has: the tests below run them, tests/envoy/test_tutorial.py the tutorial's."""
 
 
@@ -55,12 +55,17 @@ def test_the_figures_of_the_readme_are_those_of_the_benchmark() -> None:
 
 @pytest.mark.programs
 def test_the_first_filter_passes_the_readmes_own_test(tmp_path: Path) -> None:
-    (tmp_path / "filter.py").write_text(PYTHON["README"][0], encoding="utf-8")
-    (tmp_path / "test_filter.py").write_text(PYTHON["README"][1], encoding="utf-8")
-    (tmp_path / "pytest.ini").touch()
+    passes(tmp_path, PYTHON["README"][0], PYTHON["README"][1])
+
+
+def passes(folder: Path, filter_text: str, test_text: str) -> None:
+    """A filter passes its test in plain Python."""
+    (folder / "filter.py").write_text(filter_text, encoding="utf-8")
+    (folder / "test_filter.py").write_text(test_text, encoding="utf-8")
+    (folder / "pytest.ini").touch()
     plugins = ["-p", "no:cacheprovider", "-p", "no:pwasm", "-p", "pwasm.pytest_plugin"]
     command = [sys.executable, "-m", "pytest", "-q", *plugins]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert re.search(r"^\d+ passed in", ran.stdout, re.MULTILINE), ran.stdout
 
 
@@ -131,6 +136,56 @@ def test_the_example_of_the_emulator() -> None:
     pairs = [(":method", "GET"), (":path", "/a"), (":authority", "b")]
     exec(PYTHON["testing"][0].replace("[...]", repr(pairs)), names)
     assert names["second"].started
+
+
+def test_the_example_of_neighbours_in_the_emulator() -> None:
+    class MyFilter(pwasm.HttpContext):
+        pass
+
+    doubles = {"ExtAuthz": ExtAuthz, "LuaBody": LuaBody}
+    names: dict[str, Any] = {"HostEmulator": HostEmulator, "MyFilter": MyFilter, **doubles}
+    exec(PYTHON["testing"][1], names)
+    assert names["stream"].status == 403
+
+
+CHECK = """import pwasm
+
+
+class Check(pwasm.HttpContext):
+    buffer_request_body = True
+
+    def on_http_request_body(self, body_size, end_of_stream):
+        if b"evil" in self.request.body:
+            pwasm.send_http_response(403)
+
+
+pwasm.set_http_context(Check)
+"""
+
+
+@pytest.mark.programs
+def test_the_example_of_neighbours_in_the_worlds(tmp_path: Path) -> None:
+    imports = "import pytest\nfrom pwasm.testing import Answer, ExtAuthz, Pause\n\n"
+    passes(tmp_path, CHECK, imports + PYTHON["testing"][2])
+
+
+def test_the_example_of_headers_decided_by_the_body() -> None:
+    names: dict[str, Any] = {}
+    exec(PYTHON["bodies"][0], names)
+    host = HostEmulator(names["ModelRouter"], hold_headers=True, after=[ExtAuthz("authz")])
+    length = ("content-length", "17")
+    stream = host.begin("POST", "/", headers=[length])
+    stream.send_request_body(b'{"model":')
+    assert host.neighbour_calls == []  # no later filter has the request
+    stream.send_request_body(b'"large"}', end_of_stream=True)
+    host.neighbour_calls[0].answer(200)
+    assert (stream.request_headers["x-pool"], stream.request_body) == ("gpu", b'{"model":"large"}')
+    assert ("content-length", "17") in list(stream.request_headers)
+    for refused in (b"", b"[]", b'{"model": "huge"}', b'{"model": []}'):
+        assert host.request("POST", "/", body=refused or b"{").status == 400
+    unheld = HostEmulator(names["ModelRouter"])
+    assert not unheld.started
+    assert "with PWASM_HOLD_HEADERS=1" in unheld.logs[0][1]
 
 
 def command_lines() -> list[str]:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from pwasm import testing
+
 pytestmark = pytest.mark.programs
 
 ROOT = Path(__file__).parents[1]
@@ -25,10 +27,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHOWN = [
     block for page in PAGES for block in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 ]
-# The one that is no file of its own: what stands above it, and the headers it leaves out.
+# Those that are no files of their own: what stands above them, and the headers they leave out.
 EMULATOR_EXAMPLE = "host = HostEmulator("
 ABOVE = """from pwasm import HttpContext
-from pwasm.testing import Headers, HostEmulator
+from pwasm.testing import {names}
 
 
 class MyFilter(HttpContext):
@@ -102,7 +104,13 @@ pwasm.set_http_context(Plugin)  # wrong
 
 def snippets() -> list[str]:
     """The examples of README and docs as files."""
-    return [ABOVE + text.replace("[...]", HEADERS) if text.startswith(EMULATOR_EXAMPLE) else text for text in SHOWN]
+    return [completed(text) if text.startswith(EMULATOR_EXAMPLE) else text for text in SHOWN]
+
+
+def completed(text: str) -> str:
+    """An example around an emulator, with the imports and the filter that it leaves out."""
+    names = sorted(name for name in testing.__all__ if re.search(rf"\b{name}\b", text))
+    return ABOVE.format(names=", ".join(names)) + text.replace("[...]", HEADERS)
 
 
 def filled(name: str) -> str:

@@ -24,14 +24,14 @@ SINCE: Final = (1, 35)
 
 REQUIRED, WANTED = "required", "wanted"
 NEEDS: Final = {
-    REQUIRED: "a class decides headers by the body; without the option, the filter refuses to start",
+    REQUIRED: "a class changes headers after seeing the body; without the option, the filter refuses to start",
     WANTED: "a class holds bodies; without the option, they are held in the module's own memory",
 }
 """What a module may record for a `root_id`, the strongest first → what it means."""
 
 CANNOT: Final = (
-    "bodies are held in the module's own memory; request headers reach upstream before the body is checked; and what a"
-    " callback awaits at the end of a body, or after it, cannot be held beside a later filter that pauses"
+    "bodies are held in the module's own memory; request headers reach upstream before the body is checked; and beside"
+    " a later filter that pauses, a stream cannot be held while a callback awaits at the end of its body"
 )
 """What it means for a filter whose host does not hold headers."""
 WITHOUT: Final = (
@@ -79,9 +79,12 @@ def caution(needed: str | None, *, chosen: bool | None, envoy: tuple[int, int]) 
 def notes(held: Mapping[str, str | None], awaited_body: str) -> Iterator[str]:
     """What a build says about hosts that do not hold headers; `awaited_body` is a callback that may wait, or ""."""
     if need(held) == REQUIRED:
-        yield f"note: it decides headers by the body, which {WITHOUT} do not support by themselves; see: pwasm manifest"
+        yield (
+            f"note: it changes headers after seeing the body, which {WITHOUT} do not support by themselves;"
+            " see: pwasm manifest"
+        )
     elif awaited_body:
         yield (
             f"note: {awaited_body} may wait: where headers are not held, as with {WITHOUT},"
-            " what it awaits at the end of a body cannot be held beside a later filter that pauses"
+            " a stream cannot be held while it awaits at the end of the body, beside a later filter that pauses"
         )

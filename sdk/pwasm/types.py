@@ -240,23 +240,22 @@ class HttpContext:
     buffer_request_body: bool = False
     """True: `on_http_request_body` is called once, with the whole body, and `end_of_stream` is True.
 
-    Envoy holds the body back until then. For a request without a body the callback is not called. The request headers
-    have already been sent by that time, unless `on_http_request_headers` returned `Action.PAUSE`; in that case the body
-    waits for the resume. A body larger than `max_body_bytes` is answered with 413 (details
-    `pwasm_request_body_too_large`).
+    Nothing of the body passes before the callback has let it go. For a request without a body it is not called. The
+    headers wait, too, if Envoy is configured for that (see `holds_request_headers`); otherwise they have been sent by
+    then. A body larger than `max_body_bytes` is answered with 413 (details `pwasm_request_body_too_large`).
     """
 
     buffer_response_body: bool = False
-    """The same for `on_http_response_body`. If the body is too large, the client gets a 500 when `content-length`
-    announces the size; otherwise the stream is closed, since the response headers have already been sent."""
+    """The same for `on_http_response_body`. If the body is too large, the client gets a 500 while the headers wait, or
+    when `content-length` announces the size; otherwise the response is cut off, since its headers have been sent."""
 
     edits_request_body: bool | None = None
     """True: the filter changes the size of the request body, so `content-length` is removed from the headers.
 
     The host never corrects `content-length`, and a wrong one enables request smuggling. Without this declaration an
-    edit that changes the size is refused (`PhaseError`), unless the message is known to have no `content-length`: it
-    came without one, or the filter removed it in `on_http_request_headers`. None (the default) means: the value of
-    `buffer_request_body`.
+    edit that changes the size is refused (`PhaseError`), unless the headers are still held, or the message is known to
+    have no `content-length`: it came without one, or the filter removed it in `on_http_request_headers`. None (the
+    default) means: the value of `buffer_request_body`.
     """
 
     edits_response_body: bool | None = None
@@ -266,9 +265,9 @@ class HttpContext:
     """True: the request's headers wait for its body, so that `on_http_request_body` can still change them.
 
     They leave with the first piece that the callback lets pass; with `buffer_request_body`, after the whole body. This
-    needs `allow_on_headers_stop_iteration: true` in Envoy's configuration of the plugin, with `PWASM_HOLD_HEADERS=1` in
-    its `environment_variables`: `pwasm config`, `run`, `test` and `manifest` write both. Without the variable the
-    plugin refuses to start.
+    needs `allow_on_headers_stop_iteration: true` in Envoy's configuration of the plugin (Envoy 1.35 or later), with
+    `PWASM_HOLD_HEADERS=1` in `environment_variables`: `pwasm config`, `run`, `test` and `manifest` write both. Without
+    the variable the plugin refuses to start.
     """
 
     holds_response_headers: bool = False
@@ -283,7 +282,7 @@ class HttpContext:
     """
 
     max_body_bytes: int = 1024 * 1024
-    """Size limit of buffered bodies in bytes. Envoy's own limit (`per_connection_buffer_limit_bytes`) is 1 MiB too."""
+    """Size limit of what is held of a body, in bytes. Envoy's `per_connection_buffer_limit_bytes` is 1 MiB, too."""
 
     snapshot_request_headers: bool | None = None
     """Whether `self.request.headers` stays readable after the request was sent upstream.
@@ -309,7 +308,8 @@ class HttpContext:
             end_of_stream: True when there is neither a body nor trailers.
 
         Returns:
-            `Action.PAUSE` holds the request, including its body, until `resume_http_request`.
+            `Action.PAUSE` holds the request until `resume_http_request`: no callback is called for its body before. To
+            let the body decide the headers, set `holds_request_headers` and return `Action.CONTINUE`.
         """
         return Action.CONTINUE
 
@@ -317,16 +317,17 @@ class HttpContext:
         """A part of the request body arrived (proxy_on_request_body).
 
         Args:
-            body_size: bytes readable now: this part, or the body so far if the last call returned `Action.PAUSE`.
-            end_of_stream: True for the last part; never True when trailers follow.
+            body_size: bytes readable now: this part, after what earlier calls have held with `Action.PAUSE`.
+            end_of_stream: True for the last part, but not when trailers follow; always True for a whole body.
 
         Returns:
-            `Action.PAUSE` keeps the data buffered and waits for more.
+            `Action.PAUSE` holds the data: the next call sees it again, with what has arrived in the meantime. At the
+            end of the body, it holds until `resume_http_request`, but not beside every other filter: docs/bodies.md.
         """
         return Action.CONTINUE
 
     def on_http_request_trailers(self, num_trailers: int) -> Outcome:
-        """The request trailers arrived (proxy_on_request_trailers); a buffered body is still readable."""
+        """The request trailers arrived (proxy_on_request_trailers); what is held of the body is readable."""
         return Action.CONTINUE
 
     def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Outcome:

@@ -1,9 +1,9 @@
 """Headers callbacks that return PAUSE in a filter that never resumes: found by reading its sources.
 
-Authors write this to decide headers by the body: Envoy calls no body callback while the headers are paused, so the
-request hangs, with nothing in the log. Only what is certain to hang is reported: nothing anywhere in the filter or its
-dependencies resumes a stream, awaits, makes a callout or has a timer, and the PAUSE does not follow an answer of the
-filter's own.
+Authors write this to change headers after seeing the body. But Envoy calls no body callback while the headers are
+paused, so the request hangs, with nothing in the log. Only what is certain to hang is reported: nothing anywhere in the
+filter or its dependencies resumes a stream, awaits, makes a callout or has a timer, and the PAUSE does not follow an
+answer of the filter's own.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _hanging(
             body, setting, what = _CALLBACKS[item.name]
             line = _pause(item.body, ending)
             if body in methods and line:
-                advice = f"to decide headers by the body, set {setting} = True and return CONTINUE"
+                advice = f"to change headers after seeing the body, set {setting} = True and return CONTINUE"
                 yield line, f"{item.name} returns PAUSE and nothing resumes {what}: {advice}"
 
 

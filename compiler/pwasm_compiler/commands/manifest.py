@@ -131,9 +131,10 @@ def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
     The image must already be in a registry: see pwasm push. The digest is that of an image's manifest, or for a module
     at a URL, that of the module itself. HigressWasmPlugin is Higress's WasmPlugin.
 
-    A filter that decides headers by the body needs a proxy that holds headers, which WasmPlugin, TrafficExtension and
-    EnvoyExtensionPolicy cannot ask for. For such a filter, and with --hold-headers, an EnvoyFilter is printed in place
-    of a WasmPlugin, and an EnvoyPatchPolicy beside an EnvoyExtensionPolicy. This is known from the built module.
+    A filter that changes headers after seeing the body needs a proxy that holds headers, which WasmPlugin,
+    TrafficExtension and EnvoyExtensionPolicy cannot ask for. For such a filter, and with --hold-headers, an EnvoyFilter
+    is printed in place of a WasmPlugin, and an EnvoyPatchPolicy beside an EnvoyExtensionPolicy. The built module says
+    whether it needs that.
 
     Everything is validated before it is printed: unknown or misspelt fields, which a cluster would silently drop, are
     rejected. All strings are quoted, so that every YAML reader takes them as strings.

@@ -119,7 +119,8 @@ class WasmFilter:
         if self.envoy < held_headers.SINCE:
             raise held_headers.too_old(self.envoy)
         raise UsageError(
-            f"the filter decides headers by the body, but its configuration says {held_headers.OPTION}: false",
+            "the filter changes headers after seeing the body, but its configuration says"
+            f" {held_headers.OPTION}: false",
             hint="remove that, or override it with --hold-headers",
         )
 

@@ -21,8 +21,6 @@ from .._stream.registration import MESSAGES
 from .tasks import release
 from .timers import Timer
 
-_BODY = frozenset({"body", "trailers"})
-
 
 class _Release(Timer):
     """Lets a piece pass at the next tick."""
@@ -42,22 +40,21 @@ def passes_later(stream: Stream, phase: Phase, result: object, *, awaited: bool)
         awaited: it was a coroutine.
     """
     direction = phase.direction
-    if direction not in MESSAGES or phase.part not in _BODY or result not in (None, CONTINUE):
+    if direction not in MESSAGES or phase.part != "body" or result not in (None, CONTINUE):
         return False
     resumed_outside = stream.marks & RESUMED_OUTSIDE << direction
-    if not resumed_outside and (not awaited or stream.last or phase.part == "trailers"):
+    if not resumed_outside and (not awaited or stream.last):
         return False
     if is_over(stream, direction) or stream.resumed & 1 << direction:
         return False
     begun = stream.response_begun if direction == RESPONSE else stream.request_begun
     if not resumed_outside and (begun or stream.marks & BODY_SEEN << direction):
         return False
-    if phase.part == "body":
-        take(stream, direction)
+    take(stream, direction)
     held = held_of(stream, direction)
     if stream.skip or held is None or not held.size:
         return stream.skip
-    if stream.last or phase.part == "trailers":
+    if stream.last:
         let_go(stream, direction)  # nothing follows that would be mixed with it, and the end may go on without us
     waiting = begin(stream)
     waiting.held |= 1 << direction

@@ -73,7 +73,7 @@ def _failed(phase: Phase, stream: Stream, error: BaseException) -> int:
     try:
         return leave(stream, phase, action)
     except BaseException as second:
-        report(LogLevel.ERROR, f"what context {stream.id} holds could not be put back", second)
+        report(LogLevel.ERROR, f"the bytes held for context {stream.id} could not be put back", second)
         return refuse_late(stream, phase)
 
 

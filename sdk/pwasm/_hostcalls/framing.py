@@ -78,7 +78,7 @@ def replaced(pairs: list[tuple[str, bytes]], old: list[tuple[bytes, bytes]], map
         try:
             one = _AUTHORITY if key == HOST and direction == REQUEST else key
             if one in seen:
-                raise ValueError(f"name: there is another {one}, and the host would make one broken value of two")
+                raise ValueError(f"name: there is another {one}, and the host would join the two into a broken value")
             seen.add(one)
             if (key.encode(), value) not in old:
                 _check(key, value, direction)
@@ -124,8 +124,8 @@ def check_edit(what: str, stream: Stream, direction: int, change: int) -> None:
     raise PhaseError(
         what,
         current.phase.method,
-        f"the body would change its size, and {CONTENT_LENGTH} has been sent, or the class is not known to edit bodies;"
-        f" what is too much would be taken for another {message}",
+        f"the body would change its size, but {CONTENT_LENGTH} has been sent, or the class is not known to edit bodies;"
+        f" any excess would be taken for another {message}",
         f"declare edits_{message}_body = True in the class, or remove {CONTENT_LENGTH} in on_http_{message}_headers",
     )
 

@@ -27,7 +27,20 @@ from .._typing import Any, Final
 from . import upgrades
 from .current import current
 from .guards import select_stream
-from .holding import TOO_LARGE, TOO_LONG, begin, buffer_size, held_of, is_held, is_over, refuse, take, take_snapshot
+from .holding import (
+    TOO_LARGE,
+    TOO_LONG,
+    TRAILERS,
+    begin,
+    buffer_size,
+    held_of,
+    is_held,
+    is_over,
+    refuse,
+    take,
+    take_snapshot,
+    trailers_cannot_wait,
+)
 from .marks import BODY_SEEN, BODY_SHOWN, EARLY, HEADERS_HELD, HEADERS_PAUSED, LENGTH_LEFT, NO_LENGTH, UPGRADE_ASKED
 from .phases import REQUEST, RESPONSE
 from .records import Phase, Stream
@@ -66,8 +79,8 @@ def arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, .
         waiting.overtake(direction)
     awaited = waiting is not None and waiting.held & 1 << direction
     held = held_of(stream, direction)
+    early = held is not None and message and stream.marks & EARLY << direction
     if held is not None and phase.part == "body":
-        early = message and stream.marks & EARLY << direction
         if args[0] and early:
             refuse(stream, direction, TOO_LONG)
         elif args[0]:
@@ -75,7 +88,11 @@ def arrives(stream: Stream, phase: Phase, args: tuple[int, ...]) -> tuple[int, .
         if early or stream.skip:
             return None  # only the end of a body that the filter has seen and holds
         args = (held.shown_size, *args[1:])
-    if awaited or (message and stream.marks & HEADERS_PAUSED << direction):
+    # The filter holds a body that it has seen whole: its trailers wait, too.
+    if awaited or early or (message and stream.marks & HEADERS_PAUSED << direction):
+        if phase.part == "trailers" and trailers_cannot_wait(stream, direction):
+            refuse(stream, direction, TRAILERS)
+            return None
         begin(stream).keep(phase, args)
         return None
     return args

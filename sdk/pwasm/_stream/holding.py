@@ -72,7 +72,10 @@ class Refusal(NamedTuple):
 TOO_LARGE: Final = Refusal(413, 500, "pwasm_{}_body_too_large", "the {} body is larger than {} bytes\n")
 TOO_LONG: Final = Refusal(400, 502, "pwasm_{}_body_too_long", "the {} body is longer than its content-length\n")
 HELD_BY_ANOTHER: Final = Refusal(
-    500, 502, "pwasm_{}_body_held_twice", "another filter holds what of the {} body has gone on\n"
+    500, 502, "pwasm_{}_body_held_twice", "another filter still holds a part of the {} body\n"
+)
+TRAILERS: Final = Refusal(
+    500, 500, "pwasm_{}_trailers_not_held", "a {} with trailers cannot be held after its headers have left\n"
 )
 NOT_HELD: Final = Refusal(500, 500, "pwasm_headers_not_held", "the proxy does not hold headers\n")
 VM_IS_FULL: Final = Refusal(503, 503, "pwasm_held_bytes_limit", "the proxy holds too many bodies; try again later\n")
@@ -146,27 +149,51 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
         if stream.waiting is not None:
             stream.waiting.forget()
     elif action == CONTINUE:
-        if phase.part != "headers":
-            let_go(stream, direction)
-            stream.marks &= ~(RESUMED_OUTSIDE << direction) if direction in MESSAGES else -1
-            stream.request_begun |= direction == REQUEST
-            stream.response_begun |= direction == RESPONSE
-        elif hold_headers(stream, direction) or stream.skip:
-            action = PAUSE
+        action = _goes_on(stream, phase)
     elif phase.part == "headers":
         stream.marks |= HEADERS_PAUSED << direction
         if stream.traits is None:
             stream.traits = NOTHING
-    elif phase.part == "body" and direction != UPSTREAM and not host_holds(stream, direction):
-        take(stream, direction)
-        if stream.skip:
-            return PAUSE
-        if waits(stream, phase) == CONTINUE:
-            put_back(stream, direction, passed=True)
-            return CONTINUE
+    elif phase.part == "body":
+        return _holds(stream, phase)
+    elif phase.part == "trailers" and trailers_cannot_wait(stream, direction):
+        refuse(stream, direction, TRAILERS)
     if action == PAUSE:
         stream.paused |= 1 << direction
     return action
+
+
+def _goes_on(stream: Stream, phase: Phase) -> int:
+    direction = phase.direction
+    if phase.part == "headers":
+        return PAUSE if hold_headers(stream, direction) or stream.skip else CONTINUE
+    let_go(stream, direction)
+    if direction in MESSAGES:
+        stream.marks &= ~(RESUMED_OUTSIDE << direction)
+        stream.request_begun |= direction == REQUEST
+        stream.response_begun |= direction == RESPONSE
+    return CONTINUE
+
+
+def _holds(stream: Stream, phase: Phase) -> int:
+    direction = phase.direction
+    if direction == UPSTREAM or host_holds(stream, direction):
+        stream.paused |= 1 << direction
+        return PAUSE
+    take(stream, direction)
+    if not stream.skip and waits(stream, phase) == CONTINUE:
+        put_back(stream, direction, passed=True)
+        return CONTINUE
+    return PAUSE
+
+
+def trailers_cannot_wait(stream: Stream, direction: int) -> bool:
+    """Whether trailers would be sent twice if another filter had continued by the time of this filter's resume.
+
+    On HTTP/1 that is a second end of a chunked body, which upstream takes for the beginning of the next request.
+    Responses with trailers are common, and filters that pause them in front of this one are not, so these may wait.
+    """
+    return direction == REQUEST and not headers_in_hand(stream, direction)
 
 
 def waits(stream: Stream, phase: Phase) -> int:

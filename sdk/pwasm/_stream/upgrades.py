@@ -40,7 +40,7 @@ def begins(stream: Stream, direction: int, traits: Traits) -> bool:
         return False
     stream.skip = True
     status = current.host.proxy_send_local_response(
-        _FORBIDDEN, _DETAILS, b"this filter inspects bodies, and allows no other protocol\n", b"", -1
+        _FORBIDDEN, _DETAILS, b"this filter inspects bodies and refuses protocol upgrades\n", b"", -1
     )
     stream.local_response = status == Status.OK
     return True

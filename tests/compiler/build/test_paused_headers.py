@@ -28,7 +28,7 @@ class Router(pwasm.HttpContext):
 """
 WARNING = (
     "filter.py:8: on_http_request_headers returns PAUSE and nothing resumes the request:"
-    " to decide headers by the body, set holds_request_headers = True and return CONTINUE"
+    " to change headers after seeing the body, set holds_request_headers = True and return CONTINUE"
 )
 
 
@@ -137,14 +137,14 @@ SAID: dict[str, tuple[str, str]] = {
     "required": (
         ROUTER.replace("buffer_", "holds_").replace("_body = ", "_headers = ").replace("Action.PAUSE", "None")
         + REGISTER.format("Router"),
-        "note: it decides headers by the body, which Istio's WasmPlugin and TrafficExtension, Envoy Gateway's"
+        "note: it changes headers after seeing the body, which Istio's WasmPlugin and TrafficExtension, Envoy Gateway's"
         " EnvoyExtensionPolicy and Higress's WasmPlugin do not support by themselves; see: pwasm manifest\n",
     ),
     "async": (
         ASYNC + REGISTER.format("Check"),
         "note: filter.py:3: Check.on_http_response_body may wait: where headers are not held, as with"
         " Istio's WasmPlugin and TrafficExtension, Envoy Gateway's EnvoyExtensionPolicy and Higress's WasmPlugin,"
-        " what it awaits at the end of a body cannot be held beside a later filter that pauses\n",
+        " a stream cannot be held while it awaits at the end of the body, beside a later filter that pauses\n",
     ),
     "neither": (ASYNC.replace("async ", "") + REGISTER.format("Check"), ""),
 }

@@ -175,8 +175,8 @@ def test_inspect_shows_it(pwasm: Pwasm, tmp_path: Path) -> None:
     assert shown == [
         "headers      to be held, wanted: a class holds bodies; without the option, they are held in the module's own"
         " memory",
-        "to be held, required (root_id 'check'): a class decides headers by the body; without the option, the filter"
-        " refuses to start",
+        "to be held, required (root_id 'check'): a class changes headers after seeing the body; without the option, the"
+        " filter refuses to start",
     ]
     document = json.loads(pwasm("inspect", "main.wasm", "--json").out)
     assert document["hold_headers"] == {"": "wanted", "check": "required", "log": None}

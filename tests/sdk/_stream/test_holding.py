@@ -121,6 +121,31 @@ def test_a_held_tail_before_trailers() -> None:
     assert "proxy_set_buffer_bytes" in host.logs[-1][1]
 
 
+@pytest.mark.parametrize("hold_headers", [False, True])
+@pytest.mark.parametrize("sized", [False, True])
+def test_trailers_do_not_release_a_whole_body_that_is_held(hold_headers: bool, sized: bool) -> None:
+    class Filter(Waits):
+        buffer_request_body = True
+
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+            return Action.CONTINUE
+
+        def on_http_request_body(self, size: int, end_of_stream: bool) -> Action:
+            Waits.ids = [self.context_id]
+            return Action.PAUSE
+
+    host = HostEmulator(Filter, Ticks, hold_headers=hold_headers)
+    stream = post(host, *([("content-length", "4")] if sized else []))
+    stream.send_request_body(b"held")
+    stream.send_request_trailers([("x-t", "1")])
+    assert stream.request_body == b""
+    if not hold_headers:
+        assert (stream.status, stream.details) == (500, "pwasm_request_trailers_not_held")
+        return
+    host.tick()
+    assert (stream.request_body, stream.status) == (b"held", 200)
+
+
 # --- limits -------------------------------------------------------------------------------------------------------
 
 

@@ -46,7 +46,9 @@ def hint(export: str, hears: Callable[[str], bool], *, python: bool) -> str:
     if not (python and body and hears(body)):
         return HINT
     meanwhile = f"{PHASES[body].method} is not called meanwhile"
-    return f"{HINT}\nhint: {meanwhile}; to decide headers by the body, set {setting} = True and return CONTINUE"
+    return (
+        f"{HINT}\nhint: {meanwhile}; to change headers after seeing the body, set {setting} = True and return CONTINUE"
+    )
 
 
 def since(export: str, *, python: bool) -> str:

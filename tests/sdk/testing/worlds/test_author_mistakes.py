@@ -200,6 +200,6 @@ def test_a_stream_that_nothing_resumes_is_what_the_test_says(tmp_path: Path, run
         rest = "nothing resumed it within 1 s" if tier == "envoy" else emulator
         assert f"AssertionError: held since {callback} returned PAUSE; {rest}" in report, report
         assert "request(…, timeout=1)" in report
-        decided = "to decide headers by the body, set holds_response_headers = True and return CONTINUE" in report
+        decided = "after seeing the body, set holds_response_headers = True and return CONTINUE" in report
         assert tier == "envoy" or decided == (test == "test_response")
     assert "world_host.py" not in said, "no traceback through the SDK"
