@@ -93,7 +93,7 @@ def _decision(chance: random.Random, *, awaits: bool, pauses: bool) -> list[Any]
 def body(script: Script, message: str) -> bytes:
     """The whole body, in which most bytes tell their place."""
     told = script[message]
-    size = sum(told["sizes"])
+    size: int = sum(told["sizes"])
     if told.get("same"):
         return b"a" * size
     if size <= _FEW:
