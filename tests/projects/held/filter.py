@@ -230,6 +230,46 @@ class Buffers(pwasm.HttpContext):
         pass
 
 
+class Line(pwasm.TcpContext):
+    """Lets whole lines of the client pass, and changes the case of their letters."""
+
+    def on_downstream_data(self, size: int, end_of_stream: bool) -> Action:
+        data = pwasm.get_downstream_data()
+        if len(data) != size:
+            pwasm.log_error(f"E ? request size is {size}, and there are {len(data)} bytes")
+        if not data.endswith(b"\n"):
+            return Action.PAUSE
+        pwasm.replace_downstream_data(data.swapcase())
+        return Action.CONTINUE
+
+
+class WaitsForData(pwasm.TcpContext):
+    """A neighbour: pauses at the client's data for a while, and continues in a tick; again and again."""
+
+    plugin: Plugin
+    waits = over = False
+
+    def on_downstream_data(self, size: int, end_of_stream: bool) -> Action:
+        if end_of_stream or not size:
+            return Action.CONTINUE
+        if not self.waits:
+            self.waits = True
+            self.plugin.later(15, self.go_on)
+        return Action.PAUSE
+
+    def go_on(self) -> None:
+        self.waits = False
+        if not self.over:
+            pwasm.set_effective_context(self.context_id)
+            pwasm.continue_tcp_stream()
+
+    def on_stream_done(self) -> None:
+        self.over = True
+
+
 for made in (Pieces, Whole, Holds, Waits, Buffers):
     pwasm.set_plugin_context(Plugin, root_id=made.__name__.lower())
     pwasm.set_http_context(made, root_id=made.__name__.lower())
+for name, of_tcp in (("line", Line), ("waits_for_data", WaitsForData)):
+    pwasm.set_plugin_context(Plugin, root_id=name)
+    pwasm.set_tcp_context(of_tcp, root_id=name)
