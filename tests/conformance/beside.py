@@ -53,7 +53,7 @@ def perform(worker: Worker, exchanges: Sequence[Exchange], *, late: bool) -> Non
             worker.rest()
         worker.set_gate(open=True)
         worker.rest()
-        while any([one.answer() for one in exchanges]):
+        while sum(one.answer() for one in exchanges):
             worker.rest()
 
 

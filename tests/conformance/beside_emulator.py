@@ -77,9 +77,7 @@ class Emulated:
             self._responds = stream.upstream_called and not stream.over_for_upstream
             if self._responds:
                 end = not (case.answer.chunks or case.answer.is_chunked)
-                stream.send_response_headers(
-                    answer_headers(case.answer), status=case.answer.status, end_of_stream=end
-                )
+                stream.send_response_headers(answer_headers(case.answer), status=case.answer.status, end_of_stream=end)
             return
         lines = [pair for pair in case.request_headers() if pair[0] not in {"host", "transfer-encoding"}]
         first = [(":authority", HOST), (":path", case.path), (":method", case.method), (":scheme", "http")]

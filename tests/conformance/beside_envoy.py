@@ -1,4 +1,4 @@
-"""The cases beside other filters, in one Envoy, many at a time: step by step, and between two steps its worker rests."""
+"""The cases beside other filters, in one Envoy: many at a time, step by step; between two steps its worker rests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.http1 import chunk, last_chunk, lines, read
 
 from .beside import perform
 from .case import LIMIT, VM_CONFIGURATION, Case
-from .cases.beside import AUTHORIZER, BESIDE, CLUSTER, LISTENERS, NEIGHBOURS, PAUSING
+from .cases.beside import AUTHORIZER, CLUSTER, LISTENERS, NEIGHBOURS, PAUSING
 from .envoy_world import ROUTES, SECONDS, World, prepare
 from .observe import Outcome, outcome
 from .wire import message, read_all, shown
@@ -291,7 +291,9 @@ def beside_world(probe: Path, pausing: Path, cases: Sequence[Case]) -> Iterator[
 
     def chain(listener: str) -> list[Any]:
         kind, name, side = LISTENERS[listener]
-        held = {"vm_id": "probe-flag", "allow_on_headers_stop_iteration": True} if kind == "flag" else {"vm_id": "probe"}
+        held = (
+            {"vm_id": "probe-flag", "allow_on_headers_stop_iteration": True} if kind == "flag" else {"vm_id": "probe"}
+        )
         scripts = {case.id: case.script for case in cases if case.listener == listener}
         configuration = json.dumps({"case": "", "scripts": scripts})
         one = WasmFilter(probe, configuration=configuration, vm_configuration=VM_CONFIGURATION, **held).to_json()

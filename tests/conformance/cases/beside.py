@@ -42,7 +42,9 @@ BODIES = [*bodies.CASES, *(case for case in resumes.CASES if case.id.startswith(
 def _beside(case: Case, listener: str, *, late: bool) -> Case:
     """The case with a neighbour."""
     name = f"{case.id}@{listener.removeprefix(f'{case.listener}-')}{'-late' if late else ''}"
-    script = {_part(part): [_operation(one, name) for one in ops if one != tick(0)] for part, ops in case.script.items()}
+    script = {
+        _part(part): [_operation(one, name) for one in ops if one != tick(0)] for part, ops in case.script.items()
+    }
     return replace(case, id=name, script=script, listener=listener, late=late, ticks=0, abort_after="", ignore=())
 
 

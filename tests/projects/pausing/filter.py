@@ -27,6 +27,9 @@ class Plugin(pwasm.PluginContext):
 class Pausing(pwasm.HttpContext):
     """Pauses at the headers, in both directions."""
 
+    plugin: Plugin
+    direction = -1
+
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         asked = pwasm.get_http_request_header("x-gate")
         if asked is not None:
@@ -36,8 +39,6 @@ class Pausing(pwasm.HttpContext):
 
     def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         return self.pause(1) if self.direction == 0 else Action.CONTINUE
-
-    direction = -1
 
     def pause(self, direction: int) -> Action:
         self.direction = direction
