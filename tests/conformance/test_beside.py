@@ -79,6 +79,6 @@ def test_the_table() -> None:
 
 @pytest.mark.parametrize("neighbour", NEIGHBOURS)
 def test_trailers_that_another_filter_released_are_sent_twice(neighbour: str) -> None:
-    """A finding: upstream takes the second ones for the beginning of a request."""
+    """A finding: the second ones come where upstream expects the next request."""
     (request,) = EXPECTED[f"60-hold-request-trailers-and-resume-from-a-tick@{neighbour}-after-late"].upstream
     assert request["rest"] == "0\r\nx-t: 1\r\nx-u: 2\r\n\r\n"
