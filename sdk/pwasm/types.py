@@ -327,7 +327,11 @@ class HttpContext:
         return Action.CONTINUE
 
     def on_http_request_trailers(self, num_trailers: int) -> Outcome:
-        """The request trailers arrived (proxy_on_request_trailers); what is held of the body is readable."""
+        """The request trailers arrived (proxy_on_request_trailers); what is held of the body is readable.
+
+        Only a request that is held by its headers can be paused here; any other is answered with 500, since Envoy might
+        send the trailers twice.
+        """
         return Action.CONTINUE
 
     def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Outcome:

@@ -73,6 +73,8 @@ class Case:
     """All answers come in one turn of the event loop."""
     answer_after: int | None = None
     """Of a chain: after how many pieces of the body the neighbour's cluster answers; None for at once."""
+    late: bool = False
+    """Of a chain: the neighbours go on when the whole message has been sent, rather than at once."""
     tcp: Sequence[tuple[str, str]] = ()
     """A TCP case: steps of the client ("send", data), ("finish", ""), ("read", how many bytes), ("await", callback);
     upstream echoes in upper case, answers `bye` by closing."""

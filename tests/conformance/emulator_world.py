@@ -220,7 +220,7 @@ def upstream_saw(stream: HttpStream) -> list[dict[str, Any]]:
             "start": f"{method} {path} HTTP/1.1",
             "headers": pairs,
             "body": stream.request_body[:length].decode("latin-1"),
-            "rest": stream.request_body[length:].decode("latin-1"),
+            "rest": (stream.request_body[length:] + stream.request_rest).decode("latin-1"),
             "trailers": [] if "content-length" in headers else on_the_wire(stream.request_trailers),
         }
     ]

@@ -75,8 +75,12 @@ def load(file: Path = FILE) -> dict[str, Outcome]:
 
 def save(outcomes: Mapping[str, Outcome], file: Path = FILE) -> None:
     """Write the outcomes."""
-    text = _text({name: outcome.as_json() for name, outcome in outcomes.items()})
-    file.write_text(f"{text}\n", encoding="utf-8")
+    write(file, {name: outcome.as_json() for name, outcome in outcomes.items()})
+
+
+def write(file: Path, value: Any) -> None:
+    """Write a golden file."""
+    file.write_text(f"{_text(value)}\n", encoding="utf-8")
 
 
 def _text(value: Any, margin: str = "") -> str:

@@ -14,9 +14,12 @@ import pytest
 
 from pwasm.testing.emulator import rules
 
-from . import expected
+from . import beside_golden, expected
+from .beside_emulator import BesideEmulator
+from .beside_golden import of_the_case
 from .case import Case
 from .cases.actions import ACTIONS
+from .cases.beside import BESIDE
 from .cases.chains import CHAINS, NEIGHBOURS
 from .cases.crashes import CRASHES
 from .cases.table import CASES
@@ -27,10 +30,14 @@ from .observe import Outcome
 EXPECTED: dict[str, Any] = {
     **expected.load(),
     **expected.load(expected.CHAINS),
+    **beside_golden.load(),
     **{case.id: Outcome(crash=crash) for case, crash in CRASHES.items()},
     **{case.id: seen for case, seen in ACTIONS.items()},
 }
-ALL = [case for case in (*CRASHES, *ACTIONS, *CASES, *CHAINS) if case.id not in expected.EXCLUDED]
+ALL = [
+    *(case for case in (*CRASHES, *ACTIONS, *CASES, *CHAINS) if case.id not in expected.EXCLUDED),
+    *(beside for _, beside in BESIDE.values()),
+]
 
 
 class Asked(dict[Any, Any]):
@@ -64,9 +71,12 @@ class Worlds:
     def __init__(self) -> None:
         self.alone = EmulatorWorld(lambda tcp: python_plugin(tcp=tcp))
         self.in_chains = ChainEmulator(lambda tcp: python_plugin(tcp=tcp))
+        self.beside = BesideEmulator(lambda tcp: python_plugin(tcp=tcp))
 
     def run(self, case: Case) -> Outcome:
         """Run one case to its end."""
+        if case.id in BESIDE:
+            return of_the_case(case.id, self.beside.run(case))
         return (self.in_chains if case.listener in NEIGHBOURS else self.alone).run(case)
 
 

@@ -24,7 +24,7 @@ def read_request(stream: BinaryIO) -> dict[str, Any] | None:
     found = read(stream, is_request=True)
     if not found.start or found.reset:
         return None
-    return {"start": found.start.decode("latin-1").strip(), **_shown(found)}
+    return {"start": found.start.decode("latin-1").strip(), **shown(found)}
 
 
 def message(data: bytes, *, head: bool = False) -> dict[str, Any]:
@@ -32,10 +32,11 @@ def message(data: bytes, *, head: bool = False) -> dict[str, Any]:
     if not data:
         return {"status": None}
     found = read(io.BytesIO(data.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")), bodyless=head, to_end=True)
-    return {"status": found.status, **_shown(found), "complete": found.complete}
+    return {"status": found.status, **shown(found), "complete": found.complete}
 
 
-def _shown(found: Message) -> dict[str, Any]:
+def shown(found: Message) -> dict[str, Any]:
+    """The parts of a message, as text."""
     return {
         "headers": [[name, value.decode("latin-1")] for name, value in found.headers],
         "body": found.body.decode("latin-1"),

@@ -82,6 +82,10 @@ class Probe(Dispatcher):
         self.next_case = ""
         self.raw: int | None = None
         self.kept: dict[str, Any] = {}
+        self.keeps: dict[int, dict[str, Any]] = {}
+        """What is kept for each stream."""
+        self.callers: dict[int, tuple[str, dict[str, Any]]] = {}
+        """Call → the case, and what it keeps."""
         self.counts: dict[tuple[str, str], int] = {}
 
     # --- a callback -----------------------------------------------------------------------------------------------
@@ -91,6 +95,8 @@ class Probe(Dispatcher):
         part = export.removeprefix("proxy_on_")
         root = self.parents.get(context_id, context_id)
         self.find_case(part, context_id, root)
+        if part == "http_call_response":
+            self.case, self.kept = self.callers.pop(arguments[0], (self.case, self.kept))
         count = self.counts[self.case, part] = self.counts.get((self.case, part), 0) + 1
         script = self.scripts.get(self.case, {})
         last = part.endswith(("body", "data", "headers")) and bool(arguments[-1])
@@ -139,9 +145,9 @@ class Probe(Dispatcher):
                 self.next_case = self._host.proxy_get_header_map_value(0, "x-next")[1].decode()
             self.streams[context_id] = name
             self.case = name
-            self.kept = {"stream": context_id}
+            self.kept = self.keeps[context_id] = {"stream": context_id}
         elif context_id in self.streams:
-            self.case = self.streams[context_id]
+            self.case, self.kept = self.streams[context_id], self.keeps[context_id]
         elif default:
             self.case = default
 
@@ -183,6 +189,8 @@ class Probe(Dispatcher):
         head = {"call": name.removeprefix("proxy_"), "status": STATUSES[int(status)]}
         if status:
             return head, {}
+        if name == "proxy_http_call":
+            self.callers[results[0]] = self.case, self.kept
         of_pairs = name == "proxy_get_header_map_pairs"
         return head, {key: shown(value, pairs=of_pairs) for key, value in named(call.results, results).items()}
 

@@ -175,8 +175,9 @@ class Link:
             return
         self.state = HOLD
         if what in {HOLD, STREAM_HELD}:
+            counts = data is not chain.buffer or not holds("what is held already does not count again")
             chain.hold(data)
-            if what == HOLD or not holds("the limit does not count for what streams"):
+            if counts and (what == HOLD or not holds("the limit does not count for what streams")):
                 chain.check_limit()
             return
         if data is not chain.buffer:

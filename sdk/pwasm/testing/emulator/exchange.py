@@ -26,6 +26,8 @@ class Exchange:
         self.request_trailers: Headers | None = None
         self.request_body = b""
         """The body that upstream has received so far."""
+        self.request_rest = b""
+        """What upstream received on the same HTTP/1 connection after the request's end."""
         self.request_size = 0
         self.upstream_began = False
         """Whether upstream received the request's headers."""

@@ -43,5 +43,10 @@ def lacking(status: int | None, headers: Headers, body: bytes) -> int:
     return 0 if _is_bodiless(status) else max(announced(headers, body) - len(body), 0)
 
 
+def last_chunk(trailers: Headers) -> bytes:
+    """The end of a body in chunks."""
+    return b"0\r\n" + b"".join(b"%s: %s\r\n" % pair for pair in trailers.raw) + b"\r\n"
+
+
 def _is_bodiless(status: int | None) -> bool:
     return str(status).startswith(_BODILESS)

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from .base import Part
 from .chain import REQUEST, RESPONSE, Chain
 from .exchange import Exchange, Place
-from .framing import awaited
+from .framing import awaited, last_chunk
 from .headers import Headers, Pairs
 from .held import why_held
 from .local import LocalResponse, local_message
@@ -213,6 +213,10 @@ class HttpStream(HttpSide, Exchange):
 
     def forward_trailers(self, direction: int, trailers: Headers) -> None:
         """Trailers leave the plugin."""
+        if direction == REQUEST and self.upstream_called:
+            if holds("trailers that another filter released are sent twice"):
+                self.request_rest += last_chunk(trailers)
+            return
         if direction == REQUEST:
             self.request_trailers = trailers
         else:

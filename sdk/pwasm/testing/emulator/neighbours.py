@@ -21,7 +21,7 @@ from .chain import REQUEST, RESPONSE, Chain, Link
 from .exchange import Exchange, Place
 from .headers import Headers
 from .local import LocalResponse
-from .rules import CONTINUE, HOLD, HOLD_ALL
+from .rules import CONTINUE, HOLD, HOLD_ALL, STREAM_HELD
 
 HOLD_HEADERS = "PWASM_HOLD_HEADERS"
 """The variable that tells a module that it may hold streams by their headers."""
@@ -156,7 +156,7 @@ class _Lua(Link):
 
     def on_data(self, data: bytearray, end: bool) -> int:
         del data, end
-        return HOLD if self._waits else CONTINUE
+        return STREAM_HELD if self._waits else CONTINUE  # the limit does not count for it
 
     def on_trailers(self) -> int:
         return HOLD if self._waits else CONTINUE

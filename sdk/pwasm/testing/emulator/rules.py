@@ -93,6 +93,8 @@ RULES: Final[dict[str, bool]] = {
     # --- several filters (§6) ---
     "who continues passes on the end, too": True,
     "no data comes after the end, whoever passed that on": True,
+    "trailers that another filter released are sent twice": True,
+    "what is held already does not count again": True,
     # --- closing and local responses (§1.2, §1.16; §5, cases 64 to 77) ---
     "a closed stream has no response": True,
     "close wins over a local response": True,
