@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,7 +87,7 @@ def envoy(
             built("held"), hold_headers=False, environment={}, kind="tcp", root_id=root_id, vm_id=root_id
         )
 
-    chains = {
+    chains: dict[str, list[Any]] = {
         "alone": [used("line")],
         "before": [used("line"), used("waits_for_data")],
         "after": [used("waits_for_data"), used("line")],
@@ -144,7 +145,7 @@ def test_no_part_of_a_line_passes(envoy: Envoy, sink: Sink, chain: str) -> None:
     for name, whole, complete in zip(names, sent, begun, strict=True):
         pieces = sink.of(name)
         got = b"".join(data for _, data in pieces)
-        # What another filter holds is shown to this one again, with the next bytes: that is Envoy's chain (docs/abi.md).
+        # What another filter holds is shown to this one again, with the next bytes: such is Envoy's chain.
         assert (got.lower() if chain == "before authz" else got.swapcase()) == whole
         size = 0
         for when, data in pieces:
