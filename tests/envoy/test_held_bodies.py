@@ -92,6 +92,17 @@ def test_what_else_would_be_wrong() -> None:
     assert held.wrong(found)[0] == "request: size is 1, and there are 2 bytes"
 
 
+def test_the_one_refusal() -> None:
+    found = exchange()
+    found.script["request"] |= {"framing": "trailers", "decisions": [["p", 1]]}
+    found.request.complete, found.response.status = False, 500
+    assert held.wrong(found)[0] == "status 500"
+    found.response.body = b"a request with trailers cannot be held after its headers have left\n"
+    assert held.wrong(found) == []
+    unseen(found.request)
+    assert held.wrong(found)[0].startswith("request: ")
+
+
 def test_simpler_scripts_are_simpler() -> None:
     script = made(FIRST)
     assert all(len(json.dumps(one)) <= len(json.dumps(script)) + 20 for one in simpler(script))
