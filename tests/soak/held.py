@@ -124,11 +124,15 @@ def _may_be_refused(exchange: Exchange) -> bool:
 
 
 def _known(exchange: Exchange, text: str) -> bool:
-    """What draining cannot hold: the end, which another filter releases while a coroutine waits with the bytes."""
+    """What draining cannot hold: the end, which another filter releases while a coroutine waits with the bytes.
+
+    The trailers of a request do not wait, see `_may_be_refused`.
+    """
     chain, mode, kind = exchange.script["listener"].split("|")
     message = text.partition(":")[0]
-    held_by_headers = mode == "headers" and kind == "whole"
-    return chain != "alone" and not held_by_headers and exchange.script[message].get("awaits", False)
+    told = exchange.script[message]
+    held = (mode, kind) == ("headers", "whole") or (message == "request" and told["framing"] == "trailers")
+    return chain != "alone" and not held and told.get("awaits", False)
 
 
 def _missing(exchange: Exchange) -> list[str]:
