@@ -119,7 +119,7 @@ def _too_early(exchange: Exchange, message: str) -> str:
 def _may_be_refused(exchange: Exchange) -> bool:
     """A request whose trailers came while the filter held its body, after the headers had left."""
     told = exchange.script["request"]
-    waits = told.get("awaits") or any(kind != "c" for kind, _ in told["decisions"])
+    waits = told.get("awaits") or told.get("headers") or any(kind != "c" for kind, _ in told["decisions"])
     return bool(waits) and told["framing"] == "trailers" and exchange.response.body.startswith(_TRAILERS)
 
 

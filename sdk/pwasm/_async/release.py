@@ -12,7 +12,7 @@ body. Two things follow:
 
 from __future__ import annotations
 
-from .._stream.holding import begin, held_of, is_over, let_go, take
+from .._stream.holding import begin, held_of, is_over, let_go, lost_in_trailers, take
 from .._stream.marks import BODY_SEEN, RESUMED_OUTSIDE
 from .._stream.phases import RESPONSE
 from .._stream.policy import CONTINUE
@@ -40,21 +40,31 @@ def passes_later(stream: Stream, phase: Phase, result: object, *, awaited: bool)
         awaited: it was a coroutine.
     """
     direction = phase.direction
-    if direction not in MESSAGES or phase.part != "body" or result not in (None, CONTINUE):
+    if direction not in MESSAGES or result not in (None, CONTINUE) or is_over(stream, direction):
         return False
-    resumed_outside = stream.marks & RESUMED_OUTSIDE << direction
-    if not resumed_outside and (not awaited or stream.last):
-        return False
-    if is_over(stream, direction) or stream.resumed & 1 << direction:
-        return False
-    begun = stream.response_begun if direction == RESPONSE else stream.request_begun
-    if not resumed_outside and (begun or stream.marks & BODY_SEEN << direction):
+    if phase.part == "trailers":
+        return direction == RESPONSE and lost_in_trailers(stream, direction) and _schedule(stream, phase)
+    if phase.part != "body" or stream.resumed & 1 << direction or _may_go_on(stream, direction, awaited=awaited):
         return False
     take(stream, direction)
     held = held_of(stream, direction)
     if stream.skip or held is None or not held.size:
         return stream.skip
-    if stream.last:
+    return _schedule(stream, phase)
+
+
+def _may_go_on(stream: Stream, direction: int, *, awaited: bool) -> bool:
+    """Whether CONTINUE lets this part of a body go on."""
+    if stream.marks & RESUMED_OUTSIDE << direction:
+        return False
+    begun = stream.response_begun if direction == RESPONSE else stream.request_begun
+    return not awaited or stream.last or begun or bool(stream.marks & BODY_SEEN << direction)
+
+
+def _schedule(stream: Stream, phase: Phase) -> bool:
+    """Let what is held go on at the next tick."""
+    direction = phase.direction
+    if stream.last or phase.part == "trailers":
         let_go(stream, direction)  # nothing follows that would be mixed with it, and the end may go on without us
     waiting = begin(stream)
     waiting.held |= 1 << direction

@@ -36,7 +36,7 @@ from .._stream.holding import (
     tidy,
 )
 from .._stream.log import log_lines
-from .._stream.marks import BODY_SHOWN, HEADERS_HELD, HEADERS_PAUSED
+from .._stream.marks import BODY_SHOWN, HEADERS_HELD, HEADERS_PAUSED, HEADERS_RESUMED
 from .._stream.phases import PHASES, UPSTREAM
 from .._stream.policy import CONTINUE, root_failed, stream_failed, verdict
 from .._stream.records import AnyCoroutine, Driver, Phase, Root, Stream, Task, Wait
@@ -281,6 +281,8 @@ def _finish(task: Task) -> None:
     if simple and stream.traits is NOTHING and not is_over(stream, phase.direction):
         # Shortcut for the usual case: nothing else waits, nothing has arrived, and the stream continues.
         stream.traits = stream.waiting = None
+        if phase.part == "headers":
+            _headers_decided(stream, phase.direction)
         _continue(stream, phase.direction)
         return
     _forget(task)
@@ -336,6 +338,8 @@ def _headers_decided(stream: Stream, direction: int) -> bool:
     """The filter lets the headers pass: whether they wait for the body all the same, and none has arrived."""
     held = hold_headers(stream, direction)
     stream.marks &= ~(HEADERS_PAUSED << direction)
+    if not held and not stream.root.holds_headers:
+        stream.marks |= HEADERS_RESUMED << direction
     return held and not (stream.waiting is not None and stream.waiting.has_parts(direction))
 
 

@@ -198,7 +198,7 @@ def body(stream: Stream, phase: Phase, method: Any, size: int, end_of_stream: in
     traits: Traits = stream.traits  # type: ignore[assignment]  # the caller has checked it
     marks = stream.marks
     if marks & UPGRADE_ASKED:
-        decided = upgrades.decides(stream, phase, traits)
+        decided = upgrades.decides(stream, direction, traits, size)
         if decided is not None:
             return decided
     if not traits.buffers[direction] or (marks & UPGRADE_ASKED and upgrades.has_no_end(stream, direction)):

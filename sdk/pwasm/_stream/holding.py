@@ -41,6 +41,7 @@ from .marks import (
     EARLY,
     HEADERS_HELD,
     HEADERS_PAUSED,
+    HEADERS_RESUMED,
     NEEDS_CARE,
     OWN_RESPONSE,
     RESUMED_OUTSIDE,
@@ -167,6 +168,9 @@ def _goes_on(stream: Stream, phase: Phase) -> int:
     direction = phase.direction
     if phase.part == "headers":
         return PAUSE if hold_headers(stream, direction) or stream.skip else CONTINUE
+    if phase.part == "trailers" and lost_in_trailers(stream, direction):
+        refuse(stream, direction, TRAILERS)
+        return PAUSE
     let_go(stream, direction)
     if direction in MESSAGES:
         stream.marks &= ~(RESUMED_OUTSIDE << direction)
@@ -185,6 +189,16 @@ def _holds(stream: Stream, phase: Phase) -> int:
         put_back(stream, direction, passed=True)
         return CONTINUE
     return PAUSE
+
+
+def lost_in_trailers(stream: Stream, direction: int) -> bool:
+    """Whether Envoy loses the body that is held if the trailers' callback lets it go.
+
+    It does if PAUSE in headers kept body and trailers away, and they come together after the resume: a PAUSE to that
+    body has no effect on the trailers behind it (docs/abi.md §6).
+    """
+    held = held_of(stream, direction)
+    return held is not None and held.size > 0 and bool(stream.marks & HEADERS_RESUMED << direction)
 
 
 def trailers_cannot_wait(stream: Stream, direction: int) -> bool:
@@ -247,11 +261,14 @@ def let_go_outside(stream: Stream, direction: int) -> None:
     Raises:
         HostcallError: as in `put_back`.
     """
-    held = held_of(stream, direction)
     message = direction in MESSAGES
+    more = message and not stream.last and not stream.marks & BODY_SEEN << direction
+    if more and stream.marks & BODY_SHOWN << direction and held_of(stream, direction) is None:
+        take(stream, direction)  # what the headers have held so far
+    held = held_of(stream, direction)
     if message and (held is not None or stream.marks & BODY_SHOWN << direction):
         stream.marks |= RESUMED_OUTSIDE << direction
-    if held is None or not message or stream.last or stream.marks & BODY_SEEN << direction:
+    if held is None or not more:
         let_go(stream, direction)
         return
     if direction == REQUEST or not held.sent:
@@ -349,10 +366,14 @@ def _new(stream: Stream, direction: int, held: Held, data: bytes) -> bytes:
 
 
 def counted(direction: int) -> int:
-    """The bytes of a request that have come, its headers included; of a response, those of its body that have left."""
-    path = b"request\0total_size" if direction == REQUEST else b"response\0size"
-    status, value = current.host.proxy_get_property(path)
-    return int.from_bytes(value, "little") if status == Status.OK else 0
+    """The bytes of a request's body that have come, or of a response's body that have left."""
+    host = current.host
+    status, value = host.proxy_get_property(b"request\0total_size" if direction == REQUEST else b"response\0size")
+    size = int.from_bytes(value, "little") if status == Status.OK else 0
+    if direction == REQUEST:
+        status, headers = host.proxy_get_header_map_size(MapType.HTTP_REQUEST_HEADERS)
+        size -= headers if status == Status.OK else 0  # they count as long as they have not left
+    return size
 
 
 def limit_of(stream: Stream) -> int:

@@ -13,6 +13,7 @@ BODY_SHOWN: Final = 1 << 8  # a body callback has run
 EARLY: Final = 1 << 10  # a whole body was delivered before its end: content-length tells that nothing follows
 NO_LENGTH: Final = 1 << 12  # the message has no content-length: it was removed, or there never was one
 RESUMED_OUTSIDE: Final = 1 << 14  # a body that was paused goes on, since a resume outside of its callbacks
+HEADERS_RESUMED: Final = 1 << 20  # headers that kept the body away were resumed outside of their callback
 
 # Of the stream.
 UPGRADE_ASKED: Final = 1 << 16

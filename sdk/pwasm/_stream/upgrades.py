@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from .._abi import Action, MapType, Status
 from .current import current
-from .holding import let_go
+from .holding import let_go_outside
 from .marks import CONNECT_ASKED, UPGRADE_ASKED, UPGRADED
 from .phases import REQUEST, RESPONSE
-from .records import Phase, Stream
+from .records import Stream
 from .registration import Traits
 
 _FORBIDDEN = 403
@@ -46,13 +46,16 @@ def begins(stream: Stream, direction: int, traits: Traits) -> bool:
     return True
 
 
-def decides(stream: Stream, phase: Phase, traits: Traits) -> Action | None:
+def decides(stream: Stream, direction: int, traits: Traits, size: int) -> Action | None:
     """The action for a part of the body without any callback, or None if the callback decides."""
-    if traits.upgrade != "pass" or phase.part != "body":
+    if traits.upgrade != "pass":
         return None
     if stream.marks & UPGRADED:
         return Action.CONTINUE
-    return Action.PAUSE if phase.direction == REQUEST else None
+    if direction == RESPONSE:
+        return None
+    # Envoy passes an empty part at once. To hold that would mean to let all others go on at ticks (`_async.release`).
+    return Action.PAUSE if size else Action.CONTINUE
 
 
 def has_no_end(stream: Stream, direction: int) -> bool:
@@ -75,6 +78,6 @@ def _agreed(stream: Stream) -> bool:
 
 def _let_request_go(stream: Stream) -> None:
     if stream.paused & 1 << REQUEST:
-        let_go(stream, REQUEST)
+        let_go_outside(stream, REQUEST)
         if not current.host.proxy_continue_stream(REQUEST):
             stream.paused &= ~(1 << REQUEST)
