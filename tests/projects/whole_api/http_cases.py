@@ -265,7 +265,7 @@ class Hold(Case):
         return (self.hold() if end_of_stream else Action.PAUSE) if self.word == "body" else None
 
     def on_http_request_trailers(self, num_trailers: int) -> Action | None:
-        return self.hold() if self.word == "request_trailers" else None
+        return Action.PAUSE if self.word == "request_trailers" else None
 
     def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Action | None:
         return self.hold() if self.word == "response" else None
@@ -283,8 +283,6 @@ class Hold(Case):
             pwasm.add_http_request_header("x-held", "yes")
         elif self.word == "body":
             pwasm.prepend_http_request_body("held ")
-        elif self.word == "request_trailers":
-            pwasm.add_http_request_trailer("x-held", "yes")
         elif self.word == "response":
             pwasm.add_http_response_header("x-held", "yes")
         else:
