@@ -274,8 +274,8 @@ static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t
   if (!result) return handle(FAILED, phases[callback], stream);
   if (result == none || result == objects[CONTINUE]) {
     Py_DecRef(result);
-    if (callback == REQUEST_BODY) SET(stream, stream_slots, STREAM_REQUEST_BEGUN, yes);
-    if (callback == RESPONSE_BODY) SET(stream, stream_slots, STREAM_RESPONSE_BEGUN, yes);
+    if (size && callback == REQUEST_BODY) SET(stream, stream_slots, STREAM_REQUEST_BEGUN, yes);
+    if (size && callback == RESPONSE_BODY) SET(stream, stream_slots, STREAM_RESPONSE_BEGUN, yes);
     return zero;
   }
   PyObject *action = call(ANSWERED, stream, phases[callback], result);

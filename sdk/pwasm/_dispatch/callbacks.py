@@ -149,7 +149,8 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
             if stream.traits is None:
                 action = getattr(stream.context, method)(size, end_of_stream)
                 if action is None or action is action_continue:
-                    note_begun(stream)
+                    if size:
+                        note_begun(stream)
                     return CONTINUE
             else:
                 if stream.waiting is not None or stream.marks & paused:
@@ -160,7 +161,8 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
                 action = call(stream, phase, getattr(stream.context, method), size, end_of_stream)
                 goes_on = (action is None or action is action_continue) and not stream.marks & outside
                 if goes_on and not headers and stream.waiting is None:
-                    note_begun(stream)
+                    if size:
+                        note_begun(stream)
                     if stream.marks & held:
                         stream.root.option_seen = True
                         let_headers_go(stream, phase.direction)

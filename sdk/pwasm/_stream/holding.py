@@ -171,12 +171,18 @@ def _goes_on(stream: Stream, phase: Phase) -> int:
     if phase.part == "trailers" and lost_in_trailers(stream, direction):
         refuse(stream, direction, TRAILERS)
         return PAUSE
-    let_go(stream, direction)
     if direction in MESSAGES:
         stream.marks &= ~(RESUMED_OUTSIDE << direction)
-        stream.request_begun |= direction == REQUEST
-        stream.response_begun |= direction == RESPONSE
+        if phase.part == "body" and _has_bytes(stream, direction):
+            stream.request_begun |= direction == REQUEST
+            stream.response_begun |= direction == RESPONSE
+    let_go(stream, direction)
     return CONTINUE
+
+
+def _has_bytes(stream: Stream, direction: int) -> bool:
+    held = held_of(stream, direction)
+    return held.size > 0 if held is not None else buffer_size(stream, direction) > 0
 
 
 def _holds(stream: Stream, phase: Phase) -> int:
