@@ -31,6 +31,8 @@ from .wire import read_all, read_request
 
 _IDLE = b"GET / HTTP/1.1\r\nhost: idle\r\nconnection: close\r\n\r\n"
 _TURNS = 3
+_CONNECTED = "cluster.connecting.upstream_rq_total"
+"""The requests that have got a connection."""
 _ASKED = f"cluster.{CLUSTER}.upstream_cx_total"
 """Each question of a neighbour has a connection of its own."""
 
@@ -99,6 +101,7 @@ class ChainWorld(World):
         super().__init__()
         self._open = threading.Event()
         self._answered = 0
+        self._connecting = 0
         gate = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._servers.append(gate)
         self.ports.append(gate.getsockname()[1])
@@ -109,6 +112,7 @@ class ChainWorld(World):
         self._open.clear()
         if case.answer_after is None:
             self._open.set()
+        self._connecting += case.listener == "connecting"
         return super().run(case)
 
     def _gate(self, connection: socket.socket) -> None:
@@ -118,16 +122,24 @@ class ChainWorld(World):
                 connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
                 self._answered += 1
 
+    def _before_sending(self, client: socket.socket) -> None:
+        """The first piece comes with the headers: on loopback upstream's connection is ready very soon."""
+        if self.case.listener == "connecting":
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+
     def _send_chunks(self, connection: socket.socket, chunks: Sequence[bytes] | None, trailers: Any, part: str) -> None:
         for number, piece in enumerate(chunks or (), 1):
             last = number == len(chunks or ())
             connection.sendall(chunk(piece) + (last_chunk(trailers or (), "latin-1") if last else b""))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
             if part.startswith("response") and self.case.chunks is not None:
                 continue  # the case is about the request
             self._idle()
             if number == self.case.answer_after:
                 self._open.set()
                 self._wait_for_answers(self.envoy.stats(_ASKED).get(_ASKED, 0))
+                if self.case.listener == "connecting":
+                    self.until(self._is_connected, "the connection to upstream")
                 if self.case.ticks:
                     self.wait_for("tick")
                 self._idle()
@@ -136,6 +148,9 @@ class ChainWorld(World):
         if self.case.ticks and self.case.chunks is not None:
             self.wait_for("tick")
         super()._answer(connection, answer, head, part)
+
+    def _is_connected(self) -> bool:
+        return self.envoy.stats(_CONNECTED).get(_CONNECTED, 0) >= self._connecting
 
     def _wait_for_answers(self, asked: int) -> None:
         self.until(lambda: self._answered >= asked, "the neighbour's answer")

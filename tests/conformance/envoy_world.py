@@ -168,6 +168,7 @@ class World:
                 + lines(pairs, "latin-1")
                 + b"\r\n"
             )
+            self._before_sending(client)
             with contextlib.suppress(ConnectionError):
                 client.sendall(data + (case.body or b""))
                 self._send_chunks(client, case.chunks, case.trailers, "request_body")
@@ -176,6 +177,9 @@ class World:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return {"aborted": True}
             return message(read_all(client), head=case.method == "HEAD")
+
+    def _before_sending(self, client: socket.socket) -> None:
+        """A client has connected."""
 
     def _send_chunks(self, connection: socket.socket, chunks: Sequence[bytes] | None, trailers: Any, part: str) -> None:
         if chunks is None:

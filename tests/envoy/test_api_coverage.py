@@ -66,7 +66,7 @@ _PARTS = [
             "proxy_set_effective_context": "test_hold_and_resume_from_a_tick",
             "proxy_on_request_headers": "test_hold_and_resume_from_a_tick",
             "proxy_on_request_body": "test_hold_and_resume_from_a_tick",
-            "proxy_on_request_trailers": "test_hold_and_resume_from_a_tick",
+            "proxy_on_request_trailers": "test_a_request_is_not_held_by_its_trailers",
             "proxy_on_response_headers": "test_hold_and_resume_from_a_tick",
             "proxy_on_response_trailers": "test_hold_and_resume_from_a_tick",
             "proxy_on_tick": "test_hold_and_resume_from_a_tick",

@@ -191,7 +191,8 @@ def test_what_looks_like_a_key_came_with_the_interpreter(planted: tuple[bytes, l
     base = load_base()
     with zipfile.ZipFile(io.BytesIO(base.library)) as archive:
         library = [archive.read(name) for name in archive.namelist()]
-    shipped = b"\0".join([base.component, *library, *(file.read_bytes() for file in sdk_files().values())])
+    sdk = [part for name, file in sdk_files().items() for part in (f"pwasm/{name}".encode(), file.read_bytes())]
+    shipped = b"\0".join([base.component, *library, *sdk])
     found = {token for token in TOKEN.findall(planted[0]) if looks_drawn(token) and FILE not in token}
     assert found, "there are some, so the look is not blind"
     # A name may be preceded in memory by other bytes that look like letters of it.
