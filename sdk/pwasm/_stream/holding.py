@@ -269,8 +269,8 @@ def let_go_outside(stream: Stream, direction: int) -> None:
     """
     message = direction in MESSAGES
     more = message and not stream.last and not stream.marks & BODY_SEEN << direction
-    if more and stream.marks & BODY_SHOWN << direction and held_of(stream, direction) is None:
-        take(stream, direction)  # what the headers have held so far
+    if more and stream.marks & BODY_SHOWN << direction and stream.marks & HEADERS_HELD << direction:
+        take(stream, direction)  # what the headers have held so far, if the module does not
     held = held_of(stream, direction)
     if message and (held is not None or stream.marks & BODY_SHOWN << direction):
         stream.marks |= RESUMED_OUTSIDE << direction

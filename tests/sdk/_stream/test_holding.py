@@ -422,3 +422,31 @@ def test_where_it_cannot_be_known_what_is_new_the_response_is_cut_off() -> None:
     stream.send_response_body(b"other")
     stream.send_response_body(b"same")
     assert stream.closed
+
+
+@pytest.mark.parametrize("hold_headers", [False, True])
+def test_the_trailers_of_a_response_may_wait(hold_headers: bool) -> None:
+    class Filter(Waits):
+        edits_response_body = True
+
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+            return Action.CONTINUE
+
+        def on_http_response_body(self, size: int, end_of_stream: bool) -> Action:
+            return Action.CONTINUE
+
+        def on_http_response_trailers(self, num_trailers: int) -> Action:
+            Waits.ids = [self.context_id]
+            return Action.PAUSE
+
+    class Resumes(Ticks):
+        def on_tick(self) -> None:
+            for context_id in Waits.ids:
+                with pwasm.effective_context(context_id):
+                    pwasm.resume_http_response()
+
+    host = HostEmulator(Filter, Resumes, hold_headers=hold_headers)
+    stream = host.request(response=UpstreamResponse(body=[b"ab", b"c"], trailers=[("x-t", "1")]))
+    assert not stream.ended
+    host.tick()
+    assert (stream.body, stream.ended, host.logs) == (b"abc", True, [])
