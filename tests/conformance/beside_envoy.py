@@ -19,13 +19,12 @@ from pwasm.testing.worlds.envoy_filters import filters_of
 from pwasm.testing.worlds.messages import Answer as DoubleAnswer
 from pwasm.testing.worlds.messages import Double
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
-from pwasm_compiler.envoy.process import Envoy
 from tests.support.http1 import chunk, last_chunk, lines, read
 
 from .beside import perform
 from .case import LIMIT, VM_CONFIGURATION, Case
 from .cases.beside import AUTHORIZER, CLUSTER, LISTENERS, NEIGHBOURS, PAUSING
-from .envoy_world import ROUTES, SECONDS, World, prepare
+from .envoy_world import ROUTES, SECONDS, World, prepare, serving
 from .observe import Outcome, outcome
 from .wire import message, read_all, shown
 
@@ -316,10 +315,5 @@ def beside_world(probe: Path, pausing: Path, cases: Sequence[Case]) -> Iterator[
     for listener in config["static_resources"]["listeners"]:
         if listener["name"].startswith("limited-"):
             listener["per_connection_buffer_limit_bytes"] = LIMIT
-    try:
-        with Envoy(config, arguments=("--file-flush-interval-msec", "10", "--drain-time-s", "0")) as envoy:
-            world.attach(envoy)
-            yield world
-    finally:
-        with contextlib.suppress(OSError):
-            world.close()
+    with serving(config, world):
+        yield world

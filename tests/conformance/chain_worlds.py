@@ -6,7 +6,6 @@ and after that everything comes to rest; in Envoy, whose only worker then serves
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import threading
@@ -19,13 +18,12 @@ from pwasm.testing import HostEmulator, HttpStream
 from pwasm.testing.emulator.headers import Headers
 from pwasm.testing.worlds.envoy_filters import filters_of, upstream_options
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, WasmFilter, bootstrap
-from pwasm_compiler.envoy.process import Envoy
 from tests.support.http1 import chunk, last_chunk
 
 from .case import HOST, VM_CONFIGURATION, Answer, Case
 from .cases.chains import CLUSTER, NEIGHBOURS
 from .emulator_world import EmulatorWorld, answer_headers, upstream_saw
-from .envoy_world import ROUTES, SECONDS, World, prepare
+from .envoy_world import ROUTES, SECONDS, World, prepare, serving
 from .observe import Outcome
 from .wire import read_all, read_request
 
@@ -202,10 +200,5 @@ def chain_world(module: Path, cases: Sequence[Case]) -> Iterator[ChainWorld]:
             cluster["typed_extension_protocol_options"] = upstream_options(chain(NEIGHBOURS["connecting"]))
         if cluster["name"] == CLUSTER:
             del cluster["typed_extension_protocol_options"]
-    try:
-        with Envoy(config, arguments=("--file-flush-interval-msec", "10", "--drain-time-s", "0")) as envoy:
-            world.attach(envoy)
-            yield world
-    finally:
-        with contextlib.suppress(OSError):
-            world.close()
+    with serving(config, world):
+        yield world

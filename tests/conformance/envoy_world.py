@@ -333,11 +333,17 @@ def envoy_world(module: Path, cases: Sequence[Case]) -> Iterator[World]:
     ]
     config = bootstrap(listeners, upstreams=clusters)
     prepare(config)
-    arguments = ("--file-flush-interval-msec", "10", "--drain-time-s", "0")
+    with serving(config, world):
+        yield world
+
+
+@contextmanager
+def serving(config: dict[str, Any], world: World) -> Iterator[None]:
+    """A running Envoy with this configuration, which the world uses; it is closed at the end."""
     try:
-        with Envoy(config, arguments=arguments) as envoy:
+        with Envoy(config, arguments=("--file-flush-interval-msec", "10", "--drain-time-s", "0")) as envoy:
             world.attach(envoy)
-            yield world
+            yield
     finally:
         world.close()
 
