@@ -12,14 +12,13 @@ stream behind it may be refused without need.
 
 from __future__ import annotations
 
-from .._abi import LogLevel, Status
+from .._abi import LogLevel
 from .._stream.current import current
-from .._stream.holding import NOT_HELD, refuse
+from .._stream.holding import NOT_HELD, refuse, size_property
 from .._stream.log import log_lines
 from .._stream.marks import HEADERS_HELD
-from .._stream.records import AnyCoroutine, Stream, Task
+from .._stream.records import Ended, Stream, Task
 from .._stream.registration import MESSAGES
-from .._typing import cast
 from .timers import Timer
 
 _MISSING = (
@@ -58,7 +57,7 @@ class _Check(Timer):
 
     def _set(self) -> None:
         stream = self.stream
-        self.task = Task(cast("AnyCoroutine", None), stream.root, stream, current.phase)
+        self.task = Task(Ended(), stream.root, stream, current.phase)
         self.set(self.task)
 
 
@@ -68,5 +67,4 @@ def watch(stream: Stream, direction: int) -> None:
 
 
 def _total_size(direction: int) -> int:
-    status, value = current.host.proxy_get_property(f"{MESSAGES[direction]}\0total_size".encode())
-    return int.from_bytes(value, "little") if status == Status.OK else 0
+    return size_property(f"{MESSAGES[direction]}\0total_size".encode())

@@ -12,7 +12,7 @@ body. Two things follow:
 
 from __future__ import annotations
 
-from .._stream.holding import begin, held_of, is_over, let_go, lost_in_trailers, take
+from .._stream.holding import begin, has_begun, held_of, is_over, let_go, lost_in_trailers, take
 from .._stream.marks import BODY_SEEN, RESUMED_OUTSIDE
 from .._stream.phases import RESPONSE
 from .._stream.policy import CONTINUE
@@ -40,7 +40,9 @@ def passes_later(stream: Stream, phase: Phase, result: object, *, awaited: bool)
         awaited: it was a coroutine.
     """
     direction = phase.direction
-    if direction not in MESSAGES or result not in (None, CONTINUE) or is_over(stream, direction):
+    if phase.part == "headers" or direction not in MESSAGES or result not in (None, CONTINUE):
+        return False
+    if is_over(stream, direction):
         return False
     if phase.part == "trailers":
         return direction == RESPONSE and lost_in_trailers(stream, direction) and _schedule(stream, phase)
@@ -57,8 +59,8 @@ def _may_go_on(stream: Stream, direction: int, *, awaited: bool) -> bool:
     """Whether CONTINUE lets this part of a body go on."""
     if stream.marks & RESUMED_OUTSIDE << direction:
         return False
-    begun = stream.response_begun if direction == RESPONSE else stream.request_begun
-    return not awaited or stream.last or begun or bool(stream.marks & BODY_SEEN << direction)
+    seen = bool(stream.marks & BODY_SEEN << direction)
+    return not awaited or stream.last or has_begun(stream, direction) or seen
 
 
 def _schedule(stream: Stream, phase: Phase) -> bool:

@@ -167,13 +167,8 @@ def _mentions_request(cls: type) -> bool:
     The snapshot costs a hostcall per request, so only classes that may use it get one. Uses that this scan cannot see
     (a helper elsewhere that gets the context as an argument) need `snapshot_request_headers = True`.
     """
-    for klass in cls.__mro__:
-        if klass in {HttpContext, object}:
-            continue
-        for name, function in vars(klass).items():
-            code = getattr(getattr(function, "__func__", function), "__code__", None)
-            if isinstance(code, CodeType) and name != "on_http_request_headers" and _uses(code, "request"):
-                return True
+    if any(_uses(code, "request") for name, code in _methods(cls) if not name.endswith(".on_http_request_headers")):
+        return True
     own = getattr(cls.on_http_request_headers, "__code__", None)  # type: ignore[attr-defined]
     # The callback of a callout may be nested inside it, and runs later.
     return own is not None and any(isinstance(inner, CodeType) and _uses(inner, "request") for inner in own.co_consts)

@@ -62,7 +62,7 @@ _GRPC_RESOURCE_EXHAUSTED = 8
 
 
 class Refusal(NamedTuple):
-    """The answer to a message that is too large to be held."""
+    """The answer to a message that cannot be held, or let go as it should be."""
 
     request_status: int
     response_status: int
@@ -127,6 +127,11 @@ def host_holds(stream: Stream, direction: int) -> bool:
     return headers_in_hand(stream, direction) and not stream.marks & EARLY << direction
 
 
+def has_begun(stream: Stream, direction: int) -> bool:
+    """Whether a part of a message's body has gone on; of a connection nobody asks."""
+    return stream.response_begun if direction == RESPONSE else direction == REQUEST and stream.request_begun
+
+
 def is_held(stream: Stream, direction: int) -> bool:
     """Whether a body is held, in the module or by its headers."""
     return held_of(stream, direction) is not None or bool(stream.marks & HEADERS_HELD << direction)
@@ -173,7 +178,7 @@ def _goes_on(stream: Stream, phase: Phase) -> int:
         return PAUSE
     if direction in MESSAGES:
         stream.marks &= ~(RESUMED_OUTSIDE << direction)
-        if phase.part == "body" and _has_bytes(stream, direction):
+        if phase.part == "body" and not stream.last and _has_bytes(stream, direction):  # after the end nobody asks
             stream.request_begun |= direction == REQUEST
             stream.response_begun |= direction == RESPONSE
     let_go(stream, direction)
@@ -219,8 +224,7 @@ def trailers_cannot_wait(stream: Stream, direction: int) -> bool:
 def waits(stream: Stream, phase: Phase) -> int:
     """The action for a part that has to wait; its bytes have been taken out, or the headers are in our hands."""
     direction = phase.direction
-    begun = stream.response_begun if direction == RESPONSE else direction == REQUEST and stream.request_begun
-    if begun and phase.part == "body" and not stream.last and not stream.skip:
+    if has_begun(stream, direction) and phase.part == "body" and not stream.last and not stream.skip:
         return CONTINUE  # with nothing
     stream.paused |= 1 << direction
     return PAUSE
@@ -244,11 +248,12 @@ def hold_headers(stream: Stream, direction: int) -> bool:
 
 def let_go(stream: Stream, direction: int) -> None:
     """A message goes on: put back the bytes that are held; raises like `put_back`."""
-    held = None if stream.waiting is None else stream.waiting.bytes.get(direction)
+    held = held_of(stream, direction)
     if held is not None:
         put_back(stream, direction)
         held.forget_sent()
-        del stream.waiting.bytes[direction]  # type: ignore[union-attr]
+        assert stream.waiting is not None
+        del stream.waiting.bytes[direction]
     if direction in MESSAGES and stream.marks & HEADERS_HELD << direction:
         let_headers_go(stream, direction)
     if stream.traits is not None:
@@ -324,23 +329,22 @@ def take(stream: Stream, direction: int, *, later: bool = False) -> None:
     if status:
         raise failed(status, "proxy_get_buffer_bytes", direction)
     held = held_of(stream, direction) or Held(stream.root.held)
+    new = data
     if held.sent and data:
-        taken, data = data, _new(stream, direction, held, data)
+        new = _new(stream, direction, held, data)
         if stream.skip:
             return
-        if not data and taken:
-            current.host.proxy_set_buffer_bytes(direction, 0, ALL_BYTES, b"")
-    if data:
-        if held.size + len(data) > limit_of(stream):
-            refuse(stream, direction, TOO_LARGE)
-            return
-        if held.vm.size + len(data) > held.vm.limit:
-            refuse(stream, direction, VM_IS_FULL)
-            return
-        status = current.host.proxy_set_buffer_bytes(direction, 0, ALL_BYTES, b"")
-        if status:
-            raise failed(status, "proxy_set_buffer_bytes", direction)
-        held.arrived(data, later=later)
+    if new and held.size + len(new) > limit_of(stream):
+        refuse(stream, direction, TOO_LARGE)
+        return
+    if new and held.vm.size + len(new) > held.vm.limit:
+        refuse(stream, direction, VM_IS_FULL)
+        return
+    status = current.host.proxy_set_buffer_bytes(direction, 0, ALL_BYTES, b"") if data else 0
+    if status:
+        raise failed(status, "proxy_set_buffer_bytes", direction)
+    if new:
+        held.arrived(new, later=later)
     begin(stream).bytes[direction] = held
 
 
@@ -373,13 +377,17 @@ def _new(stream: Stream, direction: int, held: Held, data: bytes) -> bytes:
 
 def counted(direction: int) -> int:
     """The bytes of a request's body that have come, or of a response's body that have left."""
-    host = current.host
-    status, value = host.proxy_get_property(b"request\0total_size" if direction == REQUEST else b"response\0size")
-    size = int.from_bytes(value, "little") if status == Status.OK else 0
+    size = size_property(b"request\0total_size" if direction == REQUEST else b"response\0size")
     if direction == REQUEST:
-        status, headers = host.proxy_get_header_map_size(MapType.HTTP_REQUEST_HEADERS)
+        status, headers = current.host.proxy_get_header_map_size(MapType.HTTP_REQUEST_HEADERS)
         size -= headers if status == Status.OK else 0  # they count as long as they have not left
     return size
+
+
+def size_property(path: bytes) -> int:
+    """A size that Envoy has as a property; 0 if it does not."""
+    status, value = current.host.proxy_get_property(path)
+    return int.from_bytes(value, "little") if status == Status.OK else 0
 
 
 def limit_of(stream: Stream) -> int:
@@ -391,7 +399,7 @@ def limit_of(stream: Stream) -> int:
 
 
 def refuse(stream: Stream, direction: int, why: Refusal) -> None:
-    """Refuse a message that is too large; a response whose headers have left can only be cut off.
+    """Refuse a message; a response whose headers have left can only be cut off.
 
     The response is not the filter's own, so only its last callback is still called, as after a failure.
     """

@@ -228,7 +228,7 @@ class Wait:
 
 
 class Ended:
-    """In place of a coroutine that has returned, and whose part is to go on at the next tick."""
+    """In place of a coroutine, for a task that only waits for a tick: a part that goes on then, or a check."""
 
     def close(self) -> None:
         """It has nothing to clean up."""

@@ -424,6 +424,27 @@ def test_where_it_cannot_be_known_what_is_new_the_response_is_cut_off() -> None:
     assert stream.closed
 
 
+def test_what_comes_again_with_nothing_new_is_sent_once() -> None:
+    """Lua, in front, holds what has gone on; while the next part waits, it is in the host's buffer again."""
+
+    class Filter(pwasm.HttpContext):
+        async def on_http_response_body(self, size: int, end_of_stream: bool) -> None:
+            await aio.sleep(0.001)
+
+    host = HostEmulator(Filter, before=[LuaCall("a", request=False, response=True)])
+    stream = host.open_http_stream()
+    stream.send_request_headers(Headers(REQUEST.items()), end_of_stream=True)
+    stream.send_response_headers([])
+    stream.send_response_body(b"first")
+    host.tick()  # goes on, and Lua holds it
+    stream.send_response_body(b"new")  # waits
+    stream.send_response_body(b"", end_of_stream=True)
+    host.tick()
+    host.tick()
+    host.neighbour_calls[0].answer()
+    assert (stream.body, stream.ended, stream.closed, held_bytes(host)) == (b"firstnew", True, False, 0)
+
+
 @pytest.mark.parametrize("hold_headers", [False, True])
 def test_the_trailers_of_a_response_may_wait(hold_headers: bool) -> None:
     class Filter(Waits):
