@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import CodeType
 
-from .._stream.body_options import CONTENT_LENGTH
 from .._stream.registration import MESSAGES, Traits
 from .._typing import Any, Final, NamedTuple
+from .._validate import CONTENT_LENGTH
 from ..types import HttpContext
 
 UPGRADES = ("refuse", "pass", "stream")

@@ -24,6 +24,7 @@ from types import CoroutineType
 
 from .._abi import Action, Status
 from .._typing import Any, Final
+from .._validate import CONTENT_LENGTH
 from . import upgrades
 from .current import current
 from .guards import select_stream
@@ -47,8 +48,6 @@ from .records import Phase, Stream
 from .registration import MESSAGES, Traits
 
 TRACEBACK_STARTS_BELOW = True  # see `report`
-
-CONTENT_LENGTH: Final = "content-length"
 
 
 # --- while a stream runs ------------------------------------------------------------------------------------------
