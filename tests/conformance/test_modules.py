@@ -137,7 +137,7 @@ class World:
 
     envoy: Envoy
     started: list[str]
-    """What was logged until Envoy was ready."""
+    """What was logged until the worker had its VMs, which may be after Envoy was ready."""
 
     def ask(self, listener: str, header: str = "") -> int:
         """The status of a request."""
@@ -186,6 +186,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         listener("T", "2"),
     ]
     with Envoy(bootstrap(listeners)) as envoy:
+        envoy.wait_for_log("Tc2", count=2)  # the main thread's, and the worker's, whose last this is
         yield World(envoy, [record.text for record in envoy.filter_log])
         envoy.check_alive()
 

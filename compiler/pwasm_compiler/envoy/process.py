@@ -158,7 +158,10 @@ class Envoy:
         raise EnvoyExitedError(code, self.log)
 
     def wait_until_ready(self) -> None:
-        """Return as soon as the admin interface reports LIVE: every listener is open and every plugin has started."""
+        """Return as soon as the admin interface reports LIVE: every listener is open and every plugin has started.
+
+        In the main thread, that is: a worker may still be making its VM, and serves its first request after that.
+        """
         deadline = time.monotonic() + self._ready_timeout
         while True:
             self.check_alive()
