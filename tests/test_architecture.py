@@ -22,7 +22,17 @@ TOP_LEVEL_FOLDERS = {"sdk", "compiler", "docs", "filters", "runtime-shim", "test
 # From the ground up. A name is a module or a package; the longest that fits a module is its room.
 FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
     # --- the SDK: it is frozen into every module, so it needs the standard library only ---------------------------
-    {"ground": ("pwasm._typing", "pwasm._abi", "pwasm._protocols", "pwasm._serde", "pwasm._validate", "pwasm.errors")},
+    {
+        "ground": (
+            "pwasm._typing",
+            "pwasm._abi",
+            "pwasm._protobuf",
+            "pwasm._protocols",
+            "pwasm._serde",
+            "pwasm._validate",
+            "pwasm.errors",
+        )
+    },
     {"stream": ("pwasm._stream",)},  # what is known of contexts and of the running callback
     {"async": ("pwasm._async",)},
     {"hostcalls": ("pwasm._hostcalls",)},

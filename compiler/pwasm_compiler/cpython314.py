@@ -241,6 +241,7 @@ WANTED_BY_TEXT: tuple[tuple[str, tuple[str, ...]], ...] = (
     # regular expression searched in the sources: what CPython imports when a matching source runs
     (r"\bidna\b", ("encodings.idna", "encodings.punycode")),
     (r"\bpunycode\b", ("encodings.punycode",)),
+    (r"\buncompress\b", ("zlib",)),  # pwasm.foreign.uncompress
     (r"\\N\{", ("unicodedata",)),  # in a regular expression
     (r"\bruntime_checkable\b|\bSupports[A-Z]", ("inspect",)),
     (r"\bsingledispatch", ("typing", "annotationlib")),

@@ -17,6 +17,8 @@ import struct
 from enum import IntEnum
 
 from . import _validate
+from ._hostcalls import foreign_results
+from ._protobuf import decode_fields, encode_field
 from ._typing import Any, TypeVar
 from .errors import InternalFailure
 from .hostcalls import call_foreign_function
@@ -42,13 +44,21 @@ def compress(data: bytes | str) -> bytes:
     return call_foreign_function("compress", _validate.data("data", data))
 
 
-def uncompress(data: bytes) -> bytes:
+def uncompress(data: bytes, max_size: int = foreign_results.UNCOMPRESS_LIMIT) -> bytes:
     """Uncompress a zlib stream.
 
+    In the module, and not in the host: Envoy would not survive a result for which the module has no room (K13), and
+    265 kB may inflate to 260 MB.
+
+    Args:
+        data: the zlib stream.
+        max_size: the most bytes that the result may have.
+
     Raises:
+        TypeError, ValueError: an argument has the wrong type, or the result has more than `max_size` bytes.
         SerializationFailure: `data` is not a zlib stream.
     """
-    return call_foreign_function("uncompress", _validate.data("data", data))
+    return foreign_results.uncompress(_validate.data("data", data), _validate.integer("max_size", max_size, 0, 2**31))
 
 
 def clear_route_cache() -> None:
@@ -237,52 +247,3 @@ _DECODERS: dict[type, Any] = {
 
 def _key(argument: str, key: bytes | str, number_of_pem: int) -> bytes:
     return encode_field(number_of_pem if isinstance(key, str) else 2, _validate.data(argument, key))
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def encode_field(number: int, value: int | bytes | str) -> bytes:
-    """One field of a protobuf message; a default value is omitted."""
-    if not value:
-        return b""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def decode_fields(message: bytes) -> dict[int, int | bytes]:
-    """The numbers and byte strings of a protobuf message; decoding stops where it is malformed."""
-    fields: dict[int, int | bytes] = {}
-    position = 0
-
-    def varint() -> int:
-        nonlocal position
-        value = shift = 0
-        while True:
-            byte = message[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    try:
-        while position < len(message):
-            key = varint()
-            value: int | bytes = varint()
-            if key & 7 == 2:
-                size = int(value)
-                value = message[position : position + size]
-                position += size
-            fields[key >> 3] = value
-    except IndexError:
-        return fields
-    return fields

@@ -14,8 +14,9 @@ from . import _validate
 from ._abi import BufferType, LogLevel, MapType, StreamType
 from ._async.tasks import may_resume
 from ._async.timers import set_period
-from ._hostcalls import bodies, framing, header_maps
+from ._hostcalls import bodies, foreign_results, framing, header_maps
 from ._serde import encode_pairs
+from ._stream import acts
 from ._stream.body_options import leave_headers
 from ._stream.current import current
 from ._stream.guards import failed, guard_close, guard_local_response, guard_resume, resumed, select_stream
@@ -115,10 +116,11 @@ def call_foreign_function(name: str, param: bytes | str = b"") -> bytes:
         param: its argument: bytes, or a str that is encoded as UTF-8.
 
     Returns:
-        The result, as the function encodes it.
+        The result, as the function encodes it. "uncompress" is executed in the module, see `foreign.uncompress`.
 
     Raises:
         TypeError, ValueError: an argument has the wrong type.
+        MemoryError: the module has no room for the result, which Envoy would not survive (K13).
         NotFound: the host has no such function.
         HostcallError: the function failed; its subclasses, such as `BadArgument`, have the function's own meaning.
 
@@ -126,6 +128,10 @@ def call_foreign_function(name: str, param: bytes | str = b"") -> bytes:
     """
     _validate.text("name", name)
     argument = _validate.data("param", param)
+    instead = foreign_results.INSTEAD.get(name)
+    if instead is not None:
+        return instead(argument)
+    foreign_results.make_room(name, argument)
     status, result = current.host.proxy_call_foreign_function(name, argument)
     if status:
         raise failed(status, "proxy_call_foreign_function", name)
@@ -376,10 +382,9 @@ def send_http_response(
     content = _validate.data("body", body)
     pairs = framing.of_local_response(status_code, headers, content)
     stream = guard_local_response("send_http_response")
-    status = current.host.proxy_send_local_response(status_code, details, content, encode_pairs(pairs), grpc_status)
+    status = acts.answer(stream, acts.Response(status_code, details, content, grpc_status), encode_pairs(pairs))
     if status:
         raise failed(status, "proxy_send_local_response", status_code)
-    stream.local_response = True
     if not stream.response_seen:  # otherwise it replaces the response without a callback
         stream.marks |= OWN_RESPONSE
 
@@ -408,10 +413,8 @@ def _resume(what: str, direction: int) -> None:
             if not going_on or not stream.paused & 1 << direction or is_over(stream, direction):
                 return
             let_go_outside(stream, direction)
-    status = 0 if own else current.host.proxy_continue_stream(direction)
-    if status:
-        raise failed(status, "proxy_continue_stream", StreamType(direction).name)
-    stream.paused &= ~(1 << direction)
+    if not own:
+        acts.resume(stream, direction)
     resumed(stream, direction)
 
 
@@ -419,9 +422,6 @@ def _close(what: str, direction: int) -> None:
     stream = guard_close(what, http=direction in {REQUEST, RESPONSE})
     if stream is None:
         return
-    status = current.host.proxy_close_stream(direction)
+    status = acts.close(stream, direction)
     if status:
         raise failed(status, "proxy_close_stream", StreamType(direction).name)
-    # A TCP stream has two connections, which are closed one by one; an HTTP stream has none that it owns.
-    if stream.http and direction in {REQUEST, RESPONSE}:
-        stream.closed = True

@@ -53,7 +53,11 @@ def test_every_hostcall_with_every_status(hostcall: str, status: int, monkeypatc
     answer: Any = (status, b"") if has_results else status
 
     class Filter(pwasm.HttpContext):
-        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
+        edits_request_body = True
+
+        def on_http_request_body(self, size: int, end_of_stream: bool) -> None:
+            if not end_of_stream:
+                return
             with monkeypatch.context() as patched:
                 patched.setattr(HostEmulator, hostcall, lambda *_: answer)
                 try:
@@ -61,7 +65,7 @@ def test_every_hostcall_with_every_status(hostcall: str, status: int, monkeypatc
                 except pwasm.HostcallError as error:
                     seen.append(error)
 
-    HostEmulator(Filter).request()
+    HostEmulator(Filter).request(method="POST", body=b"abc")
     (result,) = seen
     if hostcall == "proxy_get_header_map_value" and status == Status.NOT_FOUND:
         assert result is None
@@ -69,7 +73,7 @@ def test_every_hostcall_with_every_status(hostcall: str, status: int, monkeypatc
     assert isinstance(result, pwasm.HostcallError)
     assert (result.hostcall, result.status) == (hostcall, status)
     assert type(result) is errors.BY_STATUS.get(status, pwasm.HostcallError)
-    assert "in on_http_request_headers" in str(result)
+    assert "in on_http_request_body" in str(result)
 
 
 def test_the_table_above_knows_the_abi() -> None:

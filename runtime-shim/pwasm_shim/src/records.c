@@ -1,6 +1,6 @@
 #include "records.h"
 
-slot current_slots[] = {{"host", 0}, {"phase", 0}, {"root", 0}, {"stream", 0}, {NULL, 0}};
+slot current_slots[] = {{"host", 0}, {"phase", 0}, {"queued", 0}, {"root", 0}, {"stream", 0}, {NULL, 0}};
 slot phase_slots[] = {{"no_read", 0}, {"no_write", 0}, {NULL, 0}};
 slot root_slots[] = {{"context", 0}, {"make_http", 0}, {"traits", 0}, {NULL, 0}};
 slot stream_slots[] = {{"bare_request", 0},  {"bare_response", 0},  {"calls", 0},

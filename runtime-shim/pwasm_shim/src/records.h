@@ -8,7 +8,7 @@
 #include "shim.h"
 
 /* Slots by number, in the order of the names in records.c. */
-enum { CURRENT_HOST, CURRENT_PHASE, CURRENT_ROOT, CURRENT_STREAM };
+enum { CURRENT_HOST, CURRENT_PHASE, CURRENT_QUEUED, CURRENT_ROOT, CURRENT_STREAM };
 enum { PHASE_NO_READ, PHASE_NO_WRITE };
 enum { ROOT_CONTEXT, ROOT_MAKE_HTTP, ROOT_TRAITS };
 enum {

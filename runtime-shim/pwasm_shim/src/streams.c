@@ -243,6 +243,7 @@ static int enter(PyObject *stream, int callback) {
   PyObject *paused = GET(stream, stream_slots, STREAM_PAUSED);
   SET(current, current_slots, CURRENT_STREAM, stream);
   SET(current, current_slots, CURRENT_PHASE, phases[callback]);
+  SET(current, current_slots, CURRENT_QUEUED, none);
   SET(stream, stream_slots, STREAM_RESUMED, zero);
   if (paused != zero) {
     PyObject *left = PyLong_FromLong(PyLong_AsLong(paused) & ~(1L << direction));

@@ -20,9 +20,9 @@ from types import CoroutineType
 from types import coroutine as coroutine_function
 
 from .._abi import Action, LogLevel
+from .._stream import acts
 from .._stream.body_options import call, leave_headers
 from .._stream.current import current
-from .._stream.guards import failed
 from .._stream.holding import (
     PAUSE,
     begin,
@@ -417,10 +417,7 @@ def _continue(stream: Stream, direction: int) -> None:
     if stream.paused & 1 << direction:
         _select(stream)
         let_go_outside(stream, direction)
-        status = current.host.proxy_continue_stream(direction)
-        if status:
-            raise failed(status, "proxy_continue_stream", direction)
-        stream.paused &= ~(1 << direction)
+        acts.resume(stream, direction)
         return
     held = held_of(stream, direction)
     if held is not None:  # the host has seen CONTINUE, with nothing: the bytes go on with the next part

@@ -135,6 +135,7 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
         current.host = self._host
         current.stream = stream
         current.phase = phase
+        current.queued = None
         stream.resumed = 0
         stream.paused &= others
         if response:

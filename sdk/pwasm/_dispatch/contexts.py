@@ -168,11 +168,13 @@ class Contexts:
         current.root = root
         current.stream = None
         current.phase = phase
+        current.queued = None
 
     def _enter_stream(self, phase: Phase, stream: Stream) -> None:
         current.host = self._host
         current.stream = stream
         current.phase = phase
+        current.queued = None
         stream.resumed = 0
         if phase.direction >= 0:
             stream.paused &= ~(1 << phase.direction)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import _validate
-from .._abi import BufferType
+from .._abi import BufferType, Status
 from .._stream.current import current
-from .._stream.guards import failed, stream_for
+from .._stream.guards import failed, has_buffer, stream_for
 from .._stream.holding import buffer_size
 from .._stream.marks import NO_LENGTH
 from .._typing import Protocol
@@ -58,6 +58,8 @@ def _named(function: Callable[..., object], verb: str, buffer_type: BufferType, 
 def get(buffer_type: BufferType) -> Read:
     """Create `get_…`."""
 
+    direction = int(buffer_type)
+
     def function(start: int = 0, max_size: int | None = None) -> bytes:
         start = _validate.integer("start", start, 0, MAX_U32)
         size = MAX_U32 if max_size is None else _validate.integer("max_size", max_size, 0, MAX_U32)
@@ -65,6 +67,8 @@ def get(buffer_type: BufferType) -> Read:
         held = None if stream.waiting is None else stream.waiting.bytes.get(buffer_type)
         if held is not None:
             return held.read(start, size)
+        if not has_buffer(stream, direction):
+            return b""
         status, data = current.host.proxy_get_buffer_bytes(buffer_type, start, size)
         if status:
             raise failed(status, "proxy_get_buffer_bytes", buffer_type.name)
@@ -75,15 +79,18 @@ def get(buffer_type: BufferType) -> Read:
 
 
 def _writer(buffer_type: BufferType, verb: str, start: int, size: int, doc: str) -> Write:
+    direction = int(buffer_type)
     unsized = NO_LENGTH << buffer_type if buffer_type in _HTTP else 0
 
     def function(data: bytes | str) -> None:
         written = _validate.data("data", data)
         stream = stream_for(what)
         held = None if stream.waiting is None else stream.waiting.bytes.get(buffer_type)
+        if held is None and not has_buffer(stream, direction):
+            raise failed(Status.BAD_ARGUMENT, "proxy_set_buffer_bytes", buffer_type.name)
         if unsized and not stream.marks & unsized:
             replaced = buffer_size(stream, buffer_type) if size else 0
-            framing.check_edit(what, stream, int(buffer_type), len(written) - replaced)
+            framing.check_edit(what, stream, direction, len(written) - replaced)
         if held is not None:
             held.write(start, size, written)
             return

@@ -13,6 +13,7 @@ from .._stream.guards import failed
 from .._stream.records import Root
 from .._validate import Headers
 from . import header_maps
+from .grpc_target import target_of
 from .http_call import MAX_TIMEOUT_MS, MAX_U32, buffer_reader, only_in
 
 GrpcCallback = Callable[[int, int], object]
@@ -33,7 +34,7 @@ def dispatch_grpc_call(
     May be called in every callback; the call belongs to a stream or to the plugin, as for `dispatch_http_call`.
 
     Args:
-        upstream: name of a cluster, or a serialized `envoy.config.core.v3.GrpcService`.
+        upstream: name of a cluster (str), or a serialized `envoy.config.core.v3.GrpcService` (bytes) with a target.
         service: full name of the service, such as `auth.v1.Auth`.
         method: name of the method. Both are parts of the request's path, so blanks and the like are refused.
         initial_metadata: pairs or a mapping.
@@ -47,8 +48,7 @@ def dispatch_grpc_call(
 
     Raises:
         TypeError, ValueError: an argument cannot be sent.
-        ParseFailure: no such cluster, or `upstream` cannot be decoded.
-        InternalFailure: the call could not be started.
+        InternalFailure: no such cluster, or the call could not be started.
 
     Source: proxy_grpc_call, proxy_on_grpc_receive, proxy_on_grpc_close.
     """
@@ -192,9 +192,7 @@ _METHODS = {
 
 
 def _target(upstream: str | bytes, service: str, method: str, initial_metadata: Headers) -> tuple[bytes, bytes]:
-    target = _validate.data("upstream", upstream)
-    if not target:  # Envoy decodes it as an empty GrpcService and panics (K8)
-        raise ValueError("upstream must be the name of a cluster or a serialized GrpcService, and not empty")
+    target = target_of(upstream)
     # They are the path of the request, and Envoy writes what is given: `POST /a b/c d HTTP/1.1`.
     _validate.segment("service", service, several=True)
     _validate.segment("method", method)

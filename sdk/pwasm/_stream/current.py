@@ -3,9 +3,9 @@
 The reason for module state: the public functions mirror the Go SDK's (`pwasm.log_info(…)`), so they take neither a host
 nor a context, and what they act on has to be stored somewhere. Rules that keep it harmless:
 
-- Only the dispatcher writes `host`, `phase`, `root` and `stream`, at the start of *every* callback, so a value never
-  outlives the callback it belongs to, and two dispatchers in one process (two emulators in one test) do not see each
-  other.
+- Only the dispatcher writes `host`, `phase`, `queued`, `root` and `stream`, at the start of *every* callback, so a
+  value never outlives the callback it belongs to, and two dispatchers in one process (two emulators in one test) do not
+  see each other.
 - `set_effective_context` and the resume functions replace `phase` (and `stream`) for the rest of that callback.
 - There are no threads in a Wasm VM, and the host does not re-enter a plugin before it has returned.
 """
@@ -36,7 +36,7 @@ class NoHost:
 class Current:
     """The host, plugin and stream that the running callback acts on."""
 
-    __slots__ = ("host", "phase", "registration", "root", "stream")
+    __slots__ = ("host", "phase", "queued", "registration", "root", "stream")
 
     def __init__(self) -> None:
         self.host: Host = cast("Host", NoHost())
@@ -44,6 +44,7 @@ class Current:
         self.phase = Phase("", "", "log")
         self.root: Root | None = None
         self.stream: Stream | None = None
+        self.queued: set[Stream] | None = None  # those that the host resumes when the callback has returned
 
     def active_root(self) -> Root | None:
         """The plugin context to which the running callback belongs; in a stream callback, that of the stream."""

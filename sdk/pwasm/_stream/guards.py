@@ -1,8 +1,8 @@
 """Guards that refuse calls in Python that the host would accept but not survive.
 
 For some calls Envoy returns OK, and crashes, hangs or loses data afterwards. The host's status is therefore not
-trusted: each of these calls is refused (or made harmless) here, based on the SDK's own record of the stream
-(`records.Stream`). Measured with Envoy 1.40; numbers as in docs/abi.md §0:
+trusted: whether a call is permitted follows from what has become of the stream (`state_of`), which the SDK records
+itself (`records.Stream`); `acts` has the calls that change it. Measured with Envoy 1.40; numbers as in docs/abi.md §0:
 
     K1   resume_http_response before response headers have arrived    SIGSEGV      PhaseError
     K2   send_http_response in on_log                                  SIGSEGV      PhaseError
@@ -13,6 +13,12 @@ trusted: each of these calls is refused (or made harmless) here, based on the SD
          set_effective_context still returns OK                                     BadArgument
     K7   close_http_… in on_http_response_trailers, then CONTINUE      SIGSEGV      PAUSE is returned
     K8   a gRPC call or stream with an empty upstream                  SIGABRT      ValueError
+    K9   two of local response, close and resume in one callback:      SIGSEGV      PhaseError, or the
+         all are queued, and the first may end the stream                           second is ignored
+    K10  a request's body after its callback has answered              SIGSEGV      b"", BadArgument
+    K11  the data of a connection after its callback has closed it     SIGSEGV      b"", BadArgument
+    K12  a gRPC call to a cluster whose name is a GrpcService          SIGABRT      is encoded, see `grpc_target`
+    K13  a foreign function with a result that has no room             SIGSEGV      see `foreign_results`
     0.2  resume in the callback that then returns PAUSE                hangs        CONTINUE is returned
     0.3  an action other than 0 and 1                                  loses data   TypeError, see `callbacks`
          a second local response, close after a local response         is lost      PhaseError
@@ -26,9 +32,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .._abi import MapType
+from .._typing import Final
 from ..errors import HostcallError, PhaseError, from_status
 from .current import current
-from .phases import NO_HTTP, NO_STREAM, REQUEST, RESPONSE
+from .marks import OWN_RESPONSE
+from .phases import NO_HTTP, NO_STREAM, REQUEST, RESPONSE, UPSTREAM
 from .records import Stream
 
 _SELECT = "pwasm.set_effective_context(context_id) selects a stream for the rest of this callback"
@@ -78,36 +86,90 @@ def _http_stream_for(what: str) -> Stream:
     return stream
 
 
-def guard_local_response(what: str) -> Stream:
-    """Guard against K2, K3, K4, and a second local response."""
-    stream = _http_stream_for(what)
+# --- what becomes of a stream ---------------------------------------------------------------------------------------
+
+OPEN, RESUMED, ANSWERED, CLOSED, ENDED = range(5)
+"""What has become of a stream. RESUMED: in the running callback. The host queues what a callback asks for, and executes
+it when the callback has returned: each act may end the stream, and what is queued behind it would act on what is gone
+(K9)."""
+
+_IGNORED: Final = None
+_CRASHES = "the stream has ended, and Envoy would crash"
+_RESUMED = "the stream was resumed in this callback, which may end it, and Envoy would crash"
+
+_PERMISSIONS: Final[dict[str, tuple[str | None, ...]]] = {
+    # OPEN, RESUMED, ANSWERED, CLOSED, ENDED: "" if the call is permitted, else the reason why it is not
+    "answer": (
+        "",
+        _RESUMED,
+        "a local response has already been sent; Envoy drops a second one",
+        "the stream was closed; the response would be lost",
+        _CRASHES,
+    ),
+    "close": (
+        "",
+        _RESUMED,
+        "a local response has been sent, and closing the stream would lose it",
+        _IGNORED,
+        _CRASHES,
+    ),
+    "resume request": ("", "", _IGNORED, _IGNORED, _IGNORED),
+    "resume response": ("", "", "", _IGNORED, _IGNORED),
+    "resume connection": ("", "", "", _IGNORED, _IGNORED),
+}
+
+
+def state_of(stream: Stream) -> int:
+    """What has become of a stream."""
     if stream.ended:
-        raise PhaseError(what, current.phase.method, "the stream has ended, and Envoy would crash")
-    if stream.local_response:
-        raise PhaseError(what, current.phase.method, "a local response has already been sent; Envoy drops a second one")
+        return ENDED
     if stream.closed:
-        raise PhaseError(what, current.phase.method, "the stream was closed; the response would be lost")
+        return CLOSED
+    if stream.local_response:
+        return ANSWERED
+    return RESUMED if current.queued is not None and stream in current.queued else OPEN
+
+
+def permits(stream: Stream, act: str) -> bool:
+    """Whether the host survives `act` now, and it has an effect."""
+    return _PERMISSIONS[act][state_of(stream)] == ""
+
+
+def _permitted(stream: Stream, act: str, what: str) -> Stream | None:
+    """The stream, if `act` is permitted; None if it would have no effect."""
+    why = _PERMISSIONS[act][state_of(stream)]
+    if why:
+        raise PhaseError(what, current.phase.method, why)
+    return None if why is _IGNORED else stream
+
+
+def _tcp_stream_for(what: str) -> Stream:
+    stream = stream_for(what)
+    if stream.http:
+        raise PhaseError(what, current.phase.method, "this is an HTTP stream", "pwasm.close_http_request() closes it")
+    return stream
+
+
+def guard_local_response(what: str) -> Stream:
+    """Guard against K2, K3, K4, K9, and a second local response."""
+    stream = _permitted(_http_stream_for(what), "answer", what)
+    assert stream is not None  # it is never ignored
     return stream
 
 
 def guard_close(what: str, *, http: bool) -> Stream | None:
-    """Guard against K5, and closing after a local response; None if the stream is already closed."""
-    stream = _http_stream_for(what) if http else stream_for(what)
-    if stream.ended:
-        raise PhaseError(what, current.phase.method, "the stream has ended, and Envoy would crash")
-    if stream.local_response:
-        raise PhaseError(
-            what, current.phase.method, "a local response has been sent, and closing the stream would lose it"
-        )
-    return None if stream.closed else stream
+    """Guard against K5, K9, and closing after a local response; None if the stream is already closed."""
+    return _permitted(_http_stream_for(what) if http else _tcp_stream_for(what), "close", what)
+
+
+_RESUMES = {REQUEST: "resume request", RESPONSE: "resume response"}
 
 
 def guard_resume(what: str, direction: int) -> Stream | None:
     """Guard against K1; None if there is nothing to resume."""
-    stream = _http_stream_for(what) if direction in {REQUEST, RESPONSE} else stream_for(what)
-    if stream.ended or stream.closed or (stream.local_response and direction == REQUEST):
-        return None
-    if direction == RESPONSE and not stream.response_seen:
+    stream = _http_stream_for(what) if direction in _RESUMES else stream_for(what)
+    found = _permitted(stream, _RESUMES.get(direction, "resume connection"), what)
+    if found is not None and direction == RESPONSE and not stream.response_seen:
         raise PhaseError(
             what,
             current.phase.method,
@@ -115,7 +177,20 @@ def guard_resume(what: str, direction: int) -> Stream | None:
             "resume_http_request resumes the request; only a filter with an on_http_response_… callback can resume"
             " responses",
         )
-    return stream
+    return found
+
+
+def has_buffer(stream: Stream, direction: int) -> bool:
+    """Whether the host's buffer of a direction may be touched: it keeps the address of one that is gone (K10, K11).
+
+    There is a buffer in its own callback, until that has returned, and while a PAUSE in that callback holds it.
+    """
+    phase = current.phase
+    if phase.direction == direction and phase.origin is None and phase.part != "headers":
+        return not stream.ended
+    if direction == UPSTREAM or not stream.paused & 1 << direction or stream.closed or stream.ended:
+        return False
+    return not stream.local_response or (direction == RESPONSE and bool(stream.marks & OWN_RESPONSE))
 
 
 def resumed(stream: Stream, direction: int) -> None:

@@ -32,6 +32,8 @@ from __future__ import annotations
 
 from .._abi import Action, MapType, Status
 from .._typing import Final, NamedTuple
+from . import acts
+from .acts import Response
 from .current import current
 from .guards import failed
 from .held import Held
@@ -48,7 +50,7 @@ from .marks import (
     UPGRADE_ASKED,
     UPGRADED,
 )
-from .phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
+from .phases import REQUEST, RESPONSE, UPSTREAM
 from .records import Phase, Stream, Waiting
 from .registration import MESSAGES, NOTHING
 
@@ -403,27 +405,23 @@ def refuse(stream: Stream, direction: int, why: Refusal) -> None:
 
     The response is not the filter's own, so only its last callback is still called, as after a failure.
     """
-    host = current.host
     if direction in MESSAGES:
         stream.marks |= BODY_SEEN << direction
     stream.skip = True
     if why is VM_IS_FULL:
-        vm = stream.root.held
+        vm, host = stream.root.held, current.host
         vm.metric = vm.metric or host.proxy_define_metric(_COUNTER, _REFUSED_METRIC)[1]
         host.proxy_increment_metric(vm.metric, 1)
-    if direction == DOWNSTREAM:
-        stream.closed = host.proxy_close_stream(DOWNSTREAM) == Status.OK
-    elif direction == RESPONSE and current.phase.part != "headers" and not headers_in_hand(stream, RESPONSE):
-        stream.closed = host.proxy_close_stream(RESPONSE) == Status.OK
-    else:
+    begun = direction == RESPONSE and current.phase.part != "headers" and not headers_in_hand(stream, RESPONSE)
+    response = None
+    if direction in MESSAGES and not begun:
         name = MESSAGES[direction]
-        status = host.proxy_send_local_response(
+        response = Response(
             why.request_status if direction == REQUEST else why.response_status,
             why.details.format(name),
             why.text.format(name, limit_of(stream)).encode(),
-            b"",
             _GRPC_RESOURCE_EXHAUSTED,
         )
-        stream.local_response = status == Status.OK
+    stream.refuse = not acts.refuse(stream, response, direction)
     if stream.waiting is not None:
         stream.waiting.forget()

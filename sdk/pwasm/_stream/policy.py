@@ -31,6 +31,7 @@ Start-up failures are logged at level critical, the others at level error.
 from __future__ import annotations
 
 from .._abi import Action
+from .acts import Response, refuse, resume
 from .current import current
 from .holding import let_go
 from .marks import HEADERS_PAUSED
@@ -44,6 +45,7 @@ PAUSE = int(Action.PAUSE)
 
 _ERROR = 4
 _GRPC_INTERNAL = 13
+_FAILED = Response(500, "pwasm_filter_error", b"", _GRPC_INTERNAL)
 
 
 def verdict(action: object, phase: Phase) -> int:
@@ -135,18 +137,12 @@ def root_failed(phase: Phase, root: Root, error: BaseException, name: str = "") 
                 if stream.paused & 1 << direction:  # continuing a direction that is not held sends its data twice
                     stream.marks &= ~(HEADERS_PAUSED << direction) if direction in MESSAGES else -1
                     let_go(stream, direction)
-                    current.host.proxy_continue_stream(direction)
-                    stream.paused &= ~(1 << direction)
+                    resume(stream, direction)
     except BaseException as second:
         report(phase.level, f"the failure of context {stream.id} could not be handled", second)
 
 
 def _answer(stream: Stream, *, reply: bool, http: bool) -> None:
-    """Send the 500, or close the stream if it cannot be sent."""
-    if http and reply:
-        status = current.host.proxy_send_local_response(500, "pwasm_filter_error", b"", b"", _GRPC_INTERNAL)
-        stream.local_response = status == 0
-    else:
-        status = current.host.proxy_close_stream(RESPONSE if http else DOWNSTREAM)
-        stream.closed = status == 0
-    stream.refuse = status != 0  # if so, the next callback tries again
+    """Send the 500, or close the stream if it cannot be sent; if neither can be done now, the next callback tries."""
+    done = refuse(stream, _FAILED if http and reply else None, RESPONSE if http else DOWNSTREAM)
+    stream.refuse = not done

@@ -12,6 +12,7 @@ Envoy shows HTTP/2's extended CONNECT (RFC 8441) to filters in the form of HTTP/
 from __future__ import annotations
 
 from .._abi import Action, MapType, Status
+from .acts import Response, refuse, resume
 from .current import current
 from .holding import let_go_outside
 from .marks import CONNECT_ASKED, UPGRADE_ASKED, UPGRADED
@@ -19,8 +20,7 @@ from .phases import REQUEST, RESPONSE
 from .records import Stream
 from .registration import Traits
 
-_FORBIDDEN = 403
-_DETAILS = "pwasm_upgrade_refused"
+_REFUSED = Response(403, "pwasm_upgrade_refused", b"this filter inspects bodies and refuses protocol upgrades\n")
 
 
 def begins(stream: Stream, direction: int, traits: Traits) -> bool:
@@ -39,10 +39,7 @@ def begins(stream: Stream, direction: int, traits: Traits) -> bool:
     if traits.upgrade != "refuse" or stream.local_response:
         return False
     stream.skip = True
-    status = current.host.proxy_send_local_response(
-        _FORBIDDEN, _DETAILS, b"this filter inspects bodies and refuses protocol upgrades\n", b"", -1
-    )
-    stream.local_response = status == Status.OK
+    stream.refuse = not refuse(stream, _REFUSED, REQUEST)
     return True
 
 
@@ -79,5 +76,4 @@ def _agreed(stream: Stream) -> bool:
 def _let_request_go(stream: Stream) -> None:
     if stream.paused & 1 << REQUEST:
         let_go_outside(stream, REQUEST)
-        if not current.host.proxy_continue_stream(REQUEST):
-            stream.paused &= ~(1 << REQUEST)
+        resume(stream, REQUEST)

@@ -200,6 +200,8 @@ class WasmPlugin:
         if status == Status.OK:
             for kind, result in zip(_abi.kinds(call.results), results, strict=True):
                 if not _WRITE[kind](self, words, result):
+                    if call.name == "proxy_call_foreign_function" and isinstance(self.host, Part):
+                        self.host.kill("K13")
                     return Status.INVALID_MEMORY_ACCESS
         return int(status)
 

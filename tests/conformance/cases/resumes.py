@@ -117,12 +117,6 @@ CASES = [
         "66-details",
         {"request_headers": [call("close_stream", 0)], "log": [call("get_property", "response\0code_details")]},
     ),
-    # Envoy still calls proxy_on_response_headers after proxy_on_delete; nothing can be built on that.
-    Case(
-        "67-close-after-local-response",
-        {"request_headers": [ops.reply(403, "no"), call("close_stream", 0)]},
-        ignore=("log",),
-    ),
     *(
         Case(
             f"66-close-{stream}-in-response_trailers-and-pause",

@@ -394,6 +394,8 @@ def test_cancelling() -> None:
 
 def test_an_unknown_grpc_cluster() -> None:
     raised, _ = call_from_tick(lambda: pwasm.dispatch_grpc_call("nope", "a.B", "C"))
-    assert isinstance(raised, pwasm.ParseFailure)
+    assert isinstance(raised, pwasm.InternalFailure)
+    raised, _ = call_from_tick(lambda: pwasm.open_grpc_stream(b"\x0a\x06\x0a\x04nope", "a.B", "C"))
+    assert isinstance(raised, pwasm.InternalFailure)
     raised, _ = call_from_tick(lambda: pwasm.open_grpc_stream(b"\x0a\x01x", "a.B", "C"))
-    assert isinstance(raised, pwasm.ParseFailure)
+    assert isinstance(raised, ValueError)

@@ -165,8 +165,6 @@ CALLS: dict[str, list[Callable[[], Any]]] = {
     "proxy_close_stream": [
         pwasm.close_http_request,
         pwasm.close_http_response,
-        pwasm.close_downstream,
-        pwasm.close_upstream,
     ],
     "proxy_send_local_response": [lambda: pwasm.send_http_response(403)],
     "proxy_get_shared_data": [lambda: pwasm.get_shared_data("k")],

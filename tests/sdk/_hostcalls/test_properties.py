@@ -10,6 +10,7 @@ import pytest
 
 import pwasm
 from pwasm import foreign, properties
+from pwasm._protobuf import decode_fields
 from pwasm.testing import HostEmulator
 from tests.support.in_callback import in_plugin, in_request
 
@@ -203,11 +204,11 @@ def test_signatures() -> None:
     asked: list[dict[int, Any]] = []
 
     def verify(data: bytes) -> bytes:
-        asked.append(foreign.decode_fields(data))
+        asked.append(decode_fields(data))
         return b"\x08\x01" if b"good" in data else b"\x12\x03why"
 
     def sign(data: bytes) -> bytes:
-        asked.append(foreign.decode_fields(data))
+        asked.append(decode_fields(data))
         return b"\x08\x01\x12\x03sig" if b"key" in data else b"\x1a\x03why"
 
     def set_up(host: HostEmulator) -> None:
@@ -228,11 +229,3 @@ def test_signatures() -> None:
         {1: b"sha256", 2: b"key", 3: b"text"},
         {1: b"sha256", 4: b"pem", 3: b"text"},
     ]
-
-
-def test_protobuf() -> None:
-    fields: list[tuple[int, Any]] = [(1, "name"), (2, 300), (3, 0), (16, b"\0" * 200)]
-    message = b"".join(foreign.encode_field(number, value) for number, value in fields)
-    assert message.startswith(b"\x0a\x04name\x10\xac\x02\x82\x01\xc8\x01\0")
-    assert foreign.decode_fields(message) == {1: b"name", 2: 300, 16: b"\0" * 200}
-    assert foreign.decode_fields(b"\x0a") == {}

@@ -19,6 +19,7 @@ class Buffered(Protocol):
     """The buffers of a stream in one direction (see `Flow`)."""
 
     state: int
+    dangling: bool
 
     @property
     def over(self) -> bool:
@@ -167,6 +168,8 @@ class Stream:
     def buffer(self, buffer_type: int) -> bytearray | None:
         """A buffer of the stream, if it can be read and written now."""
         flow = self.flows[buffer_type] if buffer_type < len(self.flows) else None
+        if flow is not None and flow.dangling:
+            self.host.kill("K10")
         if flow is None or flow.over:
             return None
         if flow.state == HOLD_ALL and not holds("the body is empty while the headers are held"):
@@ -177,7 +180,7 @@ class Stream:
         """A map as on_log sees it."""
         raise NotImplementedError
 
-    def reset(self) -> None:
+    def closed_by_plugin(self) -> None:
         """The plugin closes the stream."""
         raise NotImplementedError
 

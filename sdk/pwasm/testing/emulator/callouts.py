@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pwasm._abi import BufferType, MapType, Status
+from pwasm._protobuf import decode_fields, fields_of
 from pwasm._serde import decode_pairs, to_bytes, to_text
 
 from .base import BAD_ARGUMENT, NOT_FOUND, OK, Part
@@ -19,6 +20,25 @@ from .headers import Headers, Pairs
 _REQUIRED = (b":method", b":path", b":authority")
 _RESET = 11
 _GRPC_CALL, _GRPC_STREAM = 1, 2
+_TARGETS = (1, _GOOGLE_GRPC := 2)
+
+
+def cluster_of(upstream: bytes) -> bytes | None:
+    """The cluster of a gRPC call; None if Envoy finds a GrpcService without a target, which it does not survive.
+
+    It takes for a name only what it cannot decode (docs/abi.md §6). Another target than a cluster is returned as it is.
+    """
+    fields = fields_of(upstream)
+    if fields is None:
+        return upstream
+    targets = [(number, value) for number, value in fields if number in _TARGETS and isinstance(value, bytes)]
+    if any(fields_of(value) is None for _, value in targets):
+        return upstream
+    if not targets:
+        return None
+    number, target = targets[-1]
+    name = decode_fields(target).get(1, b"")
+    return upstream if number == _GOOGLE_GRPC or not isinstance(name, bytes) else name
 
 
 class HttpCall:
@@ -111,12 +131,13 @@ class Callouts(Part):
 
     def _new_grpc(
         self, kind: int, cluster: bytes, service: str | bytes, method: str | bytes, metadata: bytes
-    ) -> GrpcCall | None:
-        if not cluster:
-            self.kill("K8")
-        if not self._knows(to_text(cluster)):
-            return None
-        target = (cluster, to_text(to_bytes(service)), to_text(to_bytes(method)))
+    ) -> GrpcCall | Status:
+        name = cluster_of(cluster)
+        if name is None:
+            self.kill("K12" if cluster else "K8")
+        if not name or not self._knows(to_text(name)):
+            return Status.PARSE_FAILURE if name == cluster else Status.INTERNAL_FAILURE
+        target = (name, to_text(to_bytes(service)), to_text(to_bytes(method)))
         return GrpcCall(self._token(kind), self._root_id(), target, Headers(decode_pairs(metadata)))
 
     def proxy_grpc_call(
@@ -130,8 +151,8 @@ class Callouts(Part):
         /,
     ) -> tuple[int, int]:
         call = self._new_grpc(_GRPC_CALL, cluster, service, method, initial_metadata)
-        if call is None:
-            return int(Status.PARSE_FAILURE), 0
+        if isinstance(call, Status):
+            return int(call), 0
         call.message, call.timeout_ms = message, timeout_milliseconds
         self.grpc_calls.append(call)
         return OK, call.token
@@ -145,8 +166,8 @@ class Callouts(Part):
         /,
     ) -> tuple[int, int]:
         stream = self._new_grpc(_GRPC_STREAM, cluster, service, method, initial_metadata)
-        if stream is None:
-            return int(Status.PARSE_FAILURE), 0
+        if isinstance(stream, Status):
+            return int(stream), 0
         self.grpc_streams.append(stream)
         return OK, stream.token
 

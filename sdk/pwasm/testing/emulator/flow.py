@@ -28,6 +28,10 @@ class Side(Protocol):
     def reset_by_plugin(self) -> bool:
         """Whether the stream was closed without a response of the plugin."""
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the stream was reset."""
+
     def call(self, export: str, *args: int) -> int:
         """Enter the plugin; returns its action."""
 
@@ -53,6 +57,8 @@ class Flow(Link):
         self.open_trailers = False
         self.created: Headers | None = None
         self.resumed_early = False
+        self.dangling = False
+        """Whether Envoy still has the address of a body that is gone: its callback ended the stream."""
 
     @property
     def headers(self) -> Headers | None:
@@ -133,6 +139,7 @@ class Flow(Link):
             self.accumulates, self._visible = False, data
         action = self._call("body", len(self.visible or b""), end)
         if self.over:
+            self.dangling = True
             return CONTINUE
         what = rules.DATA_ACTIONS.get(action, DISCARD)
         self.accumulates = what == HOLD and holds("PAUSE in a body callback accumulates")
@@ -171,6 +178,8 @@ class Flow(Link):
 
     def resume(self) -> None:
         """The plugin called continue_stream, in a callback of this stream or elsewhere."""
+        if self.direction == 1 and self.side.is_closed:
+            self.side.host.kill("K9")
         if self.over or not self.begun:
             return
         if self.state == CONTINUE:

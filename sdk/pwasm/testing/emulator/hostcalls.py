@@ -115,7 +115,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
             return self.kill("K5")
         if isinstance(stream, HttpSide) and stream.wants_local and not holds("close wins over a local response"):
             return OK
-        self.after(stream.reset)
+        self.after(stream.closed_by_plugin)
         return OK
 
     def proxy_send_local_response(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from pwasm._abi import Status
 from pwasm._hostcalls.properties import RESERVED
+from pwasm._protobuf import decode_fields
 from pwasm._serde import to_bytes, to_text
-from pwasm.foreign import decode_fields
 
 from .base import NOT_FOUND, OK, Part
 from .property_table import EVERYWHERE, NOT_SERIALISABLE, of_stream
@@ -17,6 +17,8 @@ from .rules import holds, status_of
 ForeignFunction = Callable[[bytes], bytes | Status]
 
 _PATH_END = b"\0"
+_MEMORY = 256 * 1024 * 1024
+"""What a module can allocate at most."""
 _FACTORIES = frozenset({b"envoy.tcp_proxy.cluster", b"envoy.network.upstream_server_name"})
 
 
@@ -30,7 +32,7 @@ class Properties(Part):
         self.plugin_names: dict[int, tuple[str, str, str]] = {}  # root context → name, root_id, vm_id
         self.foreign_functions: dict[str, ForeignFunction] = {
             "compress": zlib.compress,
-            "uncompress": _uncompress,
+            "uncompress": self._uncompress,
             "clear_route_cache": lambda _: b"",
             "expr_create": self._expr_create,
             "expr_evaluate": self._expr_evaluate,
@@ -130,9 +132,12 @@ class Properties(Part):
         self.filter_state[name] = value
         return b""
 
-
-def _uncompress(data: bytes) -> bytes | Status:
-    try:
-        return zlib.decompress(data)
-    except zlib.error:
-        return Status.SERIALIZATION_FAILURE
+    def _uncompress(self, data: bytes) -> bytes | Status:
+        inflater = zlib.decompressobj()
+        try:
+            result = inflater.decompress(data, _MEMORY)
+        except zlib.error:
+            return Status.SERIALIZATION_FAILURE
+        if len(result) == _MEMORY:
+            self.kill("K13")
+        return result if inflater.eof else Status.SERIALIZATION_FAILURE

@@ -130,6 +130,11 @@ RULES: Final[dict[str, bool]] = {
     "K6": True,
     "K7": True,
     "K8": True,
+    "K9": True,
+    "K10": True,
+    "K11": True,
+    "K12": True,
+    "K13": True,
 }
 """Rule → whether it holds. Only the mutation tests may change this."""
 

@@ -74,15 +74,29 @@ class HttpSide(Stream):
     def send_local_response(self, local: LocalResponse) -> None:
         """The plugin requested a local response."""
         if self.wants_local is not None and self.running and holds("the first local response wins"):
+            if not self._in_the_request:
+                self.host.kill("K9")
             return
         if self.running:
             self.wants_local = local
         else:
-            self.host.after(lambda: self.exchange.reply_locally(local))
+            self.host.after(lambda: self._reply_late(local))
+
+    @property
+    def _in_the_request(self) -> bool:
+        return self.running.startswith("proxy_on_request")
+
+    def _reply_late(self, local: LocalResponse) -> None:
+        """The plugin's local response from outside of the stream's callbacks."""
+        if self.ended:
+            self.host.kill("K9")
+        self.exchange.reply_locally(local)
 
     def _reply(self) -> None:
         local, self.wants_local = self.wants_local, None
         if local is not None:
+            if self.ended:
+                self.host.kill("K9")
             self.exchange.reply_locally(local)
 
     @property
@@ -90,10 +104,17 @@ class HttpSide(Stream):
         """Whether the stream was closed without a response of the plugin."""
         return self.exchange.closed and self.exchange.local_response is None
 
-    def reset(self) -> None:
-        """The plugin closes the stream."""
+    @property
+    def is_closed(self) -> bool:
+        """Whether the stream was reset."""
+        return self.exchange.closed
+
+    def closed_by_plugin(self) -> None:
+        """The plugin closes the stream, which may have ended since it called."""
         if not self.ended:
             self.exchange.reset()
+        elif not (self._in_the_request and self.reset_by_plugin):
+            self.host.kill("K9")
 
     def logged_map(self, map_type: int) -> Headers | None:
         """A map as on_log sees it."""

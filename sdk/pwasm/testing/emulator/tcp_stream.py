@@ -27,6 +27,8 @@ class TcpStream(Stream):
         self._ends: dict[int, bool] = {}
         self._buffers: dict[int, bytearray] = {}
         self._visible = -1
+        self._dangling: set[int] = set()
+        """The directions of which Envoy still has the address of data that is gone: their callback closed."""
         self._early = False
         self._waiting: list[tuple[bytes, bool]] = []
 
@@ -102,7 +104,7 @@ class TcpStream(Stream):
         if waiting:  # Envoy reads in one go what the socket has
             self.downstream(b"".join(data for data, _ in waiting), end_of_stream=waiting[-1][1])
 
-    def reset(self) -> None:
+    def closed_by_plugin(self) -> None:
         """The plugin closes the connection: data on its way is still sent."""
         if not self.closed:
             self.closed = True
@@ -117,6 +119,8 @@ class TcpStream(Stream):
 
     def buffer(self, buffer_type: int) -> bytearray | None:
         """A buffer, if it can be read and written now."""
+        if buffer_type in self._dangling:
+            self.host.kill("K11")
         held = buffer_type == DOWNSTREAM and self._held and holds("data that is held can be read")
         return self._buffers.get(buffer_type) if held or buffer_type == self._visible else None
 
@@ -135,6 +139,8 @@ class TcpStream(Stream):
         self._visible, self._early = direction, False
         action = self._call(export, len(buffer), end_of_stream)
         self._visible = -1
+        if self.closed:
+            self._dangling.add(direction)
         if self._early and holds("a TCP resume before the pause counts"):
             action = rules.CONTINUE
         if direction == DOWNSTREAM:

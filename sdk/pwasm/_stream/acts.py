@@ -1,0 +1,70 @@
+"""The hostcalls that answer, close or resume a stream, each in one place, with the record of what the host will do.
+
+The host executes them when the running callback has returned, in their order. `guards` says which are permitted.
+"""
+
+from __future__ import annotations
+
+from .._abi import Status, StreamType
+from .._typing import NamedTuple
+from .current import current
+from .guards import RESUMED, failed, permits, state_of
+from .phases import DOWNSTREAM
+from .records import Stream
+from .registration import MESSAGES
+
+
+class Response(NamedTuple):
+    """A local response on the SDK's own account."""
+
+    status: int
+    details: str
+    body: bytes = b""
+    grpc_status: int = -1
+
+
+def answer(stream: Stream, response: Response, headers: bytes = b"") -> int:
+    """Send a local response; returns the host's status."""
+    status_code, details, body, grpc_status = response
+    status = current.host.proxy_send_local_response(status_code, details, body, headers, grpc_status)
+    stream.local_response = stream.local_response or status == Status.OK
+    return status
+
+
+def close(stream: Stream, direction: int) -> int:
+    """Close a stream, or one of the two connections of a TCP stream; returns the host's status."""
+    status = current.host.proxy_close_stream(direction)
+    if status == Status.OK:
+        if stream.http and direction in MESSAGES:
+            stream.closed = True
+        elif direction == DOWNSTREAM:
+            stream.paused &= ~(1 << DOWNSTREAM)  # what is held of it is gone
+    return status
+
+
+def resume(stream: Stream, direction: int) -> None:
+    """Resume a direction that the host holds.
+
+    Raises:
+        HostcallError: the host refused.
+    """
+    status = current.host.proxy_continue_stream(direction)
+    if status:
+        raise failed(status, "proxy_continue_stream", StreamType(direction).name)
+    stream.paused &= ~(1 << direction)
+    if current.queued is None:
+        current.queued = set()
+    current.queued.add(stream)
+
+
+def refuse(stream: Stream, response: Response | None, direction: int) -> bool:
+    """Answer a stream on the SDK's own account, or close it if there is no response; False if it must be tried again.
+
+    It must if the host refused, or if the stream was resumed in this callback: it may be over when that has returned.
+    """
+    if not permits(stream, "answer"):
+        return state_of(stream) != RESUMED
+    if response is not None:
+        return answer(stream, response) == Status.OK
+    stream.closed = close(stream, direction) == Status.OK
+    return stream.closed

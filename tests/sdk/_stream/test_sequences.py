@@ -1,0 +1,219 @@
+"""Sequences of calls, each of which is permitted alone: no pair of them ends Envoy, wherever the stream is held."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+
+import pwasm
+from pwasm import Action, foreign
+from pwasm._hostcalls import grpc_target
+from pwasm.testing import HostEmulator, UpstreamResponse
+
+Call = Callable[[], object]
+
+
+def fail() -> None:
+    raise ValueError("a bug of the filter's")
+
+
+ACTS: dict[str, Call] = {
+    "answer": lambda: pwasm.send_http_response(403),
+    "close request": pwasm.close_http_request,
+    "close response": pwasm.close_http_response,
+    "resume request": pwasm.resume_http_request,
+    "resume response": pwasm.resume_http_response,
+    "get body": pwasm.get_http_request_body,
+    "append to body": lambda: pwasm.append_http_response_body(b"x"),
+    "fail": fail,
+}
+HELD = (
+    "on_http_request_headers",
+    "on_http_request_body",
+    "on_http_response_headers",
+    "on_http_response_body",
+)
+
+
+class Ticker(pwasm.PluginContext):
+    held: int = 0
+    acts: tuple[str, ...] = ()
+    raised: ClassVar[list[object]] = []  # of all tests, which clear it
+
+    def on_plugin_start(self, plugin_configuration_size: int) -> bool:
+        pwasm.set_tick_period_milliseconds(10)
+        return True
+
+    def on_tick(self) -> None:
+        if not self.held:
+            return
+        pwasm.set_effective_context(self.held)
+        self.held = 0
+        for name in self.acts:
+            act(name, self.raised)
+
+
+def act(name: str, raised: list[object]) -> None:
+    """Do it; what the SDK refuses is no failure of the filter."""
+    if name == "fail":
+        fail()
+    try:
+        ACTS[name]()
+    except (pwasm.PhaseError, pwasm.HostcallError) as error:
+        raised.append(error)
+
+
+def make_filter(at: str, acts: tuple[str, ...], *, own: bool, on_error: str) -> type[pwasm.HttpContext]:
+    """A class whose callback `at` does the acts itself, or holds the stream for a tick that does."""
+
+    def callback(self: Any, *_: object) -> Action:
+        if own:
+            for name in acts:
+                act(name, self.plugin.raised)
+            return Action.CONTINUE
+        self.plugin.acts, self.plugin.held = acts, self.context_id
+        return Action.PAUSE
+
+    return type("Filter", (pwasm.HttpContext,), {at: callback, "on_error": on_error, "edits_response_body": True})
+
+
+@pytest.mark.parametrize("on_error", ["fail_closed", "fail_open"])
+@pytest.mark.parametrize("own", [False, True], ids=["in a tick", "in the callback"])
+@pytest.mark.parametrize("at", HELD)
+def test_no_sequence_ends_envoy(at: str, own: bool, on_error: str) -> None:
+    """The emulator would raise EnvoyCrash; a new request passes."""
+    for acts in itertools.product(ACTS, repeat=3):
+        host = HostEmulator(make_filter(at, acts, own=own, on_error=on_error), Ticker)
+        host.request(method="POST", body=b"abc", response=UpstreamResponse(body=b"hello"))
+        host.tick()
+        assert not host.crash, acts
+
+
+PAIRS = [
+    ("resume response", "answer", "was resumed in this callback"),
+    ("resume response", "close request", "was resumed in this callback"),
+    ("answer", "close request", "would lose it"),
+    ("answer", "answer", "already been sent"),
+    ("close request", "answer", "was closed"),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "why"), PAIRS)
+def test_the_second_is_refused(first: str, second: str, why: str) -> None:
+    Ticker.raised.clear()
+    host = HostEmulator(
+        make_filter("on_http_response_body", (first, second), own=False, on_error="fail_closed"), Ticker
+    )
+    host.request(response=UpstreamResponse(body=b"hello"))
+    host.tick()
+    (error,) = Ticker.raised
+    assert isinstance(error, pwasm.PhaseError)
+    assert why in str(error)
+
+
+def test_a_stream_that_fails_after_its_resume_is_answered_by_its_next_callback() -> None:
+    """The failing callback itself can no longer answer it, and what follows may not pass unseen."""
+    host = HostEmulator(
+        make_filter("on_http_request_headers", ("resume request", "fail"), own=False, on_error="fail_closed"), Ticker
+    )
+    stream = host.request(response=UpstreamResponse(body=b"secret"))
+    host.tick()
+    assert (stream.upstream_called, stream.status, stream.body) == (True, 500, b"")
+
+
+# --- buffers ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_body_is_gone_when_its_callback_has_answered() -> None:
+    seen: list[object] = []
+
+    class Late(pwasm.HttpContext):
+        edits_request_body = True
+
+        def on_http_request_body(self, size: int, end_of_stream: bool) -> None:
+            if end_of_stream:
+                pwasm.send_http_response(200, body=b"local")
+                seen.append(pwasm.get_http_request_body())  # it has not gone yet
+
+        async def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> None:
+            await pwasm.aio.sleep(0.01)
+            self.touch()
+
+        def on_http_stream_done(self) -> None:
+            self.touch()
+
+        def touch(self) -> None:
+            seen.append(pwasm.get_http_request_body())
+            with pytest.raises(pwasm.BadArgument):
+                pwasm.append_http_request_body(b"x")
+
+    host = HostEmulator(Late)
+    stream = host.request(method="POST", body=b"abc")
+    host.tick()
+    assert (stream.status, seen[1:]) == (200, [b"", b""])
+
+
+def test_data_is_gone_when_its_callback_has_closed() -> None:
+    seen: list[object] = []
+
+    class Tap(pwasm.TcpContext):
+        def on_upstream_data(self, size: int, end_of_stream: bool) -> Action:
+            raise ValueError("a bug of the filter's")
+
+        def on_stream_done(self) -> None:
+            seen.append(pwasm.get_upstream_data())
+
+    host = HostEmulator(Tap)
+    connection = host.connect()
+    connection.upstream(b"abc")
+    host.run_pending()
+    assert seen == [b""]
+
+
+# --- gRPC and foreign functions ---------------------------------------------------------------------------------------
+
+
+def test_a_cluster_is_sent_as_an_encoded_service() -> None:
+    assert grpc_target.target_of("users") == b"\x0a\x07\x0a\x05users"
+    assert grpc_target.target_of(b"\x0a\x07\x0a\x05users") == b"\x0a\x07\x0a\x05users"
+    assert grpc_target.target_of(b"\x12\x03\x0a\x01a\x1a\x02\x08\x01") == b"\x12\x03\x0a\x01a\x1a\x02\x08\x01"
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        b"users",
+        b"h1",
+        b"",
+        b"\x0a\0",
+        b"\x0a\x07\x0a\x05use",
+        b"\x0a\x02\x0a\0",
+        b"\x08\x01",
+        b"\x0a\x03\x0a\x01a\x12\0",
+    ],
+    ids=repr,
+)
+def test_bytes_without_a_target_are_refused(upstream: bytes) -> None:
+    with pytest.raises(ValueError, match="upstream must be"):
+        grpc_target.target_of(upstream)
+
+
+@pytest.mark.parametrize("call", [foreign.uncompress, lambda data: pwasm.call_foreign_function("uncompress", data)])
+def test_a_bomb_is_refused(call: Callable[[bytes], bytes]) -> None:
+    bomb = zlib.compress(bytes(20_000_000))
+    with pytest.raises(ValueError, match="uncompress to more than 16777216"):
+        call(bomb)
+    assert call(zlib.compress(b"abc")) == b"abc"
+    for broken in (b"no zlib", zlib.compress(b"abc")[:-1]):
+        with pytest.raises(pwasm.SerializationFailure):
+            call(broken)
+
+
+def test_uncompress_has_the_limit_that_it_is_given() -> None:
+    assert foreign.uncompress(zlib.compress(b"abcd"), max_size=4) == b"abcd"
+    with pytest.raises(ValueError, match="the 12 bytes uncompress to more than 3"):
+        foreign.uncompress(zlib.compress(b"abcd"), max_size=3)
