@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shlex
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from pwasm_compiler.envoy import programs
 
-from . import bodies, callouts, headers, held, host, traps, updates
+from . import bodies, callouts, headers, held, host, operations, traps, updates
 from .outcome import Outcome
 
 _PROGRAM = "tests/soak/run.py"
@@ -20,16 +21,18 @@ LONG: Mapping[str, Callable[[], Outcome]] = {
     "callouts": lambda: callouts.run(600),
     "bodies": lambda: bodies.run(20),
     "held": lambda: held.run(100_000),
+    "operations": lambda: operations.run(seconds=600),
     "traps": lambda: traps.run(1000),
     "updates": lambda: updates.run(500),
     "wasmtime": lambda: host.run(100_000),
 }
-"""What `make soak` runs: most of an hour."""
+"""What `make soak` runs: more than an hour."""
 SHORT: Mapping[str, Callable[[], Outcome]] = {
     "headers": lambda: headers.run(15, maximum_seconds=2),
     "callouts": lambda: callouts.run(5),
     "bodies": lambda: bodies.run(8),
     "held": lambda: held.run(1000, seed=1),
+    "operations": lambda: operations.run(2400, seed=1),
     "traps": lambda: traps.run(50),
     "updates": lambda: updates.run(20),
     "wasmtime": lambda: host.run(2_000),
@@ -44,6 +47,10 @@ def main(arguments: Sequence[str]) -> int:
     if options.minutes or options.rate:
         seconds = 60 * (options.minutes or 30)
         runs["headers"] = lambda: headers.run(seconds, rate=options.rate)
+        runs["operations"] = lambda: operations.run(seconds=seconds, seed=options.seed, executable=options.envoy)
+    if options.script is not None:
+        script = json.loads(options.script.read_text(encoding="utf-8"))
+        runs = {"operations": lambda: operations.replay(script, options.envoy)}
     texts = [f"Command: {shlex.join(['python', _PROGRAM, *arguments])}\nMachine: {_machine()}\n"]
     print(texts[0], flush=True)
     failed = False
@@ -61,7 +68,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
     parser.add_argument("--only", action="append", choices=list(LONG), help="this run; may be repeated (default: all)")
     parser.add_argument("--short", action="store_true", help="the short form that the tests run")
-    parser.add_argument("--minutes", type=float, help="of the run `headers` (default: 30)")
+    parser.add_argument("--minutes", type=float, help="of the runs `headers` (default: 30) and `operations` (10)")
+    parser.add_argument("--seed", type=int, help="the first of `operations` (default: any)")
+    parser.add_argument("--script", type=Path, metavar="FILE", help="run only this script of `operations`, many times")
+    parser.add_argument("--envoy", type=Path, metavar="PROGRAM", help="the Envoy of `operations` (default: the newest)")
     parser.add_argument("--rate", type=float, help="requests per second of it (default: 60 %% of the most reached)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write what is printed there as well")
     return parser.parse_args(arguments)

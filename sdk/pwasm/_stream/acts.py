@@ -10,7 +10,7 @@ from .._typing import NamedTuple
 from .current import current
 from .guards import RESUMED, failed, permits, state_of
 from .phases import DOWNSTREAM
-from .records import Stream
+from .records import Queued, Stream
 from .registration import MESSAGES
 
 
@@ -27,7 +27,9 @@ def answer(stream: Stream, response: Response, headers: bytes = b"") -> int:
     """Send a local response; returns the host's status."""
     status_code, details, body, grpc_status = response
     status = current.host.proxy_send_local_response(status_code, details, body, headers, grpc_status)
-    stream.local_response = stream.local_response or status == Status.OK
+    if status == Status.OK:
+        stream.local_response = True
+        _is_queued(stream)
     return status
 
 
@@ -37,6 +39,7 @@ def close(stream: Stream, direction: int) -> int:
     if status == Status.OK:
         if stream.http and direction in MESSAGES:
             stream.closed = True
+            _is_queued(stream)
         elif direction == DOWNSTREAM:
             stream.paused &= ~(1 << DOWNSTREAM)  # what is held of it is gone
     return status
@@ -52,8 +55,13 @@ def resume(stream: Stream, direction: int) -> None:
     if status:
         raise failed(status, "proxy_continue_stream", StreamType(direction).name)
     stream.paused &= ~(1 << direction)
+    _is_queued(stream)
+
+
+def _is_queued(stream: Stream) -> None:
+    """Note that the host will act on the stream when the running callback has returned."""
     if current.queued is None:
-        current.queued = set()
+        current.queued = Queued()
     current.queued.add(stream)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from .._typing import TYPE_CHECKING, Any, cast
 from ..errors import PhaseError
-from .records import Phase, Root, Stream
+from .records import Phase, Queued, Root, Stream
 from .registration import Registration
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Current:
         self.phase = Phase("", "", "log")
         self.root: Root | None = None
         self.stream: Stream | None = None
-        self.queued: set[Stream] | None = None  # those that the host resumes when the callback has returned
+        self.queued: Queued | None = None  # what the host acts on when the callback has returned
 
     def active_root(self) -> Root | None:
         """The plugin context to which the running callback belongs; in a stream callback, that of the stream."""

@@ -31,13 +31,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .._abi import MapType
+from .._abi import MapType, Status
 from .._typing import Final
 from ..errors import HostcallError, PhaseError, from_status
 from .current import current
 from .marks import OWN_RESPONSE
 from .phases import NO_HTTP, NO_STREAM, REQUEST, RESPONSE, UPSTREAM
-from .records import Stream
+from .records import Queued, Stream
 
 _SELECT = "pwasm.set_effective_context(context_id) selects a stream for the rest of this callback"
 
@@ -103,7 +103,7 @@ _PERMISSIONS: Final[dict[str, tuple[str | None, ...]]] = {
         "",
         _RESUMED,
         "a local response has already been sent; Envoy drops a second one",
-        "the stream was closed; the response would be lost",
+        "the stream was closed, or another filter's context has just answered it; the response would be lost",
         _CRASHES,
     ),
     "close": (
@@ -125,9 +125,39 @@ def state_of(stream: Stream) -> int:
         return ENDED
     if stream.closed:
         return CLOSED
+    queued = current.queued
+    if queued is None:
+        return ANSWERED if stream.local_response else OPEN
+    twin = _twin(stream, queued)
+    if twin is not None:
+        return CLOSED if twin.closed or twin.local_response else RESUMED
     if stream.local_response:
         return ANSWERED
-    return RESUMED if current.queued is not None and stream in current.queued else OPEN
+    return RESUMED if stream in queued.streams else OPEN
+
+
+def _twin(stream: Stream, queued: Queued) -> Stream | None:
+    """Another context of the same HTTP stream on which the host will act when the running callback has returned.
+
+    A filter that is configured twice, or two filters with the same vm_id, have two contexts of it in one VM.
+    """
+    if not stream.http or (len(queued.streams) == 1 and stream in queued.streams):
+        return None
+    for other in queued.unkeyed:
+        queued.by_key.setdefault(_key_of(other), other)
+    queued.unkeyed.clear()
+    twin = queued.by_key.get(_key_of(stream))
+    return None if twin is stream else twin
+
+
+def _key_of(stream: Stream) -> bytes:
+    """What tells HTTP streams apart: the connection and the time of the request; the context if the host has neither."""
+    host = current.host
+    host.proxy_set_effective_context(stream.id)
+    keys = [host.proxy_get_property(path) for path in (b"connection\0id", b"request\0time")]
+    if current.stream is not None and current.stream is not stream:
+        host.proxy_set_effective_context(current.stream.id)
+    return b"".join(value for status, value in keys if status == Status.OK) or b"%d" % stream.id
 
 
 def permits(stream: Stream, act: str) -> bool:

@@ -186,6 +186,24 @@ class Stream:
         self.waiting: Waiting | None = None  # its waiting coroutines, see `tasks`
 
 
+class Queued:
+    """The streams on which the host will act when the running callback has returned; see `guards`."""
+
+    __slots__ = ("by_key", "streams", "unkeyed")
+
+    def __init__(self) -> None:
+        self.streams: set[Stream] = set()
+        self.by_key: dict[bytes, Stream] = {}  # the first one of each HTTP stream
+        self.unkeyed: list[Stream] = []  # those whose key nobody has asked for yet
+
+    def add(self, stream: Stream) -> None:
+        """Add a stream, once."""
+        if stream not in self.streams:
+            self.streams.add(stream)
+            if stream.http:
+                self.unkeyed.append(stream)
+
+
 # --- waiting coroutines -------------------------------------------------------------------------------------------
 
 AnyCoroutine = Coroutine[Any, Any, Any]

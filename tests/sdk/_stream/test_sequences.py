@@ -125,6 +125,56 @@ def test_a_stream_that_fails_after_its_resume_is_answered_by_its_next_callback()
     assert (stream.upstream_called, stream.status, stream.body) == (True, 500, b"")
 
 
+class Twins(pwasm.PluginContext):
+    """A tick acts on all streams."""
+
+    acts: tuple[str, ...] = ()
+    held: ClassVar[list[int]] = []
+    raised: ClassVar[list[object]] = []
+
+    def on_plugin_start(self, plugin_configuration_size: int) -> bool:
+        pwasm.set_tick_period_milliseconds(10)
+        return True
+
+    def on_tick(self) -> None:
+        for name, context_id in zip(self.acts, self.held, strict=False):
+            with pwasm.effective_context(context_id):
+                act(name, self.raised)
+
+
+class HeldByTwins(pwasm.HttpContext):
+    def on_http_response_body(self, size: int, end_of_stream: bool) -> Action:
+        if end_of_stream:
+            Twins.held.append(self.context_id)
+        return Action.PAUSE
+
+
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize(
+    ("first", "second", "why"),
+    [
+        ("answer", "answer", "has just answered it"),
+        ("close request", "answer", "has just answered it"),
+        ("resume response", "close request", "was resumed in this callback"),
+        ("close request", "close response", ""),
+        ("answer", "resume response", ""),
+        ("resume response", "resume response", ""),
+    ],
+)
+def test_two_contexts_of_one_stream(first: str, second: str, why: str, same: bool) -> None:
+    """A filter that is configured twice: what the second does would act on what the first has ended."""
+    Twins.held.clear()
+    Twins.raised.clear()
+    host = HostEmulator(HeldByTwins, type("Plugin", (Twins,), {"acts": (first, second)}))
+    if same:
+        host.properties["connection", "id"] = b"12345678"
+    streams = [host.request(response=UpstreamResponse(body=b"hello")) for _ in range(2)]
+    host.tick()
+    assert [why in str(error) for error in Twins.raised] == [True] * bool(why and same)
+    acted = [stream.paused is None for stream in streams]
+    assert acted == [True, not same or (first, second) == ("resume response", "resume response")]
+
+
 # --- buffers ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,58 @@
+"""Scripts that ended Envoy before there was a guard: K9 to K13 of docs/abi.md §0.1, and what was found since."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .operations_script import Op, Script
+
+_QUIET: dict[str, Any] = {"pieces": [5], "gaps": [0] * 4, "framing": "length", "leaves": None}
+
+
+def _script(listener: str = "alone|drain|http", *, client: dict[str, Any] | None = None, **do: list[Any]) -> Script:
+    return {
+        "seed": None,
+        "listener": listener,
+        "do": do,
+        "client": _QUIET | (client or {}),
+        "upstream": {**_QUIET, "status": 200},
+    }
+
+
+def _held(*operations: Op) -> Script:
+    """A response that is held to its end, and then a tick."""
+    return _script(response_body=[[["pause"]]] * 3, later=[[20, list(operations)]])
+
+
+_ANSWER: Op = ["send_http_response", {"status_code": 403}]
+_CLOSE: Op = ["close_http_response", {}]
+_RESUME: Op = ["resume_http_response", {}]
+_APPEND: Op = ["append_http_request_body", {"data": {"$": "large", "of": 20_000}}]
+
+CORPUS: tuple[Script, ...] = (
+    _held(_RESUME, _ANSWER),
+    _held(_RESUME, _CLOSE),
+    _held(_ANSWER, _RESUME),
+    _held(_CLOSE, _CLOSE),
+    _held(_RESUME, ["fail"]),
+    _script(
+        "alone|drain|edits",
+        request_body=[[_ANSWER]] * 2,
+        response_headers=[[["sleep", 7], _APPEND]],
+        done=[[_APPEND] * 9],
+        client={"framing": "chunked"},
+    ),
+    _script(
+        "tcp",
+        upstream_data=[[], [["fail"]]],
+        done=[[["get_upstream_data", {}], ["append_upstream_data", {"data": "x"}]]],
+        client={"pieces": [5, 5]},
+    ),
+    *(
+        _script(request_headers=[[[name, {"upstream": cluster, "service": "a.B", "method": "C"}]]])
+        for name in ("dispatch_grpc_call", "open_grpc_stream")
+        for cluster in ("users", "h1", {"$": "bytes", "of": "inventory"})
+    ),
+    _script(request_headers=[[["foreign.uncompress", {"data": {"$": "bomb"}}]]]),
+    _script(request_headers=[[["call_foreign_function", {"name": "uncompress", "param": {"$": "bomb"}}]]]),
+)
