@@ -151,7 +151,7 @@ def _twin(stream: Stream, queued: Queued) -> Stream | None:
 
 
 def _key_of(stream: Stream) -> bytes:
-    """What tells HTTP streams apart: the connection and the time of the request; the context if the host has neither."""
+    """What tells HTTP streams apart: connection and time of the request; the context if the host has neither."""
     host = current.host
     host.proxy_set_effective_context(stream.id)
     keys = [host.proxy_get_property(path) for path in (b"connection\0id", b"request\0time")]
