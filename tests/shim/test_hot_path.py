@@ -24,6 +24,12 @@ pytestmark = pytest.mark.wasm
 
 PROJECT = PROJECTS / "hot_path"
 KINDS = ("http", "open", "buffering", "numbered", "plain", "slotted", "leaving", "changing", "mixed")
+FORMS = (
+    *("PluginIsSet", "IdIsSet", "Defaults", "Called", "Asked", "Reads", "Misses", "Writes", "Subclassed", "Compared"),
+    *("WithSlots", "Described"),
+    *(f"formed-{seed}" for seed in range(24)),
+)
+"""What a class can look like; the last ones are several forms at once, by chance."""
 HEADERS: dict[Any, bytes] = {"plain": b"value", "binary": b"\xff\xfe \xc3\xbc", "empty": b""}
 CALLS = {call.name: call for call in _abi.HOSTCALLS}
 SIZED = [
@@ -148,7 +154,7 @@ def project() -> Any:
     return module
 
 
-@pytest.mark.parametrize(("seed", "kinds"), list(enumerate([*((kind,) for kind in KINDS), KINDS])))
+@pytest.mark.parametrize(("seed", "kinds"), list(enumerate([*((kind,) for kind in (*KINDS, *FORMS)), KINDS])))
 def test_both_ways_are_the_same(built: Callable[[str], Path], project: Any, kinds: tuple[str, ...], seed: int) -> None:
     hosts = Host(*kinds), Host(*kinds)
     reference: Any = Dispatcher(entrypoint.registration(), hosts[0])

@@ -138,10 +138,14 @@ def _plan(cls: type) -> tuple[FunctionType | None, ...] | None:
         return None
     if any(own[name] is not vars(object)[name] for name in _MAKING):
         return None
+    if any(hasattr(type(own.get(name)), "__set__") for name in _SET):
+        return None  # a data descriptor: code that runs when the SDK sets the attribute, for each new context
     functions = [own.get(PHASES[callback.name].method) for callback in _abi.CALLBACKS]
     return tuple(one if type(one) is FunctionType else None for one in functions)
 
 
+_SET = ("context_id", "plugin")
+"""The attributes that the SDK sets."""
 _MAKING = ("__init__", "__new__", "__setattr__", "__delattr__", "__getattribute__")
 
 

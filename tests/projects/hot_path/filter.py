@@ -5,6 +5,7 @@ The contexts of one plugin are of several kinds, by their ids, when its factory 
 
 from __future__ import annotations
 
+import random
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -130,7 +131,7 @@ def keep_attributes(context: Any) -> None:
 
 
 ATTRIBUTES: list[Any] = []
-STATE = ("seen", "kept", "extra", "passing", "other")
+STATE = ("seen", "kept", "extra", "passing", "other", "user", "replaced")
 """What deeds leave behind."""
 
 
@@ -166,6 +167,34 @@ def lose_more(context: Any) -> None:
     pwasm.log_info("other %s", hasattr(context, "other"))
     del context.plugin
     context.other = 1
+
+
+def replace_attributes(context: Any) -> None:
+    context.__dict__ = {**vars(context), "replaced": 1}
+
+
+def clear_attributes(context: Any) -> None:
+    pwasm.log_info("attributes %d", len(vars(context)))
+    kept = dict(vars(context))
+    vars(context).clear()
+    vars(context).update(reversed(kept.items()))
+
+
+def set_again(context: Any) -> None:
+    """In the other order, and one of them as something else."""
+    known, plugin = context.context_id, context.plugin
+    del context.context_id, context.plugin
+    context.plugin = plugin
+    context.context_id = known
+
+
+def log_in_as(context: Any) -> None:
+    context.user = getattr(context, "user", None) or context.context_id
+    pwasm.log_info("user %s", context.user)
+
+
+def finalize(context: Any) -> None:
+    weakref.finalize(context, pwasm.log_info, "finalized")
 
 
 KEPT: list[Any] = []
@@ -242,6 +271,11 @@ DEEDS: tuple[Callable[[Any], object], ...] = (
     keep,
     refer,
     change_the_class,
+    replace_attributes,
+    clear_attributes,
+    set_again,
+    log_in_as,
+    finalize,
 )
 
 
@@ -249,7 +283,9 @@ class Http(HttpContext):
     def _do(self, number: int, end_of_stream: bool) -> Any:
         assert type(end_of_stream) is bool
         pwasm.log_info(
-            "%s %s", [name for name in STATE if hasattr(self, name)], [one.get("context_id") for one in ATTRIBUTES]
+            "%s %s",
+            [(name, getattr(self, name)) for name in STATE if hasattr(self, name)],
+            [one.get("context_id") for one in ATTRIBUTES],
         )
         return DEEDS[number % len(DEEDS)](self)
 
@@ -305,6 +341,149 @@ class Another(Http):
         return self._do(num_headers, end_of_stream)
 
 
+# --- forms that a class can have --------------------------------------------------------------------------------------
+
+
+class PluginIsSet:
+    """A setter is a place where a class without `__init__` can begin a stream."""
+
+    @property
+    def plugin(self) -> Any:
+        return self._plugin
+
+    @plugin.setter
+    def plugin(self, plugin: Any) -> None:
+        self._plugin = plugin
+        self.user = None
+
+    @plugin.deleter
+    def plugin(self) -> None:
+        del self._plugin
+
+
+class Numbers:
+    """A data descriptor, which counts."""
+
+    made = 0
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return vars(instance)["number"] if instance is not None else self
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        Numbers.made += 1
+        vars(instance)["number"] = value
+
+    def __delete__(self, instance: Any) -> None:
+        del vars(instance)["number"]
+
+
+class IdIsSet:
+    context_id = Numbers()
+
+
+class Defaults:
+    """No data descriptors, but attributes of the class all the same."""
+
+    plugin = context_id = user = None
+
+
+class Calling(type):
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        made = super().__call__(*arguments, **options)
+        made.user = None
+        return made
+
+
+class Called(metaclass=Calling):
+    pass
+
+
+class Asking(type):
+    def __getattr__(cls, name: str) -> Any:
+        raise AttributeError(name)
+
+    def mro(cls) -> list[type]:
+        return super().mro()
+
+
+class Asked(metaclass=Asking):
+    pass
+
+
+class Reads:
+    def __getattribute__(self, name: str) -> Any:
+        if name == "on_http_request_body":
+            pwasm.log_info("read")
+        return super().__getattribute__(name)
+
+
+class Misses:
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+
+class Writes:
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "plugin":
+            super().__setattr__("user", None)
+
+
+class Subclassed:
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.registered_as = cls.__name__
+
+    registered_as = ""
+
+
+class Compared:  # noqa: PLW1641, that is the form
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+
+class WithSlots:
+    __slots__ = ("extra",)
+
+
+class Described:
+    """Methods that are no functions."""
+
+    @property
+    def on_http_response_body(self) -> Any:
+        return lambda size, end: pwasm.log_info("from a property")
+
+
+FORMS: tuple[type, ...] = (
+    PluginIsSet,
+    IdIsSet,
+    Defaults,
+    Called,
+    Asked,
+    Reads,
+    Misses,
+    Writes,
+    Subclassed,
+    Compared,
+    WithSlots,
+    Described,
+)
+
+
+def formed(seed: int) -> type:
+    """A class of some of the forms; those that do not go together are left out."""
+    chance = random.Random(seed)
+    bases: list[Any] = [Http]
+    for form in chance.sample(FORMS, 1 + seed % 3):
+        try:
+            type(form)("Trial", (form, *bases), {})
+            bases = [form, *bases]
+        except TypeError:
+            continue
+    maker: Any = next((type(base) for base in bases if type(base) is not type), type)
+    return maker(f"Formed{seed}", tuple(bases), {})  # type: ignore[no-any-return]
+
+
 class Where(HttpContext):
     """Where in memory its contexts are."""
 
@@ -334,6 +513,8 @@ KINDS = {
     "leaving": Leaving,
     "changing": Changing,
     "where": Where,
+    **{form.__name__: type(form)(form.__name__, (form, Http), {}) for form in FORMS},
+    **{f"formed-{seed}": formed(seed) for seed in range(24)},
 }
 
 
