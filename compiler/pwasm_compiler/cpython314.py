@@ -106,8 +106,12 @@ LARGE_FRAMES = {"_PyEval_EvalFrameDefault": 4096}
 UNCHECKED = {
     # functions that recurse without any check: what they return with an exception set
     "PyObject_Hash": _ERROR,
+    "Reader_iternext": _NULL,
     "_PyObject_IsAbstract": _ERROR,
+    "_Py_make_parameters": _NULL,
     "accumulate_next": _NULL,
+    "anextawaitable_iternext": _NULL,
+    "anextawaitable_proxy": _NULL,
     "batched_next": _NULL,
     "chain_next": _NULL,
     "compress_next": _NULL,
@@ -124,6 +128,7 @@ UNCHECKED = {
     "gen_close": _NULL,
     "_gen_throw": _NULL,
     "groupby_next": _NULL,
+    "intern_constants": _ERROR,
     "islice_next": _NULL,
     "map_next": _NULL,
     "mappingproxy_contains": _ERROR,

@@ -8,6 +8,7 @@ import abc
 import ast
 import contextlib
 import copy
+import csv
 import functools
 import inspect
 import io
@@ -424,6 +425,32 @@ def bound_tower(depth: int) -> object:
     return value
 
 
+def csv_tower(depth: int) -> Any:
+    return chain(depth, lambda inner: csv.reader(inner or iter(["a"])))
+
+
+class Ticket:
+    """An asynchronous iterator with one item, which is awaitable itself."""
+
+    def __init__(self, item: object) -> None:
+        self.item = item
+
+    def __aiter__(self) -> Any:
+        return self
+
+    def __anext__(self) -> Any:
+        return self.item
+
+
+class Awaitable:
+    def __await__(self) -> Any:
+        return iter([1])
+
+
+def anext_tower(depth: int) -> Any:
+    return chain(depth, lambda inner: anext(Ticket(inner or Awaitable()), None))
+
+
 def union_tower(depth: int) -> object:
     value: object = int
     for _ in range(depth):
@@ -576,6 +603,15 @@ KINDS: dict[str, Callable[[int], object]] = {
     "alias_item": lambda n: alias_tower(n)[int],
     "alias_class": lambda n: type("A", (alias_tower(n),), {}),
     "alias_or": lambda n: hash(alias_tower(n) | int),
+    "alias_parameters": lambda n: types.GenericAlias(list, nested_tuple(n)).__parameters__,
+    "code_constants": lambda n: loads_tuples.__code__.replace(co_consts=(nested_tuple(n),)),
+    "csv_next": lambda n: next(csv_tower(n)),
+    "csv_free": lambda n: bool(csv_tower(n)),
+    "anext_next": lambda n: next(anext_tower(n).__await__()),
+    "anext_send": lambda n: anext_tower(n).send(None),
+    "anext_throw": lambda n: anext_tower(n).throw(ValueError),
+    "anext_close": lambda n: anext_tower(n).close(),
+    "anext_free": lambda n: bool(anext_tower(n)),
     "property_abstract": lambda n: property_tower(n).__isabstractmethod__,
     "property_doc": lambda n: property_tower(n).__doc__,
     "static_call": lambda n: chain(n, lambda inner: staticmethod(inner or int))(),
