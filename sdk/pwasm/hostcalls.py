@@ -19,7 +19,15 @@ from ._serde import encode_pairs
 from ._stream import acts
 from ._stream.body_options import leave_headers
 from ._stream.current import current
-from ._stream.guards import failed, guard_close, guard_local_response, guard_resume, resumed, select_stream
+from ._stream.guards import (
+    failed,
+    guard_close,
+    guard_local_response,
+    guard_resume,
+    resumed,
+    running_stream,
+    select_stream,
+)
 from ._stream.holding import held_of, is_over, let_go_outside
 from ._stream.marks import OWN_RESPONSE
 from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
@@ -173,7 +181,7 @@ def set_effective_context(context_id: int) -> None:
     root = current.active_root()
     stream = root.streams.get(context_id) if root is not None else None
     is_root = root is not None and context_id == root.id
-    if (stream is None and not is_root) or (stream is not None and stream.ended and stream is not current.stream):
+    if (stream is None and not is_root) or (stream is not None and stream.ended and stream is not running_stream()):
         raise BadArgument("proxy_set_effective_context", 2, context_id, current.phase.method)
     status = current.host.proxy_set_effective_context(context_id)
     if status:

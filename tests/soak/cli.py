@@ -49,8 +49,8 @@ def main(arguments: Sequence[str]) -> int:
         runs["headers"] = lambda: headers.run(seconds, rate=options.rate)
         runs["operations"] = lambda: operations.run(seconds=seconds, seed=options.seed, executable=options.envoy)
     if options.script is not None:
-        script = json.loads(options.script.read_text(encoding="utf-8"))
-        runs = {"operations": lambda: operations.replay(script, options.envoy)}
+        scripts = json.loads(options.script.read_text(encoding="utf-8"))
+        runs = {"operations": lambda: operations.replay(scripts, options.envoy)}
     texts = [f"Command: {shlex.join(['python', _PROGRAM, *arguments])}\nMachine: {_machine()}\n"]
     print(texts[0], flush=True)
     failed = False
@@ -70,7 +70,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="the short form that the tests run")
     parser.add_argument("--minutes", type=float, help="of the runs `headers` (default: 30) and `operations` (10)")
     parser.add_argument("--seed", type=int, help="the first of `operations` (default: any)")
-    parser.add_argument("--script", type=Path, metavar="FILE", help="run only this script of `operations`, many times")
+    parser.add_argument(
+        "--script", type=Path, metavar="FILE", help="run only these scripts of `operations`, many times"
+    )
     parser.add_argument("--envoy", type=Path, metavar="PROGRAM", help="the Envoy of `operations` (default: the newest)")
     parser.add_argument("--rate", type=float, help="requests per second of it (default: 60 %% of the most reached)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write what is printed there as well")

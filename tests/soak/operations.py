@@ -1,6 +1,6 @@
 """Streams whose filter does anything, in any order: nothing of it ends Envoy, traps a VM, or stops it from serving.
 
-A failure is shrunk to a script that repeats it, which `python tests/soak/run.py --script FILE` runs again.
+A failure is shrunk to few and small scripts that repeat it, which `python tests/soak/run.py --script FILE` runs again.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _THREADS = 48
 _WAVE = 240
 _TRIES = 48
 """How often a script is run that may have ended Envoy: whether a use after free does depends on the allocator."""
+_WAVES = 2
+"""How often a wave is repeated, to see whether it fails again."""
 _LOG_SECONDS = 0.3
 _SHRINKING_SECONDS = 600
 
@@ -49,10 +51,10 @@ def run(streams: int = 0, *, seconds: float = 0, seed: int | None = None, execut
     return outcome
 
 
-def replay(script: Script, executable: Path | None = None) -> Outcome:
-    """Run one script many times."""
-    outcome = Outcome("script", json.dumps(script))
-    why = _fails([script] * _TRIES, executable)
+def replay(scripts: list[Script], executable: Path | None = None) -> Outcome:
+    """Run a few scripts many times."""
+    outcome = Outcome("scripts", json.dumps(scripts))
+    why = _fails(scripts * _TRIES, executable)
     outcome.require(not why, why)
     return outcome
 
@@ -85,24 +87,37 @@ def _problem(world: OperationsWorld, scripts: Iterable[Script]) -> str:
 
 
 def _smallest(scripts: list[Script], executable: Path | None) -> str:
-    """Which of the scripts it was, as small as it can be made."""
-    guilty = _guilty(scripts, executable)
-    if guilty is None:
-        return f"not repeated; seeds {scripts[0].get('seed')} to {scripts[-1].get('seed')}"
+    """The scripts that it takes, as few and as small as can be."""
     end = time.monotonic() + _SHRINKING_SECONDS
-    smaller: Script | None = guilty
+    few = _fewer(scripts, executable, end)
+    if len(few) == len(scripts) and not _repeats(few, executable):
+        return f"not repeated; seeds {scripts[0].get('seed')} to {scripts[-1].get('seed')}"
+    smaller: list[Script] | None = few
     while smaller is not None and time.monotonic() < end:
-        guilty = smaller
-        smaller = _guilty(list(simpler(guilty)), executable, end)
-    return f"seed {guilty.get('seed')}, smaller: {json.dumps(guilty)}"
+        few = smaller
+        candidates = ([*few[:at], one, *few[at + 1 :]] for at, script in enumerate(few) for one in simpler(script))
+        smaller = next((found for found in candidates if time.monotonic() < end and _repeats(found, executable)), None)
+    return f"seeds {[script.get('seed') for script in few]}, smaller: {json.dumps(few)}"
 
 
-def _guilty(scripts: list[Script], executable: Path | None, end: float = float("inf")) -> Script | None:
-    """The first of the scripts that fails alone."""
+def _fewer(scripts: list[Script], executable: Path | None, end: float) -> list[Script]:
+    """Those without which it does not fail: halves, quarters, and so on are left out."""
+    parts = 2
+    while len(scripts) > 1 and time.monotonic() < end:
+        size = -(-len(scripts) // parts)
+        rests = [scripts[:at] + scripts[at + size :] for at in range(0, len(scripts), size)]
+        found = next((rest for rest in rests if time.monotonic() < end and _repeats(rest, executable)), None)
+        if found is not None:
+            scripts, parts = found, max(parts - 1, 2)
+        elif size == 1:
+            break
+        else:
+            parts = min(2 * parts, len(scripts))
+    return scripts
+
+
+def _repeats(scripts: list[Script], executable: Path | None) -> bool:
+    """Whether the scripts fail together; few are run often."""
+    waves = scripts * max(1, _WAVE // len(scripts))
     with operations_world(executable) as world:
-        for script in scripts:
-            if time.monotonic() > end:
-                return None
-            if _problem(world, [script] * _TRIES):
-                return script
-    return None
+        return any(_problem(world, waves) for _ in range(_WAVES))

@@ -53,6 +53,8 @@ CORPUS: tuple[Script, ...] = (
         for name in ("dispatch_grpc_call", "open_grpc_stream")
         for cluster in ("users", "h1", {"$": "bytes", "of": "inventory"})
     ),
+    # The other stream is not left when the `with` ends, and it is another context of the stream that is over.
+    _script("twice|headers|edits", done=[[["with", 1, []], _CLOSE]]),
     _script(request_headers=[[["foreign.uncompress", {"data": {"$": "bomb"}}]]]),
     _script(request_headers=[[["call_foreign_function", {"name": "uncompress", "param": {"$": "bomb"}}]]]),
 )

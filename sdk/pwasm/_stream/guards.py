@@ -121,7 +121,7 @@ _PERMISSIONS: Final[dict[str, tuple[str | None, ...]]] = {
 
 def state_of(stream: Stream) -> int:
     """What has become of a stream."""
-    if stream.ended:
+    if stream.ended or _ends_with(stream):
         return ENDED
     if stream.closed:
         return CLOSED
@@ -134,6 +134,20 @@ def state_of(stream: Stream) -> int:
     if stream.local_response:
         return ANSWERED
     return RESUMED if stream in queued.streams else OPEN
+
+
+def running_stream() -> Stream | None:
+    """The stream whose callback is running, whatever stream is selected."""
+    origin = current.phase.origin
+    return current.stream if origin is None else origin[1]
+
+
+def _ends_with(stream: Stream) -> bool:
+    """Whether the stream is another context of the one whose last callback is running, so that it is over, too."""
+    running = running_stream()
+    if running is None or running is stream or not running.ended or not (running.http and stream.http):
+        return False
+    return _key_of(running) == _key_of(stream)
 
 
 def _twin(stream: Stream, queued: Queued) -> Stream | None:

@@ -175,6 +175,57 @@ def test_two_contexts_of_one_stream(first: str, second: str, why: str, same: boo
     assert acted == [True, not same or (first, second) == ("resume response", "resume response")]
 
 
+def test_a_last_callback_returns_to_its_own_stream() -> None:
+    """Or the calls that follow would act on the other one."""
+    raised: list[BaseException] = []
+
+    class Last(pwasm.HttpContext):
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+            return Action.PAUSE if pwasm.get_http_request_header("x-held") else Action.CONTINUE
+
+        def on_http_stream_done(self) -> None:
+            if not raised:
+                with pwasm.effective_context(first.context_id):
+                    pass
+                try:
+                    pwasm.close_http_request()
+                except pwasm.PhaseError as error:
+                    raised.append(error)
+
+    host = HostEmulator(Last)
+    first = host.request(headers={"x-held": "1"})
+    host.request()
+    assert "the stream has ended" in str(raised[0])
+    assert first.paused == "request"
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_stream_ends_in_all_its_contexts(same: bool) -> None:
+    """What a last callback does to another context of its stream would act on what is being destroyed."""
+    raised: list[BaseException] = []
+
+    class Last(pwasm.HttpContext):
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+            return Action.PAUSE if pwasm.get_http_request_header("x-held") else Action.CONTINUE
+
+        def on_http_stream_done(self) -> None:
+            if self.context_id == first.context_id:
+                return
+            with pwasm.effective_context(first.context_id):
+                try:
+                    pwasm.send_http_response(403)
+                except pwasm.PhaseError as error:
+                    raised.append(error)
+
+    host = HostEmulator(Last)
+    if same:
+        host.properties["connection", "id"] = b"12345678"
+    first = host.request(headers={"x-held": "1"})
+    host.request()
+    assert [("the stream has ended" in str(error)) for error in raised[:1]] == [True] * same
+    assert (first.status, first.paused) == ((None, "request") if same else (403, None))
+
+
 # --- buffers ----------------------------------------------------------------------------------------------------------
 
 
