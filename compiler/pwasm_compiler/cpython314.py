@@ -146,6 +146,24 @@ UNCHECKED = {
     "zip_next": _NULL,
 }
 
+CALLED_IN_LOOPS = {
+    # functions that loops in C call, and iterators that may never end: what they return with an exception set
+    "PyErr_CheckSignals": _ERROR,  # regular expressions, multiplication and division of large ints, int to str, repr
+    "calliter_iternext": _NULL,
+    "combinations_next": _NULL,
+    "count_next": _NULL,
+    "cwr_next": _NULL,
+    "cycle_next": _NULL,
+    "longrangeiter_next": _NULL,
+    "permutations_next": _NULL,
+    "product_next": _NULL,
+    "rangeiter_next": _NULL,
+    "repeat_next": _NULL,
+}
+"""Iterators that need memory for each item are left out: memory ends first."""
+HANDLES_PENDING = "_Py_HandlePending"
+"""What the evaluation loop calls while something is pending: `int (PyThreadState *)`, -1 if it has raised."""
+
 # --- the heap: wasi-libc's dlmalloc -----------------------------------------------------------------------------------
 
 PREVIOUS_IN_USE, IN_USE, CHUNK_FLAGS = 1, 2, 7

@@ -37,7 +37,7 @@ case; `pwasm.go` has the Go spellings too. Overview:
     plugin                          get_plugin_configuration, set_tick_period_milliseconds, plugin_done
     other streams                   effective_context, set_effective_context
     logging                         log_info …, print, and the standard logging module
-    endless loops                   set_step_budget
+    endless loops                   set_time_budget, set_step_budget
 
 An exception in a callback never reaches Envoy: it is logged with its traceback, and the request is answered with
 500; with `on_error = "fail_open"` in the class, the request continues. A call that would crash Envoy or corrupt a
@@ -88,7 +88,14 @@ from ._hostcalls.shared import (
     set_shared_data,
 )
 from ._objects import HeaderMap, Request, Response
-from .entrypoint import set_http_context, set_plugin_context, set_step_budget, set_tcp_context, set_vm_context
+from .entrypoint import (
+    set_http_context,
+    set_plugin_context,
+    set_step_budget,
+    set_tcp_context,
+    set_time_budget,
+    set_vm_context,
+)
 from .errors import (
     BadArgument,
     BadExpression,
@@ -105,6 +112,7 @@ from .errors import (
     ResultMismatch,
     SerializationFailure,
     StepBudgetExceeded,
+    TimeBudgetExceeded,
     Unimplemented,
 )
 from .hostcalls import (
@@ -227,6 +235,7 @@ __all__ = [
     "StepBudgetExceeded",
     "StreamType",
     "TcpContext",
+    "TimeBudgetExceeded",
     "Unimplemented",
     "VMContext",
     "add_http_request_header",
@@ -345,5 +354,6 @@ __all__ = [
     "set_tcp_context",
     "set_tick_period_milli_seconds",
     "set_tick_period_milliseconds",
+    "set_time_budget",
     "set_vm_context",
 ]

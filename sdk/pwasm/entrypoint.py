@@ -33,6 +33,8 @@ _Tcp = TypeVar("_Tcp", bound=Callable[..., TcpContext])
 
 BASES: dict[str, type] = {"vm": VMContext, "plugin": PluginContext, "http": HttpContext, "tcp": TcpContext}
 
+_HOUR = 3_600_000
+
 _CO_VARARGS, _CO_GENERATOR, _CO_COROUTINE = 0x04, 0x20 | 0x200, 0x80 | 0x100
 
 # Callbacks that cannot be `async def`, and the reason.
@@ -123,6 +125,32 @@ def set_step_budget(steps: int) -> None:
     if not 0 < steps < 2**63:
         raise ValueError(f"steps must be positive and below 2**63, not {steps}")
     current.registration = current.registration._replace(step_budget=steps)
+
+
+def set_time_budget(milliseconds: int) -> None:
+    """Raise `TimeBudgetExceeded` in a callback that takes more than `milliseconds`, so that it cannot hang the worker.
+
+    May be called while the filter is imported.
+
+    Without this call a callback may take 2,000 ms. The budget covers Python code, and of the loops inside C those of
+    regular expressions, of large integers and of iterators without an end; docs/reliability.md lists what is not
+    covered. The exception does not derive from `Exception`, and if it is caught, it is raised again soon after. As
+    after every exception, the request is answered with 500, or handled as `on_error` says.
+
+    The budget is of real time in the built module; in plain Python, tests that hang are stopped by `--timeout`.
+
+    Args:
+        milliseconds: more than any legitimate request needs; 0 for no limit, as in Envoy itself.
+
+    Raises:
+        TypeError: `milliseconds` is not an int.
+        ValueError: `milliseconds` is negative, or more than an hour.
+    """
+    if type(milliseconds) is not int:
+        raise TypeError(f"milliseconds must be int, not {type(milliseconds).__name__}")
+    if not 0 <= milliseconds <= _HOUR:
+        raise ValueError(f"milliseconds must be from 0 to {_HOUR}, not {milliseconds}")
+    current.registration = current.registration._replace(time_budget=milliseconds)
 
 
 def registration() -> Registration:

@@ -16,6 +16,7 @@
     PhaseError                 the SDK refuses the call in this callback (`RuntimeError`); the host was not called
     RegistrationError          the filter's classes are not registered correctly (`RuntimeError`)
     StepBudgetExceeded         a callback took more steps than `set_step_budget` allows (`BaseException`)
+    TimeBudgetExceeded         a callback took more time than `set_time_budget` allows (`BaseException`)
 
 An invalid argument raises a plain `TypeError` or `ValueError` that names it; the host is not called either.
 """
@@ -123,6 +124,10 @@ class RegistrationError(RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.what}\nhint: {self.hint}" if self.hint else self.what
+
+
+class TimeBudgetExceeded(BaseException):
+    """A callback took more time than `set_time_budget` allows; it is raised again at each further step."""
 
 
 class StepBudgetExceeded(BaseException):

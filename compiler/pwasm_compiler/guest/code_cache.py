@@ -20,6 +20,7 @@ from ..cache import Cache
 from ..component.graph import Item
 from ..link.layout import Layout
 from ..link.merge import Code, merge
+from ..link.passes.loops import called_by_interruptions, find_interruptions
 from ..link.passes.reachable import reachable
 from ..link.passes.stack import find_frames
 from ..link.passes.trim import Cut, trim
@@ -40,8 +41,9 @@ def cached_merge(
     with cache.alone(_KIND):
         code = _read(cache, key, layout)
         if code is None:
-            kept = reachable(layout, exports.values()) if cuts is None else trim(layout, [*exports.values()], cuts)
-            code = merge(layout, kept, exports, find_frames(layout, kept))
+            ways_in = [*exports.values(), *called_by_interruptions(layout)]
+            kept = reachable(layout, ways_in) if cuts is None else trim(layout, [*exports.values()], cuts)
+            code = merge(layout, kept, exports, find_frames(layout, kept), find_interruptions(layout, kept))
             _write(cache, key, code)
         return code
 

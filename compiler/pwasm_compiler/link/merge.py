@@ -30,6 +30,7 @@ from ..wasm.module import (
 )
 from .dead_data import Range, without_dead_data
 from .layout import Layout, global_item
+from .passes.loops import Interruption, with_interruption
 from .passes.reachable import Reachable, Stub
 from .passes.stack import Frame, with_frame
 from .resolve import Target
@@ -62,13 +63,15 @@ def merge(
     kept: Reachable,
     exports: Mapping[str, Target],
     frames: Mapping[Item, Frame] | None = None,
+    interruptions: Mapping[Item, Interruption] | None = None,
     export_globals: bool = False,
 ) -> Code:
-    """Merge the functions in `kept`; `exports` are the functions to export by name, `frames` those that get a frame.
+    """Merge the functions in `kept`; `exports` are the functions to export by name.
 
+    Those in `frames` get a frame, and those in `interruptions` ask first whether they may run.
     With `export_globals`, kept globals are exported too, as "<instance>:<index>", for a run whose result is read.
     """
-    merger = _Merger(layout, kept, frames or {})
+    merger = _Merger(layout, kept, frames or {}, interruptions or {})
     bodies = encode.section(Section.CODE, merger.bodies())
     elements = encode.section(Section.ELEMENT, merger.elements())
     export_items = [Export("memory", Kind.MEMORY, 0)]
@@ -95,10 +98,17 @@ def merge(
 
 
 class _Merger:
-    def __init__(self, layout: Layout, kept: Reachable, frames: Mapping[Item, Frame]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        kept: Reachable,
+        frames: Mapping[Item, Frame],
+        interruptions: Mapping[Item, Interruption],
+    ) -> None:
         self.layout = layout
         self.kept = kept
         self.frames = frames
+        self.interruptions = interruptions
         self.types: dict[FuncType, int] = {}
         order: list[Target] = [*kept.host_functions, *kept.functions]
         self.numbers: dict[Target, int] = {target: number for number, target in enumerate(order)}
@@ -168,19 +178,19 @@ class _Merger:
 
     def _body(self, item: Item, found: list[Site]) -> bytes:
         body = self._module(item.instance).bodies[item.index]
-        frame = self.frames.get(item)
-        if frame is None:
+        frame, interruption = self.frames.get(item), self.interruptions.get(item)
+        if frame is None and interruption is None:
             renumbered = self._renumber(item.instance, found, body.start, body.end)
-        else:
-            start = skip_locals(self.layout.code, body)
-            merged = sorted([*found, *returns(self.layout.code, body)])
-            renumbered = self.layout.code[body.start : start] + with_frame(
-                self._renumber(item.instance, merged, start, body.end),
-                frame,
-                self.variables[frame.pointer],
-                self.numbers[frame.check],
-                self._type(item),
-            )
+            return encode_unsigned(len(renumbered)) + renumbered
+        start = skip_locals(self.layout.code, body)
+        merged = sorted([*found, *returns(self.layout.code, body)])
+        renumbered, signature = self._renumber(item.instance, merged, start, body.end), self._type(item)
+        if interruption is not None:
+            renumbered = with_interruption(renumbered, interruption, self.numbers[interruption.check], signature)
+        if frame is not None:
+            pointer, check = self.variables[frame.pointer], self.numbers[frame.check]
+            renumbered = with_frame(renumbered, frame, pointer, check, signature)
+        renumbered = self.layout.code[body.start : start] + renumbered
         return encode_unsigned(len(renumbered)) + renumbered
 
     def _renumber(self, instance: int, found: list[Site], start: int, end: int) -> bytes:

@@ -22,6 +22,10 @@ enum { WEAK_REFERENCES = -4, DICT = -3, HEAD = 2, ROOM = 0xff };
    Source: Include/cpython/object.h, Include/object.h. */
 enum { FLAGS_WORD = 21, INLINE_VALUES = 1 << 2, IMMUTABLE_TYPE = 1 << 8 };
 
+/* `PyThreadState.eval_breaker`, in words, and the event that is for builds without the GIL only. Source:
+   Include/cpython/pystate.h, Include/internal/pycore_ceval.h (_PY_EVAL_EXPLICIT_MERGE_BIT). */
+enum { EVAL_BREAKER = 3, EVAL_UNUSED_EVENT = 1 << 6 };
+
 struct PyObject;
 
 typedef int (*watcher)(struct PyObject *type);

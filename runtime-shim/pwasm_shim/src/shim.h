@@ -9,6 +9,7 @@
 void *malloc(size_t);
 void free(void *);
 void *memcpy(void *, const void *, size_t);
+int memcmp(const void *, const void *, size_t);
 int strcmp(const char *, const char *);
 
 #define EXPORT(name) __attribute__((export_name(name)))
@@ -26,9 +27,9 @@ fastcall_function EACH_HOSTCALL(PY);
 /* callbacks.c */
 fastcall_function set_callbacks;
 
-/* budget.c: the steps of a callback; not counted without a budget. */
+/* budget.c: the steps and the time of a callback; not counted without a budget. */
 void begin_steps(void);
-fastcall_function set_step_budget, renew_steps, count_step;
+fastcall_function set_step_budget, renew_steps, count_step, set_time_budget;
 
 /* records.c, streams.c, plans.c, shortcuts.c */
 fastcall_function bind_records;
@@ -39,5 +40,8 @@ fastcall_function make_shortcut;
 /* wasi.c: writes output of print() without a final newline; called at the end of a callback. */
 void flush_standard_streams(void);
 fastcall_function reads;
+
+/* wasi.c: nanoseconds of a clock that runs during a callback, also where a test has stopped the others; 0 if none. */
+uint64_t real_time(void);
 
 #endif

@@ -128,6 +128,14 @@ static uint64_t nanoseconds(uint32_t clock) {
   return wasi_p1_clock_time_get(clock, 1, &time) == STATUS_OK ? time : 0;
 }
 
+/* Hosts ignore the precision. A test's host, whose clocks stand still during a callback, knows this one. */
+enum { REAL_TIME = 0x7277 };
+
+uint64_t real_time(void) {
+  uint64_t time = 0;
+  return wasi_p1_clock_time_get(CLOCK_MONOTONIC, REAL_TIME, &time) == STATUS_OK ? time : 0;
+}
+
 /* datetime { seconds: u64, nanoseconds: u32 } */
 WASI("clocks/wall-clock@0.2.0#now") void wall_clock_now(uint8_t *result) {
   uint64_t now = nanoseconds(CLOCK_WALL);

@@ -74,6 +74,8 @@ def install(registration: Any) -> tuple[str, ...]:
     callables = {callback.name: getattr(dispatcher, callback.name) for callback in _abi.CALLBACKS}
     ready = tuple(callables[callback.name] for callback in _abi.CALLBACKS)
     first = {**callables, "proxy_on_context_create": _first_context(dispatcher, ready)}
+    if registration.time_budget:
+        budget.start_time(registration.time_budget, _pwasm_shim)
     if registration.step_budget:
         budget.start(registration.step_budget, _pwasm_shim)
     _pwasm_shim.set_callbacks(tuple(first[callback.name] for callback in _abi.CALLBACKS))

@@ -1,12 +1,17 @@
-"""The step budget: a callback that loops forever raises an exception instead of blocking the worker.
+"""Budgets: a callback that loops forever raises an exception instead of blocking the worker.
 
 Envoy does not limit the CPU time of filters: an endless loop stops every connection of its worker. With a budget, each
-callback may take a given number of steps; the next step raises `StepBudgetExceeded`, and so does every later one until
-the callback ends, so that code that catches every exception cannot continue.
+callback may take so much time, or so many steps; then `TimeBudgetExceeded` or `StepBudgetExceeded` is raised, and again
+at each later step until the callback ends, so that code that catches every exception cannot continue. Code of the SDK
+is never interrupted.
 
-A step is a call of a Python function or a jump; each iteration of a loop has one. In Wasm, the interpreter's events
+The *time* budget covers Python and the loops of CPython that look for Ctrl-C (`re`, large ints), and iterators without
+an end: the linker puts a call of the shim into functions that these call (compiler, link/passes/loops.py), and the shim
+looks at the clock at every 1,024th (budget.c).
+
+A *step* is a call of a Python function or a jump; each iteration of a loop has one. In Wasm, the interpreter's events
 (`sys.monitoring`) are counted in C, see the shim's budget.c. Loops inside C code, such as `re`, take no steps. Without
-a budget no events are requested, so there is no cost. Code of the SDK is counted but never interrupted.
+a budget no events are requested, so there is no cost.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from collections.abc import Callable
 from types import CodeType
 
 from .._typing import Any
-from ..errors import StepBudgetExceeded
+from ..errors import StepBudgetExceeded, TimeBudgetExceeded
 
 _TOOL = 4
 """One of the six tool ids of `sys.monitoring`; most of the others are reserved by name for some purpose."""
@@ -35,6 +40,13 @@ renew: Callable[[], None] = nothing
 def may_interrupt(code: CodeType) -> bool:
     """Whether a step of `code` may raise: the code that handles the failure must not fail itself."""
     return not code.co_filename.startswith(_OWN)
+
+
+def start_time(milliseconds: int, shim: Any) -> None:
+    """Limit the time of callbacks, in every VM that is created from the snapshot."""
+    global renew
+    renew = shim.renew_steps
+    shim.set_time_budget(milliseconds * 1_000_000, TimeBudgetExceeded, _OWN)
 
 
 def start(steps: int, shim: Any) -> None:

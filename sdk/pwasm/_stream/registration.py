@@ -7,6 +7,9 @@ from collections.abc import Callable
 from .._abi import StreamType
 from .._typing import Any, Final, NamedTuple
 
+DEFAULT_TIME_BUDGET: Final = 2000
+"""Milliseconds that a callback may take: no request should, and Envoy's clients have not given up."""
+
 
 class Entry(NamedTuple):
     """A registered class or factory, and the place of its registration."""
@@ -30,7 +33,8 @@ class Entry(NamedTuple):
 class Registration(NamedTuple):
     """The filter's entry points; None for a kind without registration.
 
-    `named` has a separate Registration for each `root_id`. `step_budget` is 0 for none.
+    `named` has a separate Registration for each `root_id`. `step_budget` and `time_budget` (in milliseconds) are 0 for
+    none.
     """
 
     vm: Entry | None = None
@@ -39,6 +43,7 @@ class Registration(NamedTuple):
     tcp: Entry | None = None
     named: tuple[tuple[str, Registration], ...] = ()
     step_budget: int = 0
+    time_budget: int = DEFAULT_TIME_BUDGET
 
     @property
     def empty(self) -> bool:

@@ -18,7 +18,7 @@ from pwasm_compiler.guest import code_cache
 from pwasm_compiler.link.layout import Layout, lay_out
 from pwasm_compiler.link.memory import global_address
 from pwasm_compiler.link.merge import merge
-from pwasm_compiler.link.passes import trim
+from pwasm_compiler.link.passes import functions
 from pwasm_compiler.link.passes.reachable import Reachable, reachable
 from pwasm_compiler.link.passes.stack import USABLE, stack_limit
 from pwasm_compiler.link.resolve import HostFunction, Unbound, resolve, weak_undefined
@@ -121,7 +121,7 @@ def test_without_the_shim_there_is_nothing_to_link(small: bytes) -> None:
 
 
 def test_a_shim_that_is_older_than_its_sources_says_how_to_compile_it(small: bytes) -> None:
-    for look_up in (trim.shim_function, global_address):
+    for look_up in (functions.shim_function, global_address):
         with pytest.raises(LinkError, match=r"the runtime shim has no .* pwasm_new") as caught:
             look_up(laid_out(small), "pwasm_new")
         assert "build_shim.py" in caught.value.hint

@@ -35,8 +35,9 @@ from ...cpython314 import (
 from ...errors import LinkError
 from ...wasm.instructions import Site, Space, skip_locals
 from ...wasm.leb128 import encode_signed, encode_unsigned
-from ...wasm.module import FuncType, Kind, Module, function_names
+from ...wasm.module import FuncType, Kind, Module
 from ..layout import Layout, global_item
+from .functions import places
 from .reachable import Reachable
 
 USABLE = 640 * 1024
@@ -78,28 +79,18 @@ def find_frames(layout: Layout, kept: Reachable) -> dict[Item, Frame]:
         LinkError: a function of `UNCHECKED` is missing or duplicated; then this is an unknown CPython.
     """
     for instance in layout.plan.graph.instances:
-        places = _places(instance.module)
-        if RAISES_RECURSION_ERROR in places:
-            return _Finder(layout, kept, instance.number, places).find()
+        found = places(instance.module)
+        if RAISES_RECURSION_ERROR in found:
+            return _Finder(layout, kept, instance.number, found).find()
     return {}
 
 
 def called_by_frames(layout: Layout) -> tuple[Item, ...]:
     """Functions that the frames call, which must be kept regardless of other callers."""
     for instance in layout.plan.graph.instances:
-        for index in _places(instance.module).get(RAISES_RECURSION_ERROR, ()):
+        for index in places(instance.module).get(RAISES_RECURSION_ERROR, ()):
             return (Item(instance.number, Kind.FUNC, index),)
     return ()
-
-
-def _places(module: Module) -> dict[str, list[int]]:
-    """Name → indices of the functions that `module` defines with it."""
-    imported = len(module.imported(Kind.FUNC))
-    places: dict[str, list[int]] = {}
-    for index, name in function_names(module).items():
-        if index >= imported:
-            places.setdefault(name, []).append(index - imported)
-    return places
 
 
 @dataclass(frozen=True, slots=True)

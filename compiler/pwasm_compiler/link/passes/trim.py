@@ -22,9 +22,10 @@ from ...errors import LinkError
 from ...wasm.module import Kind
 from ..dead_data import Range
 from ..layout import Layout
-from ..memory import STALE_SHIM
 from ..resolve import Target, func_type
 from .docs import find_docs
+from .functions import shim_function
+from .loops import called_by_interruptions
 from .reachable import Reachable, Stub, reachable
 from .references import Pointer, ReferenceTable, find_references
 from .stack import called_by_frames
@@ -59,7 +60,8 @@ def trim(layout: Layout, exports: Collection[Target], cuts: Mapping[Item, Cut]) 
     named = _named(layout, references, [*exports, *_entries(layout), *arguments], idle)
     slots = {value for kind, value in named if kind is Kind.TABLE}
     raisers = {name: shim_function(layout, name) for name in {RAISER, *(cut.raiser for cut in cuts.values())}}
-    kept = reachable(layout, [*exports, *raisers.values(), *called_by_frames(layout)], slots, cuts)
+    called = (*raisers.values(), *called_by_frames(layout), *called_by_interruptions(layout))
+    kept = reachable(layout, [*exports, *called], slots, cuts)
     stubs = {item: _stub(layout, item, raisers[cut.raiser], cut) for item, cut in sorted(cuts.items(), key=_place)}
     for _, target in sorted(layout.slots.items()):
         if isinstance(target, Item) and target not in kept.functions and target not in stubs:
@@ -72,19 +74,6 @@ def trim(layout: Layout, exports: Collection[Target], cuts: Mapping[Item, Cut]) 
 
 def _place(entry: tuple[Item, Cut]) -> tuple[int, int]:
     return entry[0].instance, entry[0].index
-
-
-def shim_function(layout: Layout, name: str) -> Item:
-    """The function that the shim exports as `name`.
-
-    Raises:
-        LinkError: there is none.
-    """
-    shim = layout.plan.shim
-    target = layout.target(shim.number, shim.exports[name].index) if name in shim.exports else None
-    if not isinstance(target, Item):
-        raise LinkError(f"the runtime shim has no function {name}", offset=shim.module.offset, hint=STALE_SHIM)
-    return target
 
 
 def _stub(layout: Layout, item: Item, raiser: Item, cut: Cut) -> Stub:
