@@ -13,7 +13,7 @@ from __future__ import annotations
 from . import _validate
 from ._abi import BufferType, LogLevel, MapType, StreamType
 from ._async.tasks import may_resume
-from ._async.timers import set_period
+from ._async.timers import Later, set_period
 from ._hostcalls import bodies, foreign_results, framing, header_maps
 from ._serde import encode_pairs
 from ._stream import acts
@@ -24,6 +24,7 @@ from ._stream.guards import (
     guard_close,
     guard_local_response,
     guard_resume,
+    in_the_response,
     resumed,
     running_stream,
     select_stream,
@@ -412,6 +413,9 @@ def _resume(what: str, direction: int) -> None:
         held = held_of(stream, direction)
         if held is not None:  # the host has seen CONTINUE, with nothing: the bytes go on with the next part
             held.pass_on()
+        return
+    if direction == REQUEST and not own and in_the_response(stream):
+        Later(stream, resume_http_request)
         return
     if stream.traits is not None:
         if direction in {REQUEST, RESPONSE}:

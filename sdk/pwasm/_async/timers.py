@@ -15,12 +15,13 @@ longer.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Callable
 
 from .._abi import LogLevel
 from .._stream.current import current
 from .._stream.guards import failed
 from .._stream.phases import PHASES
-from .._stream.records import Root, Stream, Task, Timers, Wait
+from .._stream.records import Ended, Root, Stream, Task, Timers, Wait
 from .._stream.report import report
 from .tasks import close_all, over
 
@@ -73,6 +74,22 @@ class Timer(Wait):
     def fire(self) -> None:
         """Called when the time has come."""
         over(self)
+
+
+class Later(Timer):
+    """Calls a function at the next tick, with a stream selected, if that is still there."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, stream: Stream, function: Callable[[], object]) -> None:
+        super().__init__(0)
+        self._function = function
+        self.task = Task(Ended(), stream.root, stream, PHASES["proxy_on_tick"])
+        self.set(self.task)
+
+    def fire(self) -> None:
+        current.phase = PHASES["proxy_on_tick"]
+        self._function()
 
 
 def set_period(milliseconds: int) -> None:

@@ -19,6 +19,7 @@ itself (`records.Stream`); `acts` has the calls that change it. Measured with En
     K11  the data of a connection after its callback has closed it     SIGSEGV      b"", BadArgument
     K12  a gRPC call to a cluster whose name is a GrpcService          SIGABRT      is encoded, see `grpc_target`
     K13  a foreign function with a result that has no room             SIGSEGV      see `foreign_results`
+    K14  resume of the request in a callback of the response           SIGSEGV      waits for the next tick
     0.2  resume in the callback that then returns PAUSE                hangs        CONTINUE is returned
     0.3  an action other than 0 and 1                                  loses data   TypeError, see `callbacks`
          a second local response, close after a local response         is lost      PhaseError
@@ -222,6 +223,18 @@ def guard_resume(what: str, direction: int) -> Stream | None:
             " responses",
         )
     return found
+
+
+def in_the_response(stream: Stream) -> bool:
+    """Whether a callback of the stream's response is running: the host must not continue the request in it (K14).
+
+    It would do so before it goes on with the response, inside of upstream's codec.
+    """
+    running, origin = running_stream(), current.phase.origin
+    phase = current.phase if origin is None else origin[0]
+    if running is None or phase.direction != RESPONSE:
+        return False
+    return running is stream or _key_of(running) == _key_of(stream)
 
 
 def has_buffer(stream: Stream, direction: int) -> bool:

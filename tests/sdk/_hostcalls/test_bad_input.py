@@ -234,7 +234,7 @@ def test_every_status(row: Hostcall, status: int) -> None:
             stream.paused = 0b1111
             current.host = Answering(row.name, status)
             current.phase = PHASES["proxy_on_request_headers"]
-            current.root, current.stream = root, stream
+            current.root, current.stream, current.queued = root, stream, None
             raised: BaseException | None = None
             try:
                 call()
@@ -250,6 +250,7 @@ def test_every_status(row: Hostcall, status: int) -> None:
                 assert root.calls == {}
     finally:
         current.host, current.phase, current.root, current.stream = before
+        current.queued = None
 
 
 # --- sizes and bytes ----------------------------------------------------------------------------------------------
