@@ -270,6 +270,10 @@ def layouts_of_objects(python: Python) -> Iterator[str]:
     yield from unless(held, f"the attributes are not among the {room} words behind HEAD")
     yield from unless((plain ^ another) & ~number["ROOM"] == 0, "HEAD differs in objects that are alike")
     yield from unless((plain ^ grown) & ~number["ROOM"] != 0, "HEAD does not show another attribute")
+    breaker = python.word(addresses["thread_state"], number["EVAL_BREAKER"])
+    yield from unless(breaker >> 8 > 0, f"the version of the events is not in EVAL_BREAKER: {breaker:#x}")
+    events = breaker & 0xFF
+    yield from unless(events == number["EVAL_UNUSED_EVENT"], f"events {events:#x} are pending, not EVAL_UNUSED_EVENT")
     for name, (address, flags) in facts["types"].items():
         found = python.word(address, number["FLAGS_WORD"])
         yield from unless(found == flags, f"the flags of {name} are {flags:#x}, and {found:#x} in FLAGS_WORD")

@@ -37,6 +37,12 @@ objects["grown"].third = None
 dictionary = vars(objects["with_dict"])
 reference = weakref.ref(objects["referred_to"])
 
+# The version of the requested events is in the upper bytes of the evaluation loop's word.
+monitoring: Any = sys.monitoring  # type: ignore[attr-defined]  # new in Python 3.12; the guest has 3.14
+monitoring.use_tool_id(0, "facts")
+monitoring.set_events(0, monitoring.events.RAISE)
+thread_state = _pwasm_shim.set_time_budget(10**18, Exception, "")
+
 module_code, function_code = compile("pass", "", "exec"), fresh.__code__
 facts = {
     "release": ".".join(map(str, sys.version_info[:3])),
@@ -50,6 +56,7 @@ facts = {
     "objects": {name: id(value) for name, value in objects.items()},
     "addresses": {
         "None": id(None),
+        "thread_state": thread_state,
         "Plain": id(Plain),
         "first": id(FIRST),
         "second": id(SECOND),

@@ -13,7 +13,7 @@ from pwasm import aio, foreign, go, properties
 
 NAMES = [name for name in pwasm.__all__ if inspect.isfunction(getattr(pwasm, name))]
 # What the SDK does without the host.
-OWN = {"get_plugin_configuration", "get_vm_configuration", "set_step_budget"}
+OWN = {"get_plugin_configuration", "get_vm_configuration", "set_step_budget", "set_time_budget"}
 
 
 @pytest.mark.parametrize("name", NAMES)

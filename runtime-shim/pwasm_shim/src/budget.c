@@ -53,8 +53,8 @@ PyObject *count_step(PyObject *self, PyObject *const *args, Py_ssize_t count) {
   return PyErr_Format(error, "more than %lld steps in one callback", budget);
 }
 
-/* set_time_budget(nanoseconds: int, error: type, own: str) -> bool: `own` is the folder of code that is not
-   interrupted.
+/* set_time_budget(nanoseconds: int, error: type, own: str) -> the thread state's address: `own` is the folder of code
+   that is not interrupted.
 
    The evaluation loop calls `_Py_HandlePending` at each call and jump while any event is pending. A bit that only
    builds without the GIL use is always set from now on, in the snapshot too; all others ignore it, and never clear it.
@@ -68,8 +68,9 @@ PyObject *set_time_budget(PyObject *self, PyObject *const *args, Py_ssize_t coun
   time_error = args[1];
   Py_IncRef(time_error), Py_IncRef(args[2]);
   checks = UNLIMITED; /* until the first callback */
-  ((uintptr_t *)PyThreadState_Get())[EVAL_BREAKER] |= EVAL_UNUSED_EVENT;
-  return PyBool_FromLong(1);
+  uintptr_t *thread_state = PyThreadState_Get();
+  thread_state[EVAL_BREAKER] |= EVAL_UNUSED_EVENT;
+  return PyLong_FromUnsignedLong((uintptr_t)thread_state);
 }
 
 /* Whether the code that runs may be interrupted: not the SDK's, which handles the failure. */
