@@ -47,6 +47,7 @@ from ._async.results import (
     CalloutTimeout,
     GrpcError,
     HttpResponse,
+    percent_decoded,
 )
 from ._async.tasks import close_task, over, refuse_to_wait, run_child, scheduler
 from ._async.timers import Timer, nanoseconds
@@ -149,7 +150,7 @@ class _GrpcCall(_Call):
         over(self)
 
     def closed(self, status_code: int) -> None:
-        message = to_text(current.host.proxy_get_status()[2])
+        message = percent_decoded(current.host.proxy_get_status()[2])
         # Envoy's own timeout is an HTTP timeout, which it reports as status 14 with this text; measurements saw it
         # before anything else.
         in_envoy = status_code == _GRPC_UNAVAILABLE and message.startswith(TIMED_OUT[1].decode())

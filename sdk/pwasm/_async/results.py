@@ -37,10 +37,29 @@ class CalloutRefused(CalloutError):  # noqa: N818
     """Envoy did not make the call; `__cause__` is the `HostcallError`."""
 
 
+def percent_decoded(message: bytes) -> str:
+    """A gRPC status message, of which the wire has percent-encoded UTF-8; what is no encoding stays as it is.
+
+    Source: grpc, doc/PROTOCOL-HTTP2.md, "Responses".
+    """
+    first, *parts = message.split(b"%")
+    found = [first]
+    for part in parts:
+        digits = part[:2]
+        if len(digits) == 2 and all(digit in _HEXADECIMAL for digit in digits):
+            found.append(bytes([int(digits, 16)]) + part[2:])
+        else:
+            found.append(b"%" + part)
+    return to_text(b"".join(found))
+
+
+_HEXADECIMAL = b"0123456789abcdefABCDEF"
+
+
 class GrpcError(CalloutError):
     """A gRPC call failed; `status` is the gRPC status, `message` the error message.
 
-    The message is the service's, followed by Envoy's details: `not you{via_upstream}`.
+    The message is the service's, decoded, and followed by Envoy's details: `not you{via_upstream}`.
     """
 
     def __init__(self, upstream: str | bytes, status: int, message: str) -> None:
