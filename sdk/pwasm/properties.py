@@ -5,7 +5,8 @@
     properties.request.path           "/a?b=c"
     properties.request.size           int
     properties.upstream.address       None before a host is chosen
-    properties.metadata("filter_metadata", "envoy.lb", "canary")     bytes
+    properties.metadata.flag("filter_metadata", "envoy.lb", "canary")
+    properties.xds.route_metadata.number("filter_metadata", "my.filter", "limit")
 
 Each access asks the host; the result is None if the host has no such property at that time. Text is str (UTF-8 with
 surrogateescape), times are nanoseconds since 1970, durations are nanoseconds, maps are dicts of str.
@@ -21,6 +22,7 @@ Source: Envoy, "Attributes"; types and availability measured with Envoy 1.40.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 from ._hostcalls.properties import get_property
@@ -74,7 +76,11 @@ class Group:
 
 
 class Lookup:
-    """Properties below a name, whose further names the configuration defines: call it with those for bytes or None."""
+    """Properties below a name, whose further names the configuration defines.
+
+    Metadata has the types of JSON. The host does not say which type a value has, so the methods do; each returns None
+    if there is no such value. What is in a map or a list comes as bytes, for the function `…_of` of its type.
+    """
 
     def __init__(self, *path: str) -> None:
         self.path = path
@@ -82,6 +88,59 @@ class Lookup:
     def __call__(self, *segments: str) -> bytes | None:
         """The value as the host encodes it (see `get_property`); messages are serialized protobuf."""
         return get_property((*self.path, *segments))
+
+    def text(self, *segments: str) -> str | None:
+        """A string."""
+        return self._decoded(to_text, segments)
+
+    def number(self, *segments: str) -> float | None:
+        """A number; JSON has no others than float.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        return self._decoded(number_of, segments)
+
+    def flag(self, *segments: str) -> bool | None:
+        """A bool."""
+        return self._decoded(any, segments)
+
+    def mapping(self, *segments: str) -> dict[str, bytes] | None:
+        """A map."""
+        return self._decoded(mapping_of, segments)
+
+    def sequence(self, *segments: str) -> list[bytes] | None:
+        """A list; a further segment with an index is one of its items."""
+        return self._decoded(sequence_of, segments)
+
+    def _decoded(self, decode: Callable[[bytes], _T], segments: tuple[str, ...]) -> _T | None:
+        data = self(*segments)
+        return None if data is None else decode(data)
+
+
+def number_of(data: bytes) -> float:
+    """The number in a value of metadata.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if len(data) != _NUMBER.size:
+        raise ValueError(f"a number has {_NUMBER.size} bytes, not {len(data)}")
+    number: float = _NUMBER.unpack(data)[0]
+    return number
+
+
+def mapping_of(data: bytes) -> dict[str, bytes]:
+    """The map in a value of metadata; empty if it is something else."""
+    return {to_text(name): value for name, value in decode_pairs(data)}
+
+
+def sequence_of(data: bytes) -> list[bytes]:
+    """The list in a value of metadata; empty if it is something else. The host encodes it as names without values."""
+    return [item for item, _ in decode_pairs(data)]
+
+
+_NUMBER = struct.Struct("<d")
 
 
 def text(*path: str) -> Attribute[str]:
