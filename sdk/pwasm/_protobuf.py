@@ -5,11 +5,12 @@ Source: protobuf.dev, "Encoding".
 
 from __future__ import annotations
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_SIZES = {_FIXED64: 8, _FIXED32: 4}
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+"""Wire types."""
+_SIZES = {FIXED64: 8, FIXED32: 4}
 
-Field = tuple[int, "int | bytes"]
-"""A number, and a value: an int for a varint, else bytes (8 or 4 of them for a fixed number)."""
+Field = tuple[int, int, "int | bytes"]
+"""A number, a wire type, and a value: an int for a varint, else bytes (8 or 4 of them for a fixed number)."""
 
 
 def encode_field(number: int, value: int | bytes | str) -> bytes:
@@ -19,7 +20,7 @@ def encode_field(number: int, value: int | bytes | str) -> bytes:
     if isinstance(value, int):
         return _encode_varint(number << 3) + _encode_varint(value)
     data = value.encode() if isinstance(value, str) else value
-    return _encode_varint(number << 3 | _BYTES) + _encode_varint(len(data)) + data
+    return _encode_varint(number << 3 | BYTES) + _encode_varint(len(data)) + data
 
 
 def decode_fields(message: bytes) -> dict[int, int | bytes]:
@@ -27,7 +28,7 @@ def decode_fields(message: bytes) -> dict[int, int | bytes]:
 
     Every wire type but groups, which have been deprecated since 2008.
     """
-    return dict(fields_of(message) or ())
+    return {number: value for number, _, value in fields_of(message) or ()}
 
 
 def fields_of(message: bytes) -> list[Field] | None:
@@ -38,11 +39,11 @@ def fields_of(message: bytes) -> list[Field] | None:
         key, position = _varint(message, position)
         value: int | bytes = 0
         kind = key & 7
-        if kind == _VARINT:
+        if kind == VARINT:
             value, position = _varint(message, position)
-        elif kind == _BYTES or kind in _SIZES:
+        elif kind == BYTES or kind in _SIZES:
             size = _SIZES.get(kind, 0)
-            if kind == _BYTES:
+            if kind == BYTES:
                 size, position = _varint(message, position)
             value = message[position : position + size]
             position += size
@@ -50,7 +51,7 @@ def fields_of(message: bytes) -> list[Field] | None:
             return None
         if position > end or not key >> 3:
             return None
-        fields.append((key >> 3, value))
+        fields.append((key >> 3, kind, value))
     return fields
 
 

@@ -55,7 +55,9 @@ MAX_BYTES = 4 * 1024 * 1024
 """A larger configuration is refused: each of the workers + 2 VMs that Envoy runs would hold all of it."""
 MAX_DEPTH = 100
 """Levels of arrays and objects; deeper nesting is refused, since decoding is recursive."""
-_STRUCT_BEGINS = b"\n"  # the tag of its first field
+_MESSAGE_HINT = (
+    "; if it is a protobuf message, Envoy passes a StringValue, Struct or TypedStruct in a form that is read"
+)
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 _T = TypeVar("_T")
@@ -269,9 +271,9 @@ def _text(text: bytes | str) -> str:
 def _parse(text: bytes | str) -> Any:
     if len(text) > MAX_BYTES:
         raise ConfigError([f"$: the configuration has {len(text)} bytes, more than {MAX_BYTES}"])
-    if isinstance(text, bytes) and text[:1] == _STRUCT_BEGINS:
+    if isinstance(text, bytes) and text[:1] in (struct.STRUCT_BEGINS, struct.VALUE_BEGINS):
         try:
-            return struct.decode(text, MAX_DEPTH)
+            return struct.decode_message(text, MAX_DEPTH)
         except struct.TooDeep:
             raise ConfigError([f"$: nested deeper than {MAX_DEPTH} levels"]) from None
         except struct.NotAStruct:
@@ -285,7 +287,8 @@ def _parse(text: bytes | str) -> Any:
     except ConfigError:
         raise
     except (ValueError, RecursionError) as error:
-        raise ConfigError([f"$: not JSON: {error}"]) from None
+        hint = "" if content.isprintable() or content.isspace() else _MESSAGE_HINT
+        raise ConfigError([f"$: not JSON: {error}{hint}"]) from None
 
 
 # Without quantifiers there is no backtracking; CPython before 3.11.5 mishandles possessive ones (gh-106052).

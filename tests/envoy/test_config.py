@@ -20,6 +20,16 @@ pytestmark = [pytest.mark.envoy, pytest.mark.wasm]
 GOOD = {"routes": [{"prefix": "/", "answer": "one"}]}
 BETTER = {"routes": [{"prefix": "/a", "answer": "a", "status": 202.0}, {"prefix": "/", "answer": "two"}]}
 STRUCT = "type.googleapis.com/google.protobuf.Struct"
+MESSAGES: dict[str, Any] = {
+    "Struct": {"@type": STRUCT, "value": BETTER},
+    "Value": {"@type": "type.googleapis.com/google.protobuf.Value", "value": BETTER},
+    "TypedStruct": {
+        "@type": "type.googleapis.com/xds.type.v3.TypedStruct",
+        "type_url": "type.googleapis.com/my.Config",
+        "value": BETTER,
+    },
+}
+"""The messages of protobuf in which a control plane may pass a configuration."""
 # Each costs Envoy a VM; tests/sdk/_config/test_config.py has many more.
 WRONG: list[tuple[Any, str]] = [
     ("", "$.routes: missing (expected array)"),
@@ -29,13 +39,13 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-def listener(module: Path, name: str, configuration: Any, *, struct: bool = False) -> dict[str, Any]:
+def listener(module: Path, name: str, configuration: Any, *, message: str = "") -> dict[str, Any]:
     """The listener; a changed name makes Envoy restart the plugin."""
     plugin = WasmFilter(module, name=name, root_id="configured", configuration=configuration)
     made = HttpListener([plugin], name="cases", routes=(Route(),)).to_json()
-    if struct:
+    if message:
         filters = made["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
-        filters[0]["typed_config"]["config"]["configuration"] = {"@type": STRUCT, "value": configuration}
+        filters[0]["typed_config"]["config"]["configuration"] = MESSAGES[message]
     return made
 
 
@@ -67,9 +77,12 @@ def test_a_wrong_update_is_rejected(built: Callable[[str], Path], tmp_path: Path
             await_rejections(envoy, number, str(configuration)[:60])
             envoy.wait_for_log(reason)
             assert answer() == (200, b"one")
-        publish(listener(module, "v1", BETTER, struct=True))
-        wire.eventually(lambda: answer() == (200, b"two"), "the better configuration")
-        assert answer("/a") == (202, b"a")
+        for message in MESSAGES:
+            publish(listener(module, f"v{message}", BETTER, message=message))
+            wire.eventually(lambda: answer() == (200, b"two"), f"the better configuration as a {message}")
+            assert answer("/a") == (202, b"a")
+            publish(listener(module, f"after{message}", GOOD))
+            wire.eventually(lambda: answer() == (200, b"one"), "the first configuration")
 
 
 def await_rejections(envoy: Any, count: int, what: str) -> None:

@@ -1,6 +1,9 @@
 """google.protobuf.Struct as Envoy passes it: as a serialized message, not as JSON (measured with 1.40).
 
+Likewise what a control plane may wrap it into: `google.protobuf.Value`, and `xds.type.v3.TypedStruct`.
+
     Struct     map<string, Value> fields = 1          an entry: string key = 1; Value value = 2
+    TypedStruct  string type_url = 1; Struct value = 2
     Value      null = 1 (varint), number = 2 (double), string = 3, bool = 4 (varint), Struct = 5, ListValue = 6
     ListValue  repeated Value values = 1
 
@@ -14,9 +17,11 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+from .._protobuf import BYTES, FIXED64, VARINT, fields_of
 from .types import Object
 
-_VARINT, _FIXED64, _BYTES = 0, 1, 2
+STRUCT_BEGINS, VALUE_BEGINS = b"\n", b"*"
+"""The first tag of a Struct or TypedStruct, and that of a Value with a Struct, with which no JSON begins."""
 
 
 class NotAStruct(ValueError):  # noqa: N818, named after what it is
@@ -37,14 +42,30 @@ def decode(data: bytes, levels: int) -> Object:
     if levels <= 0:
         raise TooDeep
     made = Object()
-    for _, entry in _fields(data, {1: _BYTES}):
-        parts = dict(_fields(entry, {1: _BYTES, 2: _BYTES}))
+    for _, entry in _fields(data, {1: BYTES}):
+        parts = dict(_fields(entry, {1: BYTES, 2: BYTES}))
         made[_text(parts.get(1, b""))] = _value(parts.get(2, b""), levels)
     return made
 
 
+def decode_message(data: bytes, levels: int) -> Object:
+    """Decode a Struct, or what contains one; the same errors as `decode`."""
+    if data[:1] == VALUE_BEGINS:
+        value = _value(data, levels + 1)
+        if not isinstance(value, Object):
+            raise NotAStruct("a value that is no Struct")
+        return value
+    try:
+        return decode(data, levels)
+    except NotAStruct:
+        parts = dict(_fields(data, {1: BYTES, 2: BYTES}))
+        if b"/" not in parts.get(1, b""):
+            raise
+        return decode(parts.get(2, b""), levels)
+
+
 def _value(data: bytes, levels: int) -> Any:
-    found = list(_fields(data, {1: _VARINT, 2: _FIXED64, 3: _BYTES, 4: _VARINT, 5: _BYTES, 6: _BYTES}))
+    found = list(_fields(data, {1: VARINT, 2: FIXED64, 3: BYTES, 4: VARINT, 5: BYTES, 6: BYTES}))
     if not found:
         raise NotAStruct("a value without a kind")
     kind, content = found[-1]
@@ -53,7 +74,7 @@ def _value(data: bytes, levels: int) -> Any:
     if kind == 6:
         if levels <= 1:
             raise TooDeep
-        return [_value(item, levels - 1) for _, item in _fields(content, {1: _BYTES})]
+        return [_value(item, levels - 1) for _, item in _fields(content, {1: BYTES})]
     if kind == 2:
         return _number(content)
     if kind == 3:
@@ -78,30 +99,10 @@ def _text(content: bytes) -> str:
 
 def _fields(data: bytes, wanted: dict[int, int]) -> Iterator[tuple[int, Any]]:
     """The fields of a message: their number and content, which is int for a varint and bytes otherwise."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire_type = tag >> 3, tag & 7
-        if wanted.get(number) != wire_type:
-            raise NotAStruct(f"field {number} of type {wire_type}")
-        if wire_type == _VARINT:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        size, at = (8, at) if wire_type == _FIXED64 else _varint(data, at)
-        if at + size > len(data):
-            raise NotAStruct("it is cut off")
-        yield number, data[at : at + size]
-        at += size
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 64, 7):
-        if at >= len(data):
-            break
-        value |= (data[at] & 127) << shift
-        at += 1
-        if data[at - 1] < 128:
-            return value, at
-    raise NotAStruct("it is cut off")
+    fields = fields_of(data)
+    if fields is None:
+        raise NotAStruct("it is malformed")
+    for number, kind, value in fields:
+        if wanted.get(number) != kind:
+            raise NotAStruct(f"field {number} of type {kind}")
+        yield number, value

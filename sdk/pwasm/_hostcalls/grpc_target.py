@@ -42,8 +42,8 @@ def _has_target(message: bytes) -> bool:
     fields = fields_of(message)
     if fields is None:
         return False
-    targets = [value for number, value in fields if number in {_ENVOY_GRPC, _GOOGLE_GRPC}]
+    targets = [value for number, _, value in fields if number in {_ENVOY_GRPC, _GOOGLE_GRPC}]
     if not targets or not isinstance(targets[-1], bytes):
         return False
     inner = fields_of(targets[-1])
-    return inner is not None and any(number == _TARGET and value for number, value in inner)
+    return inner is not None and any(number == _TARGET and value for number, _, value in inner)

@@ -346,6 +346,25 @@ def test_a_struct_as_envoy_passes_it() -> None:
         config.load(AnyFields, fields({"a": 1.5, "b": 0, "c": 0}))
 
 
+TYPED_STRUCT = sized(10, b"type.googleapis.com/my.Config") + sized(18, FROM_ENVOY)
+VALUE = sized(42, FROM_ENVOY)
+
+
+@pytest.mark.parametrize("message", [TYPED_STRUCT, VALUE], ids=["TypedStruct", "Value"])
+def test_what_contains_a_struct(message: bytes) -> None:
+    assert config.load(AnyFields, message) == config.load(AnyFields, FROM_ENVOY)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [sized(10, b"no url") + sized(18, FROM_ENVOY), b"*", b"*\x02\x0a", sized(26, b"text") + b"\0", b"\x08\x01\x12\0"],
+    ids=repr,
+)
+def test_another_message_is_named(message: bytes) -> None:
+    with pytest.raises(ConfigError, match=r"not JSON|not UTF-8"):
+        config.load(AnyFields, message)
+
+
 def test_json_after_an_empty_line() -> None:
     assert config.load(Defaults, b'\n{"debug": true}') == Defaults(True)
 

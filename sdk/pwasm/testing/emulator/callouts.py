@@ -31,7 +31,7 @@ def cluster_of(upstream: bytes) -> bytes | None:
     fields = fields_of(upstream)
     if fields is None:
         return upstream
-    targets = [(number, value) for number, value in fields if number in _TARGETS and isinstance(value, bytes)]
+    targets = [(number, value) for number, _, value in fields if number in _TARGETS and isinstance(value, bytes)]
     if any(fields_of(value) is None for _, value in targets):
         return upstream
     if not targets:
