@@ -9,7 +9,7 @@ from __future__ import annotations
 from .._async.callouts import debug, forget_calls
 from .._async.tasks import close_root, close_stream
 from .._stream.current import current
-from .._stream.held import HeldInVm
+from .._stream.held import InVm
 from .._stream.phases import PHASES, RESPONSE, STREAM_CREATE
 from .._stream.policy import creation_failed
 from .._stream.records import Phase, Root, Stream
@@ -36,7 +36,7 @@ class Contexts:
         self._roots: dict[int, Root] = {}
         self._streams: dict[int, Stream] = {}
         self._unopened: dict[int, Root] = {}  # streams that have begun but have not had a callback yet
-        self._held = HeldInVm()
+        self._in_vm = InVm()
         self.hold_headers = False  # PWASM_HOLD_HEADERS, see `holding`
 
     def proxy_on_context_create(self, context_id: int, parent_id: int, /) -> None:
@@ -89,7 +89,7 @@ class Contexts:
         return stream
 
     def _create_root(self, context_id: int) -> None:
-        root = Root(context_id, self._streams, self._held)
+        root = Root(context_id, self._streams, self._in_vm)
         root.holds_headers = self.hold_headers
         self._roots[context_id] = root
         phase = PHASES["proxy_on_context_create"]
@@ -100,7 +100,7 @@ class Contexts:
             if vm is None:
                 vm = self._vm = VMContext() if registered.vm is None else _created(registered.vm, 0, VMContext)
                 if vm is not None:
-                    self._held.limit = _positive(vm, "max_held_bytes")
+                    self._in_vm.limit = _positive(vm, "max_held_bytes")
             if vm is None:
                 raise TypeError("the VM context's factory returned None")
             plugin = vm.new_plugin_context(context_id)

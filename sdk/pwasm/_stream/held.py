@@ -13,14 +13,14 @@ DEFAULT_LIMIT: Final = 64 * 1024 * 1024
 """What the streams of a VM may hold together: a quarter of the largest memory, since a filter also copies bodies."""
 
 
-class HeldInVm:
-    """The bytes that all streams of one VM hold."""
+class InVm:
+    """What the plugins of one VM have in common: the bytes that all streams hold, and the SDK's counters."""
 
-    __slots__ = ("limit", "metric", "size")
+    __slots__ = ("counters", "limit", "size")
 
     def __init__(self) -> None:
         self.size = 0
-        self.metric = 0  # counts refusals; defined once, since each definition takes memory in the host for good
+        self.counters: dict[str, int] = {}  # name → metric, see `counters`
         self.limit = DEFAULT_LIMIT
 
 
@@ -36,7 +36,7 @@ class Held:
 
     __slots__ = ("counted", "later", "passed", "sent", "shown", "vm")
 
-    def __init__(self, vm: HeldInVm) -> None:
+    def __init__(self, vm: InVm) -> None:
         self.vm = vm
         self.sent = b""
         self.counted = 0  # the host's count of the message's bytes, when they went on

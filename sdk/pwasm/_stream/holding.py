@@ -34,6 +34,7 @@ from .._abi import Action, MapType, Status
 from .._typing import Final, NamedTuple
 from . import acts
 from .acts import Response
+from .counters import REFUSED, count
 from .current import current
 from .guards import failed
 from .held import Held
@@ -58,8 +59,6 @@ CONTINUE, PAUSE = int(Action.CONTINUE), int(Action.PAUSE)
 ALL_BYTES: Final = 2**31 - 1
 
 _DEFAULT_LIMIT = 1024 * 1024
-_COUNTER = 0
-_REFUSED_METRIC = "pwasm.held_bytes_refused"
 _GRPC_RESOURCE_EXHAUSTED = 8
 
 
@@ -330,7 +329,7 @@ def take(stream: Stream, direction: int, *, later: bool = False) -> None:
     status, data = current.host.proxy_get_buffer_bytes(direction, 0, ALL_BYTES)
     if status:
         raise failed(status, "proxy_get_buffer_bytes", direction)
-    held = held_of(stream, direction) or Held(stream.root.held)
+    held = held_of(stream, direction) or Held(stream.root.vm)
     new = data
     if held.sent and data:
         new = _new(stream, direction, held, data)
@@ -409,9 +408,7 @@ def refuse(stream: Stream, direction: int, why: Refusal) -> None:
         stream.marks |= BODY_SEEN << direction
     stream.skip = True
     if why is VM_IS_FULL:
-        vm, host = stream.root.held, current.host
-        vm.metric = vm.metric or host.proxy_define_metric(_COUNTER, _REFUSED_METRIC)[1]
-        host.proxy_increment_metric(vm.metric, 1)
+        count(REFUSED)
     begun = direction == RESPONSE and current.phase.part != "headers" and not headers_in_hand(stream, RESPONSE)
     response = None
     if direction in MESSAGES and not begun:

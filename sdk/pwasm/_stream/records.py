@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Mapping
 
 from .._typing import Any
-from .held import Held, HeldInVm
+from .held import Held, InVm
 from .registration import Entry, Traits
 
 _PARTS = {"headers": "headers", "body": "body", "data": "body", "trailers": "trailers"}
@@ -72,7 +72,6 @@ class Root:
         "calls",
         "context",
         "failed",
-        "held",
         "holds_headers",
         "http",
         "id",
@@ -83,11 +82,12 @@ class Root:
         "tcp",
         "timers",
         "traits",
+        "vm",
     )
 
-    def __init__(self, context_id: int, streams: dict[int, Stream], held: HeldInVm | None = None) -> None:
+    def __init__(self, context_id: int, streams: dict[int, Stream], vm: InVm | None = None) -> None:
         self.id = context_id
-        self.held = held or HeldInVm()  # shared by the plugins of a VM
+        self.vm = vm or InVm()
         self.holds_headers = False  # whether the host lets a filter hold a stream by its headers, see `holding`
         self.option_seen: bool | None = None  # whether body callbacks come while headers are held; None: not known yet
         self.calls: dict[int, Call] = {}

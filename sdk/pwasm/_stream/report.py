@@ -14,16 +14,14 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
-from .._abi import MetricType
+from ..errors import StepBudgetExceeded, TimeBudgetExceeded
 from . import budget
+from .counters import BUDGET_EXCEEDED, BY_CALLBACK, ERRORS, count
 from .current import current
 from .log import log_lines, takes
 
 _MAX_SIZE = 16 * 1024
 """Maximum size of a record in characters. An exception's message can contain a whole body."""
-
-COUNTER = "pwasm.errors"
-"""Name of the counter of caught exceptions; Envoy exports it as `wasmcustom.pwasm.errors`, summed over all workers."""
 
 HIDDEN = "TRACEBACK_STARTS_BELOW"
 """Modules that call the filter define a global of this name; their frames are removed from the top of tracebacks."""
@@ -39,7 +37,10 @@ def report(level: int, what: str, error: BaseException) -> None:
     except BaseException:
         _report_briefly(level, what, error)
     try:
-        _count()
+        count(ERRORS)
+        count(BY_CALLBACK + current.phase.method.strip("_"))
+        if isinstance(error, (TimeBudgetExceeded, StepBudgetExceeded)):
+            count(BUDGET_EXCEEDED)
     except BaseException:
         return
 
@@ -49,13 +50,6 @@ def _text(error: BaseException) -> str:
     if len(text) <= _MAX_SIZE:
         return text
     return f"{text[: _MAX_SIZE // 2]}\n[… {len(text) - _MAX_SIZE} characters …]\n{text[-_MAX_SIZE // 2 :]}"
-
-
-def _count() -> None:
-    """Increment the counter; defining an existing metric looks it up."""
-    status, metric_id = current.host.proxy_define_metric(MetricType.COUNTER, COUNTER)
-    if not status:
-        current.host.proxy_increment_metric(metric_id, 1)
 
 
 def _from_filter(tb: TracebackType | None) -> TracebackType | None:

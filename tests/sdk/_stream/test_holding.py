@@ -21,7 +21,7 @@ def post(host: HostEmulator, *headers: tuple[str, str], end: bool = False) -> Ht
 
 
 def held_bytes(host: HostEmulator) -> int:
-    return host.plugin._held.size  # type: ignore[attr-defined, no-any-return]
+    return host.plugin._in_vm.size  # type: ignore[attr-defined, no-any-return]
 
 
 class Whole(pwasm.HttpContext):

@@ -212,7 +212,7 @@ def test_nothing_passes_unseen_and_nothing_is_lost(  # noqa: PLR0915
         stream.send_response_headers(end_of_stream=True)
         settle(host, stream)
     assert stream.ended
-    assert host.plugin._held.size == 0  # type: ignore[attr-defined]
+    assert host.plugin._in_vm.size == 0  # type: ignore[attr-defined]
 
 
 def settle(host: HostEmulator, stream: HttpStream) -> None:
