@@ -9,13 +9,19 @@ from .operations_script import Op, Script
 _QUIET: dict[str, Any] = {"pieces": [5], "gaps": [0] * 4, "framing": "length", "leaves": None}
 
 
-def _script(listener: str = "alone|drain|http", *, client: dict[str, Any] | None = None, **do: list[Any]) -> Script:
+def _script(
+    listener: str = "alone|drain|http",
+    *,
+    client: dict[str, Any] | None = None,
+    upstream: dict[str, Any] | None = None,
+    **do: list[Any],
+) -> Script:
     return {
         "seed": None,
         "listener": listener,
         "do": do,
         "client": _QUIET | (client or {}),
-        "upstream": {**_QUIET, "status": 200},
+        "upstream": _QUIET | {"status": 200} | (upstream or {}),
     }
 
 
@@ -55,6 +61,14 @@ CORPUS: tuple[Script, ...] = (
     ),
     # The other stream is not left when the `with` ends, and it is another context of the stream that is over.
     _script("twice|headers|edits", done=[[["with", 1, []], _CLOSE]]),
+    # The request goes on inside of upstream's codec, when the response has come early (found by seed 20005928).
+    _script(
+        "lua-before|drain|buffers",
+        request_body=[[["pause"]]],
+        response_headers=[[["resume_http_request", {}]]],
+        client={"pieces": [1]},
+        upstream={"pieces": [5000], "status": 204},
+    ),
     _script(request_headers=[[["foreign.uncompress", {"data": {"$": "bomb"}}]]]),
     _script(request_headers=[[["call_foreign_function", {"name": "uncompress", "param": {"$": "bomb"}}]]]),
 )

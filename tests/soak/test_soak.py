@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pwasm_compiler import inspect
+from tests.support import envoy_versions
 
-from . import world
+from . import operations, world
 from .cli import LONG, SHORT
 from .headers import parse
 from .outcome import Outcome, percentile, slope
@@ -24,6 +25,13 @@ from .traps import TRAPS, trapping
 def test_soak(name: str) -> None:
     outcome = SHORT[name]()
     print(outcome.text())
+    assert outcome.problems == []
+
+
+@pytest.mark.envoy
+@pytest.mark.wasm
+def test_operations_in_the_oldest_envoy() -> None:
+    outcome = operations.run(480, seed=2, executable=envoy_versions.binary_of(envoy_versions.OLDEST))
     assert outcome.problems == []
 
 
