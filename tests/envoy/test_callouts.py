@@ -136,7 +136,7 @@ def test_call_status_after_a_failure(world: Any) -> None:
 def test_calls_that_cannot_be_made(world: Any) -> None:
     unknown, grpc_calls, tokens, ends = answer(world, "/BadCall")
     assert unknown == "BadArgument"
-    assert grpc_calls == ["ParseFailure", "ParseFailure"]
+    assert grpc_calls == ["InternalFailure", "InternalFailure"]
     assert tokens == ["NotFound", "BadArgument"]
     assert ends == ["NotFound", "NotFound", "NotFound"]
 

@@ -25,7 +25,7 @@ HEADERS = 98
 """With `host` and `connection` a hundred: the most that Envoy takes."""
 LOOPS = """
 import re
-from pwasm import Action, HttpContext, set_http_context
+from pwasm import Action, HttpContext, set_http_context, set_time_budget
 
 class Loops(HttpContext):
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
@@ -33,6 +33,7 @@ class Loops(HttpContext):
         return Action.CONTINUE
 
 set_http_context(Loops)
+set_time_budget(0)
 """
 TRAPS = """(module
   (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))

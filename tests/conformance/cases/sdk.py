@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import ops
 from ..case import Answer, Case
-from ..ops import ON_TICK, PAUSE, SELECT, get, pairs, resume, sdk, tick
+from ..ops import ON_TICK, PAUSE, get, pairs, sdk, tick
 
 BAD = {"line-break": "a\r\nb: c", "newline": "a\nb", "return": "a\rb", "nul": "a\0b", "tab": "a\tb"}
 NAMES = {
@@ -95,7 +95,7 @@ GUARDS = [
         "63-sdk-resume-what-is-not-held",
         {
             "request_headers": [ON_TICK, PAUSE],
-            "tick": [tick(0), SELECT, resume(0)],
+            "tick": [tick(0), sdk("set_effective_context", "$stream"), sdk("resume_http_request")],
             "response_headers": [sdk("resume_http_request")],
         },
         ticks=1,
