@@ -69,6 +69,14 @@ CORPUS: tuple[Script, ...] = (
         client={"pieces": [1]},
         upstream={"pieces": [5000], "status": 204},
     ),
+    # A coroutine lets the response go in the tick that closes it (found by seed 1849).
+    _script(
+        "alone|headers|buffers",
+        response_headers=[[["sleep", 0]]],
+        later=[[0, [_CLOSE]], [3, [_CLOSE]]],
+        client={"pieces": []},
+        upstream={"pieces": []},
+    ),
     _script(request_headers=[[["foreign.uncompress", {"data": {"$": "bomb"}}]]]),
     _script(request_headers=[[["call_foreign_function", {"name": "uncompress", "param": {"$": "bomb"}}]]]),
 )

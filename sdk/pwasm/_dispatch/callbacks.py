@@ -29,7 +29,7 @@ from .._stream.holding import leave, let_headers_go, waits
 from .._stream.marks import HEADERS_HELD, HEADERS_PAUSED, RESUMED_OUTSIDE
 from .._stream.phases import PHASES, PLUGIN_LOG, RESPONSE, TCP_DONE
 from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
-from .._stream.records import Phase, Stream
+from .._stream.records import Phase, Root, Stream
 from .._stream.registration import MESSAGES
 from .._stream.report import report
 from ..types import PluginContext, VMContext
@@ -227,14 +227,19 @@ def _root_callback(export: str, phase: Phase | None = None) -> Callable[..., Non
             self._unknown(export, root_id)
             return
         self._enter_root(phase, root)
-        try:
-            result = getattr(root.context, phase.method)(*args)
-            if result is not None:
-                start_for_root(result, phase)
-        except BaseException as error:
-            root_failed(phase, root, error)
+        _run_for_root(phase, root, args)
 
     return callback
+
+
+def _run_for_root(phase: Phase, root: Root, args: tuple[int, ...]) -> None:
+    """Run a plugin's method, in the callback that has been entered."""
+    try:
+        result = getattr(root.context, phase.method)(*args)
+        if result is not None:
+            start_for_root(result, phase)
+    except BaseException as error:
+        root_failed(phase, root, error)
 
 
 def _answer_callback(export: str) -> Callable[..., None]:
@@ -293,8 +298,10 @@ class Dispatcher(Contexts):
             except BaseException as error:  # the host's clock or timer failed; a later tick wakes the sleepers
                 root_failed(phase, root, error)
                 return
-            if not due:
-                return
+            if due and root.context is not None:
+                # In the same callback of the host: what the sleepers have let it queue stays queued (K9).
+                _run_for_root(phase, root, ())
+            return
         self._on_tick(root_id)
 
     def proxy_on_vm_start(self, root_id: int, configuration_size: int, /) -> bool:
