@@ -287,7 +287,7 @@ def _parse(text: bytes | str) -> Any:
     except ConfigError:
         raise
     except (ValueError, RecursionError) as error:
-        hint = "" if content.isprintable() or content.isspace() else _MESSAGE_HINT
+        hint = _MESSAGE_HINT if any(character < " " and character not in "\t\n\r" for character in content) else ""
         raise ConfigError([f"$: not JSON: {error}{hint}"]) from None
 
 

@@ -2,10 +2,10 @@
 
 Likewise what a control plane may wrap it into: `google.protobuf.Value`, and `xds.type.v3.TypedStruct`.
 
-    Struct     map<string, Value> fields = 1          an entry: string key = 1; Value value = 2
+    Struct       map<string, Value> fields = 1        an entry: string key = 1; Value value = 2
+    Value        null = 1 (varint), number = 2 (double), string = 3, bool = 4 (varint), Struct = 5, ListValue = 6
+    ListValue    repeated Value values = 1
     TypedStruct  string type_url = 1; Struct value = 2
-    Value      null = 1 (varint), number = 2 (double), string = 3, bool = 4 (varint), Struct = 5, ListValue = 6
-    ListValue  repeated Value values = 1
 
 Source: google/protobuf/struct.proto; the wire format of protobuf, https://protobuf.dev/programming-guides/encoding/.
 """

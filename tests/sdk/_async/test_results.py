@@ -26,6 +26,11 @@ def test_messages(message: bytes, text: str) -> None:
     assert percent_decoded(message) == text
 
 
+@given(st.binary())
+def test_anything_is_decoded(message: bytes) -> None:
+    assert len(percent_decoded(message)) <= len(message)
+
+
 @given(st.text())
 def test_what_is_encoded_is_decoded(text: str) -> None:
     assert percent_decoded(urllib.parse.quote(text, safe=" ~").encode()) == text

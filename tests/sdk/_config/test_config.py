@@ -365,6 +365,13 @@ def test_another_message_is_named(message: bytes) -> None:
         config.load(AnyFields, message)
 
 
+def test_only_what_may_be_a_message_is_called_one() -> None:
+    for text, named in ((b"\x10\x01", True), (b'{\r\n\t"a": 1,\n', False), (b"", False)):
+        with pytest.raises(ConfigError) as raised:
+            config.load(AnyFields, text)
+        assert ("protobuf message" in str(raised.value)) == named
+
+
 def test_json_after_an_empty_line() -> None:
     assert config.load(Defaults, b'\n{"debug": true}') == Defaults(True)
 
