@@ -10,22 +10,22 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pwasm.testing import Answer, ExtAuthz, LuaBody
+from pwasm.testing import Answer
 from pwasm.testing.worlds.authorizer import GrpcAuthorizer
-from pwasm.testing.worlds.envoy_filters import enable_trailers, filters_of, put_into_cluster, wasm_filter
+from pwasm.testing.worlds.envoy_filters import enable_trailers, put_into_cluster, wasm_filter
 from pwasm.testing.worlds.filters import built_module
 from pwasm.testing.worlds.messages import Double, Request
 from pwasm.testing.worlds.servers import HttpServer, at_once
 from pwasm_compiler.envoy.config import HttpListener, Route, Upstream, bootstrap
-from pwasm_compiler.envoy.kinds import typed
 from pwasm_compiler.envoy.log import LogRecord
 from pwasm_compiler.envoy.process import Envoy
 
+from .chains import neighbours, running
 from .held_script import MESSAGES, Script, body, listeners
 from .held_wire import Http2Client, Received, receive
 
@@ -178,23 +178,9 @@ class HeldWorld:
                 _send_http1(connection, "HTTP/1.1 200 OK\r\n", script, "response", fields)
 
 
-@contextmanager
-def held_world(executable: Path | None = None) -> Iterator[HeldWorld]:
+def held_world(executable: Path | None = None) -> AbstractContextManager[HeldWorld]:
     """Envoy with every chain."""
-    world = HeldWorld()
-    try:
-        with Envoy(
-            world.config(),
-            executable=executable,
-            on_log=world.on_log,
-            keep_log=2000,
-            ready_timeout=600,
-            arguments=("--drain-time-s", "0"),
-        ) as envoy:
-            world.attach(envoy)
-            yield world
-    finally:
-        world.close()
+    return running(HeldWorld(), executable)
 
 
 # --- sending ----------------------------------------------------------------------------------------------------------
@@ -263,15 +249,8 @@ def _wasm(module: Path, root_id: str, vm_id: str, *, hold_headers: bool = False)
 
 
 def _neighbours(chain: str, module: Path) -> tuple[list[Any], list[Any]]:
-    lua = {
-        "name": "envoy.filters.http.lua",
-        "typed_config": typed("envoy.extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": _LUA}),
-    }
     made = {
-        "authz": filters_of([ExtAuthz("gate")]),
-        "grpc": filters_of([ExtAuthz("grpc", grpc=True)]),
-        "lua": [lua],
-        "body": filters_of([LuaBody(True, True)]),
+        **neighbours(_LUA),
         "waits": [_wasm(module, "waits", "neighbour")],
         "buffers": [_wasm(module, "buffers", "neighbour")],
     }

@@ -11,22 +11,21 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from pwasm.testing import Answer, ExtAuthz, LuaBody
+from pwasm.testing import Answer
 from pwasm.testing.worlds.authorizer import GrpcAuthorizer
-from pwasm.testing.worlds.envoy_filters import enable_trailers, filters_of, wasm_filter
+from pwasm.testing.worlds.envoy_filters import enable_trailers, wasm_filter
 from pwasm.testing.worlds.filters import built_module
 from pwasm.testing.worlds.messages import Double
 from pwasm.testing.worlds.servers import HttpServer, at_once, refusing_port
 from pwasm_compiler.envoy.config import HttpListener, Route, TcpListener, Upstream, bootstrap
-from pwasm_compiler.envoy.kinds import typed
 from pwasm_compiler.envoy.log import LogRecord
 from pwasm_compiler.envoy.process import Envoy
 
+from .chains import neighbours, running
 from .operations_script import CHAINS, KINDS, MODES, Script
 
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "operations"
@@ -179,37 +178,13 @@ def _send(connection: socket.socket, start: bytes, told: Script, *, tcp: bool = 
         connection.shutdown(socket.SHUT_WR)
 
 
-@contextmanager
-def operations_world(executable: Path | None = None) -> Iterator[OperationsWorld]:
+def operations_world(executable: Path | None = None) -> AbstractContextManager[OperationsWorld]:
     """Envoy with every chain."""
-    world = OperationsWorld()
-    try:
-        with Envoy(
-            world.config(),
-            executable=executable,
-            on_log=world.on_log,
-            concurrency=WORKERS,
-            keep_log=2000,
-            ready_timeout=600,
-            arguments=("--drain-time-s", "0"),
-        ) as envoy:
-            world.attach(envoy)
-            yield world
-    finally:
-        world.close()
+    return running(OperationsWorld(), executable, workers=WORKERS)
 
 
 def _neighbours(chain: str) -> tuple[list[Any], list[Any]]:
-    lua = {
-        "name": "envoy.filters.http.lua",
-        "typed_config": typed("envoy.extensions.filters.http.lua.v3.Lua", default_source_code={"inline_string": _LUA}),
-    }
-    made = {
-        "authz": filters_of([ExtAuthz("gate")]),
-        "grpc": filters_of([ExtAuthz("grpc", grpc=True)]),
-        "lua": [lua],
-        "body": filters_of([LuaBody(True, True)]),
-    }
+    made = neighbours(_LUA)
     name, _, place = chain.partition("-")
     if not place:
         return [], []

@@ -13,6 +13,7 @@ import pytest
 
 import pwasm
 from pwasm import Action, aio
+from pwasm._stream.phases import PHASES, REQUEST, RESPONSE
 from pwasm.testing import HostEmulator, UpstreamResponse
 
 CALL = [(":method", "GET"), (":path", "/"), (":authority", "a")]
@@ -24,14 +25,7 @@ WAITS: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
     "wait_for": lambda: aio.wait_for(aio.dispatch_http_call("web", CALL), 5),
     "timeout": lambda: aio.wait_for(aio.sleep(5), 0.05),
 }
-CALLBACKS = (
-    "on_http_request_headers",
-    "on_http_request_body",
-    "on_http_request_trailers",
-    "on_http_response_headers",
-    "on_http_response_body",
-    "on_http_response_trailers",
-)
+CALLBACKS = [phase.method for phase in PHASES.values() if phase.direction in {REQUEST, RESPONSE}]
 EVENTS: dict[str, Callable[[], object] | None] = {
     "nothing": None,
     "answer": lambda: pwasm.send_http_response(403),

@@ -21,10 +21,8 @@ from ..layout import Layout
 from .functions import places, shim_function
 from .reachable import Reachable
 
-INTERRUPT = "pwasm_interrupt"
-
-
-PENDING = "pwasm_pending"
+INTERRUPT, PENDING = "pwasm_interrupt", "pwasm_pending"
+"""Functions of the shim: for the functions that loops call, and for `_Py_HandlePending`."""
 
 
 @dataclass(frozen=True, slots=True)
