@@ -14,6 +14,7 @@ from typing import Any
 from .. import held_headers
 from ..cache import Cache, cache_limit, evict
 from ..component.graph import Item
+from ..errors import BuildError
 from ..files import check_writable, scratch_folder, write_atomically
 from ..guest.code_cache import cached_merge
 from ..guest.freeze import freeze
@@ -182,6 +183,22 @@ def _cuts(layout: Layout, project: Project, staged: Staged) -> tuple[dict[Item, 
     return cuts, tuple(removed)
 
 
+def _memory_pages(layout: Layout, project: Project) -> int:
+    """How much the module's memory may grow.
+
+    Raises:
+        BuildError: the filter takes all of it when it starts.
+    """
+    pages, taken = project.memory_max_mib * (1 << 20) // PAGE, layout.memory.minimum
+    if taken >= pages:
+        mib = -(-taken * PAGE // (1 << 20))
+        raise BuildError(
+            f"the filter takes {mib} MiB of memory when it starts, and may have {project.memory_max_mib} MiB",
+            hint="give it more with `memory` in [tool.pwasm], up to 1024, or load less when it is imported",
+        )
+    return pages
+
+
 def _link(
     layout: Layout, record: ModuleRecord, cuts: dict[Item, Cut], project: Project, cache: Cache
 ) -> tuple[bytes, tuple[str, ...]]:
@@ -191,7 +208,7 @@ def _link(
     allocate = imported_function(layout, "malloc")
     exports |= {"malloc": allocate, "proxy_on_memory_allocate": allocate}
     code = cached_merge(layout, exports, cache, cuts)
-    module = code.module(layout, project.memory_max_mib * (1 << 20) // PAGE) + record.section()
+    module = code.module(layout, _memory_pages(layout, project)) + record.section()
     if project.v8_inlining:
         return module, code.names
     spent = spend_budgets(decode_module(memoryview(module)))

@@ -53,6 +53,7 @@ BROKEN = {
     ),
     "misspelt setting in another module": (IMPORT + "import contexts\n" + SET.replace("Mine", "contexts.Mine"), ""),
     "not a class": ("import pwasm\n\npwasm.set_http_context(42)\n", ""),
+    "more memory than it may have": (GOOD + "\nTABLE = bytearray(40_000_000)\n", "[tool.pwasm]\nmemory = 32\n"),
     "endless loop": ("while True:\n    pass\n", SHORT),
     "endless loop after a print": ("print('so far')\nwhile True:\n    pass\n", SHORT),
     "hostcall while imported": (GOOD + "\nREGION = pwasm.get_property(['node', 'id'])\n", ""),
