@@ -49,7 +49,7 @@ from ._async.results import (
     HttpResponse,
     percent_decoded,
 )
-from ._async.tasks import close_task, over, refuse_to_wait, run_child, scheduler
+from ._async.tasks import close_task, over, refuse_to_wait, run_child, scheduler, select
 from ._async.timers import Timer, nanoseconds
 from ._hostcalls import grpc, http_call
 from ._serde import to_text
@@ -101,7 +101,10 @@ class _Call(Wait):
         raise NotImplementedError
 
     def begin(self, task: Task) -> bool:
-        current.stream = task.stream  # the answer belongs to the waiting task, whatever stream is selected now
+        if task.stream is None:
+            current.stream = None
+        else:
+            select(task.stream)  # the answer belongs to the waiting task, whatever the filter has selected
         remember(self.root, self.token, self.functions(), kind=AwaitedCall)
         return False
 

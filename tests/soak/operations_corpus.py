@@ -77,6 +77,14 @@ CORPUS: tuple[Script, ...] = (
         client={"pieces": []},
         upstream={"pieces": []},
     ),
+    # What the SDK does when a callback has returned goes to the stream that the filter has selected (seed 2010018491).
+    _script(
+        "twice|drain|buffers",
+        response_body=[[["set_effective_context", {"context_id": {"$": "context", "of": 1}}]], []],
+        response_trailers=[[_CLOSE]],
+        client={"pieces": [5000], "gaps": [15, 2, 15, 0], "framing": "chunked", "leaves": 2},
+        upstream={"pieces": [5000], "gaps": [15, 0, 0, 0], "framing": "trailers"},
+    ),
     _script(request_headers=[[["foreign.uncompress", {"data": {"$": "bomb"}}]]]),
     _script(request_headers=[[["call_foreign_function", {"name": "uncompress", "param": {"$": "bomb"}}]]]),
 )

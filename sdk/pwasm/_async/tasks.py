@@ -157,7 +157,7 @@ def resume(task: Task) -> None:
     stream = task.stream
     current.phase = task.phase
     if stream is not None:
-        current.stream = stream
+        select(stream)
     task.wait = None
     driver = task.driver
     assert driver is not None
@@ -289,7 +289,7 @@ def _finish(task: Task) -> None:
     if phase.direction >= 0:
         action = verdict(task.result, phase)
         if task.holds:
-            _select(stream)
+            select(stream)
             if phase.part == "headers" and action == CONTINUE:
                 leave_headers(stream, phase.direction)
             _settle(stream, phase, action)
@@ -363,7 +363,7 @@ def _deliver(stream: Stream, phase: Phase, args: tuple[int, ...]) -> int:
     """Run the callback for a part that arrived while the direction was held."""
     continued = _CONTINUED[phase.export]
     try:
-        _select(stream)
+        select(stream)
         current.phase = continued
         if phase.part == "body":  # the filter may have changed the bytes before this part
             args = (_shown_now(stream, phase.direction), *args[1:])
@@ -406,16 +406,18 @@ def may_resume(stream: Stream, direction: int) -> bool:
     for task in waiting.tasks:
         if task.phase.direction == direction:
             task.holds = False
-    before = current.stream, current.phase
+    selected, phase = current.stream, current.phase
     action = _deliver_parts(stream, direction, CONTINUE)
-    current.stream, current.phase = before
+    if selected is not None:
+        select(selected)
+    current.phase = phase
     return action == CONTINUE
 
 
 def _continue(stream: Stream, direction: int) -> None:
     """Make the host continue a direction, if it holds it; otherwise it would send the data twice."""
     if stream.paused & 1 << direction:
-        _select(stream)
+        select(stream)
         let_go_outside(stream, direction)
         acts.resume(stream, direction)
         return
@@ -424,7 +426,8 @@ def _continue(stream: Stream, direction: int) -> None:
         held.pass_on()
 
 
-def _select(stream: Stream) -> None:
+def select(stream: Stream) -> None:
+    """Act on a stream, in a phase that the caller sets."""
     if current.stream is not stream:
         current.host.proxy_set_effective_context(stream.id)
         current.stream = stream
@@ -434,7 +437,7 @@ def _left(stream: Stream, phase: Phase) -> None:
     """Handle a coroutine that has run to its end within its callback."""
     if phase.part == "headers":
         if current.stream is not stream:
-            _select(stream)
+            select(stream)
             current.phase = phase
         leave_headers(stream, phase.direction)
 

@@ -25,6 +25,7 @@ from .._config.binding import fill
 from .._stream.body_options import CALLS, arrives
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
+from .._stream.guards import act_on
 from .._stream.holding import leave, let_headers_go, waits
 from .._stream.marks import HEADERS_HELD, HEADERS_PAUSED, RESUMED_OUTSIDE
 from .._stream.phases import PHASES, PLUGIN_LOG, RESPONSE, TCP_DONE
@@ -52,6 +53,7 @@ def _checked_action(returned: object, stream: Stream, phase: Phase) -> int:
     awaited = type(returned) is CoroutineType
     if awaited:
         returned = start(returned, stream, phase)  # type: ignore[arg-type]
+    act_on(stream)
     if stream.traits is not None and passes_later(stream, phase, returned, awaited=awaited):
         return PAUSE
     result = CONTINUE if returned is None or returned is _ACTION_CONTINUE else verdict(returned, phase)
@@ -160,6 +162,8 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
                         return waits(stream, phase)
                     size = given[0]
                 action = call(stream, phase, getattr(stream.context, method), size, end_of_stream)
+                if current.stream is not stream:
+                    act_on(stream)
                 goes_on = (action is None or action is action_continue) and not stream.marks & outside
                 if goes_on and not headers and stream.waiting is None:
                     if size:

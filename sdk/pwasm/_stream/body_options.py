@@ -27,7 +27,7 @@ from .._typing import Any, Final
 from .._validate import CONTENT_LENGTH
 from . import upgrades
 from .current import current
-from .guards import select_stream
+from .guards import act_on
 from .holding import (
     TOO_LARGE,
     TOO_LONG,
@@ -119,9 +119,7 @@ def headers(stream: Stream, phase: Phase, method: Any, count: int, end_of_stream
 
 
 def _leave(stream: Stream, direction: int) -> None:
-    if current.stream is not stream:  # the filter has selected another one
-        current.host.proxy_set_effective_context(stream.id)
-        select_stream(stream)
+    act_on(stream)
     leave_headers(stream, direction)
 
 

@@ -20,6 +20,7 @@ itself (`records.Stream`); `acts` has the calls that change it. Measured with En
     K12  a gRPC call to a cluster whose name is a GrpcService          SIGABRT      is encoded, see `grpc_target`
     K13  a foreign function with a result that has no room             SIGSEGV      see `foreign_results`
     K14  resume of the request in a callback of the response           SIGSEGV      waits for the next tick
+    K15  a body's buffer with another stream selected                  SIGSEGV      `act_on` returns to its own
     0.2  resume in the callback that then returns PAUSE                hangs        CONTINUE is returned
     0.3  an action other than 0 and 1                                  loses data   TypeError, see `callbacks`
          a second local response, close after a local response         is lost      PhaseError
@@ -259,6 +260,16 @@ def resumed(stream: Stream, direction: int) -> None:
         gone = dict.fromkeys((int(first), int(first) + 1), "the stream was resumed in this callback")
         no_read = {**phase.no_read, **gone} if direction == REQUEST else phase.no_read
         current.phase = phase.but(no_read, {**phase.no_write, **gone})
+
+
+def act_on(stream: Stream) -> None:
+    """Select `stream` for what the SDK does on its own account: the filter may have selected another one.
+
+    Without it a body would be put into another stream's buffer, and the host has no check for that (K6, K10).
+    """
+    if current.stream is not stream:
+        current.host.proxy_set_effective_context(stream.id)
+        select_stream(stream)
 
 
 def select_stream(stream: Stream | None) -> None:

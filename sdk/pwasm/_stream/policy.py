@@ -33,6 +33,7 @@ from __future__ import annotations
 from .._abi import Action
 from .acts import Response, refuse, resume
 from .current import current
+from .guards import act_on
 from .holding import let_go
 from .marks import HEADERS_PAUSED
 from .phases import DOWNSTREAM, LOG, REPLY, REQUEST, RESPONSE
@@ -88,8 +89,7 @@ def stream_failed(phase: Phase, stream: Stream, error: BaseException) -> int:
     policy = "on_error = fail_open" if open_ else "on_error = fail_closed"
     report(_ERROR, f"{name_of(stream.context, phase)} failed for context {stream.id} ({policy})", error)
     try:
-        if current.stream is not stream:  # set_effective_context had selected another one
-            current.host.proxy_set_effective_context(stream.id)
+        act_on(stream)
         if open_:
             return PAUSE if stream.closed else CONTINUE
         stream.skip = True

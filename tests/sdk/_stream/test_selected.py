@@ -1,0 +1,117 @@
+"""A callback that selects another stream: what the SDK does for its own stream afterwards is done there, and only there.
+
+`set_effective_context` lasts until the host's callback returns, and the SDK takes bodies out and puts them back after
+the filter's method has returned. A body that was put into the other stream's buffer ended Envoy (docs/abi.md §0.1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import pwasm
+from pwasm import Action, aio
+from pwasm.testing import HostEmulator, UpstreamResponse
+
+ALL = (
+    "on_http_request_headers",
+    "on_http_request_body",
+    "on_http_request_trailers",
+    "on_http_response_headers",
+    "on_http_response_body",
+    "on_http_response_trailers",
+)
+WAYS = ("plain", "pause first", "fail", "await", "await twice", "answer")
+KINDS = ("nothing", "buffers", "edits", "holds")
+
+
+def make_filter(at: str, way: str, kind: str, *, selects: bool) -> type[pwasm.HttpContext]:
+    """A class that selects the stream that came first, in every callback of kind `at`."""
+
+    def select(self: Any) -> None:
+        if selects and self.plugin.first != self.context_id:
+            pwasm.set_effective_context(self.plugin.first)
+
+    def plain(self: Any, *args: int) -> Action:
+        calls = self.calls = self.calls + 1
+        if way == "answer":
+            if self.plugin.first != self.context_id:
+                pwasm.send_http_response(403, body=b"no")
+            select(self)
+            return Action.PAUSE
+        select(self)
+        if way == "fail" and self.plugin.first != self.context_id:
+            raise ValueError("a bug of the filter's")
+        held = way == "pause first" and calls == 1 and self.plugin.first != self.context_id
+        return Action.PAUSE if held and at.endswith("body") and not args[1] else Action.CONTINUE
+
+    async def waits(self: Any, *_: int) -> Action:
+        select(self)
+        if way == "await twice":
+            await aio.gather(aio.sleep(0.001), aio.sleep(0.002))
+            select(self)
+        await aio.sleep(0.001)
+        return Action.CONTINUE
+
+    def on_http_request_headers(self: Any, *_: int) -> None:
+        self.plugin.first = self.plugin.first or self.context_id
+
+    body: dict[str, Any] = {"on_http_request_headers": on_http_request_headers, "calls": 0}
+    body[at] = waits if way.startswith("await") else plain
+    if at == "on_http_request_headers":
+        inner = body[at]
+
+        def first(self: Any, *args: int) -> Any:
+            self.plugin.first = self.plugin.first or self.context_id
+            return inner(self, *args)
+
+        body[at] = first
+    if kind == "buffers":
+        body |= {"buffer_request_body": True, "buffer_response_body": True}
+    elif kind == "edits":
+        body |= {"edits_request_body": True, "edits_response_body": True}
+    elif kind == "holds":
+        body |= {"holds_request_headers": True, "holds_response_headers": True}
+        body |= {"buffer_request_body": True, "buffer_response_body": True}
+    return type("Selects", (pwasm.HttpContext,), body)
+
+
+class Plugin(pwasm.PluginContext):
+    first: int = 0
+
+    def on_plugin_start(self, plugin_configuration_size: int) -> bool:
+        pwasm.set_tick_period_milliseconds(10)
+        return True
+
+
+def outcome(at: str, way: str, kind: str, *, selects: bool) -> object:
+    """What becomes of two streams: the first one is in the middle of its bodies when the second one runs."""
+    host = HostEmulator(make_filter(at, way, kind, selects=selects), Plugin, hold_headers=kind == "holds")
+    first = host.begin("POST", response=UpstreamResponse(body=b"its answer"))
+    first.send_request_body(b"first ")
+    second = host.request(
+        "POST",
+        body=[b"second ", b"two"],
+        trailers=[("x-t", "1")],
+        response=UpstreamResponse(body=[b"answer ", b"two"], trailers=[("x-u", "1")]),
+    )
+    for _ in range(4):
+        host.now_nanoseconds += 10_000_000
+        host.tick()
+    first.send_request_body(b"one", end_of_stream=True)
+    for _ in range(4):
+        host.now_nanoseconds += 10_000_000
+        host.tick()
+    logs = [record for record in host.logs_at(pwasm.LogLevel.ERROR) if "could not be" in record]
+    streams = [
+        (one.status, one.request_body, one.body, list(one.headers), one.paused, one.closed) for one in (first, second)
+    ]
+    return host.crash, logs, streams
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("at", ALL)
+def test_selecting_another_stream_changes_nothing(at: str, way: str, kind: str) -> None:
+    assert outcome(at, way, kind, selects=True) == outcome(at, way, kind, selects=False)
