@@ -1,4 +1,4 @@
-"""A callback that selects another stream: what the SDK does for its own stream afterwards is done there, and only there.
+"""A callback that selects another stream: what the SDK does for its own stream afterwards is done there.
 
 `set_effective_context` lasts until the host's callback returns, and the SDK takes bodies out and puts them back after
 the filter's method has returned. A body that was put into the other stream's buffer ended Envoy (docs/abi.md §0.1).
