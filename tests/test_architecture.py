@@ -53,7 +53,10 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
     {"vm": ("pwasm._guest",)},  # inside Wasm only
     # --- the compiler: it reads the SDK as files and imports nothing of it ----------------------------------------
     {"shim": ("pwasm_shim",)},
-    {"errors": ("pwasm_compiler", "pwasm_compiler.errors"), "cpython": ("pwasm_compiler.cpython314",)},
+    {
+        "errors": ("pwasm_compiler", "pwasm_compiler.errors"),
+        "cpython": ("pwasm_compiler.cpython314", "pwasm_compiler.cpython314_calls"),
+    },
     {
         "tools": (  # files, texts and values, each on its own
             "pwasm_compiler.cache",

@@ -3,8 +3,8 @@
     python tools/check_cpython.py            check the build-time Python created when pwasm was installed
     python tools/check_cpython.py --make     check one made anew by the installed componentize-py; see docs/upgrade.md
 
-Compared are compiler/pwasm_compiler/cpython314.py, runtime-shim/pwasm_shim/src/cpython314.h, and the few numbers in
-code that runs inside the guest. Reports failed checks with the reason; exit 1 if there are any.
+Compared are compiler/pwasm_compiler/cpython314.py and cpython314_calls.py, runtime-shim/pwasm_shim/src/cpython314.h,
+and the few numbers in code that runs inside the guest. Reports failed checks with the reason; exit 1 if there are any.
 tests/compiler/test_cpython.py runs the same checks.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import graphlib
 import hashlib
 import importlib.metadata
 import io
@@ -19,15 +20,17 @@ import re
 import struct
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pwasm_compiler import cpython314 as known
+from pwasm_compiler import cpython314_calls as calls
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.component.decode import decode_component
-from pwasm_compiler.component.graph import instance_graph
+from pwasm_compiler.component.graph import Item, instance_graph
 from pwasm_compiler.guest.base import Base, load_base
 from pwasm_compiler.guest.files import FileTree
 from pwasm_compiler.guest.interpreter import interpreter_of, start
@@ -38,7 +41,8 @@ from pwasm_compiler.link.layout import Layout, lay_out
 from pwasm_compiler.link.memory import global_address, read_memory, symbol_value
 from pwasm_compiler.link.passes import cuts
 from pwasm_compiler.link.passes.docs import find_docs
-from pwasm_compiler.link.passes.reachable import reachable
+from pwasm_compiler.link.passes.guards import is_bounded
+from pwasm_compiler.link.passes.reachable import Reachable
 from pwasm_compiler.link.passes.references import find_references, libraries
 from pwasm_compiler.link.passes.stack import find_frames
 from pwasm_compiler.link.resolve import ABI_MARKER, resolve
@@ -64,6 +68,16 @@ class Python:
         """The layout before anything ran."""
         graph = instance_graph(decode_component(self.base.component))
         return lay_out(resolve(graph, ABI_MARKER), self.base.component)
+
+    @functools.cached_property
+    def everything(self) -> Reachable:
+        """All functions of the libraries: a filter may keep any."""
+        functions = {
+            Item(library.instance.number, Kind.FUNC, index): self.layout.walks.sites(body)
+            for library in libraries(self.layout)
+            for index, body in enumerate(library.instance.module.bodies)
+        }
+        return Reachable(functions, (), frozenset())
 
     @functools.cached_property
     def cpython(self) -> cuts.CPython:
@@ -203,16 +217,35 @@ def docstrings(python: Python) -> Iterator[str]:
 
 @check
 def recursion(python: Python) -> Iterator[str]:
-    """functions that check the stack, or should (RECURSION_CHECKS, UNCHECKED, LARGE_FRAMES)"""
-    layout, shim = python.layout, python.layout.plan.shim
-    ways_in = [layout.target(shim.number, item.index) for item in shim.exports.values() if item.kind is Kind.FUNC]
-    frames = find_frames(layout, reachable(layout, ways_in))
+    """every recursion passes a check, or is bounded (RECURSION_CHECKS, LARGE_FRAMES, and all of cpython314_calls)"""
+    frames = find_frames(python.layout, python.everything)
     yield from unless(bool(frames), "no function gets a frame")
-    guarded = {python.cpython.names[item.index] for item, frame in frames.items() if frame.raises is not None}
-    yield from unless(guarded <= set(known.UNCHECKED), f"unexpected: {sorted(guarded - set(known.UNCHECKED))}")
-    names = set(python.cpython.names.values())
+    names = Counter(python.cpython.names.values())
     for name in known.RECURSION_CHECKS:
         yield from unless(name in names, f"CPython has no function {name}")
+    for name in calls.FAILS:
+        yield from unless(names[name] == 1, f"CPython has {names[name]} functions {name}, not one")
+    for name in calls.ALWAYS_GUARDED:
+        yield from unless(name in calls.FAILS, f"nothing says what {name} returns when it fails")
+    for family in calls.BOUNDED:
+        for pattern in family.patterns:
+            yield from unless(any(pattern.fullmatch(name) for name in names), f"no function is {pattern.pattern}")
+    cycle = _direct_cycle(python, frames)
+    yield from unless(not cycle, f"without a check: {' calls '.join(cycle)}")
+
+
+def _direct_cycle(python: Python, checked: Collection[Item]) -> list[str]:
+    """Functions of CPython that call each other, and of which none checks; empty if there are none."""
+    names, number = python.cpython.names, python.cpython.library.instance.number
+    end = next(index for index, name in names.items() if name == calls.LIBRARIES_BEGIN)
+    places = {Item(number, Kind.FUNC, index): name for index, name in names.items() if index < end}
+    left = {item for item, name in places.items() if item not in checked and not is_bounded(name)}
+    references = find_references(python.layout).functions
+    try:
+        graphlib.TopologicalSorter({item: references[item].calls & left for item in left}).prepare()
+    except graphlib.CycleError as error:
+        return [places[item] for item in error.args[1]]
+    return []
 
 
 # --- memory of a started interpreter ----------------------------------------------------------------------------------

@@ -102,49 +102,8 @@ RECURSION_CHECKS = (RAISES_RECURSION_ERROR, "_Py_EnterRecursiveCall", "_Py_Check
 """Functions that compare the stack pointer with the limit on behalf of their callers. The second is static in some
 builds and inlined in others."""
 LARGE_FRAMES = {"_PyEval_EvalFrameDefault": 4096}
-"""Functions with an exceptionally large native frame: the bytes of shadow stack they take."""
-UNCHECKED = {
-    # functions that recurse without any check: what they return with an exception set
-    "PyObject_Hash": _ERROR,
-    "Reader_iternext": _NULL,
-    "_PyObject_IsAbstract": _ERROR,
-    "_Py_make_parameters": _NULL,
-    "accumulate_next": _NULL,
-    "anextawaitable_iternext": _NULL,
-    "anextawaitable_proxy": _NULL,
-    "batched_next": _NULL,
-    "chain_next": _NULL,
-    "compress_next": _NULL,
-    "conv_content_model": _NULL,
-    "cycle_next": _NULL,
-    "deepcopy": _NULL,  # of _elementtree
-    "dropwhile_next": _NULL,
-    "enum_next": _NULL,
-    "filter_next": _NULL,
-    "filterfalse_next": _NULL,
-    "ga_call": _NULL,
-    "ga_getattro": _NULL,
-    "ga_vectorcall": _NULL,
-    "gen_close": _NULL,
-    "_gen_throw": _NULL,
-    "groupby_next": _NULL,
-    "intern_constants": _ERROR,
-    "islice_next": _NULL,
-    "map_next": _NULL,
-    "mappingproxy_contains": _ERROR,
-    "mappingproxy_getitem": _NULL,
-    "mappingproxy_getiter": _NULL,
-    "mappingproxy_len": _ERROR,
-    "mappingproxy_or": _NULL,
-    "method_getattro": _NULL,
-    "method_vectorcall": _NULL,
-    "pairwise_next": _NULL,
-    "partial_vectorcall": _NULL,
-    "starmap_next": _NULL,
-    "takewhile_next": _NULL,
-    "zip_longest_next": _NULL,
-    "zip_next": _NULL,
-}
+"""Functions with an exceptionally large native frame: the bytes of shadow stack they take. What the functions without a
+check return when they fail is in `cpython314_calls`."""
 
 CALLED_IN_LOOPS = {
     # functions that loops in C call, and iterators that may never end: what they return with an exception set

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from pwasm_compiler import cpython314
+from pwasm_compiler import cpython314, cpython314_calls
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.guest.base import load_base
-from pwasm_compiler.link.passes import cuts, docs, references, stack
+from pwasm_compiler.link.passes import cuts, docs, guards, references, roles, stack
 
 ROOT = Path(__file__).parents[2]
 TOOL: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "check_cpython.py"))
@@ -80,7 +80,14 @@ def test_a_wrong_name_or_layout_is_found(
         ("compiler", cuts, "COMPILER", cpython314.COMPILER | {"_PyAST_Build": 0}),
         ("docstrings", docs, "DOCSTRING", re.compile(rb"\0\w+\[[^\0]*\n--\n\n([^\0]+)")),
         ("docstrings", references, "RELOCATORS", ("__wasm_call_ctors",)),
-        ("recursion", stack, "UNCHECKED", cpython314.UNCHECKED | {"zip_before": 0}),
+        ("recursion", cpython314_calls, "FAILS", {**cpython314_calls.FAILS, "zip_before": 0}),
+        ("recursion", guards, "ALWAYS_GUARDED", cpython314_calls.ALWAYS_GUARDED[1:]),
+        ("recursion", guards, "ALWAYS_GUARDED", [*cpython314_calls.ALWAYS_GUARDED, "zip_before"]),
+        ("recursion", guards, "BOUNDED", cpython314_calls.BOUNDED[1:]),
+        ("recursion", guards, "LIBRARIES_BEGIN", "mpd_flt_traphandler"),
+        ("recursion", roles, "TYPE_FUNCTIONS", {}),
+        ("recursion", roles, "METHOD_FLAGS", range(0)),
+        ("recursion", roles, "SLOTS", {}),
         ("recursion", stack, "LARGE_FRAMES", {"_PyEval_EvalFrame_": 4096}),
         ("recursion", stack, "RAISES_RECURSION_ERROR", "Py_RaiseRecursionError"),
         ("stack_limits", stack, "STACK_SOFT", 0x8000),

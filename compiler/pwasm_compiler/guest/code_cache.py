@@ -15,7 +15,7 @@ import marshal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from .. import component, cpython314, link, wasm
+from .. import component, cpython314, cpython314_calls, link, wasm
 from ..cache import Cache
 from ..component.graph import Item
 from ..link.layout import Layout
@@ -81,7 +81,8 @@ def linker_version() -> bytes:
     for room in (wasm, component, link):
         for source in sorted(Path(str(room.__file__)).parent.rglob("*.py")):
             digest.update(source.read_bytes())
-    digest.update(Path(cpython314.__file__).read_bytes())
+    for known in (cpython314, cpython314_calls):
+        digest.update(Path(str(known.__file__)).read_bytes())
     return digest.digest()
 
 

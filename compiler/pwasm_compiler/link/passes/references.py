@@ -79,10 +79,20 @@ def find_references(layout: Layout) -> ReferenceTable:
     functions = dict(reader.functions())
     starts = tuple(sorted({*reader.known_starts(), *_addresses(functions.values())}))
     stored: dict[int, list[Pointer]] = {}
-    for address, pointer in reader.stored():
-        stored.setdefault(starts[bisect.bisect_right(starts, address) - 1], []).append(pointer)
+    for library in reader.libraries:
+        for address, pointer in reader.stored(library):
+            stored.setdefault(starts[bisect.bisect_right(starts, address) - 1], []).append(pointer)
     memory = tuple(library.memory for library in reader.libraries)
     return ReferenceTable(functions, memory, starts, {start: tuple(pointers) for start, pointers in stored.items()})
+
+
+def stored_pointers(layout: Layout, library: Library) -> Iterator[tuple[int, Pointer]]:
+    """(place, pointer) of every pointer in the static data of `library`, in no particular order.
+
+    Raises:
+        LinkError: it relocates its data in an unknown way.
+    """
+    return _Finder(layout).stored(library)
 
 
 def _addresses(functions: Iterable[References]) -> Iterator[int]:
@@ -164,12 +174,11 @@ class _Finder:
                     own = Item(number, Kind.GLOBAL, export.index - len(module.imported(Kind.GLOBAL)))
                     yield library.memory.start + self.layout.values[own]  # exported as an offset
 
-    def stored(self) -> Iterator[tuple[int, Pointer]]:
-        """(address, pointer) of every pointer in static data."""
-        for library in self.libraries:
-            index = self._relocator(library)
-            if index is not None:
-                yield from self._stores(library, index)
+    def stored(self, library: Library) -> Iterator[tuple[int, Pointer]]:
+        """(address, pointer) of every pointer in the static data of `library`."""
+        index = self._relocator(library)
+        if index is not None:
+            yield from self._stores(library, index)
 
     def _relocator(self, library: Library) -> int | None:
         exports = library.instance.exports

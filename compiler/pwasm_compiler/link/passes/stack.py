@@ -9,18 +9,20 @@ deep it recurses. Three changes make the shadow stack tell the truth:
 2. *Frames*: every function that compares the stack pointer, itself or through `Py_EnterRecursiveCall`, takes `FRAME`
    bytes of shadow stack. Any recursion through one of CPython's checks then moves the pointer that is checked:
    `_Py_Dealloc`, the C accelerators of json and pickle, `repr`, comparisons, calls.
-3. *Guards*: a few functions of CPython recurse with no check at all (the hash of nested tuples, an iterator around an
-   iterator around …). They get a frame and a check in front, and return what they return for any other exception.
+3. *Guards*: many functions of CPython recurse with no check at all (the hash of nested tuples, an iterator around an
+   iterator around …). Those that `guards` finds get a frame and a check in front, and return what they return for any
+   other exception.
 
 `USABLE` and `FRAME` come from measurement; RATIONALE "How does recursion end before the stack does?" has the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...component.graph import Item
+from ...component.graph import Item, ModuleInstance
 from ...cpython314 import (
     LARGE_FRAMES,
     RAISES_RECURSION_ERROR,
@@ -30,7 +32,6 @@ from ...cpython314 import (
     STACK_POINTER,
     STACK_SOFT,
     STACK_TOP,
-    UNCHECKED,
 )
 from ...errors import LinkError
 from ...wasm.instructions import Site, Space, skip_locals
@@ -38,9 +39,11 @@ from ...wasm.leb128 import encode_signed, encode_unsigned
 from ...wasm.module import FuncType, Kind, Module
 from ..layout import Layout, global_item
 from .functions import places
+from .guards import find_guards
 from .reachable import Reachable
+from .references import Library, libraries
 
-USABLE = 640 * 1024
+USABLE = 768 * 1024
 """Bytes of shadow stack before RecursionError."""
 FRAME = 512
 """Bytes of shadow stack that a function with a check takes; a multiple of 16."""
@@ -76,12 +79,12 @@ def find_frames(layout: Layout, kept: Reachable) -> dict[Item, Frame]:
     """The functions of CPython that get a frame. Empty if no library of the component is CPython.
 
     Raises:
-        LinkError: a function of `UNCHECKED` is missing or duplicated; then this is an unknown CPython.
+        LinkError: a function that must be there is missing or duplicated; then this is an unknown CPython.
     """
-    for instance in layout.plan.graph.instances:
-        found = places(instance.module)
+    for library in libraries(layout):
+        found = places(library.instance.module)
         if RAISES_RECURSION_ERROR in found:
-            return _Finder(layout, kept, instance.number, found).find()
+            return _Finder(layout, kept, library, found).find()
     return {}
 
 
@@ -97,33 +100,33 @@ def called_by_frames(layout: Layout) -> tuple[Item, ...]:
 class _Finder:
     layout: Layout
     kept: Reachable
-    instance: int
+    library: Library
     places: Mapping[str, list[int]]
 
     def find(self) -> dict[Item, Frame]:
-        module = self.layout.plan.graph.instances[self.instance].module
-        pointer = self._stack_pointer(module)
+        instance = self.library.instance
+        pointer = self._stack_pointer(instance)
         checks = {index for name in RECURSION_CHECKS for index in self.places.get(name, ())}
-        imported = len(module.imported(Kind.FUNC))
-        raises = self._exactly_one(UNCHECKED)
+        imported = len(instance.module.imported(Kind.FUNC))
         larger = self._exactly_one(LARGE_FRAMES)
-        (check,) = self.places[RAISES_RECURSION_ERROR]
+        check = Item(instance.number, Kind.FUNC, self.places[RAISES_RECURSION_ERROR][0])
         frames = {}
         for item, found in self.kept.functions.items():
-            if item.instance != self.instance or item.index in checks:
+            if item.instance != instance.number or item.index in checks:
                 continue
             calls_check = any(site.space is Space.FUNC and site.target - imported in checks for site in found)
-            named = item.index in raises or item.index in larger
-            if calls_check or named or self._only_compares(module, item, found, pointer):
-                check_item = Item(self.instance, Kind.FUNC, check)
-                frames[item] = Frame(larger.get(item.index, FRAME), pointer, check_item, raises.get(item.index))
+            if calls_check or item.index in larger or self._only_compares(instance.module, item, found, pointer):
+                frames[item] = Frame(larger.get(item.index, FRAME), pointer, check, None)
+        for item, raises in find_guards(self.layout, self.kept, self.library, frames).items():
+            if item in self.kept.functions:
+                frames[item] = Frame(FRAME, pointer, check, raises)
         return frames
 
-    def _stack_pointer(self, module: Module) -> Item:
-        for position, item in enumerate(module.imported(Kind.GLOBAL)):
+    def _stack_pointer(self, instance: ModuleInstance) -> Item:
+        for position, item in enumerate(instance.module.imported(Kind.GLOBAL)):
             if item.name == STACK_POINTER:
-                return global_item(self.layout.plan, self.instance, position)
-        raise LinkError("CPython does not import the stack pointer", offset=module.offset)
+                return global_item(self.layout.plan, instance.number, position)
+        raise LinkError("CPython does not import the stack pointer", offset=instance.module.offset)
 
     def _exactly_one(self, named: Mapping[str, int]) -> dict[int, int]:
         """`named`, by index instead of by name."""
@@ -144,10 +147,16 @@ class _Finder:
         start = skip_locals(self.layout.code, module.bodies[item.index])
         if not found or found[0].space is not Space.GLOBAL_GET or found[0].start != start:
             return False
-        reads = global_item(self.layout.plan, self.instance, found[0].target) == pointer
+        reads = global_item(self.layout.plan, item.instance, found[0].target) == pointer
         return reads and self.layout.code[found[0].end] in _LOCAL_SET_OR_TEE
 
 
+_CONSTANTS: Mapping[bytes, Callable[[int], bytes]] = {
+    # how a constant of a type is written: the result of a guard
+    b"\x7f": lambda value: b"\x41" + encode_signed(value),
+    b"\x7e": lambda value: b"\x42" + encode_signed(value),
+    b"\x7c": lambda value: b"\x44" + struct.pack("<d", value),
+}
 _GLOBAL_GET, _GLOBAL_SET, _LOCAL_SET_OR_TEE = b"\x23", b"\x24", (0x21, 0x22)
 _I32_CONST, _I32_ADD, _I32_SUB, _I32_LT_U = b"\x41", b"\x6a", b"\x6b", b"\x49"
 _CALL, _BLOCK, _IF, _BR, _END, _NO_RESULT = b"\x10", b"\x02", b"\x04", b"\x0c", b"\x0b", b"\x40"
@@ -168,6 +177,6 @@ def with_frame(code: bytes, frame: Frame, pointer: int, check: int, signature: F
         begin += (
             read + _I32_CONST + encode_signed(STACK_TOP - USABLE) + _I32_LT_U + _IF + _NO_RESULT
             + _I32_CONST + encode_signed(_EMPTY_TEXT) + _CALL + encode_unsigned(check) + _IF + _NO_RESULT
-            + _I32_CONST + encode_signed(frame.raises) + _BR + b"\x02" + _END + _END
+            + _CONSTANTS[signature.results](frame.raises) + _BR + b"\x02" + _END + _END
         )  # fmt: skip
     return begin + code + read + size + _I32_ADD + write + _END
