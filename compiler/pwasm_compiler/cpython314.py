@@ -113,6 +113,8 @@ CALLED_IN_LOOPS = {
     "count_next": _NULL,
     "cwr_next": _NULL,
     "cycle_next": _NULL,
+    "float_richcompare": _NULL,  # keys of sets and dicts with equal hashes: anyone can find such numbers
+    "long_richcompare": _NULL,
     "longrangeiter_next": _NULL,
     "permutations_next": _NULL,
     "product_next": _NULL,

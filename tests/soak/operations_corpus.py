@@ -85,6 +85,13 @@ CORPUS: tuple[Script, ...] = (
         client={"pieces": [5000], "gaps": [15, 2, 15, 0], "framing": "chunked", "leaves": 2},
         upstream={"pieces": [5000], "gaps": [15, 0, 0, 0], "framing": "trailers"},
     ),
+    # The trailers go on when another context of the stream has closed it (found by seed 2215049978, in Envoy 1.36).
+    _script(
+        "twice|headers|edits",
+        response_trailers=[[["with", 2, [["close_http_request", {}]]]], [], []],
+        client={"pieces": []},
+        upstream={"pieces": [5, 5, 5], "framing": "trailers"},
+    ),
     _script(request_headers=[[["foreign.uncompress", {"data": {"$": "bomb"}}]]]),
     _script(request_headers=[[["call_foreign_function", {"name": "uncompress", "param": {"$": "bomb"}}]]]),
 )

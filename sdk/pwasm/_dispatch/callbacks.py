@@ -25,7 +25,7 @@ from .._config.binding import fill
 from .._stream.body_options import CALLS, arrives
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
-from .._stream.guards import act_on
+from .._stream.guards import act_on, is_closed
 from .._stream.holding import leave, let_headers_go, waits
 from .._stream.marks import HEADERS_HELD, HEADERS_PAUSED, RESUMED_OUTSIDE
 from .._stream.phases import PHASES, PLUGIN_LOG, RESPONSE, TCP_DONE
@@ -53,7 +53,8 @@ def _checked_action(returned: object, stream: Stream, phase: Phase) -> int:
     awaited = type(returned) is CoroutineType
     if awaited:
         returned = start(returned, stream, phase)  # type: ignore[arg-type]
-    act_on(stream)
+    if current.stream is not stream:
+        act_on(stream)
     if stream.traits is not None and passes_later(stream, phase, returned, awaited=awaited):
         return PAUSE
     result = CONTINUE if returned is None or returned is _ACTION_CONTINUE else verdict(returned, phase)
@@ -194,7 +195,7 @@ def _stream_callback(export: str) -> Callable[..., int]:
                 return waits(stream, phase)
             action = _checked_action(call_with_traits(stream, phase, *given), stream, phase)
             # After a reset Envoy must not continue with the trailers: it would write to a closed connection (K7).
-            return PAUSE if stream.closed else action
+            return PAUSE if is_closed(stream) else action
         except BaseException as error:
             return _failed(phase, stream, error)
 

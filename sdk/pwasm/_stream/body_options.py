@@ -119,7 +119,8 @@ def headers(stream: Stream, phase: Phase, method: Any, count: int, end_of_stream
 
 
 def _leave(stream: Stream, direction: int) -> None:
-    act_on(stream)
+    if current.stream is not stream:
+        act_on(stream)
     leave_headers(stream, direction)
 
 

@@ -138,6 +138,11 @@ def state_of(stream: Stream) -> int:
     return RESUMED if stream in queued.streams else OPEN
 
 
+def is_closed(stream: Stream) -> bool:
+    """Whether the running callback has closed the stream, or another context of it."""
+    return stream.closed or (current.queued is not None and state_of(stream) == CLOSED)
+
+
 def running_stream() -> Stream | None:
     """The stream whose callback is running, whatever stream is selected."""
     origin = current.phase.origin
@@ -267,9 +272,8 @@ def act_on(stream: Stream) -> None:
 
     Without it a body would be put into another stream's buffer, and the host has no check for that (K6, K10).
     """
-    if current.stream is not stream:
-        current.host.proxy_set_effective_context(stream.id)
-        select_stream(stream)
+    current.host.proxy_set_effective_context(stream.id)
+    select_stream(stream)
 
 
 def select_stream(stream: Stream | None) -> None:

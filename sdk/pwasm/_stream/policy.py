@@ -33,7 +33,7 @@ from __future__ import annotations
 from .._abi import Action
 from .acts import Response, refuse, resume
 from .current import current
-from .guards import act_on
+from .guards import act_on, is_closed
 from .holding import let_go
 from .marks import HEADERS_PAUSED
 from .phases import DOWNSTREAM, LOG, REPLY, REQUEST, RESPONSE
@@ -89,9 +89,10 @@ def stream_failed(phase: Phase, stream: Stream, error: BaseException) -> int:
     policy = "on_error = fail_open" if open_ else "on_error = fail_closed"
     report(_ERROR, f"{name_of(stream.context, phase)} failed for context {stream.id} ({policy})", error)
     try:
-        act_on(stream)
+        if current.stream is not stream:
+            act_on(stream)
         if open_:
-            return PAUSE if stream.closed else CONTINUE
+            return PAUSE if is_closed(stream) else CONTINUE
         stream.skip = True
         return _refuse(stream, phase)
     except BaseException as second:

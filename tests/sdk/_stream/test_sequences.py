@@ -175,6 +175,29 @@ def test_two_contexts_of_one_stream(first: str, second: str, why: str, same: boo
     assert acted == [True, not same or (first, second) == ("resume response", "resume response")]
 
 
+@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("fails", [True, False])
+def test_trailers_do_not_go_on_when_another_context_has_closed_the_stream(same: bool, fails: bool) -> None:
+    """K7: Envoy would write them to the connection that is closed."""
+
+    class Closes(pwasm.HttpContext):
+        on_error = "fail_open"
+
+        def on_http_response_trailers(self, num_trailers: int) -> None:
+            with pwasm.effective_context(first.context_id):
+                pwasm.close_http_request()
+            if fails:
+                fail()
+
+    host = HostEmulator(Closes)
+    if same:
+        host.properties["connection", "id"] = b"12345678"
+    first = host.begin("POST")
+    second = host.request(response=UpstreamResponse(body=b"hello", trailers=[("x-t", "1")]))
+    assert first.closed
+    assert second.paused == ("response" if same else None)
+
+
 def test_a_last_callback_returns_to_its_own_stream() -> None:
     """Or the calls that follow would act on the other one."""
     raised: list[BaseException] = []
