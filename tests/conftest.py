@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from pwasm import entrypoint
@@ -18,6 +19,9 @@ from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmPlugin
 from tests.support import marks
 from tests.support.paths import GOLDEN, PROJECTS
+
+hypothesis.settings.register_profile("pwasm", deadline=None)  # machines are noisy: a slow example is no failure
+hypothesis.settings.load_profile("pwasm")
 
 MAY_BE_NOT_RUN = {"tinygo": "a real TinyGo", "machine": "root and debootstrap"}
 """What the tests with these markers need that not every machine has; in CI there is a machine for the second."""

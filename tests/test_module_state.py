@@ -16,6 +16,7 @@ STATE = {
     # --- in every VM ----------------------------------------------------------------------------------------------
     "pwasm._stream.current: current": "what the running callback acts on; the public functions take no context",
     "pwasm._async.tasks: scheduler": "between two steps of a coroutine",
+    "pwasm._async.never_awaited: is_of_the_filter": "which files are the filter's; set once, in a VM",
     "pwasm._stream.budget: renew": "a full step budget again; set once, where there is a budget",
     "pwasm._validate: known_names": "header names found valid, up to a limit; true for everybody",
     "pwasm._config.binding: _known": "class -> type of its configuration, which does not change",

@@ -38,7 +38,7 @@ from collections.abc import Callable, Coroutine
 from types import CoroutineType
 
 from ._abi import BufferType, MapType
-from ._async.callouts import AwaitedCall, remember
+from ._async.callouts import AwaitedCall, remember, take_out
 from ._async.results import (
     TIMED_OUT,
     CalloutError,
@@ -109,7 +109,7 @@ class _Call(Wait):
         return False
 
     def cancel(self) -> None:
-        self.root.calls.pop(self.token, None)
+        take_out(self.root, self.token)
         stream = current.stream
         if stream is not None and stream.calls and self.token in stream.calls:
             stream.calls.remove(self.token)

@@ -77,6 +77,9 @@ class VMContext:
     `pwasm.held_bytes_refused`). Envoy's backpressure does not protect the VM, since held bytes leave its buffers.
     """
 
+    sdk_metrics: bool = True
+    """Whether the SDK keeps metrics of its own, `pwasm.errors` and others: docs/reliability.md, "Metrics"."""
+
     own_names: Collection[str] = ()
     """Names in this class that resemble the SDK's on purpose, see above."""
 
@@ -289,6 +292,14 @@ class HttpContext:
 
     This costs one hostcall per request. None (the default) means: if a method of the class that runs later uses
     `request`.
+    """
+
+    passes_trace_context: bool = False
+    """True: calls that are made for this stream carry the trace context of its request, so that both are in one trace.
+
+    These headers of the request are added, in `aio`, `dispatch_…` and `open_grpc_stream`, unless the call has one of
+    that name itself: `traceparent` and `tracestate` (W3C Trace Context), `b3` and `x-b3-…` (B3 Propagation). For calls
+    after the request was sent upstream, a copy of its headers is kept (`snapshot_request_headers`).
     """
 
     own_names: Collection[str] = ()

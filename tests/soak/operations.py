@@ -16,7 +16,7 @@ from pwasm_compiler.envoy.process import EnvoyError
 
 from .operations_corpus import CORPUS
 from .operations_script import Script, made, simpler
-from .operations_world import OperationsWorld, operations_world
+from .operations_world import WORKERS, OperationsWorld, operations_world
 from .outcome import Outcome
 
 _THREADS = 48
@@ -35,7 +35,8 @@ def run(streams: int = 0, *, seconds: float = 0, seed: int | None = None, execut
     wanted = f"{streams} random streams" if streams else f"{seconds / 60:g} minutes of random streams"
     outcome = Outcome("operations", f"{wanted}, from seed {first}")
     end, count = time.monotonic() + seconds, 0
-    failed, why = _corpus(executable)
+    why = known(executable)
+    failed = list(CORPUS) if why else []
     if not failed:
         with operations_world(executable) as world:
             while not failed and (count < streams if streams else time.monotonic() < end):
@@ -59,15 +60,13 @@ def replay(scripts: list[Script], executable: Path | None = None) -> Outcome:
     return outcome
 
 
-def _corpus(executable: Path | None) -> tuple[list[Script], str]:
-    """The scripts that once ended Envoy; those among which one does, and why."""
-    scripts = [script for script in CORPUS for _ in range(_TRIES // 4)]
-    why = _fails(scripts, executable)
-    return (list(CORPUS), why) if why else ([], "")
+def known(executable: Path | None, *, workers: int = WORKERS) -> str:
+    """Run the scripts that once ended Envoy; what went wrong, or ""."""
+    return _fails([script for script in CORPUS for _ in range(_TRIES // 4)], executable, workers=workers)
 
 
-def _fails(scripts: Sequence[Script], executable: Path | None) -> str:
-    with operations_world(executable) as world:
+def _fails(scripts: Sequence[Script], executable: Path | None, *, workers: int = WORKERS) -> str:
+    with operations_world(executable, workers=workers) as world:
         return _problem(world, scripts)
 
 

@@ -178,9 +178,11 @@ def _send(connection: socket.socket, start: bytes, told: Script, *, tcp: bool = 
         connection.shutdown(socket.SHUT_WR)
 
 
-def operations_world(executable: Path | None = None) -> AbstractContextManager[OperationsWorld]:
+def operations_world(
+    executable: Path | None = None, *, workers: int = WORKERS
+) -> AbstractContextManager[OperationsWorld]:
     """Envoy with every chain."""
-    return running(OperationsWorld(), executable, workers=WORKERS)
+    return running(OperationsWorld(), executable, workers=workers)
 
 
 def _neighbours(chain: str) -> tuple[list[Any], list[Any]]:

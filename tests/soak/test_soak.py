@@ -35,6 +35,15 @@ def test_operations_in_the_oldest_envoy() -> None:
     assert outcome.problems == []
 
 
+@pytest.mark.envoy
+@pytest.mark.wasm
+@pytest.mark.parametrize("version", ["newest", envoy_versions.OLDEST])
+def test_what_once_ended_envoy_in_one_worker(version: str) -> None:
+    """The runs above have two."""
+    executable = None if version == "newest" else envoy_versions.binary_of(version)
+    assert operations.known(executable, workers=1) == ""
+
+
 def test_long_and_short_are_the_same_runs() -> None:
     assert list(LONG) == list(SHORT)
 

@@ -33,7 +33,7 @@ fastcall_function set_step_budget, renew_steps, count_step, set_time_budget;
 
 /* records.c, streams.c, plans.c, shortcuts.c */
 fastcall_function bind_records;
-fastcall_function take_over_streams, find_stream, forget_stream, keep_stream, count_streams;
+fastcall_function take_over_streams, find_stream, forget_stream, keep_stream, count_streams, memory_size;
 fastcall_function make_immutable;
 fastcall_function make_shortcut;
 

@@ -237,28 +237,20 @@ static const int directions[CALLBACK_COUNT] = {
     [RESPONSE_HEADERS] = STREAM_HTTP_RESPONSE, [RESPONSE_BODY] = STREAM_HTTP_RESPONSE,
 };
 
-/* `Contexts._enter_stream` */
-static int enter(PyObject *stream, int callback) {
-  int direction = directions[callback];
-  PyObject *paused = GET(stream, stream_slots, STREAM_PAUSED);
+/* `Contexts._enter_stream`, for a stream that is not held. */
+static void enter(PyObject *stream, int callback) {
   SET(current, current_slots, CURRENT_STREAM, stream);
   SET(current, current_slots, CURRENT_PHASE, phases[callback]);
   SET(current, current_slots, CURRENT_QUEUED, none);
   SET(stream, stream_slots, STREAM_RESUMED, zero);
-  if (paused != zero) {
-    PyObject *left = PyLong_FromLong(PyLong_AsLong(paused) & ~(1L << direction));
-    if (!left) return 0;
-    SET(stream, stream_slots, STREAM_PAUSED, left);
-    Py_DecRef(left);
-  }
-  if (direction == STREAM_HTTP_RESPONSE) SET(stream, stream_slots, STREAM_RESPONSE_SEEN, yes);
-  return 1;
+  if (directions[callback] == STREAM_HTTP_RESPONSE) SET(stream, stream_slots, STREAM_RESPONSE_SEEN, yes);
 }
 
 /* Calls the filter's method, and handles its result. */
 static PyObject *deliver(PyObject *stream, int callback, uint32_t size, uint32_t end_of_stream) {
   PyObject *number = PyLong_FromUnsignedLong(size);
-  if (!number || !enter(stream, callback)) return NULL;
+  if (!number) return NULL;
+  enter(stream, callback);
   if (callback == REQUEST_HEADERS) SET(stream, stream_slots, STREAM_BARE_REQUEST, end_of_stream ? yes : no);
   if (callback == RESPONSE_HEADERS) SET(stream, stream_slots, STREAM_BARE_RESPONSE, end_of_stream ? yes : no);
   if (callback == REQUEST_BODY || callback == RESPONSE_BODY)
@@ -302,7 +294,7 @@ int stream_data(int callback, uint32_t id, uint32_t size, uint32_t end_of_stream
   if (!found) return 0;
   PyObject *stream = *action = opened(found);
   if (!stream) return 1;
-  if (GET(stream, stream_slots, STREAM_SKIP) != no) return 0;
+  if (GET(stream, stream_slots, STREAM_SKIP) != no || GET(stream, stream_slots, STREAM_PAUSED) != zero) return 0;
   if (GET(stream, stream_slots, STREAM_TRAITS) != none) {
     *action = zero;
     return only_ends(stream, callback, size);
@@ -312,6 +304,9 @@ int stream_data(int callback, uint32_t id, uint32_t size, uint32_t end_of_stream
   Py_DecRef(stream);
   return 1;
 }
+
+static size_t pages_told; /* the size of the memory that the gauge of it has, see `Contexts.proxy_on_delete` */
+enum { PAGE = 65536 };
 
 /* proxy_on_done of a stream: only recorded. */
 int stream_done(uint32_t id) {
@@ -330,7 +325,8 @@ int stream_ends(uint32_t id) {
     return 0;
   }
   PyObject *stream = found->stream;
-  if (stream && (GET(stream, stream_slots, STREAM_WAITING) != none || GET(stream, stream_slots, STREAM_CALLS) != none))
+  if (stream && (GET(stream, stream_slots, STREAM_WAITING) != none || GET(stream, stream_slots, STREAM_CALLS) != none ||
+                 GET(stream, stream_slots, STREAM_PAUSED) != zero || __builtin_wasm_memory_size(0) != pages_told))
     return 0;
   Py_DecRef(take_out(id).root);
   if (!stream) return 1;
@@ -350,6 +346,13 @@ int stream_ends(uint32_t id) {
     Py_DecRef(stream);
   }
   return 1;
+}
+
+/* memory_size() -> int: the bytes of the VM's memory; Python has been told, until it grows. */
+PyObject *memory_size(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+  (void)self, (void)args, (void)count;
+  pages_told = __builtin_wasm_memory_size(0);
+  return PyLong_FromUnsignedLong(pages_told * PAGE);
 }
 
 /* For Python code that looks up a stream by its id (`_guest.vm.Streams`). */

@@ -20,6 +20,7 @@ from .. import _validate
 from .._abi import LogLevel
 from .._stream.current import current
 from .._stream.guards import select_stream
+from .._stream.in_vm import OPEN_CALLOUTS
 from .._stream.log import log_lines
 from .._stream.policy import name_of, root_failed
 from .._stream.records import Call, Phase, Root, Stream
@@ -81,6 +82,7 @@ def remember(
     if stream is not None and stream.ended:
         stream = None
     root.calls[token] = kind(stream, functions, keeps=keeps)
+    root.vm.add(OPEN_CALLOUTS)
     if stream is not None:
         if stream.calls is None:
             stream.calls = []
@@ -94,11 +96,19 @@ def forget(token: int) -> None:
         _finish(root, token)
 
 
+def take_out(root: Root, token: int) -> Call | None:
+    """Remove a call from the table, and return it."""
+    call = root.calls.pop(token, None)
+    if call is not None:
+        root.vm.add(OPEN_CALLOUTS, -1)
+    return call
+
+
 def forget_calls(stream: Stream) -> None:
     """Remove the calls of a stream that has ended."""
     tokens, stream.calls = stream.calls or [], None
     for token in tokens:
-        call = stream.root.calls.pop(token, None)
+        call = take_out(stream.root, token)
         if call is not None and call.keeps:
             try:
                 current.host.proxy_grpc_cancel(token)
@@ -148,6 +158,6 @@ def debug(text: str) -> None:
 
 
 def _finish(root: Root, token: int) -> None:
-    call = root.calls.pop(token, None)
+    call = take_out(root, token)
     if call is not None and call.stream is not None and call.stream.calls:
         call.stream.calls.remove(token)

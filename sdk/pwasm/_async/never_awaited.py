@@ -1,6 +1,9 @@
 """Coroutines that are destroyed without ever having run, because an `await` was forgotten.
 
-If this happens in a callback, it is handled as an exception of the callback. Python reports such coroutines to a hook
+If this happens in a callback, it is handled as an exception of the callback, unless it is a library that drops the
+coroutine: it may have handled the failure of `asyncio.run`, which cannot work in a proxy. Then it is only logged.
+
+Python reports such coroutines to a hook
 of its own, which is replaced for good in a VM, and in the emulator only while a callback runs; outside of callbacks
 Python's warning remains.
 """
@@ -9,14 +12,17 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .._abi import LogLevel
 from .._stream.current import current
+from .._stream.log import log_lines
 from .._stream.policy import root_failed, stream_failed
 from .._stream.records import AnyCoroutine
 from . import tasks
 
+_LIBRARY = warnings.__file__.removesuffix("warnings.py")
 _STEPS = {function.__code__ for function in (tasks.start, tasks.run_child, tasks.resume, tasks._follow)}
 """The functions that run a step of a coroutine: below them the failure belongs to the coroutine's own callback."""
 
@@ -37,10 +43,24 @@ def installed() -> Iterator[None]:
         warnings._warn_unawaited_coroutine = before  # type: ignore[attr-defined]
 
 
+def _is_of_the_filter(file: str) -> bool:
+    """Whether code of this file is the filter's own: neither a library's nor Python's."""
+    return "site-packages" not in file and not file.startswith(_LIBRARY)
+
+
+is_of_the_filter: Callable[[str], bool] = _is_of_the_filter
+"""Replaced in a VM, where files have other names."""
+
+
 def _fail(coroutine: AnyCoroutine) -> None:
     name = getattr(coroutine, "__qualname__", repr(coroutine))
-    error = RuntimeError(f"coroutine {name!r} was never awaited\nhint: write `await` before the call")
+    said = f"coroutine {name!r} was never awaited"
     frame = sys._getframe()
+    dropped_in = frame.f_back.f_code.co_filename if frame.f_back is not None else ""
+    if not is_of_the_filter(dropped_in):
+        log_lines(LogLevel.WARN, f"{said} in {dropped_in}")
+        return
+    error = RuntimeError(f"{said}\nhint: write `await` before the call")
     while frame.f_back is not None:
         frame = frame.f_back
         if frame.f_code in _STEPS:

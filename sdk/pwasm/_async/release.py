@@ -12,6 +12,7 @@ body. Two things follow:
 
 from __future__ import annotations
 
+from .._stream.acts import hold
 from .._stream.holding import begin, has_begun, held_of, is_over, let_go, lost_in_trailers, take
 from .._stream.marks import BODY_SEEN, RESUMED_OUTSIDE
 from .._stream.phases import RESPONSE
@@ -70,7 +71,7 @@ def _schedule(stream: Stream, phase: Phase) -> bool:
         let_go(stream, direction)  # nothing follows that would be mixed with it, and the end may go on without us
     waiting = begin(stream)
     waiting.held |= 1 << direction
-    stream.paused |= 1 << direction
+    hold(stream, direction)
     task = Task(Ended(), stream.root, stream, phase)
     task.holds = True
     waiting.tasks.append(task)

@@ -22,6 +22,7 @@ from .._async.release import passes_later
 from .._async.tasks import close_stream, start, start_for_root
 from .._async.timers import tick
 from .._config.binding import fill
+from .._stream.acts import holds_no_more
 from .._stream.body_options import CALLS, arrives
 from .._stream.body_options import call as call_with_traits
 from .._stream.current import current
@@ -120,7 +121,7 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     Its steps are inlined rather than put into helpers: each call would cost as much as the call of the filter's method.
     """
     phase = PHASES[export]
-    method, others, response = phase.method, ~(1 << phase.direction), phase.direction == RESPONSE
+    method, direction, response = phase.method, phase.direction, phase.direction == RESPONSE
     opens = MESSAGES.get(phase.direction) if export.endswith("_headers") else None
     action_continue = Action.CONTINUE
     headers, message = phase.part == "headers", phase.direction in MESSAGES
@@ -140,7 +141,8 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
         current.phase = phase
         current.queued = None
         stream.resumed = 0
-        stream.paused &= others
+        if stream.paused:
+            holds_no_more(stream, direction)
         if response:
             stream.response_seen = True
         if opens == "response":

@@ -6,10 +6,13 @@ callbacks that its classes have, so many streams never need a context, and the o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .._async.callouts import debug, forget_calls
 from .._async.tasks import close_root, close_stream
+from .._stream.acts import holds_no_more
 from .._stream.current import current
-from .._stream.held import InVm
+from .._stream.in_vm import HELD_STREAMS, OPEN_CALLOUTS, InVm
 from .._stream.phases import PHASES, RESPONSE, STREAM_CREATE
 from .._stream.policy import creation_failed
 from .._stream.records import Phase, Root, Stream
@@ -36,7 +39,8 @@ class Contexts:
         self._roots: dict[int, Root] = {}
         self._streams: dict[int, Stream] = {}
         self._unopened: dict[int, Root] = {}  # streams that have begun but have not had a callback yet
-        self._in_vm = InVm()
+        self._in_vm = InVm(host)
+        self.memory_size: Callable[[], int] = int  # bytes of the VM; 0 outside of Wasm
         self.hold_headers = False  # PWASM_HOLD_HEADERS, see `holding`
 
     def proxy_on_context_create(self, context_id: int, parent_id: int, /) -> None:
@@ -101,6 +105,7 @@ class Contexts:
                 vm = self._vm = VMContext() if registered.vm is None else _created(registered.vm, 0, VMContext)
                 if vm is not None:
                     self._in_vm.limit = _positive(vm, "max_held_bytes")
+                    self._in_vm.switched_off = not vm.sdk_metrics
             if vm is None:
                 raise TypeError("the VM context's factory returned None")
             plugin = vm.new_plugin_context(context_id)
@@ -152,16 +157,25 @@ class Contexts:
                 close_stream(stream)
             if stream.calls:
                 forget_calls(stream)
+            if stream.paused:
+                stream.root.vm.add(HELD_STREAMS, -1)
             stream.context = None
+            self._in_vm.has_memory(self.memory_size())
             return
         if self._unopened.pop(context_id, None) is not None:
             return
         root = self._roots.pop(context_id, None)
         if root is None:
             self._unknown("proxy_on_delete", context_id)
-        elif root.tasks:
-            current.host = self._host
+            return
+        current.host = self._host
+        if root.tasks:
             close_root(root)
+        if root.calls:
+            self._in_vm.add(OPEN_CALLOUTS, -len(root.calls))
+            root.calls.clear()
+        if not self._roots:
+            self._in_vm.has_memory(0)
 
     def _enter_root(self, phase: Phase, root: Root) -> None:
         current.host = self._host
@@ -177,7 +191,7 @@ class Contexts:
         current.queued = None
         stream.resumed = 0
         if phase.direction >= 0:
-            stream.paused &= ~(1 << phase.direction)
+            holds_no_more(stream, phase.direction)
         if phase.direction == RESPONSE:
             stream.response_seen = True
 

@@ -45,7 +45,7 @@ def _read(cls: type) -> Traits | None:
     ]
     holds = (bool(_flag(cls, "holds_request_headers")), bool(_flag(cls, "holds_response_headers")))
     traits = Traits(
-        snapshot=_mentions_request(cls) if snapshot is None else snapshot,
+        snapshot=_mentions_request(cls) or bool(_flag(cls, "passes_trace_context")) if snapshot is None else snapshot,
         buffers=(bool(buffers[0]), bool(buffers[1])),
         edits=(declared[0], declared[1]),
         max_body_bytes=limit,

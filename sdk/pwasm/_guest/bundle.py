@@ -34,6 +34,11 @@ def install(root: str, sources: frozenset[str]) -> None:
     sys.path_importer_cache.clear()
 
 
+def is_own(file: str) -> bool:
+    """Whether `file`, as code objects have it, is one of the filter's own."""
+    return file in _sources
+
+
 def keep_data_files(paths: list[str]) -> None:
     """Read `paths`, relative to the staged folder, into memory."""
     if paths:  # the modules that `importlib.resources.files` imports when it is called

@@ -27,7 +27,7 @@ from .._stream.policy import creation_failed, stream_failed
 from .._stream.records import Phase, Root, Stream
 from .._typing import TYPE_CHECKING, Any, NoReturn, cast
 from .._validate import known_names
-from . import randomness
+from . import bundle, randomness
 
 if TYPE_CHECKING:
     from .._protocols import Host
@@ -44,6 +44,7 @@ def guard_python() -> None:
     import time
 
     never_awaited.install()
+    never_awaited.is_of_the_filter = bundle.is_own
     _take_shortcuts()
     time.sleep = _sleep  # type: ignore[assignment]
     os._exit = _exit
@@ -74,6 +75,7 @@ def install(registration: Any) -> tuple[str, ...]:
     callables = {callback.name: getattr(dispatcher, callback.name) for callback in _abi.CALLBACKS}
     ready = tuple(callables[callback.name] for callback in _abi.CALLBACKS)
     first = {**callables, "proxy_on_context_create": _first_context(dispatcher, ready)}
+    dispatcher.memory_size = _pwasm_shim.memory_size
     if registration.time_budget:
         budget.start_time(registration.time_budget, _pwasm_shim)
     if registration.step_budget:

@@ -15,6 +15,7 @@ from .._validate import Headers
 from . import header_maps
 from .grpc_target import target_of
 from .http_call import MAX_TIMEOUT_MS, MAX_U32, buffer_reader, only_in
+from .trace_context import with_trace_context
 
 GrpcCallback = Callable[[int, int], object]
 GrpcFunction = Callable[[int], object]
@@ -197,7 +198,7 @@ def _target(upstream: str | bytes, service: str, method: str, initial_metadata: 
     _validate.segment("service", service, several=True)
     _validate.segment("method", method)
     pairs = _validate.headers("initial_metadata", initial_metadata, _validate.CALL_METADATA)
-    return target, encode_pairs(pairs, "initial_metadata")
+    return target, encode_pairs(with_trace_context(pairs), "initial_metadata")
 
 
 def _unary(callback: GrpcCallback) -> dict[str, Callable[..., object]]:

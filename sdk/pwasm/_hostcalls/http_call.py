@@ -25,6 +25,7 @@ from .._validate import Headers
 from ..errors import PhaseError
 from . import header_maps
 from .published import publish
+from .trace_context import with_trace_context
 
 _T = TypeVar("_T")
 
@@ -93,7 +94,7 @@ def send_http_call(
     last = _validate.headers("trailers", trailers, MapType.HTTP_REQUEST_TRAILERS)
     _validate.integer("timeout_ms", timeout_ms, 0, MAX_TIMEOUT_MS)
     root = root_for("dispatch_http_call")
-    kept = [pair for pair in sent if pair[0].lower() not in _WRITTEN_BY_ENVOY]
+    kept = with_trace_context([pair for pair in sent if pair[0].lower() not in _WRITTEN_BY_ENVOY])
     status, token = current.host.proxy_http_call(
         cluster, encode_pairs(kept), content, encode_pairs(last, "trailers"), timeout_ms
     )

@@ -20,6 +20,8 @@ SETTINGS = (
     "upgrades",
     "max_held_bytes",
     "snapshot_request_headers",
+    "sdk_metrics",
+    "passes_trace_context",
     "own_names",
 )
 READ_FROM_THE_CLASS = SETTINGS[1:-1]

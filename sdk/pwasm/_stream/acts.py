@@ -9,6 +9,7 @@ from .._abi import Status, StreamType
 from .._typing import NamedTuple
 from .current import current
 from .guards import RESUMED, failed, permits, state_of
+from .in_vm import HELD_STREAMS
 from .phases import DOWNSTREAM
 from .records import Queued, Stream
 from .registration import MESSAGES
@@ -41,7 +42,7 @@ def close(stream: Stream, direction: int) -> int:
             stream.closed = True
             _is_queued(stream)
         elif direction == DOWNSTREAM:
-            stream.paused &= ~(1 << DOWNSTREAM)  # what is held of it is gone
+            holds_no_more(stream, DOWNSTREAM)  # what is held of it is gone
     return status
 
 
@@ -54,8 +55,23 @@ def resume(stream: Stream, direction: int) -> None:
     status = current.host.proxy_continue_stream(direction)
     if status:
         raise failed(status, "proxy_continue_stream", StreamType(direction).name)
-    stream.paused &= ~(1 << direction)
+    holds_no_more(stream, direction)
     _is_queued(stream)
+
+
+def hold(stream: Stream, direction: int) -> None:
+    """Note that the host holds a direction: the callback returns PAUSE."""
+    if not stream.paused:
+        stream.root.vm.add(HELD_STREAMS)
+    stream.paused |= 1 << direction
+
+
+def holds_no_more(stream: Stream, direction: int) -> None:
+    """Note that the host no longer holds a direction."""
+    if stream.paused:
+        stream.paused &= ~(1 << direction)
+        if not stream.paused:
+            stream.root.vm.add(HELD_STREAMS, -1)
 
 
 def _is_queued(stream: Stream) -> None:

@@ -7,21 +7,7 @@ docs/abi.md §6.
 
 from __future__ import annotations
 
-from .._typing import Final
-
-DEFAULT_LIMIT: Final = 64 * 1024 * 1024
-"""What the streams of a VM may hold together: a quarter of the largest memory, since a filter also copies bodies."""
-
-
-class InVm:
-    """What the plugins of one VM have in common: the bytes that all streams hold, and the SDK's counters."""
-
-    __slots__ = ("counters", "limit", "size")
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.counters: dict[str, int] = {}  # name → metric, see `counters`
-        self.limit = DEFAULT_LIMIT
+from .in_vm import HELD_BYTES, InVm
 
 
 class Held:
@@ -57,7 +43,7 @@ class Held:
     def arrived(self, data: bytes, *, later: bool) -> None:
         """Add bytes at the end; `later` if a coroutine waits, which must not see them."""
         (self.later if later else self.shown).append(data)
-        self.vm.size += len(data)
+        self._grows(len(data))
 
     def read(self, start: int, size: int) -> bytes:
         """Like `proxy_get_buffer_bytes`."""
@@ -69,7 +55,7 @@ class Held:
         old = self._joined()
         new = old[:start] + data + old[start + size :]
         self.shown = [new]
-        self.vm.size += len(new) - len(old)
+        self._grows(len(new) - len(old))
 
     def pass_on(self) -> None:
         """The callback has let pass what it saw."""
@@ -84,31 +70,36 @@ class Held:
     def take_passed(self) -> bytes:
         """What callbacks have let pass; the rest stays held."""
         passed = b"".join(self.passed)
-        self.vm.size -= len(passed)
+        self._grows(-len(passed))
         self.passed = []
         return passed
 
     def release(self) -> bytes:
         """Everything that is held; nothing is afterwards."""
         everything = b"".join((*self.passed, *self.shown, *self.later))
-        self.vm.size -= len(everything)
+        self._grows(-len(everything))
         self.passed, self.shown, self.later = [], [], []
         return everything
 
     def remember(self, sent: bytes) -> None:
         """These bytes, too, have gone on by a resume outside of the callbacks."""
         self.sent += sent
-        self.vm.size += len(sent)
+        self._grows(len(sent))
 
     def forget_sent(self) -> None:
         """What has gone on will not be shown again."""
-        self.vm.size -= len(self.sent)
+        self._grows(-len(self.sent))
         self.sent = b""
 
     def comes_again(self) -> None:
         """What had gone on is in our hands again; it is in front of everything."""
         self.passed.insert(0, self.sent)
         self.sent = b""
+
+    def _grows(self, count: int) -> None:
+        if count:
+            self.vm.size += count
+            self.vm.add(HELD_BYTES, count)
 
     def _joined(self) -> bytes:
         if len(self.shown) != 1:

@@ -34,10 +34,10 @@ from .._abi import Action, MapType, Status
 from .._typing import Final, NamedTuple
 from . import acts
 from .acts import Response
-from .counters import REFUSED, count
 from .current import current
 from .guards import failed
 from .held import Held
+from .in_vm import REFUSED
 from .marks import (
     BODY_SEEN,
     BODY_SHOWN,
@@ -166,7 +166,7 @@ def leave(stream: Stream, phase: Phase, action: int) -> int:
     elif phase.part == "trailers" and trailers_cannot_wait(stream, direction):
         refuse(stream, direction, TRAILERS)
     if action == PAUSE:
-        stream.paused |= 1 << direction
+        acts.hold(stream, direction)
     return action
 
 
@@ -194,7 +194,7 @@ def _has_bytes(stream: Stream, direction: int) -> bool:
 def _holds(stream: Stream, phase: Phase) -> int:
     direction = phase.direction
     if direction == UPSTREAM or host_holds(stream, direction):
-        stream.paused |= 1 << direction
+        acts.hold(stream, direction)
         return PAUSE
     take(stream, direction)
     if not stream.skip and waits(stream, phase) == CONTINUE:
@@ -227,7 +227,7 @@ def waits(stream: Stream, phase: Phase) -> int:
     direction = phase.direction
     if has_begun(stream, direction) and phase.part == "body" and not stream.last and not stream.skip:
         return CONTINUE  # with nothing
-    stream.paused |= 1 << direction
+    acts.hold(stream, direction)
     return PAUSE
 
 
@@ -408,7 +408,7 @@ def refuse(stream: Stream, direction: int, why: Refusal) -> None:
         stream.marks |= BODY_SEEN << direction
     stream.skip = True
     if why is VM_IS_FULL:
-        count(REFUSED)
+        stream.root.vm.add(REFUSED)
     begun = direction == RESPONSE and current.phase.part != "headers" and not headers_in_hand(stream, RESPONSE)
     response = None
     if direction in MESSAGES and not begun:

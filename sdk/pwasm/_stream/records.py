@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator, Mapping
 
 from .._typing import Any
-from .held import Held, InVm
+from .held import Held
+from .in_vm import InVm
 from .registration import Entry, Traits
 
 _PARTS = {"headers": "headers", "body": "body", "data": "body", "trailers": "trailers"}

@@ -16,8 +16,8 @@ from types import TracebackType
 
 from ..errors import StepBudgetExceeded, TimeBudgetExceeded
 from . import budget
-from .counters import BUDGET_EXCEEDED, BY_CALLBACK, ERRORS, count
 from .current import current
+from .in_vm import BUDGET_EXCEEDED, BY_CALLBACK, ERRORS, InVm
 from .log import log_lines, takes
 
 _MAX_SIZE = 16 * 1024
@@ -37,10 +37,12 @@ def report(level: int, what: str, error: BaseException) -> None:
     except BaseException:
         _report_briefly(level, what, error)
     try:
-        count(ERRORS)
-        count(BY_CALLBACK + current.phase.method.strip("_"))
+        root = current.active_root()
+        vm = InVm(current.host) if root is None else root.vm
+        vm.add(ERRORS)
+        vm.add(BY_CALLBACK + current.phase.method.strip("_"))
         if isinstance(error, (TimeBudgetExceeded, StepBudgetExceeded)):
-            count(BUDGET_EXCEEDED)
+            vm.add(BUDGET_EXCEEDED)
     except BaseException:
         return
 

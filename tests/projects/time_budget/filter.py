@@ -11,6 +11,7 @@ from pwasm import Action, HttpContext
 BUDGET_MS = 300
 EVIL = re.compile(r"(?:a+)+$")
 LARGE = 10**12
+SAME_HASH = [(2**31 - 1) * number for number in range(60_000)]
 
 
 def forever() -> None:
@@ -28,6 +29,13 @@ def except_everything() -> None:
 
 def recursive(depth: int = 0) -> int:
     return 0 if depth == 60 else recursive(depth + 1) + recursive(depth + 1)
+
+
+def twice(depth: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value, value]
+    return value
 
 
 LOOPS: dict[str, Callable[[], object]] = {
@@ -51,6 +59,12 @@ LOOPS: dict[str, Callable[[], object]] = {
     "combinations": lambda: all(itertools.combinations(range(60), 30)),
     "with_replacement": lambda: all(itertools.combinations_with_replacement(range(60), 30)),
     "call_iterator": lambda: sum(iter(lambda: 0, 1)),
+    # what a megabyte of JSON can do: numbers with equal hashes, as all are modulo 2**31 - 1
+    "keys_of_a_set": lambda: set(SAME_HASH),
+    "keys_of_a_dict": lambda: dict.fromkeys(SAME_HASH),
+    "keys_of_floats": lambda: set(map(float, SAME_HASH)),
+    "keys_of_tuples": lambda: set(zip(SAME_HASH, strict=True)),
+    "lists_of_the_same": lambda: twice(60) == twice(60),
 }
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import runpy
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -311,6 +313,35 @@ def test_a_forgotten_await_in_a_plain_callback(on_error: str, status: int) -> No
     assert host.request().status == status
     (record,) = texts(host, LogLevel.ERROR)
     assert "coroutine 'sleep' was never awaited\n" in record
+
+
+def test_a_library_that_handles_the_failure_of_asyncio_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The coroutine has never run, but nobody forgot an await."""
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    library.joinpath("tolerant.py").write_text(
+        "def work(run):\n"
+        "    async def task(): ...\n"
+        "    try:\n"
+        "        run(task())\n"
+        "    except RuntimeError:\n"
+        "        return 'without asyncio'\n"
+    )
+    monkeypatch.syspath_prepend(str(library))
+    tolerant = importlib.import_module("tolerant")
+
+    def run(coroutine: object) -> None:
+        raise RuntimeError("no event loop")
+
+    class Filter(pwasm.HttpContext):
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
+            pwasm.add_http_request_header("x-work", tolerant.work(run))
+
+    host = HostEmulator(Filter)
+    stream = host.request()
+    assert (stream.status, dict(stream.request_headers)["x-work"]) == (200, "without asyncio")
+    (record,) = texts(host, LogLevel.WARN)
+    assert "task' was never awaited in" in record
 
 
 def test_outside_callbacks_python_warns_as_ever() -> None:
