@@ -25,13 +25,16 @@ from ._stream.guards import (
     guard_local_response,
     guard_resume,
     in_the_response,
+    permits,
     resumed,
     running_stream,
     select_stream,
+    stops_another,
 )
 from ._stream.holding import held_of, is_over, let_go_outside
 from ._stream.marks import OWN_RESPONSE
 from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
+from ._stream.records import Stream
 from ._validate import Headers
 from .errors import BadArgument
 
@@ -391,9 +394,17 @@ def send_http_response(
     content = _validate.data("body", body)
     pairs = framing.of_local_response(status_code, headers, content)
     stream = guard_local_response("send_http_response")
-    status = acts.answer(stream, acts.Response(status_code, details, content, grpc_status), encode_pairs(pairs))
+    response, encoded = acts.Response(status_code, details, content, grpc_status), encode_pairs(pairs)
+    if stops_another(stream):
+        Later(stream, lambda: _answer(stream, response, encoded) if permits(stream, "answer") else None)
+    else:
+        _answer(stream, response, encoded)
+
+
+def _answer(stream: Stream, response: acts.Response, headers: bytes) -> None:
+    status = acts.answer(stream, response, headers)
     if status:
-        raise failed(status, "proxy_send_local_response", status_code)
+        raise failed(status, "proxy_send_local_response", response.status)
     if not stream.response_seen:  # otherwise it replaces the response without a callback
         stream.marks |= OWN_RESPONSE
 
@@ -434,6 +445,13 @@ def _close(what: str, direction: int) -> None:
     stream = guard_close(what, http=direction in {REQUEST, RESPONSE})
     if stream is None:
         return
+    if stops_another(stream):
+        Later(stream, lambda: _close_now(stream, direction) if permits(stream, "close") else None)
+    else:
+        _close_now(stream, direction)
+
+
+def _close_now(stream: Stream, direction: int) -> None:
     status = acts.close(stream, direction)
     if status:
         raise failed(status, "proxy_close_stream", StreamType(direction).name)

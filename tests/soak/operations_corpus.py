@@ -92,6 +92,13 @@ CORPUS: tuple[Script, ...] = (
         client={"pieces": []},
         upstream={"pieces": [5, 5, 5], "framing": "trailers"},
     ),
+    # An answer for another stream stops the one whose callback is running (found by seed 2415127246).
+    _script(
+        "alone|headers|edits",
+        response_body=[[["with", 7, [["send_http_response", {"status_code": 500}]]], ["sleep", 0]]],
+        client={"pieces": []},
+        upstream={"pieces": [5, 5000], "status": 204},
+    ),
     _script(request_headers=[[["foreign.uncompress", {"data": {"$": "bomb"}}]]]),
     _script(request_headers=[[["call_foreign_function", {"name": "uncompress", "param": {"$": "bomb"}}]]]),
 )

@@ -21,6 +21,8 @@ itself (`records.Stream`); `acts` has the calls that change it. Measured with En
     K13  a foreign function with a result that has no room             SIGSEGV      see `foreign_results`
     K14  resume of the request in a callback of the response           SIGSEGV      waits for the next tick
     K15  a body's buffer with another stream selected                  SIGSEGV      `act_on` returns to its own
+    K16  answer or close for another stream in a callback whose        data lost,   waits for the next tick
+         action counts                                                 SIGSEGV
     0.2  resume in the callback that then returns PAUSE                hangs        CONTINUE is returned
     0.3  an action other than 0 and 1                                  loses data   TypeError, see `callbacks`
          a second local response, close after a local response         is lost      PhaseError
@@ -241,6 +243,18 @@ def in_the_response(stream: Stream) -> bool:
     if running is None or phase.direction != RESPONSE:
         return False
     return running is stream or _key_of(running) == _key_of(stream)
+
+
+def stops_another(stream: Stream) -> bool:
+    """Whether to answer or close `stream` now would stop the stream whose callback is running (K16).
+
+    The host takes either for the end of the running callback's own stream, whatever is selected: it ignores the
+    callback's action, holds what it has, and drops the data.
+    """
+    running, origin = running_stream(), current.phase.origin
+    if origin is None or running is None or running is stream or origin[0].direction < 0:
+        return False
+    return not (running.http and stream.http) or _key_of(running) != _key_of(stream)
 
 
 def has_buffer(stream: Stream, direction: int) -> bool:

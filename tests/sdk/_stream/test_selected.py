@@ -6,6 +6,7 @@ the filter's method has returned. A body that was put into the other stream's bu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -115,3 +116,72 @@ def outcome(at: str, way: str, kind: str, *, selects: bool) -> object:
 @pytest.mark.parametrize("at", ALL)
 def test_selecting_another_stream_changes_nothing(at: str, way: str, kind: str) -> None:
     assert outcome(at, way, kind, selects=True) == outcome(at, way, kind, selects=False)
+
+
+ENDS: dict[str, Callable[[], None]] = {
+    "answer": lambda: pwasm.send_http_response(403, body=b"no"),
+    "close request": pwasm.close_http_request,
+    "close response": pwasm.close_http_response,
+}
+
+
+@pytest.mark.parametrize(
+    ("at", "waits"),
+    [*((at, False) for at in ALL), *((at, True) for at in ALL if at not in ALL[1:3])],  # request trailers cannot wait
+)
+@pytest.mark.parametrize("end", ENDS)
+def test_ending_another_stream_does_not_stop_this_one(at: str, end: str, waits: bool) -> None:
+    """K16: the emulator would raise EnvoyCrash."""
+
+    def ends(self: Any, *_: int) -> None:
+        if self.plugin.first not in (0, self.context_id):
+            with pwasm.effective_context(self.plugin.first):
+                ENDS[end]()
+                ENDS[end]()
+            self.plugin.first = 0
+
+    async def slowly(self: Any, *_: int) -> None:
+        ends(self)
+        await aio.sleep(0.001)
+
+    def on_http_request_headers(self: Any, *_: int) -> Any:
+        self.plugin.first = self.plugin.first or self.context_id
+        return (slowly if waits else ends)(self) if at == "on_http_request_headers" else None
+
+    host = HostEmulator(
+        type(
+            "Ends",
+            (pwasm.HttpContext,),
+            {at: slowly if waits else ends, "on_http_request_headers": on_http_request_headers},
+        ),
+        Plugin,
+    )
+    first = host.begin("POST", response=UpstreamResponse(body=b"its answer"))
+    first.send_request_body(b"first ")
+    second = host.request(
+        "POST",
+        body=[b"second ", b"two"],
+        trailers=[("x-t", "1")],
+        response=UpstreamResponse(body=[b"answer ", b"two"], trailers=[("x-u", "1")]),
+    )
+    for _ in range(4):
+        host.now_nanoseconds += 10_000_000
+        host.tick()
+    assert (second.status, second.request_body, second.body) == (200, b"second two", b"answer two")
+    assert (first.status, first.closed) == ((403, False) if end == "answer" else (None, True))
+
+
+def test_a_stream_that_has_ended_by_then_is_left_alone() -> None:
+    class Ends(pwasm.HttpContext):
+        def on_http_request_headers(self: Any, num_headers: int, end_of_stream: bool) -> None:
+            self.plugin.first = self.plugin.first or self.context_id
+            if self.plugin.first != self.context_id:
+                with pwasm.effective_context(self.plugin.first):
+                    pwasm.send_http_response(403)
+
+    host = HostEmulator(Ends, Plugin)
+    first = host.begin("POST")
+    assert host.request().status == 200
+    first.disconnect()
+    host.tick()
+    assert host.logs_at(pwasm.LogLevel.ERROR) == []

@@ -194,7 +194,7 @@ def test_trailers_do_not_go_on_when_another_context_has_closed_the_stream(same: 
         host.properties["connection", "id"] = b"12345678"
     first = host.begin("POST")
     second = host.request(response=UpstreamResponse(body=b"hello", trailers=[("x-t", "1")]))
-    assert first.closed
+    assert first.closed == same  # in the next tick, if it is another stream (K16)
     assert second.paused == ("response" if same else None)
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from pwasm._abi import BufferType, LogLevel, MapType, StreamType
 from pwasm._serde import MAX_PAIRS_SIZE, decode_pairs, encode_pairs, to_bytes, to_text
+from pwasm._stream.phases import PHASES
 
-from .base import OK
+from .base import OK, Stream
 from .callouts import Callouts
 from .headers import Headers
 from .local import LocalResponse
@@ -113,6 +114,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
             return OK
         if stream.ended:
             return self.kill("K5")
+        self._stops_another(stream)
         if isinstance(stream, HttpSide) and stream.wants_local and not holds("close wins over a local response"):
             return OK
         self.after(stream.closed_by_plugin)
@@ -132,11 +134,21 @@ class EmulatedHost(Callouts, SharedState, Properties):
             return OK
         if stream.ended:
             return self.kill(_KILLS.get(stream.phase if self.context_id == stream.context_id else "", "K6"))
+        self._stops_another(stream)
         text = to_text(to_bytes(details))
         if holds("spaces in details become underscores"):
             text = text.replace(" ", "_")
         stream.send_local_response(LocalResponse(status_code, text, body, Headers(decode_pairs(headers)), grpc_status))
         return OK
+
+    def _stops_another(self, stream: Stream) -> None:
+        """What ends the selected stream stops the one whose callback is running, and its data is lost."""
+        own = self._own_stream()
+        if own is None or own is stream or PHASES[self.callback].direction < 0:
+            return
+        both = isinstance(own, HttpSide) and isinstance(stream, HttpSide)
+        if not both or ("connection", "id") not in self.properties:  # a test sets it for contexts of one stream
+            self.crash_on("K16")  # Envoy goes on for a while, with lost data
 
     # --- header maps ----------------------------------------------------------------------------------------------
 
