@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pwasm_compiler.envoy.process import EnvoyError
 
-from .operations_corpus import CORPUS
+from .operations_corpus import CORPUS, RARE
 from .operations_script import Script, made, simpler
 from .operations_world import WORKERS, OperationsWorld, operations_world
 from .outcome import Outcome
@@ -36,7 +36,7 @@ def run(streams: int = 0, *, seconds: float = 0, seed: int | None = None, execut
     outcome = Outcome("operations", f"{wanted}, from seed {first}")
     end, count = time.monotonic() + seconds, 0
     why = known(executable)
-    failed = list(CORPUS) if why else []
+    failed = [*CORPUS, *RARE] if why else []
     if not failed:
         with operations_world(executable) as world:
             while not failed and (count < streams if streams else time.monotonic() < end):
@@ -55,19 +55,17 @@ def run(streams: int = 0, *, seconds: float = 0, seed: int | None = None, execut
 def replay(scripts: list[Script], executable: Path | None = None) -> Outcome:
     """Run a few scripts many times."""
     outcome = Outcome("scripts", json.dumps(scripts))
-    why = _fails(scripts * _TRIES, executable)
+    with operations_world(executable) as world:
+        why = _problem(world, scripts * _TRIES)
     outcome.require(not why, why)
     return outcome
 
 
 def known(executable: Path | None, *, workers: int = WORKERS) -> str:
     """Run the scripts that once ended Envoy; what went wrong, or ""."""
-    return _fails([script for script in CORPUS for _ in range(_TRIES // 4)], executable, workers=workers)
-
-
-def _fails(scripts: Sequence[Script], executable: Path | None, *, workers: int = WORKERS) -> str:
+    waves = [[script for script in CORPUS for _ in range(_TRIES // 4)], *([script] * _WAVE for script in RARE)]
     with operations_world(executable, workers=workers) as world:
-        return _problem(world, scripts)
+        return next((why for wave in waves if (why := _problem(world, wave))), "")
 
 
 def _problem(world: OperationsWorld, scripts: Iterable[Script]) -> str:
