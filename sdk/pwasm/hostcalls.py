@@ -171,8 +171,9 @@ def set_effective_context(context_id: int) -> None:
 
     May be called in every callback.
 
-    Used in `on_tick` and in callout callbacks to act on a paused stream. To go back, pass the id of the plugin, or of
-    the stream whose callback is running.
+    Used in `on_tick` and in callout callbacks to act on a paused stream. In a callback of a stream, an answer or a
+    close for another one takes effect in the next tick: the host would stop the stream whose callback is running (K16).
+    To go back, pass the id of the plugin, or of the stream whose callback is running.
 
     Raises:
         TypeError, ValueError: `context_id` is not an int from 0 to 2**32 - 1.

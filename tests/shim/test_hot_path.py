@@ -17,6 +17,7 @@ import pytest
 from pwasm import _abi, entrypoint
 from pwasm._dispatch.callbacks import Dispatcher
 from pwasm._stream import marks
+from pwasm._stream.in_vm import MEMORY
 from pwasm.testing.wasm import WasmPlugin
 from tests.support.paths import PROJECTS, ROOT
 
@@ -42,6 +43,9 @@ TRAILERS = ["proxy_on_request_trailers", "proxy_on_response_trailers"]
 ERROR = 4
 
 
+MEMORY_ID = 99
+
+
 class Host:
     """Answers every hostcall, and records the calls."""
 
@@ -52,6 +56,10 @@ class Host:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def answer(*arguments: Any) -> Any:
+            if name == "proxy_define_metric" and arguments[1] in (MEMORY, MEMORY.encode()):
+                return 0, MEMORY_ID
+            if name == "proxy_increment_metric" and arguments[0] == MEMORY_ID:
+                return 0  # outside of Wasm there is no memory
             self.calls.append((name, *(self._shown(name, arguments))))
             return self._answer(name, arguments)
 
@@ -194,6 +202,10 @@ def test_action_is_immutable(where: tuple[Host, Any]) -> None:
 def test_contexts_that_are_over_are_given_to_other_streams(where: tuple[Host, Any]) -> None:
     """Otherwise their memory would be reused by objects that a tick creates."""
     host, plugin = where
+    plugin.proxy_on_context_create(1000, 1)
+    plugin.proxy_on_request_headers(1000, 1, True)
+    plugin.proxy_on_delete(1000)  # the first one tells Python how large the memory is, and goes there
+    host.calls.clear()
     for first in range(2, 400, 40):
         streams = range(first, first + 40)
         for stream in streams:

@@ -38,7 +38,7 @@ from .._stream.holding import (
 from .._stream.log import log_lines
 from .._stream.marks import BODY_SHOWN, HEADERS_HELD, HEADERS_PAUSED, HEADERS_RESUMED
 from .._stream.phases import PHASES, UPSTREAM
-from .._stream.policy import CONTINUE, root_failed, stream_failed, verdict
+from .._stream.policy import CONTINUE, refuse_late, root_failed, stream_failed, verdict
 from .._stream.records import AnyCoroutine, Driver, Phase, Root, Stream, Task, Wait
 from .._stream.registration import MESSAGES, NOTHING
 from .._stream.report import report
@@ -317,8 +317,10 @@ def _fail(task: Task, error: BaseException) -> None:
         elif task.holds:
             _settle(stream, phase, action)
         tidy(stream)
-    except BaseException as second:
-        report(LogLevel.ERROR, f"the failure of context {stream.id} could not be handled", second)
+    except BaseException as second:  # trailers have come, and the host no longer has a buffer for the body
+        report(LogLevel.ERROR, f"the bytes held for context {stream.id} could not be put back", second)
+        stream.skip = True
+        refuse_late(stream, phase)
 
 
 def _settle(stream: Stream, phase: Phase, action: int) -> None:

@@ -344,6 +344,26 @@ def test_a_library_that_handles_the_failure_of_asyncio_run(tmp_path: Path, monke
     assert "task' was never awaited in" in record
 
 
+def test_bytes_that_the_host_does_not_take_back_are_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fail_open, too: the message must not go on without them."""
+
+    class Filter(pwasm.HttpContext):
+        on_error = "fail_open"
+
+        async def on_http_response_body(self, size: int, end_of_stream: bool) -> None:
+            await aio.sleep(0.001)
+            raise ValueError("a bug of the filter's")
+
+    host = HostEmulator(Filter)
+    stream = host.request(response=UpstreamResponse(body=[b"one", b"two"]))
+    monkeypatch.setattr(host, "proxy_set_buffer_bytes", lambda *_: 2)
+    for _ in range(2):
+        host.now_nanoseconds += 5_000_000
+        host.tick()
+    assert (stream.body, stream.closed) == (b"", True)
+    assert any("could not be put back" in record for record in texts(host, LogLevel.ERROR))
+
+
 def test_outside_callbacks_python_warns_as_ever() -> None:
     async def forgotten() -> None: ...
 
