@@ -10,6 +10,8 @@ All of them act on the stream whose callback is running, or on the one selected 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from . import _validate
 from ._abi import BufferType, LogLevel, MapType, StreamType
 from ._async.tasks import may_resume
@@ -396,10 +398,15 @@ def send_http_response(
     pairs = framing.of_local_response(status_code, headers, content)
     stream = guard_local_response("send_http_response")
     response, encoded = acts.Response(status_code, details, content, grpc_status), encode_pairs(pairs)
+    _in_its_turn(stream, "answer", lambda: _answer(stream, response, encoded))
+
+
+def _in_its_turn(stream: Stream, act: str, do: Callable[[], None]) -> None:
+    """Do `act` now, or, if that would stop another stream, in the next tick, if it is still permitted then (K16)."""
     if stops_another(stream):
-        Later(stream, lambda: _answer(stream, response, encoded) if permits(stream, "answer") else None)
+        Later(stream, lambda: do() if permits(stream, act) else None)
     else:
-        _answer(stream, response, encoded)
+        do()
 
 
 def _answer(stream: Stream, response: acts.Response, headers: bytes) -> None:
@@ -446,10 +453,7 @@ def _close(what: str, direction: int) -> None:
     stream = guard_close(what, http=direction in {REQUEST, RESPONSE})
     if stream is None:
         return
-    if stops_another(stream):
-        Later(stream, lambda: _close_now(stream, direction) if permits(stream, "close") else None)
-    else:
-        _close_now(stream, direction)
+    _in_its_turn(stream, "close", lambda: _close_now(stream, direction))
 
 
 def _close_now(stream: Stream, direction: int) -> None:

@@ -3,9 +3,8 @@
 If this happens in a callback, it is handled as an exception of the callback, unless it is a library that drops the
 coroutine: it may have handled the failure of `asyncio.run`, which cannot work in a proxy. Then it is only logged.
 
-Python reports such coroutines to a hook
-of its own, which is replaced for good in a VM, and in the emulator only while a callback runs; outside of callbacks
-Python's warning remains.
+Python reports such coroutines to a hook of its own, which is replaced for good in a VM, and in the emulator only while
+a callback runs; outside of callbacks Python's warning remains.
 """
 
 from __future__ import annotations

@@ -154,9 +154,7 @@ def running_stream() -> Stream | None:
 def _ends_with(stream: Stream) -> bool:
     """Whether the stream is another context of the one whose last callback is running, so that it is over, too."""
     running = running_stream()
-    if running is None or running is stream or not running.ended or not (running.http and stream.http):
-        return False
-    return _key_of(running) == _key_of(stream)
+    return running is not None and running is not stream and running.ended and _same_stream(running, stream)
 
 
 def _twin(stream: Stream, queued: Queued) -> Stream | None:
@@ -181,6 +179,11 @@ def _key_of(stream: Stream) -> bytes:
     if current.stream is not None and current.stream is not stream:
         host.proxy_set_effective_context(current.stream.id)
     return b"".join(value for status, value in keys if status == Status.OK) or b"%d" % stream.id
+
+
+def _same_stream(one: Stream, other: Stream) -> bool:
+    """Whether two contexts are of the same HTTP stream."""
+    return one is other or (one.http and other.http and _key_of(one) == _key_of(other))
 
 
 def permits(stream: Stream, act: str) -> bool:
@@ -240,9 +243,7 @@ def in_the_response(stream: Stream) -> bool:
     """
     running, origin = running_stream(), current.phase.origin
     phase = current.phase if origin is None else origin[0]
-    if running is None or phase.direction != RESPONSE:
-        return False
-    return running is stream or _key_of(running) == _key_of(stream)
+    return running is not None and phase.direction == RESPONSE and _same_stream(running, stream)
 
 
 def stops_another(stream: Stream) -> bool:
@@ -252,9 +253,7 @@ def stops_another(stream: Stream) -> bool:
     callback's action, holds what it has, and drops the data.
     """
     running, origin = running_stream(), current.phase.origin
-    if origin is None or running is None or running is stream or origin[0].direction < 0:
-        return False
-    return not (running.http and stream.http) or _key_of(running) != _key_of(stream)
+    return origin is not None and running is not None and origin[0].direction >= 0 and not _same_stream(running, stream)
 
 
 def has_buffer(stream: Stream, direction: int) -> bool:

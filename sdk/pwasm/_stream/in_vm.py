@@ -37,6 +37,9 @@ MEMORY: Final = "pwasm.memory_bytes"
 
 _GAUGES = frozenset({HELD_BYTES, HELD_STREAMS, OPEN_CALLOUTS, MEMORY})
 
+_REFUSED: Final = -1
+"""In place of the id of a metric that the host refuses: with restricted capabilities it logs each attempt."""
+
 DEFAULT_LIMIT: Final = 64 * 1024 * 1024
 """What the streams of a VM may hold together: a quarter of the largest memory, since a filter also copies bodies."""
 
@@ -55,18 +58,17 @@ class InVm:
         self.switched_off = False
 
     def add(self, name: str, number: int = 1) -> None:
-        """Change a metric by `number`; one that the host refuses is not kept."""
+        """Change a metric by `number`; one that the host refuses is not kept, and not asked for again."""
         host = self.host
         if host is None or self.switched_off:
             return
         metric = self.metrics.get(name)
         if metric is None:
             kind = MetricType.GAUGE if name in _GAUGES else MetricType.COUNTER
-            status, metric = host.proxy_define_metric(kind, name)
-            if status:
-                return
-            self.metrics[name] = metric
-        host.proxy_increment_metric(metric, number)
+            status, defined = host.proxy_define_metric(kind, name)
+            metric = self.metrics[name] = _REFUSED if status else defined
+        if metric != _REFUSED:
+            host.proxy_increment_metric(metric, number)
 
     def has_memory(self, size: int) -> None:
         """Note the size of the VM's memory in bytes; 0 when the VM ends."""

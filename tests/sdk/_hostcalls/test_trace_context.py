@@ -13,6 +13,7 @@ from pwasm.testing import HostEmulator
 W3C = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=1"}
 B3 = {"b3": "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1"}
 B3_SEVERAL = {"x-b3-traceid": "80f198ee56343ba8", "x-b3-spanid": "e457b5a2e4d86bd1", "x-b3-sampled": "1"}
+STRANGE = {"traceparent": "", "tracestate": "a" * 60_000, "b3": "\x80\xff"}
 CALL = [(":method", "GET"), (":path", "/"), (":authority", "a")]
 
 
@@ -52,7 +53,7 @@ def sent(host: HostEmulator) -> dict[str, str]:
     return {name: value for name, value in pairs if not name.startswith(":")}
 
 
-@pytest.mark.parametrize("headers", [W3C, B3, B3_SEVERAL, W3C | B3, {}])
+@pytest.mark.parametrize("headers", [W3C, B3, B3_SEVERAL, W3C | B3, STRANGE, {}])
 @pytest.mark.parametrize("way", ["/http", "/grpc", "/stream", "/aio", "/later"])
 def test_it_goes_on(way: str, headers: dict[str, str]) -> None:
     host = HostEmulator(Calls)

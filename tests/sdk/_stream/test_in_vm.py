@@ -42,8 +42,24 @@ def test_errors_are_counted_by_callback(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_counter_that_the_host_refuses_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     host = HostEmulator(Fails)
-    monkeypatch.setattr(host, "proxy_define_metric", lambda *_: (10, 0))
-    assert host.request().status == 500
+    asked: list[str] = []
+
+    def refuse(metric_type: int, name: str, /) -> tuple[int, int]:
+        asked.append(name)
+        return 10, 0
+
+    changed: list[int] = []
+    monkeypatch.setattr(host, "proxy_define_metric", refuse)
+
+    def change(metric_id: int, offset: int, /) -> int:
+        changed.append(metric_id)
+        return 0
+
+    monkeypatch.setattr(host, "proxy_increment_metric", change)
+    for _ in range(3):
+        assert host.request().status == 500
+    assert len(asked) == len(set(asked)) > 2  # Envoy logs each attempt
+    assert changed == []
 
 
 class Holds(pwasm.HttpContext):

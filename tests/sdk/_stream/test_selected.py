@@ -13,16 +13,13 @@ import pytest
 
 import pwasm
 from pwasm import Action, aio
-from pwasm.testing import HostEmulator, UpstreamResponse
+from pwasm._stream.phases import PHASES
+from pwasm._stream.registration import MESSAGES
+from pwasm.testing import HostEmulator, HttpStream, UpstreamResponse
 
-ALL = (
-    "on_http_request_headers",
-    "on_http_request_body",
-    "on_http_request_trailers",
-    "on_http_response_headers",
-    "on_http_response_body",
-    "on_http_response_trailers",
-)
+ALL = tuple(phase.method for phase in PHASES.values() if phase.part and phase.direction in MESSAGES)
+CANNOT_WAIT = ("on_http_request_body", "on_http_request_trailers")
+"""Of a request with trailers, if its headers have left."""
 WAYS = ("plain", "pause first", "fail", "await", "await twice", "answer")
 KINDS = ("nothing", "buffers", "edits", "holds")
 
@@ -86,9 +83,15 @@ class Plugin(pwasm.PluginContext):
         return True
 
 
-def outcome(at: str, way: str, kind: str, *, selects: bool) -> object:
-    """What becomes of two streams: the first one is in the middle of its bodies when the second one runs."""
-    host = HostEmulator(make_filter(at, way, kind, selects=selects), Plugin, hold_headers=kind == "holds")
+def tick(host: HostEmulator) -> None:
+    """Often enough for all that waits."""
+    for _ in range(4):
+        host.now_nanoseconds += 10_000_000
+        host.tick()
+
+
+def two_streams(host: HostEmulator) -> tuple[HttpStream, HttpStream]:
+    """The first one is in the middle of its body when the second one runs, to its end."""
     first = host.begin("POST", response=UpstreamResponse(body=b"its answer"))
     first.send_request_body(b"first ")
     second = host.request(
@@ -97,13 +100,16 @@ def outcome(at: str, way: str, kind: str, *, selects: bool) -> object:
         trailers=[("x-t", "1")],
         response=UpstreamResponse(body=[b"answer ", b"two"], trailers=[("x-u", "1")]),
     )
-    for _ in range(4):
-        host.now_nanoseconds += 10_000_000
-        host.tick()
+    tick(host)
+    return first, second
+
+
+def outcome(at: str, way: str, kind: str, *, selects: bool) -> object:
+    """What becomes of two streams: the first one is in the middle of its bodies when the second one runs."""
+    host = HostEmulator(make_filter(at, way, kind, selects=selects), Plugin, hold_headers=kind == "holds")
+    first, second = two_streams(host)
     first.send_request_body(b"one", end_of_stream=True)
-    for _ in range(4):
-        host.now_nanoseconds += 10_000_000
-        host.tick()
+    tick(host)
     logs = [record for record in host.logs_at(pwasm.LogLevel.ERROR) if "could not be" in record]
     streams = [
         (one.status, one.request_body, one.body, list(one.headers), one.paused, one.closed) for one in (first, second)
@@ -127,7 +133,7 @@ ENDS: dict[str, Callable[[], None]] = {
 
 @pytest.mark.parametrize(
     ("at", "waits"),
-    [*((at, False) for at in ALL), *((at, True) for at in ALL if at not in ALL[1:3])],  # request trailers cannot wait
+    [*((at, False) for at in ALL), *((at, True) for at in ALL if at not in CANNOT_WAIT)],
 )
 @pytest.mark.parametrize("end", ENDS)
 def test_ending_another_stream_does_not_stop_this_one(at: str, end: str, waits: bool) -> None:
@@ -156,17 +162,7 @@ def test_ending_another_stream_does_not_stop_this_one(at: str, end: str, waits: 
         ),
         Plugin,
     )
-    first = host.begin("POST", response=UpstreamResponse(body=b"its answer"))
-    first.send_request_body(b"first ")
-    second = host.request(
-        "POST",
-        body=[b"second ", b"two"],
-        trailers=[("x-t", "1")],
-        response=UpstreamResponse(body=[b"answer ", b"two"], trailers=[("x-u", "1")]),
-    )
-    for _ in range(4):
-        host.now_nanoseconds += 10_000_000
-        host.tick()
+    first, second = two_streams(host)
     assert (second.status, second.request_body, second.body) == (200, b"second two", b"answer two")
     assert (first.status, first.closed) == ((403, False) if end == "answer" else (None, True))
 
