@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import wasmtime
 
+from pwasm.testing.worlds import filters
+from pwasm.testing.worlds.filters import built_module
 from pwasm_compiler.build.backends import build, toolchain
 from pwasm_compiler.build.backends import compile as compiling
 from pwasm_compiler.build.backends.choose import choose
@@ -349,6 +351,18 @@ def test_path_comes_before_the_wheel(monkeypatch: pytest.MonkeyPatch, install: I
 
 
 # -- how it is called
+
+
+def test_the_cache_of_tested_modules_tells_compilers_apart(
+    install: Install, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that one Go has built is not taken for the module of another one, which PATH has today."""
+    monkeypatch.setattr(filters, "_kept_modules", lambda: tmp_path)
+    modules = []
+    for version in ("1.26.8", "1.27.3", "1.26.8"):
+        install("go", version)
+        modules.append(built_module(folder))
+    assert modules[0] == modules[2] != modules[1]
 
 
 @pytest.mark.parametrize(

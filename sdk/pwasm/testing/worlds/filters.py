@@ -265,11 +265,18 @@ def _prune(folder: Path) -> None:
 
 
 def _digest_of(path: Path) -> str:
-    """The digest of everything that goes into a module."""
+    """The digest of everything that goes into a module.
+
+    Raises:
+        PwasmError: the filter cannot be loaded, or no compiler for it is installed.
+    """
+    from pwasm_compiler.build.backends.choose import choose
     from pwasm_compiler.project import load_project, source_files
 
     project: Project = load_project(path)
     digest = hashlib.sha256(_toolchain())
+    if project.language == "go":  # another PATH has another Go
+        digest.update(str(choose(project).toolchain).encode())
     for file in (*source_files(project), *filter(None, [project.configuration])):
         digest.update(f"{file.relative_to(project.root)} {file.stat().st_size}\n".encode() + file.read_bytes())
     if project.dependencies:  # pip may resolve them differently tomorrow
