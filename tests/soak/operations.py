@@ -5,6 +5,7 @@ A failure is shrunk to few and small scripts that repeat it, which `python tests
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import time
@@ -36,7 +37,7 @@ def run(streams: int = 0, *, seconds: float = 0, seed: int | None = None, execut
     outcome = Outcome("operations", f"{wanted}, from seed {first}")
     end, count = time.monotonic() + seconds, 0
     why = known(executable)
-    failed = [*CORPUS, *RARE] if why else []
+    failed = [*CORPUS, *itertools.chain(*RARE)] if why else []
     if not failed:
         with operations_world(executable) as world:
             while not failed and (count < streams if streams else time.monotonic() < end):
@@ -63,7 +64,10 @@ def replay(scripts: list[Script], executable: Path | None = None) -> Outcome:
 
 def known(executable: Path | None, *, workers: int = WORKERS) -> str:
     """Run the scripts that once ended Envoy; what went wrong, or ""."""
-    waves = [[script for script in CORPUS for _ in range(_TRIES // 4)], *([script] * _WAVE for script in RARE)]
+    waves = [
+        [script for script in CORPUS for _ in range(_TRIES // 4)],
+        *(group * (_WAVE // len(group)) for group in RARE),
+    ]
     with operations_world(executable, workers=workers) as world:
         return next((why for wave in waves if (why := _problem(world, wave))), "")
 

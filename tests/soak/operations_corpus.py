@@ -33,7 +33,9 @@ def _held(*operations: Op) -> Script:
 _ANSWER: Op = ["send_http_response", {"status_code": 403}]
 _CLOSE: Op = ["close_http_response", {}]
 _RESUME: Op = ["resume_http_response", {}]
-_APPEND: Op = ["append_http_request_body", {"data": {"$": "large", "of": 20_000}}]
+_LOCAL: Op = ["send_http_response", {"status_code": 200, "body": "local"}]
+_BODY: tuple[Op, ...] = (["append_http_request_body", {"data": "x"}], ["get_http_request_body", {}])
+_CHUNKED: dict[str, Any] = {"framing": "chunked"}
 
 CORPUS: tuple[Script, ...] = (
     _held(_RESUME, _ANSWER),
@@ -75,34 +77,34 @@ CORPUS: tuple[Script, ...] = (
     _script(request_headers=[[["call_foreign_function", {"name": "uncompress", "param": {"$": "bomb"}}]]]),
 )
 
-RARE: tuple[Script, ...] = (
-    # Uses after free: whether they end Envoy depends on the allocator. Others of the same kind must be there.
-    _script(
-        "alone|drain|edits",
-        request_body=[[_ANSWER]] * 2,
-        response_headers=[[["sleep", 7], _APPEND]],
-        done=[[_APPEND] * 9],
-        client={"framing": "chunked"},
+RARE: tuple[tuple[Script, ...], ...] = (
+    # Whether these end Envoy depends on the allocator, or on who comes next: others of the kind must be there.
+    # A request's body, when the callback of its last piece has answered (K10).
+    *((_script(request_body=[[], [_LOCAL]], response_headers=[[["sleep", 30], op]], client=_CHUNKED),) for op in _BODY),
+    # The data of a connection, when the callback of its second piece has closed it (K11).
+    (
+        _script(
+            "tcp",
+            upstream_data=[[], [["fail"]]],
+            done=[[["get_upstream_data", {"start": 0, "max_size": 100}]]],
+            upstream={"pieces": [100], "framing": "chunked"},
+        ),
     ),
-    _script(
-        "tcp",
-        upstream_data=[[], [["fail"]]],
-        done=[[["get_upstream_data", {}], ["append_upstream_data", {"data": "x"}]]],
-        client={"pieces": [5, 5]},
-    ),
-    # What the SDK does when a callback has returned goes to the stream that the filter has selected (seed 2010018491).
-    _script(
-        "twice|drain|buffers",
-        response_body=[[["set_effective_context", {"context_id": {"$": "context", "of": 1}}]], []],
-        response_trailers=[[_CLOSE]],
-        client={"pieces": [5000], "gaps": [15, 2, 15, 0], "framing": "chunked", "leaves": 2},
-        upstream={"pieces": [5000], "gaps": [15, 0, 0, 0], "framing": "trailers"},
+    # What the SDK does when a callback has returned goes to the stream that the filter has selected (K15).
+    (
+        _script(request_body=[[], [_LOCAL]], response_headers=[[["sleep", 30]]], client=_CHUNKED),
+        _script(
+            request_body=[[["pause"], ["set_effective_context", {"context_id": {"$": "context", "of": 1}}]]] * 3,
+            client=_CHUNKED | {"pieces": [5, 5000], "gaps": [2] * 4},
+        ),
     ),
     # An answer for another stream stops the one whose callback is running (found by seed 2415127246).
-    _script(
-        "alone|headers|edits",
-        response_body=[[["with", 7, [["send_http_response", {"status_code": 500}]]], ["sleep", 0]]],
-        client={"pieces": []},
-        upstream={"pieces": [5, 5000], "status": 204},
+    (
+        _script(
+            "alone|headers|edits",
+            response_body=[[["with", 7, [["send_http_response", {"status_code": 500}]]], ["sleep", 0]]],
+            client={"pieces": []},
+            upstream={"pieces": [5, 5000], "status": 204},
+        ),
     ),
 )

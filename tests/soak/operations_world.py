@@ -41,6 +41,7 @@ function ask(handle)
   handle:httpCall("gate", {[":method"] = "GET", [":path"] = "/", [":authority"] = "gate"}, "", 1000)
 end
 """
+_UNTOLD: Script = {"pieces": [], "gaps": [0] * 4, "framing": "length", "leaves": None}
 
 
 class OperationsWorld:
@@ -116,8 +117,9 @@ class OperationsWorld:
             socket.create_connection(self.addresses[script["listener"]], timeout=_SECONDS) as client,
         ):
             at_once(client)
-            text = json.dumps(script["do"], separators=(",", ":"))
-            if script["listener"] == "tcp":
+            tcp = script["listener"] == "tcp"
+            text = json.dumps(script["do"] | ({"number": number} if tcp else {}), separators=(",", ":"))
+            if tcp:
                 _send(client, (text + "\n").encode(), script["client"], tcp=True)
             else:
                 start = f"{'POST' if script['client']['pieces'] else 'GET'} /{number} HTTP/1.1\r\nhost: a\r\n"
@@ -144,15 +146,21 @@ class OperationsWorld:
 
     def _answer(self, connection: socket.socket) -> None:
         connection.settimeout(1)
-        with connection, contextlib.suppress(OSError, IndexError):
+        with connection, contextlib.suppress(OSError):
             at_once(connection)
-            first = connection.recv(65536)
-            number = first.split(b" ")[1][1:].decode("latin-1", "replace") if b" HTTP/" in first else ""
-            told = self.scripts.get(number, {}).get("upstream", {})
+            told, tcp = self._told(connection.recv(65536))
             start = b"HTTP/1.1 %d OK\r\nconnection: close\r\n" % told.get("status", 200)
-            _send(connection, start, told or {"pieces": [], "gaps": [0] * 4, "framing": "length", "leaves": None})
+            _send(connection, b"hello" if tcp else start, told or _UNTOLD, tcp=tcp)
             while connection.recv(65536):
                 pass
+
+    def _told(self, first: bytes) -> tuple[Script, bool]:
+        """What upstream does with a stream that begins so, and whether it is TCP; a filter may have edited it."""
+        with contextlib.suppress(ValueError, LookupError, TypeError):
+            if first.startswith(b"{"):
+                return self.scripts[json.loads(first.partition(b"\n")[0])["number"]]["upstream"], True
+            return self.scripts[first.split(b" ")[1][1:].decode("latin-1")]["upstream"], False
+        return {}, False
 
 
 def _send(connection: socket.socket, start: bytes, told: Script, *, tcp: bool = False) -> None:
