@@ -22,11 +22,11 @@ from ._stream import acts
 from ._stream.body_options import leave_headers
 from ._stream.current import current
 from ._stream.guards import (
+    crosses,
     failed,
     guard_close,
     guard_local_response,
     guard_resume,
-    in_the_response,
     permits,
     resumed,
     running_stream,
@@ -433,8 +433,8 @@ def _resume(what: str, direction: int) -> None:
         if held is not None:  # the host has seen CONTINUE, with nothing: the bytes go on with the next part
             held.pass_on()
         return
-    if direction == REQUEST and not own and in_the_response(stream):
-        Later(stream, resume_http_request)
+    if direction in {REQUEST, RESPONSE} and not own and crosses(stream, direction):
+        Later(stream, resume_http_request if direction == REQUEST else resume_http_response)
         return
     if stream.traits is not None:
         if direction in {REQUEST, RESPONSE}:

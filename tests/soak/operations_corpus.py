@@ -58,6 +58,13 @@ CORPUS: tuple[Script, ...] = (
         client={"pieces": [1]},
         upstream={"pieces": [5000], "status": 204},
     ),
+    # The response goes on inside of the client's codec, when it has come early (found by seed 3110086635).
+    _script(
+        "alone|drain|buffers",
+        request_body=[[["resume_http_response", {}]]],
+        client={"pieces": [5, 5000, 5000], "framing": "chunked"},
+        upstream={"pieces": [1], "framing": "trailers"},
+    ),
     # A coroutine lets the response go in the tick that closes it (found by seed 1849).
     _script(
         "alone|headers|buffers",

@@ -19,7 +19,7 @@ itself (`records.Stream`); `acts` has the calls that change it. Measured with En
     K11  the data of a connection after its callback has closed it     SIGSEGV      b"", BadArgument
     K12  a gRPC call to a cluster whose name is a GrpcService          SIGABRT      is encoded, see `grpc_target`
     K13  a foreign function with a result that has no room             SIGSEGV      see `foreign_results`
-    K14  resume of the request in a callback of the response           SIGSEGV      waits for the next tick
+    K14  resume of one direction in a callback of the other one        SIGSEGV      waits for the next tick
     K15  a body's buffer with another stream selected                  SIGSEGV      `act_on` returns to its own
     K16  answer or close for another stream in a callback whose        data lost,   waits for the next tick
          action counts                                                 SIGSEGV
@@ -236,14 +236,15 @@ def guard_resume(what: str, direction: int) -> Stream | None:
     return found
 
 
-def in_the_response(stream: Stream) -> bool:
-    """Whether a callback of the stream's response is running: the host must not continue the request in it (K14).
+def crosses(stream: Stream, direction: int) -> bool:
+    """Whether a callback of the stream's other direction is running: the host must not continue this one in it (K14).
 
-    It would do so before it goes on with the response, inside of upstream's codec.
+    It would do so before it goes on with the other one, inside of the codec of upstream or of the client.
     """
     running, origin = running_stream(), current.phase.origin
     phase = current.phase if origin is None else origin[0]
-    return running is not None and phase.direction == RESPONSE and _same_stream(running, stream)
+    other = RESPONSE if direction == REQUEST else REQUEST
+    return running is not None and phase.direction == other and _same_stream(running, stream)
 
 
 def stops_another(stream: Stream) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 import pwasm
 from pwasm import Action, StreamType
 from pwasm._stream.current import current
-from pwasm.testing import EnvoyCrash, HostEmulator
+from pwasm.testing import EnvoyCrash, Headers, HostEmulator
 
 Call = Callable[[], object]
+REQUEST_HEADERS = {":method": "POST", ":path": "/", ":authority": "a", ":scheme": "http", "x-forwarded-proto": "http"}
 
 
 class Recorder(pwasm.HttpContext):
@@ -189,6 +191,43 @@ def test_resume_in_the_callback_that_pauses(at: str, resume: Call, request_: dic
 def test_resume_of_the_other_direction_does_not_undo_the_pause() -> None:
     _, stream, _ = run("on_http_response_headers", pwasm.resume_http_request, Action.PAUSE)
     assert stream.paused == "response"
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+@pytest.mark.parametrize("direction", ["request", "response"])
+def test_resume_in_a_callback_of_the_other_direction_waits(direction: str, *, guarded: bool) -> None:
+    """K14: the response has come early, and the host would continue one inside of the other's codec."""
+
+    def resume() -> None:
+        if not guarded:
+            current.host.proxy_continue_stream(StreamType[f"HTTP_{direction.upper()}"])
+        elif direction == "request":
+            pwasm.resume_http_request()
+        else:
+            pwasm.resume_http_response()
+
+    class Early(pwasm.HttpContext):
+        def on_http_request_body(self, size: int, end_of_stream: bool) -> Action:
+            if direction == "response" and end_of_stream:
+                resume()
+            return Action.PAUSE if direction == "request" else Action.CONTINUE
+
+        def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+            if direction == "request":
+                resume()
+            return Action.PAUSE if direction == "response" else Action.CONTINUE
+
+    host = HostEmulator(Early)
+    stream = host.open_http_stream()
+    stream.send_request_headers(Headers([*REQUEST_HEADERS.items()]))
+    stream.send_request_body(b"abc", end_of_stream=direction == "request")
+    with nullcontext() if guarded else pytest.raises(EnvoyCrash, match="K14"):
+        stream.send_response_headers(end_of_stream=direction == "response")
+        if direction == "response":
+            stream.send_request_body(b"def", end_of_stream=True)
+        assert stream.paused == direction
+        host.tick()
+        assert stream.paused is None
 
 
 def test_local_response() -> None:

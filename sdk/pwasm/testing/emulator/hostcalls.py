@@ -18,7 +18,7 @@ from .callouts import Callouts
 from .headers import Headers
 from .local import LocalResponse
 from .properties import Properties
-from .rules import holds, status_of
+from .rules import CONTINUE, holds, status_of
 from .shared import Process, SharedState
 from .side import HttpSide
 from .tcp_stream import TcpStream
@@ -102,6 +102,9 @@ class EmulatedHost(Callouts, SharedState, Properties):
             flow = stream.flows[stream_type]
             if stream_type == StreamType.HTTP_RESPONSE and flow.headers is None:
                 return self.kill("K1")
+            held = flow.state != CONTINUE
+            if held and self._own_stream() is stream and PHASES[self.callback].direction == 1 - stream_type:
+                self.crash_on("K14")  # in most cases: it depends on whether that ends the stream
             flow.continued()
             self.after(flow.resume)
         return OK
