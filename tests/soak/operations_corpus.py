@@ -94,7 +94,8 @@ RARE: tuple[tuple[Script, ...], ...] = (
             "tcp",
             upstream_data=[[], [["fail"]]],
             done=[[["get_upstream_data", {"start": 0, "max_size": 100}]]],
-            upstream={"pieces": [100], "framing": "chunked"},
+            client=_CHUNKED | {"pieces": []},
+            upstream=_CHUNKED | {"pieces": [100]},
         ),
     ),
     # What the SDK does when a callback has returned goes to the stream that the filter has selected (K15).
