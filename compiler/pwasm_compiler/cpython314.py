@@ -208,6 +208,18 @@ LAZY: dict[str, tuple[str, ...]] = {
 """Source: Lib/, Modules/_datetimemodule.c, Modules/timemodule.c, Modules/_decimal/_decimal.c. `tzdata` is a
 distribution, not part of the standard library."""
 
+NOT_FOR_A_VM = frozenset(
+    {
+        "_ast_unparse", "_pyrepl", "argparse", "difflib", "doctest", "ftplib", "getpass", "grp", "multiprocessing",
+        "netrc", "pdb", "pwd", "pydoc", "subprocess", "tkinter", "tracemalloc", "unicodedata", "unittest",
+        "webbrowser", "winreg",
+    }
+)  # fmt: skip
+"""Modules that functions of the standard library import for people, terminals, processes and other systems, of which a
+VM has none, and those that `LAZY` and `WANTED_BY_TEXT` decide about; the program's own imports are never left out."""
+NEVER_CALLED = re.compile(r"_*(?:test|main)(?:_\w*)?|_parse_args|\w+\.__(?:signature|reduce|reduce_ex)__")
+"""Functions of the standard library that are run from a shell, or only describe an object."""
+
 ALWAYS_WANTED = (
     "_suggestions",
     "atexit",
@@ -225,6 +237,7 @@ WANTED_BY_TEXT: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\bidna\b", ("encodings.idna", "encodings.punycode")),
     (r"\bpunycode\b", ("encodings.punycode",)),
     (r"\buncompress\b", ("zlib",)),  # pwasm.foreign.uncompress
+    (r"\bunparse\b", ("_ast_unparse",)),
     (r"\\N\{", ("unicodedata",)),  # in a regular expression
     (r"\bruntime_checkable\b|\bSupports[A-Z]", ("inspect",)),
     (r"\bsingledispatch", ("typing", "annotationlib")),

@@ -17,10 +17,10 @@ from ..component.graph import Item
 from ..errors import BuildError
 from ..files import check_writable, scratch_folder, write_atomically
 from ..guest.code_cache import cached_merge
-from ..guest.freeze import freeze
+from ..guest.freeze import Frozen, freeze
 from ..guest.interpreter import imported_function, load_interpreter
 from ..guest.record import BuildRecord
-from ..guest.staged import APP_MODULE, Staged
+from ..guest.staged import Staged
 from ..link.inlining import spend_budgets
 from ..link.layout import Layout
 from ..link.passes.cuts import compiler, find_cpython, unused_modules
@@ -125,8 +125,8 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         with clock.stage("runtime"):
             interpreter = load_interpreter(cache, clock.say)
         with clock.stage("freeze"):
-            frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache, clock.say)
-    cuts, removed = _cuts(frozen.layout, project, staged)
+            frozen = freeze(interpreter, staged, seed, project.build_timeout_seconds, cache, clock.say)
+    cuts, removed = _cuts(frozen, project)
     record = _module_record(frozen.record, staged, seed, removed)
     with clock.stage("link"):
         module, names = _link(frozen.layout, record, cuts, project, cache)
@@ -145,7 +145,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         tuple(clock.stages),
         tuple(record.callbacks),
         hostcalls_of(finished),
-        (*staged.warnings, *frozen.record.warnings, *filter(None, [cache.problem])),
+        (*staged.warnings, *frozen.record.warnings, *frozen.warnings, *filter(None, [cache.problem])),
         frozen.prints,
         hash_seed=seed,
         written=record.written,
@@ -172,12 +172,13 @@ def _module_record(made: BuildRecord, staged: Staged, seed: int, removed: tuple[
     )
 
 
-def _cuts(layout: Layout, project: Project, staged: Staged) -> tuple[dict[Item, Cut], tuple[str, ...]]:
+def _cuts(frozen: Frozen, project: Project) -> tuple[dict[Item, Cut], tuple[str, ...]]:
     """What is left out of the module, and its names for `[tool.pwasm] keep`."""
+    layout = frozen.layout
     cpython = find_cpython(layout)
     unused = unused_modules(layout, cpython, project.keep)
     cuts, removed = dict(unused.values()), sorted(unused)
-    if COMPILER not in project.keep and not staged.compiler_use:
+    if COMPILER not in project.keep and not frozen.compiler_use:
         cuts |= compiler(layout, cpython)
         removed.insert(0, COMPILER)
     return cuts, tuple(removed)

@@ -17,17 +17,15 @@ from ..files import check_readable, is_utf8, shown
 from ..guest.staged import APP_MODULE, GUEST_ROOT, Staged
 from ..project import Project, source_files
 from . import dependencies
-from .lazy_imports import find_lazy_imports
-from .needs_compiler import first_use_of_compiler
 from .paused_headers import first_awaited_body, never_resumed
+from .wanted_by_text import wanted_by_text
 
 _NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py", "_protocols.py"}
 
 _APP = """\
-from pwasm._guest.freeze import run
+from pwasm._guest.freeze import begin
 
-run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r},
-    lazy_imports={lazy_imports!r}, encodings={encodings!r})
+begin({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r})
 """
 
 
@@ -46,13 +44,15 @@ def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str]
     own = _copy_filter(project, folder)
     texts = _texts(folder)
     _refuse_null_bytes({name: texts[name] for name in own if name in texts})
-    _write_app(project, folder, own, texts)
+    data_files = _data_files(folder)
+    _write_app(project, folder, own, data_files)
     return Staged(
         folder,
         installed,
         (*own, f"{APP_MODULE}.py"),
         project.docstrings,
-        first_use_of_compiler(texts),
+        # `files("tzdata.zoneinfo.Europe")` imports the package by name
+        (*wanted_by_text(texts, own), *_packages_of(folder, data_files)),
         never_resumed(texts, own),
         first_awaited_body(texts, own),
     )
@@ -121,19 +121,13 @@ def _refuse_null_bytes(sources: dict[str, str]) -> None:
             raise ProjectError(f"{where}: source code cannot contain null bytes", hint="save it as UTF-8 text")
 
 
-def _write_app(project: Project, folder: Path, own: tuple[str, ...], texts: dict[str, str]) -> None:
-    lazy = find_lazy_imports(texts, frozenset(own))
-    data_files = _data_files(folder)
-    for package in _packages_of(folder, data_files):
-        lazy.modules.setdefault(package, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by name
+def _write_app(project: Project, folder: Path, own: tuple[str, ...], data_files: list[str]) -> None:
     text = _APP.format(
         entry=project.entry.stem,
         root=GUEST_ROOT,
         sources=[name for name in own if name.endswith(".py")],
         data_files=data_files,
         include=list(project.include),
-        lazy_imports=lazy.modules,
-        encodings=lazy.encodings,
     )
     (folder / f"{APP_MODULE}.py").write_text(text, encoding="utf-8")
 

@@ -7,6 +7,7 @@ matter who compiles first either, and several threads may.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import marshal
 import posixpath
@@ -19,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..cache import Cache
-from ..cpython314 import CACHE_TAG, LIBRARY
+from ..cpython314 import CACHE_TAG, COMPILES_TEXT, LIBRARY, MODULES_THAT_COMPILE
 from ..link.memory import global_address
+from .facts import Facts, read_facts
 from .files import FileTree
 from .interpreter import Interpreter, start
 from .machine import Change, Machine, Stopped
+from .record import RECORD
 from .wasi import Wasi
 
 _KIND = "bytecode"
@@ -33,7 +36,13 @@ _TIMEOUT_SECONDS = 60
 _THREADS = 2
 """Threads that compile ahead. The guest runs without the GIL, but its requests are served in Python."""
 
-_COMPILE = (Path(__file__).parent / "inside" / "pwasm_compile.py").read_bytes()
+_TABLES = "".join(
+    f"{name} = frozenset({sorted(names)!r})\n"
+    for name, names in (("COMPILES_TEXT", COMPILES_TEXT), ("MODULES_THAT_COMPILE", MODULES_THAT_COMPILE))
+)
+_INSIDE = {
+    name: (Path(__file__).parent / "inside" / name).read_bytes() for name in ("pwasm_compile.py", "pwasm_facts.py")
+} | {"pwasm_tables.py": _TABLES.encode()}
 
 
 def cached_path(source: str) -> str:
@@ -62,7 +71,7 @@ class Bytecode:
 
     def __init__(self, interpreter: Interpreter, cache: Cache, progress: Callable[[str], None]) -> None:
         self._interpreter, self._cache, self._progress = interpreter, cache, progress
-        self._key = hashlib.sha256(f"{interpreter.base.key}\n".encode() + _COMPILE).hexdigest()
+        self._key = hashlib.sha256(f"{interpreter.base.key}\n".encode() + b"".join(_INSIDE.values())).hexdigest()
         stored = cache.read(_KIND, self._key)
         self.known: dict[bytes, bytes] = {} if stored is None else marshal.loads(stored)
         """What was in the cache."""
@@ -75,7 +84,15 @@ class Bytecode:
         self._lock = threading.RLock()
 
     def of(self, name: str, read: Callable[[], bytes], options: Options, constant: bool = False) -> bytes:
-        """The `.pyc` of a source that tracebacks call `name`; empty if it cannot be compiled.
+        """The `.pyc` of a source that tracebacks call `name`; empty if it cannot be compiled."""
+        return _split(self._of(name, read, options, constant))[1]
+
+    def facts(self, name: str, read: Callable[[], bytes], options: Options, constant: bool = False) -> Facts:
+        """What that source says; nothing if it cannot be compiled."""
+        return read_facts(_split(self._of(name, read, options, constant))[0].decode())
+
+    def _of(self, name: str, read: Callable[[], bytes], options: Options, constant: bool) -> bytes:
+        """The facts and the `.pyc`, as the guest has written them.
 
         `constant` means that the source belongs to the base, so it need not be read to look up its compiled form.
         """
@@ -139,7 +156,7 @@ class Bytecode:
             guest.run([("pwasm_import", b"pwasm_compile")], _TIMEOUT_SECONDS)
         except Stopped:
             return b"", []  # importing it will report the same error
-        return _record(self._interpreter, guest), guest.wasi.prints
+        return guest_record(self._interpreter, guest), guest.wasi.prints
 
     def _start(self, columns: bool) -> tuple[Change, Wasi]:
         """A freshly started interpreter that has compiled nothing."""
@@ -147,10 +164,12 @@ class Bytecode:
         environment |= {"PYTHONDONTWRITEBYTECODE": "1"} | ({} if columns else {"PYTHONNODEBUGRANGES": "1"})
         files = FileTree()
         files.add_archive(LIBRARY, self._interpreter.base.library)
-        files.add(f"{_ROOM}/pwasm_compile.py", lambda: _COMPILE)
+        for name, text in _INSIDE.items():
+            files.add(f"{_ROOM}/{name}", functools.partial(bytes, text))
         wasi = Wasi(files, (LIBRARY, _ROOM), environment, b"")
         before = Machine(self._interpreter.engine, self._interpreter.module, wasi)
         started = start(self._interpreter, wasi, _TIMEOUT_SECONDS)
+        started.run([("pwasm_import", b"pwasm_facts")], _TIMEOUT_SECONDS)
         return started.image().since(before.image()), wasi
 
 
@@ -165,7 +184,14 @@ def open_bytecode(interpreter: Interpreter, cache: Cache, progress: Callable[[st
         yield Bytecode(interpreter, cache, progress)
 
 
-def _record(interpreter: Interpreter, guest: Machine) -> bytes:
-    address = global_address(interpreter.layout, "pwasm_build_record")
+def _split(found: bytes) -> tuple[bytes, bytes]:
+    """The facts and the code."""
+    end = 4 + int.from_bytes(found[:4], "little")
+    return found[4:end], found[end:]
+
+
+def guest_record(interpreter: Interpreter, guest: Machine) -> bytes:
+    """The record that a guest has left."""
+    address = global_address(interpreter.layout, RECORD)
     pointer, size = struct.unpack("<II", guest.memory.read(address, 8))
     return guest.memory.read(pointer, size)

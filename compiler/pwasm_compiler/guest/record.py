@@ -17,6 +17,8 @@ from ..link.layout import Layout
 from ..link.memory import global_address, read_memory
 
 _T = TypeVar("_T")
+RECORD = "pwasm_build_record"
+"""Where the guest leaves the record: a pointer and a size."""
 _NOT_IN_WASM = {
     "ssl": "Envoy terminates TLS",
     "_ssl": "Envoy terminates TLS",
@@ -47,6 +49,18 @@ class BuildRecord:
     """Each registered class with the callbacks that its author defined; None for a factory."""
     hold_headers: Mapping[str, str | None]
     """root_id → "required", "wanted" or None (see `pwasm_compiler.held_headers`); empty if no class needs anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What a phase before the last has done."""
+
+    failed: Sequence[tuple[int, str, str]]
+    """Late imports that failed: which, the type of the exception, and its message."""
+    unknown: Sequence[int]
+    """Which codecs are unknown."""
+    modules: Sequence[str]
+    """All imported modules, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +125,23 @@ _FAILURES: Mapping[str, type[RegistrationFailure | IncludeFailure | ImportFailur
 
 
 def read_record(layout: Layout, prints: str) -> BuildRecord:
-    """The record in the memory of `layout`; `prints` is what was printed so far, for an error.
+    """The record of a finished import in the memory of `layout`; `prints` is what was printed so far, for an error.
 
     Raises:
         BuildError: the filter could not be imported or registers nothing, or the record has an unknown format.
     """
-    address = global_address(layout, "pwasm_build_record")
+    address = global_address(layout, RECORD)
     pointer, size = (int.from_bytes(read_memory(layout, address + at, 4), "little") for at in (0, 4))
     if size == 0:
         raise BuildError("freezing the filter failed", why="The guest left no build record.")
-    return parse_record(read_memory(layout, pointer, size).decode(), prints)
+    return parse_record(read_memory(layout, pointer, size).decode(), BuildRecord, prints)
 
 
-def parse_record(text: str, prints: str = "") -> BuildRecord:
-    """The record in `text`; the same errors as `read_record`."""
+def parse_record(text: str, wanted: type[_T], prints: str = "") -> _T:
+    """The record in `text`, with the fields of `wanted`; the same errors as `read_record`."""
     fields: dict[str, Any] = ast.literal_eval(text)
     if "failure" not in fields:
-        return _exactly(BuildRecord, fields)
+        return _exactly(wanted, fields)
     kind, failure = fields["failure"]
     if kind not in _FAILURES:
         raise _unknown(f"Unknown kind of failure {kind!r}.")

@@ -20,8 +20,8 @@ class Staged:
     """The filter's files and those generated for it, relative to the folder."""
     docstrings: bool = False
     """Whether the docstrings of the filter and its dependencies are kept."""
-    compiler_use: str = ""
-    """Where it may need the compiler at run time ("path:line"), or "" (see `pwasm_compiler.build.needs_compiler`)."""
+    late: tuple[str, ...] = ()
+    """Modules to import although nothing that reads the sources' facts finds them."""
     warnings: tuple[str, ...] = ()
     """What its sources show to be wrong."""
     awaited_body: str = ""

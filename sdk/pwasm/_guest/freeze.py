@@ -1,9 +1,12 @@
-"""Runs once, while the snapshot is taken: import the filter, register its callbacks, and report to the compiler.
+"""Runs while the snapshot is taken: import the filter, register its callbacks, and report to the compiler.
+
+In three phases, each of which the compiler calls: `begin` imports the filter, `late`, any number of times, what its
+functions import when they run, and `finish` registers it and tidies up.
 
 A failure becomes part of the build record instead of an exception, about which the build would learn only that there
 was one. The record is the `repr` of a dict of plain values. The compiler reads it into the classes of
-`pwasm_compiler.guest.record`, and accepts exactly their fields: those of a `BuildRecord`, or `failure` alone, which is
-a kind and the fields of that kind.
+`pwasm_compiler.guest.record`, and accepts exactly their fields: those of a `Phase`, those of a `BuildRecord` after
+`finish`, or `failure` alone, which is a kind and the fields of that kind.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import io
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from types import FunctionType
 
 from .. import __version__, entrypoint, log
@@ -28,17 +32,8 @@ PRINTED = 0
 """The log level that marks a piece of printed output for the build; every other level marks a complete record."""
 
 
-def run(
-    entry: str,
-    *,
-    root: str,
-    sources: list[str],
-    data_files: list[str],
-    include: list[str],
-    lazy_imports: dict[str, str],
-    encodings: dict[str, str],
-) -> None:
-    """Import module `entry` and freeze what it registers.
+def begin(entry: str, *, root: str, sources: list[str], data_files: list[str], include: list[str]) -> None:
+    """Import module `entry`.
 
     Args:
         entry: name of the filter's module.
@@ -46,25 +41,58 @@ def run(
         sources: the filter's own files, relative to `root`; their lines are kept for tracebacks.
         data_files: files to keep in memory, relative to `root`.
         include: modules named in `[tool.pwasm] include`; a missing one is an error.
-        lazy_imports: module → place of an import that runs only at run time; missing modules are reported.
-        encodings: codec → place where it is named; unknown codecs are reported.
     """
+    global _root
+    _root = root
+    _kept.update(include)
+    _phase(lambda: _import_filter(entry, sources, data_files, include))
+
+
+def late(request: str) -> None:
+    """Import what functions import when they run, and the codecs that are named somewhere.
+
+    Args:
+        request: a file of lines with fields, separated by tabs: "import", module, names with commas if the statement
+            is `from module import names`; or "codec" and its name.
+    """
+    with open(request, encoding="utf-8") as file:  # noqa: PTH123
+        lines = [line.rstrip("\n").split("\t") for line in file]
+    wanted = [(fields[1], tuple(filter(None, fields[2].split(",")))) for fields in lines if fields[0] == "import"]
+    codecs = [fields[1] for fields in lines if fields[0] == "codec"]
+    _kept.update(module for module, _ in wanted)
+    _phase(lambda: {"failed": _late(wanted), "unknown": _unknown_codecs(codecs), "modules": sorted(sys.modules)})
+
+
+def finish() -> None:
+    """Register the filter's callbacks, and release what a VM does not need."""
+    _phase(_finish)
+
+
+_root = ""
+_noted: list[str] = []
+"""Warnings."""
+_kept: set[str] = set()
+"""Modules that were asked for by name, which must not be removed again."""
+
+
+def _phase(work: Callable[[], dict[str, Any]]) -> None:
+    """Do `work`, and give the compiler what it returns."""
     record: dict[str, Any] = {}
     stdout, stderr = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = _Prints()
     try:
-        record = _import_all(entry, root, sources, data_files, include, lazy_imports, encodings)
+        record = work()
     except BaseException as error:
-        record = {"failure": _describe(error, root)}
+        record = {"failure": _describe(error, _root)}
     finally:
         sys.stdout, sys.stderr = stdout, stderr
-    _forget_names()
-    _tidy(frozenset(lazy_imports).union(include))
-    if "failure" not in record:
+    if "callbacks" in record:
+        _forget_names()
+        _tidy(frozenset(_kept))
         names = sorted(sys.modules)
         record |= {"sdk": __version__, "python": sys.version.split()[0], "modules": names}
-    gc.collect()
-    gc.freeze()  # collections at run time need not traverse objects that are never freed
+        gc.collect()
+        gc.freeze()  # collections at run time need not traverse objects that are never freed
     vm.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
 
 
@@ -82,6 +110,8 @@ def _tidy(wanted: frozenset[str]) -> None:
     """Release whatever only the build needs, since every VM is a copy of this memory."""
     sys.path_importer_cache.clear()  # lists of files that no longer exist
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__module__", "") != "zipimport"]
+    for name in [name for name in sys.modules if name.startswith("pwasm_late_")]:
+        del sys.modules[name]
     for name in {"site", "zipimport"} - wanted:
         module = sys.modules.pop(name, None)
         if any(module is value for other in list(sys.modules.values()) for value in vars(other).values()):
@@ -129,39 +159,57 @@ class _Prints(io.StringIO):
         return len(text)
 
 
-def _import_all(
-    entry: str,
-    root: str,
-    sources: list[str],
-    data_files: list[str],
-    include: list[str],
-    lazy_imports: dict[str, str],
-    encodings: dict[str, str],
-) -> dict[str, Any]:
-    """Import everything and register the filter's callbacks; returns the part of the record with the findings."""
+def _import_filter(entry: str, sources: list[str], data_files: list[str], include: list[str]) -> dict[str, Any]:
     sys.dont_write_bytecode = True
-    from .._names import functions, spelling  # removed again before the snapshot
+    from .._names import functions  # removed again before the snapshot
 
-    functions.root = f"{root.rstrip('/')}/"
+    watch = Watch()
+    functions.root = f"{_root.rstrip('/')}/"
     functions.sources = frozenset(sources)
     randomness.watch()
-    bundle.install(root, frozenset(sources))
+    bundle.install(_root, frozenset(sources))
     bundle.keep_data_files(data_files)
     vm.guard_python()
-    watch = Watch()
     watch.start()
     bundle.watch = watch.add
     __import__(entry)
-    bundle.watch = None
-    noted = watch.stop()
     log.install_logging_handler()
     for name in include:
         try:
             __import__(name)
         except ImportError as error:
             return {"failure": ("include", {"module": name, "message": str(error)})}
-    noted += _import_lazy(lazy_imports)
-    noted += _unknown_encodings(encodings)
+    bundle.watch = None
+    _noted.extend(watch.stop())
+    return {"failed": [], "unknown": [], "modules": sorted(sys.modules)}
+
+
+def _late(wanted: list[tuple[str, tuple[str, ...]]]) -> list[tuple[int, str, str]]:
+    """Import modules; returns, for those that cannot be imported, their number, the type of the exception, and why."""
+    failed = []
+    for number, (name, names) in enumerate(wanted):
+        try:
+            module = __import__(name, fromlist=names) if names else __import__(name)
+            for missing in [one for one in names if one != "*" and not hasattr(module, one)]:
+                raise ImportError(f"cannot import name {missing!r} from {name!r}")  # what the statement would raise
+        except BaseException as error:
+            failed.append((number, type(error).__name__, str(error)))
+    return failed
+
+
+def _unknown_codecs(names: list[str]) -> list[int]:
+    unknown = []
+    for number, name in enumerate(names):
+        try:
+            "".encode(name)
+        except LookupError:
+            unknown.append(number)
+    return unknown
+
+
+def _finish() -> dict[str, Any]:
+    from .._names import spelling  # removed again before the snapshot
+
     try:
         registration = entrypoint.registration()
         spelling.check_all()
@@ -169,35 +217,12 @@ def _import_all(
         return {"failure": ("registration", {"message": str(error)})}
     callbacks = vm.install(registration)
     randomness.stop_watching()
-    noted += edits_undeclared(registration)
     return {
-        "warnings": noted,
+        "warnings": [*_noted, *edits_undeclared(registration)],
         "callbacks": callbacks,
         "written": callbacks_written(registration),
         "hold_headers": headers_held(registration),
     }
-
-
-def _import_lazy(lazy_imports: dict[str, str]) -> list[str]:
-    """Import the modules that the filter imports at run time; returns warnings for those that are missing."""
-    missing = []
-    for name, place in lazy_imports.items():
-        try:
-            __import__(name)
-        except ImportError as error:
-            if place:
-                missing.append(f"{place} imports {name} at run time, which will fail: {error}")
-    return missing
-
-
-def _unknown_encodings(encodings: dict[str, str]) -> list[str]:
-    unknown = []
-    for name, place in encodings.items():
-        try:
-            "".encode(name)
-        except LookupError:
-            unknown.append(f"{place} uses the unknown encoding {name!r}")
-    return unknown
 
 
 def _describe(error: BaseException, root: str) -> tuple[str, dict[str, str]]:

@@ -1,5 +1,7 @@
 """Compile `/0/source`, whose options and name are in `/0/name`, to a file with the code (PEP 552, unchecked).
 
+In front of it are its facts (see `pwasm_facts`), and their size in 4 bytes.
+
 Options: `d` removes docstrings, `a` what only type checkers read: annotations and overloads of functions, and the
 bodies of protocols.
 `assert` stays, so this is not what `-OO` does. Node types are compared by name, so the module `ast` is not needed.
@@ -11,6 +13,7 @@ import _frozen_importlib_external
 import marshal
 
 import _pwasm_shim  # type: ignore[import-not-found]
+from pwasm_facts import facts  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,13 +80,19 @@ with open("/0/name", "rb") as file:  # noqa: PTH123
     options, _, name = file.read().decode().partition(" ")
 with open("/0/source", "rb") as file:  # noqa: PTH123
     source = file.read()
+result = b""  # importing it will report the error
 try:
-    tree = source if not options else compile(source, name, "exec", _ONLY_AST, dont_inherit=True)
-    if options:
-        without(tree, "d" in options, "a" in options)
-    code = compile(tree, name, "exec", dont_inherit=True)
+    tree = compile(source, name, "exec", _ONLY_AST, dont_inherit=True)
 except Exception:
-    result = b""  # importing it will report the error
-else:
-    result = _frozen_importlib_external.MAGIC_NUMBER + bytes((1, 0, 0, 0)) + bytes(8) + marshal.dumps(code)
+    tree = None
+if tree is not None:
+    found = facts(tree).encode("utf-8", "backslashreplace")
+    without(tree, "d" in options, "a" in options)
+    try:
+        code = compile(tree, name, "exec", dont_inherit=True)
+    except Exception:
+        found = b""
+    else:
+        result = len(found).to_bytes(4, "little") + found
+        result += _frozen_importlib_external.MAGIC_NUMBER + bytes((1, 0, 0, 0)) + bytes(8) + marshal.dumps(code)
 _pwasm_shim.set_build_record(result)

@@ -1,0 +1,271 @@
+"""What a source says that a build must know, read from its syntax tree before anything is removed from that.
+
+It runs in the guest, whose Python is the one that the source is for. A fact is a line of fields, separated by tabs, of
+which the first is its kind; `pwasm_compiler.guest.facts` reads them:
+
+    import   line, unit, level, module, names with commas, "handled" or ""
+    computed line, unit, pattern of an imported name, with "*" for what is not a literal; "handled" or ""
+    codec    line, unit, name
+    compiles line
+    doc      line
+    unit     name, and the names that it mentions, with commas
+    literal  text that could be the name of a module, if one is computed
+
+A unit is an outermost function, or a method with its class: code that runs later. "" is what runs at import.
+Node types are compared by name, so the module `ast` is not needed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pwasm_tables import COMPILES_TEXT, MODULES_THAT_COMPILE  # type: ignore[import-not-found]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+_FUNCTIONS = ("FunctionDef", "AsyncFunctionDef", "Lambda")
+_HANDLES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+_BY_NAME = {"import_module", "__import__"}
+_CODECS = {
+    # function that takes the name of a codec: at which position
+    "TextIOWrapper": 1,
+    "bytearray": 1,
+    "bytes": 1,
+    "decode": 0,
+    "encode": 0,
+    "getdecoder": 0,
+    "getencoder": 0,
+    "getincrementaldecoder": 0,
+    "getincrementalencoder": 0,
+    "getreader": 0,
+    "getwriter": 0,
+    "lookup": 0,
+    "str": 1,
+}
+_COMPILES = {"compile", "eval", "exec"}
+_NAME = 60
+"""The longest text that is taken for the name of a module."""
+
+
+def facts(tree: Any) -> str:
+    """The facts of a module."""
+    return _Walk(tree).text()
+
+
+class _Walk:
+    """One walk over a tree."""
+
+    def __init__(self, tree: Any) -> None:
+        self._lines: list[str] = []
+        self._units: dict[str, set[str]] = {}
+        self._literals: set[str] = set()
+        self._imported = {"sys", "os"}
+        self._computes = False
+        self._notes = {
+            "Attribute": self._note_attribute,
+            "Call": self._note_call,
+            "Constant": self._note_constant,
+            "Import": self._note_import,
+            "ImportFrom": self._note_import_from,
+            "Name": self._note_name,
+        }
+        pending: list[tuple[Any, str, str, bool, bool]] = [(tree, "", "", False, False)]
+        while pending:
+            pending += reversed(list(self._visit(*pending.pop())))
+
+    def text(self) -> str:
+        lines = self._lines
+        lines += [f"unit\t{unit}\t{','.join(sorted(names))}" for unit, names in self._units.items()]
+        if self._computes:
+            lines += [f"literal\t{text}" for text in sorted(self._literals)]
+        return "\n".join(lines)
+
+    def _visit(self, node: Any, unit: str, outer: str, inside: bool, handled: bool) -> Iterator[Any]:
+        """Note a node; yields those below it with their unit and class, whether they run later, and are in a `try`."""
+        kind = type(node).__name__
+        note = self._notes.get(kind)
+        if note is not None:
+            note(node, unit, inside, handled)
+        if kind == "If" and (known := _known(node.test)) is not None:
+            for child in node.body if known else node.orelse:
+                yield child, unit, outer, inside, handled
+            return
+        below = (unit, outer, inside)
+        if kind in _FUNCTIONS and not inside:
+            below = (f"{outer}{getattr(node, 'name', unit)}", outer, True)
+            self._units.setdefault(below[0], set())
+        elif kind == "ClassDef" and not inside:
+            below = (node.name if not outer else unit, f"{node.name}.", False)
+            self._units.setdefault(below[0], set())
+        elif kind == "Assign" and not inside and not outer and type(node.targets[0]).__name__ == "Name":
+            below = (node.targets[0].id, outer, inside)  # another name for something
+        for field in node._fields:
+            value = getattr(node, field, None)
+            tried = handled or (field == "body" and _handles(node, kind))
+            for child in value if type(value) is list else (value,):
+                if hasattr(child, "_fields"):
+                    at_definition = kind in _FUNCTIONS and field != "body" and not inside
+                    yield (child, unit, outer, inside, tried) if at_definition else (child, *below, tried)
+
+    def _mention(self, name: str, unit: str) -> None:
+        self._units.setdefault(unit, set()).add(name)
+
+    def _add(self, *fields: object) -> None:
+        self._lines.append("\t".join(map(str, fields)))
+
+    # --- one kind of node each ----------------------------------------------------------------------------------------
+
+    def _note_name(self, node: Any, unit: str, inside: bool, _handled: bool) -> None:
+        self._mention(node.id, unit)
+        if inside and (node.id in _COMPILES or node.id in COMPILES_TEXT):
+            self._add("compiles", node.lineno)
+        if node.id == "__doc__" and type(node.ctx).__name__ == "Load":
+            self._add("doc", node.lineno)
+
+    def _note_attribute(self, node: Any, unit: str, inside: bool, _handled: bool) -> None:
+        self._mention(node.attr, unit)
+        owner = getattr(node.value, "id", "")
+        compiles = (owner == "builtins" and node.attr in _COMPILES) or (owner, node.attr) == ("ast", "parse")
+        if inside and (compiles or node.attr in COMPILES_TEXT):
+            self._add("compiles", node.lineno)
+        if node.attr in ("__doc__", "getdoc") and type(node.ctx).__name__ == "Load":
+            self._add("doc", node.lineno)
+
+    def _note_constant(self, node: Any, _unit: str, _inside: bool, _handled: bool) -> None:
+        value = node.value
+        if type(value) is str and len(value) <= _NAME and all(part.isidentifier() for part in value.split(".")):
+            self._literals.add(value)
+
+    def _note_import(self, node: Any, unit: str, inside: bool, handled: bool) -> None:
+        for alias in node.names:
+            self._imported.add(alias.asname or alias.name)
+            self._mention(alias.asname or alias.name.partition(".")[0], unit)
+            self._add("import", node.lineno, unit if inside else "", 0, alias.name, "", _word(handled))
+            if alias.name in MODULES_THAT_COMPILE:
+                self._add("compiles", node.lineno)
+
+    def _note_import_from(self, node: Any, unit: str, inside: bool, handled: bool) -> None:
+        names = [alias.name for alias in node.names]
+        module = node.module or ""
+        for alias in node.names:
+            self._mention(alias.name, unit)
+            self._imported.add(alias.asname or alias.name)
+        self._add("import", node.lineno, unit if inside else "", node.level, module, ",".join(names), _word(handled))
+        wanted = COMPILES_TEXT | (_COMPILES if module == "builtins" else {"parse"} if module == "ast" else set())
+        if module in MODULES_THAT_COMPILE or any(
+            alias.name in wanted and (inside or alias.asname is not None) for alias in node.names
+        ):
+            self._add("compiles", node.lineno)
+
+    def _note_call(self, node: Any, unit: str, inside: bool, handled: bool) -> None:
+        function = node.func
+        called = str(getattr(function, "attr", None) or getattr(function, "id", ""))
+        if called in _BY_NAME and node.args:
+            self._computes = True
+            self._add("computed", node.lineno, unit if inside else "", _pattern(node.args[0]), _word(handled))
+        found = [keyword.value for keyword in node.keywords if keyword.arg == "encoding"]
+        position = _CODECS.get(called)
+        owner = getattr(getattr(function, "value", None), "id", "")
+        of_module = owner in self._imported and owner != "codecs"  # `idna.encode(text)` names no codec
+        if position is not None and len(node.args) > position and not of_module:
+            found.append(node.args[position])
+        for text in [text for value in found for text in _texts(value)]:
+            if text and text.isprintable():
+                self._add("codec", node.lineno, unit if inside else "", text)
+
+
+def _word(handled: bool) -> str:
+    return "handled" if handled else ""
+
+
+def _handles(node: Any, kind: str) -> bool:
+    """Whether an ImportError in the body of a `try` or `with` goes no further."""
+    if kind in ("Try", "TryStar"):
+        return any(handler.type is None or not _HANDLES.isdisjoint(_names(handler.type)) for handler in node.handlers)
+    if kind in ("With", "AsyncWith"):
+        found = [_names(item.context_expr) for item in node.items]
+        return any("suppress" in names and not _HANDLES.isdisjoint(names) for names in found)
+    return False
+
+
+def _names(node: Any) -> set[str]:
+    """The names in an expression."""
+    found: set[str] = set()
+    pending = [node]
+    while pending:
+        one = pending.pop()
+        found.add(str(getattr(one, "attr", None) or getattr(one, "id", "")))
+        for field in one._fields:
+            value = getattr(one, field, None)
+            pending += [child for child in (value if type(value) is list else (value,)) if hasattr(child, "_fields")]
+    return found
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """The literals that may be the value of an expression, such as `encoding or "cp437"`."""
+    if type(node).__name__ == "Constant" and type(node.value) is str:
+        yield node.value
+    for child in [*getattr(node, "values", ()), getattr(node, "orelse", None), getattr(node, "body", None)]:
+        if hasattr(child, "_fields"):
+            yield from _texts(child)
+
+
+def _pattern(node: Any) -> str:
+    """The text of an expression, with "*" for what is not a literal."""
+    kind = type(node).__name__
+    if kind == "Constant" and type(node.value) is str and node.value.isprintable():
+        return str(node.value)
+    if kind == "Name" and node.id in ("__name__", "__package__"):
+        return f"{{{node.id}}}"
+    if kind == "BinOp" and type(node.op).__name__ == "Add":
+        return (_pattern(node.left) + _pattern(node.right)).replace("**", "*")
+    if kind == "JoinedStr":
+        return "".join(_pattern(value) for value in node.values).replace("**", "*")
+    if kind == "FormattedValue":
+        return _pattern(node.value)
+    return "*"
+
+
+def _known(test: Any) -> bool | None:
+    """The value of a condition that is the same in every VM; None if that is not known."""
+    kind = type(test).__name__
+    if kind == "UnaryOp" and type(test.op).__name__ == "Not":
+        inner = _known(test.operand)
+        return None if inner is None else not inner
+    if kind == "BoolOp":
+        values = [_known(value) for value in test.values]
+        ends = type(test.op).__name__ == "Or"
+        return ends if ends in values else None if None in values else not ends
+    if (getattr(test, "id", None) or getattr(test, "attr", "")) == "TYPE_CHECKING":
+        return False
+    if kind == "Compare" and getattr(test.left, "id", "") == "__name__":
+        return False  # it is "__main__" in no module
+    if kind == "Compare" and len(test.ops) == 1:
+        return _compare(test.left, type(test.ops[0]).__name__, test.comparators[0])
+    return None
+
+
+def _compare(left: Any, operator: str, right: Any) -> bool | None:
+    """`sys.version_info >= (3, 9)`, `sys.platform == "win32"`."""
+    owner = getattr(getattr(left, "value", None), "id", "")
+    subject = {"version_info": sys.version_info, "platform": sys.platform}.get(getattr(left, "attr", ""))
+    value = _literal(right)
+    if owner != "sys" or subject is None or value is None or type(value) is str is not type(subject) is str:
+        return None
+    if operator in ("Eq", "NotEq"):
+        return (subject == value) is (operator == "Eq")
+    if type(subject) is str:
+        return None
+    if operator in ("GtE", "Gt"):
+        return bool(subject >= value)
+    return bool(subject < value) if operator in ("Lt", "LtE") else None
+
+
+def _literal(node: Any) -> Any:
+    if type(node).__name__ == "Tuple":
+        values = tuple(_literal(item) for item in node.elts)
+        return None if None in values else values
+    return getattr(node, "value", None) if type(node).__name__ == "Constant" else None

@@ -1,0 +1,212 @@
+"""What a program can still import when it runs: a VM has no files to import from, so all of it is imported at build.
+
+The guest imports the filter, and says which sources that has read. Their facts name the imports that functions make
+later; the guest makes these now, which reads more sources, until there are no more.
+
+Of the filter and its dependencies every function counts. The standard library has thousands of imports in functions
+that no filter calls, so there a function counts only if its name is mentioned by code that counts: `parseString`
+counts once any source of the filter says `minidom.parseString`. That takes some functions for others of the same name,
+which costs a module that is never used, and misses what is called by a computed name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from ..cpython314 import LAZY, LIBRARY, NEVER_CALLED, NOT_FOR_A_VM
+from .facts import Computed, Facts, Import
+from .files import FileTree
+from .staged import GUEST_ROOT
+
+_ROOTS = (GUEST_ROOT, LIBRARY)
+_SDK = f"{GUEST_ROOT}/pwasm/"
+_DEPTH_OF_PROGRAM, _DEPTH_OF_LIBRARY = 4, 1
+"""How many imports away a function may be that is called by its name alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateImport:
+    """`from module import names` in a function, or `import module`."""
+
+    module: str
+    names: tuple[str, ...] = ()
+    place: str = ""
+    """"file:line" in the filter or a dependency; "" in the standard library."""
+    unit: str = ""
+    """The function."""
+    handled: bool = False
+    """Whether a failure is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateCodec:
+    """A codec that is named somewhere."""
+
+    name: str
+    place: str = ""
+
+
+@dataclass(slots=True)
+class _Source:
+    """A source that the guest has read."""
+
+    path: str
+    facts: Facts
+    module: str
+    package: str
+    of_program: bool
+    by_name: dict[str, list[str]]
+    """Name → the units that it may mean."""
+    imports: set[str]
+    """The modules that it has imported, or will."""
+    reached: set[str]
+    """Units that count."""
+
+
+class Reach:
+    """What the sources that were read so far reach."""
+
+    def __init__(self, files: FileTree, facts_of: Callable[[str], Facts]) -> None:
+        self._files, self._facts_of = files, facts_of
+        self._sources: dict[str, _Source] = {}
+        """By the name of the module."""
+        self.computed: list[str] = []
+        """Places in the program that import a module whose name is not known."""
+
+    def follow(self, sources: Iterable[str], modules: frozenset[str]) -> tuple[list[LateImport], list[LateCodec]]:
+        """What newly read `sources`, and what they call in the standard library, import and decode later.
+
+        Args:
+            sources: their paths.
+            modules: the names of all imported modules.
+        """
+        imports: list[LateImport] = []
+        codecs: list[LateCodec] = []
+        for path in sources:
+            if path.startswith(_SDK):
+                continue
+            source = self._add(path)
+            if source.of_program:
+                imports += self._of_program(source, failed=source.module not in modules)
+                where = path.removeprefix(f"{GUEST_ROOT}/")
+                codecs += [LateCodec(one.name, f"{where}:{one.line}") for one in source.facts.codecs]
+        for source, unit in self._reached():
+            late = [_late(one, source.package) for one in source.facts.imports if one.unit == unit]
+            imports += [one for one in late if one.module.partition(".")[0] not in NOT_FOR_A_VM]
+            codecs += [LateCodec(one.name) for one in source.facts.codecs if one.unit == unit]
+        return imports, codecs
+
+    def compiler_use(self) -> str:
+        """The first place in the program that may compile text when it runs: "path:line", or ""."""
+        places = ((one.path, one.facts.compiles) for one in self._sources.values() if one.of_program)
+        return next((f"{path.removeprefix(f'{GUEST_ROOT}/')}:{lines[0]}" for path, lines in places if lines), "")
+
+    def calls(self, unit: str) -> bool:
+        """Whether the program mentions the name of a function, or of the class of a method."""
+        names = {unit.rpartition(".")[2], unit.partition(".")[0]}
+        program = (one for one in self._sources.values() if one.of_program)
+        return any(not names.isdisjoint(mentioned) for one in program for mentioned in one.facts.units.values())
+
+    def _add(self, path: str) -> _Source:
+        facts, (module, package) = self._facts_of(path), _module_of(path)
+        by_name: dict[str, list[str]] = {}
+        for unit in facts.units:
+            if NEVER_CALLED.fullmatch(unit) and path.startswith(f"{LIBRARY}/"):
+                continue
+            by_name.setdefault(_known_by(unit), []).append(unit)
+        of_program = not path.startswith(f"{LIBRARY}/")
+        imports = {name for one in facts.imports if of_program or not one.unit for name in _modules(one, package)}
+        found = _Source(path, facts, module, package, of_program, by_name, imports, set())
+        return self._sources.setdefault(module, found)
+
+    def _of_program(self, source: _Source, failed: bool) -> Iterator[LateImport]:
+        """`failed` means that something has caught an error when the source was imported."""
+        where = source.path.removeprefix(f"{GUEST_ROOT}/")
+        for one in source.facts.imports:
+            late = _late(one, source.package, f"{where}:{one.line}", failed)
+            if one.unit:
+                yield late
+            yield from map(LateImport, LAZY.get(late.module, ()))
+        for computed in source.facts.computed:
+            yield from self._computed(computed, source.facts, source.package, where)
+
+    def _reached(self) -> Iterator[tuple[_Source, str]]:
+        """The units of the standard library that count now, and did not before."""
+        pending = [(one, unit) for one in self._sources.values() if one.of_program for unit in one.facts.units]
+        pending += [(one, unit) for one in self._sources.values() if not one.of_program for unit in one.reached]
+        scopes: dict[str, list[_Source]] = {}
+        while pending:
+            source, unit = pending.pop()
+            if not source.of_program and unit not in source.reached:
+                source.reached.add(unit)
+                yield source, unit
+                late = [one for one in source.facts.imports if unit and one.unit == unit]
+                source.imports.update(name for one in late for name in _modules(one, source.package))
+                if late:
+                    scopes.clear()
+            scope = scopes.get(source.module)
+            if scope is None:
+                scope = scopes[source.module] = self._scope(source)
+            names = source.facts.units.get(unit, frozenset())
+            for other in scope:
+                if not other.of_program:
+                    wanted = [one for name in names & other.by_name.keys() for one in other.by_name[name]]
+                    pending += [(other, one) for one in wanted if one not in other.reached]
+
+    def _scope(self, source: _Source) -> list[_Source]:
+        """The sources in which a name of `source` may be defined: those that it imports, and what these import."""
+        found = {source.module: source}
+        edge = [source]
+        for _ in range(_DEPTH_OF_PROGRAM if source.of_program else _DEPTH_OF_LIBRARY):
+            names = {name for one in edge for name in one.imports} - found.keys()
+            edge = [one for name in names if (one := self._sources.get(name)) is not None]
+            found |= {one.module: one for one in edge}
+        return list(found.values())
+
+    def _computed(self, one: Computed, facts: Facts, package: str, where: str) -> Iterator[LateImport]:
+        """The modules that a computed name may mean: those that exist, of the texts in the same source."""
+        pattern = one.pattern.replace("{__package__}", package).replace("{__name__}", package)
+        pattern = package + pattern if pattern.startswith(".") else pattern
+        if "*" not in pattern:
+            if one.unit:
+                yield LateImport(pattern, (), f"{where}:{one.line}", one.unit, one.handled)
+            return
+        texts = (pattern.replace("*", text.lstrip("."), 1) for text in facts.literals)
+        found = [text for text in texts if self._exists(text)]
+        if not found and one.unit and not one.handled:
+            self.computed.append(f"{where}:{one.line}")
+        yield from (LateImport(text, (), f"{where}:{one.line}", one.unit, handled=True) for text in found)
+
+    def _exists(self, module: str) -> bool:
+        path = module.replace(".", "/")
+        return any(self._files.is_file(f"{root}/{path}{end}") for root in _ROOTS for end in (".py", "/__init__.py"))
+
+
+def _modules(one: Import, package: str) -> Iterator[str]:
+    """The modules that an import statement may import."""
+    late = _late(one, package)
+    parts = late.module.split(".")
+    yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+    yield from (f"{late.module}.{name}" for name in late.names)
+
+
+def _known_by(unit: str) -> str:
+    """The name by which a unit is called: special methods are, by the name of their class."""
+    owner, _, name = unit.rpartition(".")
+    return owner if owner and name.startswith("__") else name
+
+
+def _late(one: Import, package: str, place: str = "", failed: bool = False) -> LateImport:
+    module = one.module
+    if one.level:
+        parents = package.split(".")
+        module = ".".join([*parents[: len(parents) - one.level + 1], *filter(None, [module])])
+    return LateImport(module, one.names, place, one.unit, one.handled or failed)
+
+
+def _module_of(path: str) -> tuple[str, str]:
+    """The names of the module of a source, and of its package."""
+    root = next(root for root in _ROOTS if path.startswith(f"{root}/"))
+    *package, name = path.removeprefix(f"{root}/").removesuffix(".py").split("/")
+    return ".".join(package if name == "__init__" else [*package, name]), ".".join(package)
