@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ _REQUEST = f"{GUEST_ROOT}/pwasm_late"
 _CALLS_LATE = f"from pwasm._guest.freeze import late\n\nlate({_REQUEST!r})\n"
 _CALLS_FINISH = "from pwasm._guest.freeze import finish\n\nfinish()\n"
 _MOST_ROUNDS = 30
+_DOCS = re.compile(rb"\b(?:__doc__|getdoc)\b")
 
 
 def freeze(
@@ -191,11 +193,12 @@ class _Session:
         for number in range(_MOST_ROUNDS):  # now, because Python remembers what a folder has
             files.add(f"{GUEST_ROOT}/{_LATE}{number}.py", _CALLS_LATE.encode)
         own = {f"{GUEST_ROOT}/{name}" for name in staged.own}
+        documented = self._documented(own)
         for path in list(files.files()):
             if path.endswith(".py"):
                 name, constant = path.removeprefix(GUEST_ROOT + "/"), path.startswith(LIBRARY + "/")
                 sdk = name.startswith("pwasm/")
-                kept = staged.docstrings and not constant and not sdk
+                kept = not constant and not sdk and (staged.docstrings or path in documented)
                 options = Options(docstrings=kept, annotations=not sdk, columns=path in own)
                 read = functools.partial(files.read, path)
                 compiled = functools.partial(bytecode.of, name, read, options, constant)
@@ -205,10 +208,27 @@ class _Session:
                     ahead.append(compiled)
         return ahead
 
+    def _documented(self, own: Collection[str]) -> set[str]:
+        """The sources whose docstrings are kept: of packages that read docstrings, and then the filter's own."""
+        program = [path for path in self._files.files() if path.startswith(f"{GUEST_ROOT}/") and path.endswith(".py")]
+        program = [path for path in program if not path.startswith(f"{GUEST_ROOT}/pwasm/")]
+        reading = {_top(path) for path in program if self._reads_docs(path)}
+        return {path for path in program if _top(path) in reading or (reading and path in own)}
+
+    def _reads_docs(self, path: str) -> bool:
+        read = functools.partial(self._files.read, path)
+        name = path.removeprefix(f"{GUEST_ROOT}/")
+        return _DOCS.search(read()) is not None and bool(self._bytecode.facts(name, read, Options()).docs)
+
     def _read(self, path: str, compiled: Read) -> bytes:
         """The guest reads a compiled source."""
         self._new.append(path)
         return compiled()
+
+
+def _top(path: str) -> str:
+    """The package or module at the top that a source belongs to."""
+    return path.removeprefix(f"{GUEST_ROOT}/").partition("/")[0]
 
 
 def _reason(kind: str, message: str) -> str:

@@ -23,7 +23,7 @@ RECORD: dict[str, Any] = {
 
 
 def test_a_record_with_all_its_fields() -> None:
-    assert parse_record(repr(RECORD)) == BuildRecord(**RECORD)
+    assert parse_record(repr(RECORD), BuildRecord) == BuildRecord(**RECORD)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_record_with_all_its_fields() -> None:
 )
 def test_a_record_of_another_version_is_refused(record: dict[str, Any], why: str) -> None:
     with pytest.raises(BuildError, match="incompatible with this compiler") as caught:
-        parse_record(repr(record))
+        parse_record(repr(record), BuildRecord)
     assert why in caught.value.why
 
 
@@ -61,7 +61,7 @@ def test_a_record_of_another_version_is_refused(record: dict[str, Any], why: str
 )
 def test_a_failure_is_an_error(failure: tuple[str, dict[str, str]], error: str) -> None:
     with pytest.raises(BuildError) as caught:
-        parse_record(repr({"failure": failure}), "noise\n")
+        parse_record(repr({"failure": failure}), BuildRecord, "noise\n")
     assert str(caught.value).startswith(error)
 
 

@@ -6,7 +6,6 @@ import dataclasses
 
 import pytest
 
-from pwasm_compiler.build.needs_compiler import first_use_of_compiler
 from pwasm_compiler.component.decode import decode_component
 from pwasm_compiler.component.graph import Item, instance_graph
 from pwasm_compiler.cpython314 import BUILT_IN
@@ -150,28 +149,3 @@ def test_docstrings_of_c_go_unless_something_names_a_place_in_them(layout: Layou
     _, end = found[0]
     named = dataclasses.replace(references, starts=tuple(sorted({*references.starts, end - 1})))
     assert found[0] not in list(find_docs(layout, named))
-
-
-@pytest.mark.parametrize(
-    ("source", "line"),
-    [
-        ("Point = namedtuple('Point', 'x y')", 0),
-        ("import re\ndef f():\n    return re.compile('x')", 0),
-        ("def f(text):\n    return eval(text)", 2),
-        ("def f(text):\n    call = exec\n    call(text)", 2),
-        ("f = lambda text: compile(text, '', 'exec')", 1),
-        ("import builtins\ndef f():\n    return builtins.eval", 3),
-        ("import ast\ndef f(text):\n    return ast.literal_eval(text)", 3),
-        ("import ast\ndef f(text):\n    return ast.parse(text)", 3),
-        ("def f():\n    from ast import parse\n    return parse", 2),
-        ("from ast import literal_eval as read", 1),
-        ("def f():\n    class P(NamedTuple):\n        x: int", 2),
-        ("def f():\n    @dataclass\n    class P:\n        x: int", 2),
-        ("class A:\n    async def f(self):\n        return collections.namedtuple('P', 'x')", 3),
-        ("import timeit", 1),
-        ("def broken(:", 0),
-        ("def newer_than_this_python(:\n    re.compile(x)\n    return eval(x)", 3),
-    ],
-)
-def test_finds_what_compiles_when_it_runs(source: str, line: int) -> None:
-    assert first_use_of_compiler({"filter.py": source}) == (f"filter.py:{line}" if line else "")

@@ -64,6 +64,8 @@ class _Walk:
         self._literals: set[str] = set()
         self._imported = {"sys", "os"}
         self._computes = False
+        self._copied: set[int] = set()
+        """Nodes of a docstring that only becomes another one."""
         self._notes = {
             "Attribute": self._note_attribute,
             "Call": self._note_call,
@@ -86,6 +88,8 @@ class _Walk:
     def _visit(self, node: Any, unit: str, outer: str, inside: bool, handled: bool) -> Iterator[Any]:
         """Note a node; yields those below it with their unit and class, whether they run later, and are in a `try`."""
         kind = type(node).__name__
+        if kind == "Assign" and any("__doc__" in _names(target) for target in node.targets):
+            self._copied.update(map(id, _all(node.value)))
         note = self._notes.get(kind)
         if note is not None:
             note(node, unit, inside, handled)
@@ -122,7 +126,7 @@ class _Walk:
         self._mention(node.id, unit)
         if inside and (node.id in _COMPILES or node.id in COMPILES_TEXT):
             self._add("compiles", node.lineno)
-        if node.id == "__doc__" and type(node.ctx).__name__ == "Load":
+        if node.id in ("__doc__", "getdoc") and self._reads(node):
             self._add("doc", node.lineno)
 
     def _note_attribute(self, node: Any, unit: str, inside: bool, _handled: bool) -> None:
@@ -131,8 +135,11 @@ class _Walk:
         compiles = (owner == "builtins" and node.attr in _COMPILES) or (owner, node.attr) == ("ast", "parse")
         if inside and (compiles or node.attr in COMPILES_TEXT):
             self._add("compiles", node.lineno)
-        if node.attr in ("__doc__", "getdoc") and type(node.ctx).__name__ == "Load":
+        if node.attr in ("__doc__", "getdoc") and self._reads(node):
             self._add("doc", node.lineno)
+
+    def _reads(self, node: Any) -> bool:
+        return type(node.ctx).__name__ == "Load" and id(node) not in self._copied
 
     def _note_constant(self, node: Any, _unit: str, _inside: bool, _handled: bool) -> None:
         value = node.value
@@ -193,14 +200,16 @@ def _handles(node: Any, kind: str) -> bool:
 
 def _names(node: Any) -> set[str]:
     """The names in an expression."""
-    found: set[str] = set()
-    pending = [node]
-    while pending:
-        one = pending.pop()
-        found.add(str(getattr(one, "attr", None) or getattr(one, "id", "")))
+    return {str(getattr(one, "attr", None) or getattr(one, "id", "")) for one in _all(node)}
+
+
+def _all(node: Any) -> list[Any]:
+    """An expression, and all that are in it."""
+    found = [node]
+    for one in found:
         for field in one._fields:
             value = getattr(one, field, None)
-            pending += [child for child in (value if type(value) is list else (value,)) if hasattr(child, "_fields")]
+            found += [child for child in (value if type(value) is list else (value,)) if hasattr(child, "_fields")]
     return found
 
 

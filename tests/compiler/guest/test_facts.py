@@ -1,0 +1,171 @@
+"""What a source says that a build must know is read from its syntax tree."""
+
+from __future__ import annotations
+
+import pytest
+
+from pwasm_compiler.guest.facts import Codec, Computed, Import
+from tests.support.facts import facts_of
+
+
+def later(text: str) -> list[tuple[int, str, int, str, tuple[str, ...]]]:
+    found = [one for one in facts_of(text).imports if one.unit]
+    return [(one.line, one.unit, one.level, one.module, one.names) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("def f():\n    import decimal", (2, "f", 0, "decimal", ())),
+        ("def f():\n    import a.b as c", (2, "f", 0, "a.b", ())),
+        ("def f():\n    from a import b, c as d", (2, "f", 0, "a", ("b", "c"))),
+        ("def f():\n    from . import x", (2, "f", 1, "", ("x",))),
+        ("def f():\n    from ..y import z", (2, "f", 2, "y", ("z",))),
+        ("class A:\n    async def f(self):\n        if self:\n            import a", (4, "A.f", 0, "a", ())),
+        ("class A:\n    class B:\n        def f(self):\n            import a", (4, "B.f", 0, "a", ())),
+        ("def f():\n    def g():\n        import a", (3, "f", 0, "a", ())),
+        ("def f():\n    class A:\n        import a", (3, "f", 0, "a", ())),
+        ("f = lambda: __import__('a')\ndef g():\n    import a", (3, "g", 0, "a", ())),
+        ("def f():\n    with x:\n        for y in z:\n            import a", (4, "f", 0, "a", ())),
+        (
+            "def f(x):\n    if sys.version_info < (3, 9):\n        import b\n    else:\n        import a",
+            (5, "f", 0, "a", ()),
+        ),
+        (
+            "def f(x):\n    if TYPE_CHECKING or sys.platform == 'win32':\n        import b\n    import a",
+            (4, "f", 0, "a", ()),
+        ),
+        ("def f(x):\n    if not t.TYPE_CHECKING:\n        import a", (3, "f", 0, "a", ())),
+        (
+            "import b\nif __name__ == '__main__':\n    def f():\n        import c\ndef g():\n    import a",
+            (6, "g", 0, "a", ()),
+        ),
+    ],
+)
+def test_an_import_in_a_function(text: str, found: tuple[int, str, int, str, tuple[str, ...]]) -> None:
+    assert later(text) == [found]
+
+
+def test_an_import_at_the_top_runs_at_build() -> None:
+    text = "import a\nif x:\n    from b import c\nclass A:\n    import d\n"
+    assert facts_of(text).imports == (
+        Import(1, "", 0, "a", (), handled=False),
+        Import(3, "", 0, "b", ("c",), handled=False),
+        Import(5, "", 0, "d", (), handled=False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "handled"),
+    [
+        ("try:\n  import a\n except ImportError:\n  pass", True),
+        ("try:\n  import a\n except (KeyError, ModuleNotFoundError) as e:\n  pass", True),
+        ("try:\n  import a\n except builtins.Exception:\n  pass", True),
+        ("try:\n  import a\n except:\n  pass", True),
+        ("try:\n  if x:\n   import a\n except* ImportError:\n  pass", True),
+        ("with contextlib.suppress(ImportError):\n  import a", True),
+        ("try:\n  import a\n except KeyError:\n  pass", False),
+        ("try:\n  pass\n except ImportError:\n  import a", False),
+        ("try:\n  pass\n except ImportError:\n  pass\n else:\n  import a", False),
+        ("try:\n  import a\n finally:\n  pass", False),
+        ("with open(ImportError):\n  import a", False),
+    ],
+)
+def test_whether_an_import_error_is_handled(text: str, handled: bool) -> None:
+    (found,) = facts_of(f"def f():\n {text}\n").imports
+    assert found.handled == handled
+
+
+@pytest.mark.parametrize(
+    ("call", "pattern"),
+    [
+        ("import_module('a.b')", "a.b"),
+        ("importlib.import_module('.b', __package__)", ".b"),
+        ("__import__('a')", "a"),
+        ("import_module('app.' + name)", "app.*"),
+        ("import_module(f'{__name__}.{name}')", "{__name__}.*"),
+        ("import_module(f'a.{x}{y}.b')", "a.*.b"),
+        ("import_module(name)", "*"),
+    ],
+)
+def test_a_computed_import(call: str, pattern: str) -> None:
+    found = facts_of(f"KNOWN = ('x.y', 'z', 'no module', '')\ndef f(name):\n    {call}\n")
+    assert found.computed == (Computed(3, "f", pattern, handled=False),)
+    assert {"x.y", "z"} <= set(found.literals)
+    assert not {"no module", ""} & set(found.literals)
+
+
+def test_literals_are_only_noted_where_a_name_is_computed() -> None:
+    assert facts_of("KNOWN = ('x.y', 'z')\n").literals == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("b.decode('cp1252')", ["cp1252"]),
+        ("str(b, 'koi8-r')", ["koi8-r"]),
+        ("bytes(c, encoding='utf-16')", ["utf-16"]),
+        ("codecs.lookup('idna')", ["idna"]),
+        ("codecs.getincrementaldecoder('utf-7')", ["utf-7"]),
+        ("b.decode(encoding or 'cp437')", ["cp437"]),
+        ("open(p, encoding='a' if x else 'b')", ["b", "a"]),
+        ("'x'.encode()", []),
+        ("import idna\nidna.encode('example')", []),
+        ("from base64 import b64\nb64.decode('abc')", []),
+        ("encode(x, 'y')", []),
+    ],
+)
+def test_a_codec(text: str, names: list[str]) -> None:
+    assert [one.name for one in facts_of(text).codecs] == names
+
+
+def test_the_place_of_a_codec() -> None:
+    assert facts_of("def f(a):\n    return a.decode('cp1252')\n").codecs == (Codec(2, "f", "cp1252"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("Point = namedtuple('Point', 'x y')", ()),
+        ("import re\ndef f():\n    return re.compile('x')", ()),
+        ("def f(text):\n    return eval(text)", (2,)),
+        ("def f(text):\n    call = exec\n    call(text)", (2,)),
+        ("f = lambda text: compile(text, '', 'exec')", (1,)),
+        ("import builtins\ndef f():\n    return builtins.eval", (3,)),
+        ("import ast\ndef f(text):\n    return ast.literal_eval(text)", (3,)),
+        ("import ast\ndef f(text):\n    return ast.parse(text)", (3,)),
+        ("def f():\n    from ast import parse\n    return parse", (2,)),
+        ("from ast import literal_eval as read", (1,)),
+        ("def f():\n    class P(NamedTuple):\n        x: int", (2,)),
+        ("def f():\n    @dataclass\n    class P:\n        x: int", (2,)),
+        ("class A:\n    async def f(self):\n        return collections.namedtuple('P', 'x')", (3,)),
+        ("import timeit", (1,)),
+    ],
+)
+def test_what_may_compile_when_it_runs(text: str, lines: tuple[int, ...]) -> None:
+    assert facts_of(text).compiles == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("def f(x):\n    return x.__doc__", (2,)),
+        ("print(__doc__)", (1,)),
+        ("import inspect\ndef f(x):\n    return inspect.getdoc(x)", (3,)),
+        ("def f(x, y):\n    x.__doc__ = y.__doc__ + 'more'", ()),
+        ("__doc__ = 'text'", ()),
+    ],
+)
+def test_what_reads_a_docstring(text: str, lines: tuple[int, ...]) -> None:
+    assert facts_of(text).docs == lines
+
+
+def test_the_names_that_each_unit_mentions() -> None:
+    text = "x = y\ndef f(a=b):\n    return c.d(a)\nclass E(F):\n    g = h\n    def i(self):\n        j()\nf()\n"
+    assert facts_of(text).units == {
+        "": {"f", "b"},
+        "x": {"x", "y"},
+        "f": {"c", "d", "a"},
+        "E": {"F", "g", "h"},
+        "E.i": {"j"},
+    }
