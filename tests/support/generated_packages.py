@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _LIBRARY = (
-    "base64", "bisect", "calendar", "cmath", "colorsys", "copy", "csv", "decimal", "difflib", "email.message", "fnmatch",
-    "fractions", "graphlib", "hashlib", "heapq", "html.entities", "html.parser", "http.cookies", "ipaddress", "json.tool",
-    "numbers", "pprint", "queue", "quopri", "statistics", "string", "textwrap", "urllib.parse", "uuid", "wave",
-    "xml.dom.minidom", "xml.etree.ElementTree", "zlib",
+    "base64", "bisect", "calendar", "cmath", "colorsys", "copy", "csv", "decimal", "difflib", "email.message",
+    "fnmatch", "fractions", "graphlib", "hashlib", "heapq", "html.entities", "html.parser", "http.cookies",
+    "ipaddress", "json.tool", "numbers", "pprint", "queue", "quopri", "statistics", "string", "textwrap",
+    "urllib.parse", "uuid", "wave", "xml.dom.minidom", "xml.etree.ElementTree", "zlib",
 )  # fmt: skip
 _MISSING = ("nothing_of_the_kind", "nowhere.at_all", "tkinter_of_the_future")
 
@@ -64,7 +64,7 @@ class _Maker:
         self._write(f"{name}/__init__.py", "")
         return name
 
-    # --- forms: the body of a function ------------------------------------------------------------------------------------
+    # --- forms: the body of a function --------------------------------------------------------------------------------
 
     def _absolute(self) -> list[str]:
         module = self._module()

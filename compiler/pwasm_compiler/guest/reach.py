@@ -95,6 +95,9 @@ class Reach:
             late = [_late(one, source.package) for one in source.facts.imports if one.unit == unit]
             imports += [one for one in late if one.module.partition(".")[0] not in NOT_FOR_A_VM]
             codecs += [LateCodec(one.name) for one in source.facts.codecs if one.unit == unit]
+            for computed in source.facts.computed:
+                if computed.unit == unit:
+                    imports += [LateImport(one) for one in self._named(computed, source)]
         return imports, codecs
 
     def compiler_use(self) -> str:
@@ -129,7 +132,13 @@ class Reach:
                 yield late
             yield from map(LateImport, LAZY.get(late.module, ()))
         for computed in source.facts.computed:
-            yield from self._computed(computed, source.facts, source.package, where)
+            found, place = self._named(computed, source), f"{where}:{computed.line}"
+            if not found and computed.unit and not computed.handled:
+                self.computed.append(place)
+            known = "*" not in computed.pattern
+            if computed.unit or not known:
+                handled = computed.handled or failed or not known
+                yield from (LateImport(one, (), place, computed.unit, handled) for one in found)
 
     def _reached(self) -> Iterator[tuple[_Source, str]]:
         """The units of the standard library that count now, and did not before."""
@@ -164,19 +173,15 @@ class Reach:
             found |= {one.module: one for one in edge}
         return list(found.values())
 
-    def _computed(self, one: Computed, facts: Facts, package: str, where: str) -> Iterator[LateImport]:
+    def _named(self, one: Computed, source: _Source) -> list[str]:
         """The modules that a computed name may mean: those that exist, of the texts in the same source."""
-        pattern = one.pattern.replace("{__package__}", package).replace("{__name__}", package)
+        package = source.package
+        pattern = one.pattern.replace("{__package__}", package).replace("{__name__}", source.module)
         pattern = package + pattern if pattern.startswith(".") else pattern
         if "*" not in pattern:
-            if one.unit:
-                yield LateImport(pattern, (), f"{where}:{one.line}", one.unit, one.handled)
-            return
-        texts = (pattern.replace("*", text.lstrip("."), 1) for text in facts.literals)
-        found = [text for text in texts if self._exists(text)]
-        if not found and one.unit and not one.handled:
-            self.computed.append(f"{where}:{one.line}")
-        yield from (LateImport(text, (), f"{where}:{one.line}", one.unit, handled=True) for text in found)
+            return [pattern]
+        texts = (pattern.replace("*", text.lstrip("."), 1) for text in source.facts.literals)
+        return [text for text in texts if self._exists(text)]
 
     def _exists(self, module: str) -> bool:
         path = module.replace(".", "/")

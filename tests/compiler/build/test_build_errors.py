@@ -26,6 +26,15 @@ BROKEN = {
     "exception in a helper": (GOOD + "\nimport helper\n", ""),
     "sys.exit while imported": ("import sys\n\nprint('bye')\nsys.exit(3)\n", ""),
     "missing module": (GOOD + "import requests\n", ""),
+    "missing module in a callback": (
+        GOOD.replace("pwasm.HttpContext)", "Late)").replace(
+            "\n\n",
+            "\n\n\nclass Late(pwasm.HttpContext):\n    def on_http_request_headers(self, num_headers, end_of_stream):\n"
+            "        import yamll\n\n\n",
+        ),
+        "",
+    ),
+    "missing name in a function": (GOOD + "\n\ndef f():\n    from json import lods\n\n\nCALL = f\n", ""),
     "missing module of the SDK": (GOOD + "from pwasm import does_not_exist\n", ""),
     "native extension": (GOOD + "import ssl\n", ""),
     "no class registered": ("import pwasm\n", ""),
@@ -114,7 +123,10 @@ def test_prints_at_import_and_what_is_imported_later_are_reported(tmp_path: Path
     artifact = build(load_project(tmp_path), tmp_path / "main.wasm")
     assert artifact.prints == "hello from the build\n"
     assert [warning.partition(":")[0] for warning in artifact.warnings] == ["filter.py", "filter.py"]
-    assert "filter.py:8 imports nothing_of_the_kind at run time, which will fail: " in artifact.warnings[0]
+    assert (
+        "filter.py:8 imports nothing_of_the_kind when it runs, which will fail: ModuleNotFoundError: "
+        in artifact.warnings[0]
+    )
     assert "filter.py:9 uses the unknown encoding 'no-codec'" in artifact.warnings[1]
 
 
