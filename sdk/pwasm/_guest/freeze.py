@@ -17,6 +17,7 @@ from types import FunctionType
 
 from .. import __version__, entrypoint, log
 from .._dispatch.exports import callbacks_written, edits_undeclared, headers_held
+from .._reflect import module_name, namespace_of
 from .._typing import Any
 from ..errors import RegistrationError
 from . import bundle, randomness, vm
@@ -61,7 +62,7 @@ def run(
     _forget_names()
     _tidy(frozenset(lazy_imports).union(include))
     if "failure" not in record:
-        names = sorted(sys.modules)
+        names = sorted(str.__str__(name) for name in sys.modules if isinstance(name, str))
         record |= {"sdk": __version__, "python": sys.version.split()[0], "modules": names}
     gc.collect()
     gc.freeze()  # collections at run time need not traverse objects that are never freed
@@ -73,18 +74,19 @@ def _forget_names() -> None:
     from .. import _names
 
     package, _, room = _names.__name__.rpartition(".")
-    for name in [name for name in sys.modules if name == _names.__name__ or name.startswith(f"{_names.__name__}.")]:
-        del sys.modules[name]
+    for name in list(sys.modules):
+        if isinstance(name, str) and f"{name}.".startswith(f"{_names.__name__}."):
+            del sys.modules[name]
     delattr(sys.modules[package], room)
 
 
 def _tidy(wanted: frozenset[str]) -> None:
     """Release whatever only the build needs, since every VM is a copy of this memory."""
     sys.path_importer_cache.clear()  # lists of files that no longer exist
-    sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__module__", "") != "zipimport"]
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if module_name(hook) != "zipimport"]
     for name in {"site", "zipimport"} - wanted:
         module = sys.modules.pop(name, None)
-        if any(module is value for other in list(sys.modules.values()) for value in vars(other).values()):
+        if any(module is value for other in list(sys.modules.values()) for value in namespace_of(other).values()):
             sys.modules[name] = module  # type: ignore[assignment]  # the filter, or one of its dependencies, has imported it
     _shorten_stdin()
     _drop_docs()
@@ -93,17 +95,23 @@ def _tidy(wanted: frozenset[str]) -> None:
 def _drop_docs() -> None:
     """Drop the docstrings that no compiler can omit: those of modules and types in C, and those the SDK generates."""
     for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) is None:
-            module.__doc__ = None
-        for value in vars(module).values():
-            if isinstance(value, FunctionType) and value.__module__.startswith("pwasm."):
+        names = namespace_of(module)
+        if names.get("__file__") is None and "__doc__" in names:
+            names["__doc__"] = None
+        for value in names.values():
+            if type(value) is FunctionType and module_name(value).startswith("pwasm."):
                 value.__doc__ = None
+    flags_of, names_of = (
+        type.__dict__["__flags__"].__get__,
+        type.__dict__["__dict__"].__get__,
+    )  # whatever metaclasses say
     pending: list[type] = [object]
     while pending:
         found = pending.pop()
         pending += type.__subclasses__(found)
-        if not found.__flags__ & _HEAP_TYPE or found.__flags__ & _IMMUTABLE:
-            (names,) = gc.get_referents(found.__dict__)  # the dict behind the proxy
+        flags = flags_of(found)
+        if not flags & _HEAP_TYPE or flags & _IMMUTABLE:
+            (names,) = gc.get_referents(names_of(found))  # the dict behind the proxy
             if isinstance(names.get("__doc__"), str):  # otherwise it is a descriptor for the docstrings of instances
                 names["__doc__"] = None
     with warnings.catch_warnings():
@@ -211,8 +219,9 @@ def _describe(error: BaseException, root: str) -> tuple[str, dict[str, str]]:
     lines = ["Traceback (most recent call last):\n"] if frames else []
     lines += traceback.format_list(frames)
     lines += traceback.format_exception_only(type(error), error)
+    missing = error.name if isinstance(error, ImportError) else None
     return "import", {
-        "exception": type(error).__name__,
-        "module": getattr(error, "name", None) or "",
+        "exception": str.__str__(type(error).__name__),
+        "module": str.__str__(missing) if isinstance(missing, str) else "",
         "traceback": "".join(lines).replace(root + "/", ""),
     }
