@@ -28,6 +28,7 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
             "pwasm._abi",
             "pwasm._protobuf",
             "pwasm._protocols",
+            "pwasm._reflect",
             "pwasm._serde",
             "pwasm._validate",
             "pwasm.errors",

@@ -307,6 +307,9 @@ def layouts_of_objects(python: Python) -> Iterator[str]:
     yield from unless(breaker >> 8 > 0, f"the version of the events is not in EVAL_BREAKER: {breaker:#x}")
     events = breaker & 0xFF
     yield from unless(events == number["EVAL_UNUSED_EVENT"], f"events {events:#x} are pending, not EVAL_UNUSED_EVENT")
+    definition = python.word(facts["method"], number["METHOD_DEFINITION"])
+    name = python.guest.memory.read(python.word(definition, 0), 12)
+    yield from unless(name == b"getrandbits\0", f"METHOD_DEFINITION of getrandbits begins with {name!r}")
     for name, (address, flags) in facts["types"].items():
         found = python.word(address, number["FLAGS_WORD"])
         yield from unless(found == flags, f"the flags of {name} are {flags:#x}, and {found:#x} in FLAGS_WORD")

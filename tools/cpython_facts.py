@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import _ast
 import _imp
+import _random
 import sys
 import weakref
 from typing import Any
@@ -54,6 +55,7 @@ facts = {
     "code_flags": (module_code.co_flags, function_code.co_flags),
     "types": {kind.__name__: (id(kind), kind.__flags__) for kind in (int, Plain, Slotted)},
     "objects": {name: id(value) for name, value in objects.items()},
+    "method": id(_random.Random.getrandbits),
     "addresses": {
         "None": id(None),
         "thread_state": thread_state,

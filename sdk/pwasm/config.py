@@ -48,6 +48,7 @@ from typing import Any, NoReturn, TypeVar, cast
 from ._config import struct
 from ._config.annotations import type_of
 from ._config.types import BAD, MAX_PROBLEMS, Object, Problems, Range, Type, UnsupportedType, report_duplicates
+from ._reflect import module_name, namespace_of
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "ConfigError", "Range", "UnsupportedType", "dump", "load", "schema"]
 
@@ -346,9 +347,9 @@ def annotation_of(cls: type, but: tuple[type, ...]) -> Any:
 def _evaluated(annotation: Any, cls: type) -> Any:
     if not isinstance(annotation, str):
         return annotation
-    module = sys.modules.get(cls.__module__)
+    module = sys.modules.get(module_name(cls))
     try:
-        return eval(annotation, dict(vars(module)) if module else {}, dict(vars(cls)))
+        return eval(annotation, dict(namespace_of(module)), dict(vars(cls)))
     except Exception as error:
         raise UnsupportedType(
             f"{cls.__qualname__}.config: cannot resolve {annotation!r} ({error}); define it before the class"

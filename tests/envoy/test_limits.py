@@ -9,6 +9,7 @@ import signal
 import socket
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ TRAPS = """(module
     (drop (call $add (i32.const 2) (i32.const 16) (i32.const 10) (i32.const 16) (i32.const 1)))
     (i32.const 0)))"""
 
+TABLE = """
+import pwasm
+
+TABLE = [{"id": number, "tags": {f"t{number}"}} for number in range(120_000)]
+
+class Answers(pwasm.HttpContext):
+    def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> None:
+        right = all(record == {"id": number, "tags": {f"t{number}"}} for number, record in enumerate(TABLE))
+        pwasm.add_http_response_header("x-filtered", f"{len(TABLE)} {right}")
+
+pwasm.set_http_context(Answers)
+"""
+
 
 def watchdog() -> dict[str, Any]:
     """The configuration that the document gives."""
@@ -68,6 +82,21 @@ def test_the_watchdog_ends_an_envoy_with_an_endless_loop(tmp_path: Path) -> None
             urllib.request.urlopen(envoy.url, timeout=1).close()
         assert envoy.wait(120) == -signal.SIGABRT
     assert any("Watchdog AbortAction terminating thread" in record.raw for record in envoy.log)
+
+
+@pytest.mark.envoy
+@pytest.mark.wasm
+@pytest.mark.parametrize("version", ["newest", "oldest"])
+def test_a_table_of_120_000_records_loads(version: str, tmp_path: Path, envoy_of: Callable[[str], Path | None]) -> None:
+    """Cut at every run of zeros, its memory has 277,794 data segments, of which V8 takes 100,000."""
+    from pwasm_compiler.build.backends import build
+    from pwasm_compiler.project import load_project
+
+    (tmp_path / "filter.py").write_text(TABLE, encoding="utf-8")
+    build(load_project(tmp_path), tmp_path / "main.wasm")
+    config = bootstrap([HttpListener([WasmFilter(tmp_path / "main.wasm")])])
+    with Envoy(config, executable=envoy_of(version), ready_timeout=300) as envoy:
+        assert ask(envoy) == (200, "120000 True")
 
 
 @pytest.mark.envoy

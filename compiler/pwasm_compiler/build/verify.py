@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import VerifyError, report_a_bug
+from ..wasm.limits import V8, WASMPARSER, exceeded
 from ..wasm.module import I32, I64, FuncType, Kind, Module
 from .abi_table import abi_table
 
@@ -119,6 +120,7 @@ def problems(module: Module) -> Iterator[Problem]:
     for memory in module.memories:
         if memory.minimum > MAXIMUM_PAGES:
             yield Problem(f"a memory of {memory.minimum} pages; Envoy allows {MAXIMUM_PAGES}", module.offset)
+    yield from (Problem(excess.message, excess.offset) for excess in exceeded(module, V8))
 
 
 def _marker_problems(module: Module) -> Iterator[Problem]:
@@ -192,7 +194,14 @@ def verify_build(module: Module) -> None:
     """Raise `VerifyError` unless `module`, which we linked, is what we promise; stricter than Envoy.
 
     Envoy 1.25 would load it, exports are only what Envoy calls, the memory has a maximum, tables are not exported.
+    No engine finds it too large: whatever is too much came from the filter, unlike the rest.
     """
+    for excess in exceeded(module, V8, WASMPARSER):
+        raise VerifyError(
+            f"the module is too large for its engines: {excess.message}",
+            offset=excess.offset,
+            hint="load less when the filter is imported, and keep fewer objects",
+        )
     found = list(problems(module))
     if oldest_envoy(module) != "1.25":
         found.append(Problem(f"it requires Envoy {oldest_envoy(module)}"))

@@ -253,8 +253,8 @@ def _error(reason: str, timeout_seconds: float, prints: str) -> BuildError:
     if reason == TIMEOUT:
         return BuildError(
             f"importing the filter took longer than {timeout_seconds:g} s",
-            why="module-level code runs at build time; is there an endless loop?" + printed,
-            hint="move it into on_vm_start, or raise build-timeout in [tool.pwasm]",
+            why="module-level code runs at build time: there is much to do, or a loop that never ends" + printed,
+            hint="if it only takes long, as a large table may, raise build-timeout in [tool.pwasm]",
         )
     if reason == FULL_STACK:
         return BuildError(

@@ -26,10 +26,9 @@ from ..errors import BinaryError
 from ..wasm import encode
 from ..wasm.instructions import skip_locals
 from ..wasm.leb128 import encode_unsigned
+from ..wasm.limits import BODY_BYTES, FUNCTIONS
 from ..wasm.module import FuncType, Kind, Module, Section
 
-MAX_FUNCTIONS, MAX_BODY_BYTES = 1_000_000, 7_654_321
-"""V8's limits (src/wasm/wasm-limits.h). A body that would pass the second is left as it is."""
 MARKER = "pwasm.inlining"
 """Custom section of a module in which the budgets are spent; its content is the version of this pass."""
 _VERSION = b"1"
@@ -100,7 +99,7 @@ def spend_budgets(module: Module) -> Spent:
         if any(call in text for call in _CALLS):  # or the same byte elsewhere: the branch is then needless, no more
             start = skip_locals(code, body) - body.start
             branch = spender.branch(len(text))
-            if len(text) + len(branch) <= MAX_BODY_BYTES:
+            if len(text) + len(branch) <= BODY_BYTES:  # otherwise V8 would refuse the function
                 text = text[:start] + branch + text[start:]
                 spent += 1
         bodies.append(text)
@@ -108,10 +107,8 @@ def spend_budgets(module: Module) -> Spent:
     if not spent:
         return Spent(code + marker, 0, (), ())
     bodies += spender.bodies
-    if len(bodies) > MAX_FUNCTIONS:
-        raise BinaryError(
-            f"the module has {len(module.bodies):,} functions; V8 takes {MAX_FUNCTIONS:,}, with those added"
-        )
+    if len(bodies) > FUNCTIONS:
+        raise BinaryError(f"the module has {len(module.bodies):,} functions; V8 takes {FUNCTIONS:,}, with those added")
     types = module.types if _NOTHING in module.types else (*module.types, _NOTHING)
     functions = (*module.functions, *[types.index(_NOTHING)] * len(spender.bodies))
     changed = {

@@ -34,6 +34,7 @@ from .passes.loops import Interruption, with_interruption
 from .passes.reachable import Reachable, Stub
 from .passes.stack import Frame, with_frame
 from .resolve import Target
+from .segments import at_most
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,8 @@ class Code:
         minimum = layout.memory.minimum
         memory = encode.section(Section.MEMORY, [encode.limits(Limits(minimum, max(minimum, memory_maximum)))])
         segments = without_dead_data(layout.data, self.dead_data, self.docs) if self.dead_data else layout.data
-        data = encode.section(
-            Section.DATA, [encode.active_data(placed.address, placed.data) for placed in segments if placed.data]
-        )
+        bounded = at_most([placed for placed in segments if placed.data])
+        data = encode.section(Section.DATA, [encode.active_data(placed.address, placed.data) for placed in bounded])
         return b"".join([encode.PREAMBLE, self.head, memory, self.tail, data])
 
 

@@ -13,7 +13,7 @@ from .layout import Layout, Placed
 from .memory import symbol_item, symbol_value
 
 _GAP = 24
-"""The run of zeros worth splitting a data segment for; a segment costs about 10 bytes, and V8 allows 100,000."""
+"""The run of zeros worth splitting a data segment for: one costs about 10 bytes. `segments` bounds their number."""
 _ZEROS = re.compile(rb"\0{%d,}" % _GAP)
 
 

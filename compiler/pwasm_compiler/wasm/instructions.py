@@ -166,6 +166,28 @@ def long_constants(code: bytes, body: Body) -> Iterator[int]:
             position = reader.position
 
 
+def branch_tables(code: bytes, body: Body) -> Iterator[int]:
+    """The number of targets of every `br_table` in `body`, without the default. The same errors as `sites`."""
+    position, end = skip_locals(code, body), body.end
+    while position < end:
+        found = _RUN_THEN_INDEX.match(code, position, end)
+        assert found is not None
+        position = found.end()
+        if found.lastindex or position >= end:
+            continue
+        reader = Reader(memoryview(code), position, end)
+        if code[position] == _BR_TABLE:
+            reader.byte()
+            count = reader.count()
+            yield count
+            for _ in range(count + 1):
+                reader.u32()
+        else:
+            for _ in _irregular(reader):
+                pass
+        position = reader.position
+
+
 _ONE = re.compile(
     rb"(?s)" + rb"|".join(_PLAIN.values()) + rb"|[\x02-\x04\x10\x23\x24\xd2]" + _LEB + rb"|\x11" + _LEB + _LEB
 )

@@ -26,6 +26,10 @@ enum { FLAGS_WORD = 21, INLINE_VALUES = 1 << 2, IMMUTABLE_TYPE = 1 << 8 };
    Include/cpython/pystate.h, Include/internal/pycore_ceval.h (_PY_EVAL_EXPLICIT_MERGE_BIT). */
 enum { EVAL_BREAKER = 3, EVAL_UNUSED_EVENT = 1 << 6 };
 
+/* `PyMethodDescrObject.d_method`: the definition of a method of a type in C, in words. Calls read the function in it
+   each time. Source: Include/cpython/descrobject.h. */
+enum { METHOD_DEFINITION = 5 };
+
 struct PyObject;
 
 typedef int (*watcher)(struct PyObject *type);
@@ -33,5 +37,7 @@ int PyType_AddWatcher(watcher);
 int PyType_Watch(int watcher, struct PyObject *type);
 int PyUnstable_Type_AssignVersionTag(struct PyObject *type); /* without one, watchers are not notified */
 void _Py_Dealloc(struct PyObject *);
+struct PyObject *PyFrame_GetBack(struct PyObject *frame);
+int PyFrame_GetLasti(struct PyObject *frame);
 
 #endif

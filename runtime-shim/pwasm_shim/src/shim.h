@@ -39,7 +39,11 @@ fastcall_function make_shortcut;
 
 /* wasi.c: writes output of print() without a final newline; called at the end of a callback. */
 void flush_standard_streams(void);
-fastcall_function reads;
+
+/* reads.c */
+enum read { READ_CLOCK, READ_RANDOM };
+void tell_of_read(enum read kind);
+fastcall_function watch_reads, watch_draws, generators_changed;
 
 /* wasi.c: nanoseconds of a clock that runs during a callback, also where a test has stopped the others; 0 if none. */
 uint64_t real_time(void);

@@ -114,16 +114,8 @@ WASI("cli/exit@0.2.0#exit") void exit_program(uint32_t status) {
 
 enum { CLOCK_WALL = 0, CLOCK_MONOTONIC = 1 };
 
-static uint32_t clock_reads, random_reads;
-
-/* reads() -> int: how often a clock was read (upper 32 bits) and random bytes were requested (lower 32 bits). */
-PyObject *reads(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-  (void)self, (void)args, (void)count;
-  return PyLong_FromUnsignedLongLong((uint64_t)clock_reads << 32 | random_reads);
-}
-
 static uint64_t nanoseconds(uint32_t clock) {
-  clock_reads++;
+  tell_of_read(READ_CLOCK);
   uint64_t time = 0;
   return wasi_p1_clock_time_get(clock, 1, &time) == STATUS_OK ? time : 0;
 }
@@ -194,7 +186,7 @@ static void weak_random(uint8_t *buffer, uint32_t size) {
 WASI("random/random@0.2.0#get-random-bytes") void get_random_bytes(uint64_t size, uint8_t *result) {
   uint8_t *bytes = size <= UINT32_MAX ? malloc(size) : NULL;
   uint32_t filled = 0;
-  random_reads++;
+  tell_of_read(READ_RANDOM);
   while (bytes && filled < size) {
     uint32_t part = size - filled < RANDOM_MAX ? size - filled : RANDOM_MAX;
     if (wasi_p1_random_get(bytes + filled, part) != STATUS_OK) weak_random(bytes + filled, part);

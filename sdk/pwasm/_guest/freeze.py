@@ -21,6 +21,7 @@ from types import FunctionType
 
 from .. import __version__, entrypoint, log
 from .._dispatch.exports import callbacks_written, edits_undeclared, headers_held
+from .._reflect import module_name, namespace_of
 from .._typing import Any
 from ..errors import RegistrationError
 from . import bundle, randomness, vm
@@ -60,7 +61,7 @@ def late(request: str) -> None:
     wanted = [(fields[1], tuple(filter(None, fields[2].split(",")))) for fields in lines if fields[0] == "import"]
     codecs = [fields[1] for fields in lines if fields[0] == "codec"]
     _kept.update(module for module, _ in wanted)
-    _phase(lambda: {"failed": _late(wanted), "unknown": _unknown_codecs(codecs), "modules": sorted(sys.modules)})
+    _phase(lambda: {"failed": _late(wanted), "unknown": _unknown_codecs(codecs), "modules": _modules()})
 
 
 def finish() -> None:
@@ -69,8 +70,7 @@ def finish() -> None:
 
 
 _root = ""
-_noted: list[str] = []
-"""Warnings."""
+_watch = Watch()
 _kept: set[str] = set()
 """Modules that were asked for by name, which must not be removed again."""
 
@@ -89,7 +89,7 @@ def _phase(work: Callable[[], dict[str, Any]]) -> None:
     if "callbacks" in record:
         _forget_names()
         _tidy(frozenset(_kept))
-        names = sorted(sys.modules)
+        names = _modules()
         record |= {"sdk": __version__, "python": sys.version.split()[0], "modules": names}
         gc.collect()
         gc.freeze()  # collections at run time need not traverse objects that are never freed
@@ -101,20 +101,21 @@ def _forget_names() -> None:
     from .. import _names
 
     package, _, room = _names.__name__.rpartition(".")
-    for name in [name for name in sys.modules if name == _names.__name__ or name.startswith(f"{_names.__name__}.")]:
-        del sys.modules[name]
+    for name in list(sys.modules):
+        if isinstance(name, str) and f"{name}.".startswith(f"{_names.__name__}."):
+            del sys.modules[name]
     delattr(sys.modules[package], room)
 
 
 def _tidy(wanted: frozenset[str]) -> None:
     """Release whatever only the build needs, since every VM is a copy of this memory."""
     sys.path_importer_cache.clear()  # lists of files that no longer exist
-    sys.path_hooks[:] = [hook for hook in sys.path_hooks if getattr(hook, "__module__", "") != "zipimport"]
-    for name in [name for name in sys.modules if name.startswith("pwasm_late_")]:
+    sys.path_hooks[:] = [hook for hook in sys.path_hooks if module_name(hook) != "zipimport"]
+    for name in [name for name in sys.modules if isinstance(name, str) and name.startswith("pwasm_late_")]:
         del sys.modules[name]
     for name in {"site", "zipimport"} - wanted:
         module = sys.modules.pop(name, None)
-        if any(module is value for other in list(sys.modules.values()) for value in vars(other).values()):
+        if any(module is value for other in list(sys.modules.values()) for value in namespace_of(other).values()):
             sys.modules[name] = module  # type: ignore[assignment]  # the filter, or one of its dependencies, has imported it
     _shorten_stdin()
     _drop_docs()
@@ -123,17 +124,23 @@ def _tidy(wanted: frozenset[str]) -> None:
 def _drop_docs() -> None:
     """Drop the docstrings that no compiler can omit: those of modules and types in C, and those the SDK generates."""
     for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) is None:
-            module.__doc__ = None
-        for value in vars(module).values():
-            if isinstance(value, FunctionType) and value.__module__.startswith("pwasm."):
+        names = namespace_of(module)
+        if names.get("__file__") is None and "__doc__" in names:
+            names["__doc__"] = None
+        for value in names.values():
+            if type(value) is FunctionType and module_name(value).startswith("pwasm."):
                 value.__doc__ = None
+    flags_of, names_of = (
+        type.__dict__["__flags__"].__get__,
+        type.__dict__["__dict__"].__get__,
+    )  # whatever metaclasses say
     pending: list[type] = [object]
     while pending:
         found = pending.pop()
         pending += type.__subclasses__(found)
-        if not found.__flags__ & _HEAP_TYPE or found.__flags__ & _IMMUTABLE:
-            (names,) = gc.get_referents(found.__dict__)  # the dict behind the proxy
+        flags = flags_of(found)
+        if not flags & _HEAP_TYPE or flags & _IMMUTABLE:
+            (names,) = gc.get_referents(names_of(found))  # the dict behind the proxy
             if isinstance(names.get("__doc__"), str):  # otherwise it is a descriptor for the docstrings of instances
                 names["__doc__"] = None
     with warnings.catch_warnings():
@@ -163,15 +170,14 @@ def _import_filter(entry: str, sources: list[str], data_files: list[str], includ
     sys.dont_write_bytecode = True
     from .._names import functions  # removed again before the snapshot
 
-    watch = Watch()
     functions.root = f"{_root.rstrip('/')}/"
     functions.sources = frozenset(sources)
     randomness.watch()
     bundle.install(_root, frozenset(sources))
     bundle.keep_data_files(data_files)
     vm.guard_python()
-    watch.start()
-    bundle.watch = watch.add
+    _watch.start()
+    bundle.watch = _watch.add
     __import__(entry)
     log.install_logging_handler()
     for name in include:
@@ -179,9 +185,12 @@ def _import_filter(entry: str, sources: list[str], data_files: list[str], includ
             __import__(name)
         except ImportError as error:
             return {"failure": ("include", {"module": name, "message": str(error)})}
-    bundle.watch = None
-    _noted.extend(watch.stop())
-    return {"failed": [], "unknown": [], "modules": sorted(sys.modules)}
+    return {"failed": [], "unknown": [], "modules": _modules()}
+
+
+def _modules() -> list[str]:
+    """The names of all imported modules; a program may put anything into `sys.modules`."""
+    return sorted(str.__str__(name) for name in sys.modules if isinstance(name, str))
 
 
 def _late(wanted: list[tuple[str, tuple[str, ...]]]) -> list[tuple[int, str, str]]:
@@ -210,6 +219,8 @@ def _unknown_codecs(names: list[str]) -> list[int]:
 def _finish() -> dict[str, Any]:
     from .._names import spelling  # removed again before the snapshot
 
+    bundle.watch = None
+    noted = _watch.stop()
     try:
         registration = entrypoint.registration()
         spelling.check_all()
@@ -218,7 +229,7 @@ def _finish() -> dict[str, Any]:
     callbacks = vm.install(registration)
     randomness.stop_watching()
     return {
-        "warnings": [*_noted, *edits_undeclared(registration)],
+        "warnings": [*noted, *edits_undeclared(registration)],
         "callbacks": callbacks,
         "written": callbacks_written(registration),
         "hold_headers": headers_held(registration),
@@ -236,8 +247,9 @@ def _describe(error: BaseException, root: str) -> tuple[str, dict[str, str]]:
     lines = ["Traceback (most recent call last):\n"] if frames else []
     lines += traceback.format_list(frames)
     lines += traceback.format_exception_only(type(error), error)
+    missing = error.name if isinstance(error, ImportError) else None
     return "import", {
-        "exception": type(error).__name__,
-        "module": getattr(error, "name", None) or "",
+        "exception": str.__str__(type(error).__name__),
+        "module": str.__str__(missing) if isinstance(missing, str) else "",
         "traceback": "".join(lines).replace(root + "/", ""),
     }

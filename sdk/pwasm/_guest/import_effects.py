@@ -1,76 +1,103 @@
 """Finds the lines of a filter that read a clock or draw random numbers while it is imported.
 
 Their results are part of the snapshot, so they are the same in every VM: `STARTED = time.time()` is in 1980, and
-`SECRET = secrets.token_bytes()` is known to anyone who has the module. The interpreter reports each line at the top
-level of the filter's modules (`sys.monitoring`). Between two reports, the shim counts requests to the host's clock and
-random source, whichever function makes them, and the states of random generators may change. Import statements are
-ignored: many modules of the standard library legitimately read the clock.
+`SECRET = secrets.token_bytes()` is known to anyone who has the module. The shim reports each reading at the moment it
+is made, whichever function makes it, and the line is that of the innermost frame at the top level of the filter's
+modules. Code that reads nothing is not slowed down. What another module reads while it is imported does not count:
+many modules of the standard library legitimately read the clock.
 """
 
 from __future__ import annotations
 
 import linecache
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 
-from .._typing import Any
+from .._typing import Any, cast
 from . import randomness, vm
 
 _TOOL = 3
 _OPTIMIZED = 1  # a flag of function bodies, which the bodies of modules and classes lack
 
-_CLOCK = "reads a clock while it is imported; every VM gets the time of the build, 1 January 1980"
-_RANDOM = (
-    "draws random numbers while it is imported; every VM gets the same values, and so does anyone who reads the module"
+_WHAT = (  # by the number of the kind, which is the shim's
+    "reads a clock while it is imported; every VM gets the time of the build, 1 January 1980",
+    "draws random numbers while it is imported; every VM gets the same values, and so does anyone who reads the module",
 )
+_RANDOM = 1
 
 
 class Watch:
-    """Monitors the import of a filter."""
+    """Observes the import of a filter."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[str]] = {}
-        self._last = ("", 0)
-        self._clock, self._random = 0, 0
-        self._states: dict[int, int] = {}
+        self._own: dict[int, CodeType] = {}  # by id, since code objects are compared by their contents
+        self._found: dict[tuple[str, int], set[int]] = {}  # (file, line) → kinds
+        self._seeding = False
+        self._gauss: CodeType | None = None
 
     def start(self) -> None:
-        """Start monitoring; called before the filter is imported."""
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined]  # new in Python 3.12; the guest has 3.14
-        monitoring.use_tool_id(_TOOL, "pwasm")
-        monitoring.register_callback(_TOOL, monitoring.events.LINE, self._line)
-        randomness.seeded = self._forgive
+        """Start observing; called before the filter is imported."""
+        randomness.observer = self
+        vm.watch_reads(self._read)
 
     def add(self, code: CodeType) -> None:
-        """Report the lines of a module and of the classes in it."""
-        monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
-        monitoring.set_local_events(_TOOL, code, monitoring.events.LINE)
+        """Report what the code of a module reads, and the code of the classes in it."""
+        self._own[id(code)] = code
         for constant in code.co_consts:
-            if isinstance(constant, CodeType) and not constant.co_flags & _OPTIMIZED:
+            if isinstance(constant, CodeType) and (
+                not constant.co_flags & _OPTIMIZED
+                or constant.co_name.startswith("<generic parameters of ")  # in which the class of `class A[T]` is made
+            ):
                 self.add(constant)
 
     def stop(self) -> list[str]:
-        """Stop monitoring after the import; returns the warnings, in the order of the lines."""
-        self._line(None, 0)
+        """Stop observing after the import; returns the warnings, line by line."""
+        vm.end_watching()
+        randomness.observer = randomness.Nobody()
+        if self._gauss is not None:
+            monitoring: Any = sys.monitoring  # type: ignore[attr-defined]  # new in Python 3.12; the guest has 3.14
+            monitoring.set_local_events(_TOOL, self._gauss, 0)
+            monitoring.register_callback(_TOOL, monitoring.events.PY_START, None)
+            monitoring.free_tool_id(_TOOL)
+        return [
+            f"{file}:{line} {_WHAT[kind]}"
+            for (file, line), kinds in self._found.items()
+            for kind in sorted(kinds)
+            if not linecache.getline(file, line).lstrip().startswith(("import ", "from "))
+        ]
+
+    def watch_draws(self, random: Any) -> None:
+        """Include what is drawn from generators, once `random` is imported: those that every VM reseeds."""
+        vm.watch_draws(randomness.reseeded)
+        self._gauss = random.Random.gauss.__code__  # every second number has been drawn with the one before
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
-        monitoring.register_callback(_TOOL, monitoring.events.LINE, None)
-        monitoring.free_tool_id(_TOOL)
-        return [f"{place} {what}" for place, found in self._found.items() for what in found]
+        monitoring.use_tool_id(_TOOL, "pwasm")
+        monitoring.register_callback(_TOOL, monitoring.events.PY_START, self._start_gauss)
+        monitoring.set_local_events(_TOOL, self._gauss, monitoring.events.PY_START)
 
-    def _forgive(self) -> None:
-        """A generator was created that every VM reseeds: the randomness drawn for its seed does not count."""
-        self._random = vm.reads()[1]
+    def _start_gauss(self, _code: CodeType, _offset: int) -> None:
+        frame: Any = sys._getframe(1)
+        if id(frame.f_locals.get("self")) in randomness.reseeded:
+            self._read(_RANDOM)
 
-    def _line(self, code: CodeType | None, line: int) -> None:
-        """A line begins: everything counted since the last report belongs to the previous line."""
-        clock, drawn = vm.reads()
-        states = randomness.states()
-        moved = drawn != self._random or any(self._states.get(key, state) != state for key, state in states.items())
-        file, number = self._last
-        if file and not linecache.getline(file, number).lstrip().startswith(("import ", "from ")):
-            for seen, what in ((clock != self._clock, _CLOCK), (moved, _RANDOM)):
-                found = self._found.setdefault(f"{file}:{number}", []) if seen else []
-                if seen and what not in found:
-                    found.append(what)
-        self._last = ("" if code is None else code.co_filename, line)
-        self._clock, self._random, self._states = clock, drawn, states
+    def changed(self) -> None:
+        """`randomness.reseeded` has."""
+        vm.generators_changed()
+
+    def seeding(self, begins: bool) -> None:
+        """A generator is being seeded that every VM reseeds: what is drawn for that does not count."""
+        self._seeding = begins
+
+    def _read(self, kind: int) -> FrameType | None:
+        if self._seeding:
+            return None
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            code = frame.f_code
+            if id(code) in self._own:
+                self._found.setdefault((code.co_filename, frame.f_lineno or 0), set()).add(kind)
+                return cast("FrameType", frame)
+            if code.co_name == "<module>" and not code.co_filename.startswith("<"):
+                return None  # it is being imported; text that `exec` runs is in a file "<string>"
+            frame = frame.f_back
+        return None

@@ -7,15 +7,44 @@ part of the snapshot. `random.Random(42)` keeps its seed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from importlib.machinery import ModuleSpec, PathFinder
 from weakref import ref
 
-from .._typing import Any
+from .._typing import Any, Protocol
 
-_unseeded: list[ref[Any]] = []
+reseeded: dict[int, ref[Any]] = {}
+"""By id, the generators that every VM reseeds: those without a seed, and the one of the `random` module itself."""
 _seed: Any = None
 """The standard library's `random.Random.seed`, while ours replaces it."""
+
+
+class Observer(Protocol):
+    """Wants to know what happens to generators."""
+
+    def watch_draws(self, random: Any) -> None:
+        """`random` has been imported."""
+
+    def changed(self) -> None:
+        """`reseeded` has."""
+
+    def seeding(self, begins: bool) -> None:
+        """The seed of a generator that every VM reseeds begins to be drawn, or has been."""
+
+
+class Nobody:
+    """An observer that wants to know nothing."""
+
+    def watch_draws(self, random: Any) -> None:
+        """Ignored."""
+
+    def changed(self) -> None:
+        """Ignored."""
+
+    def seeding(self, begins: bool) -> None:
+        """Ignored."""
+
+
+observer: Observer = Nobody()
 
 
 def watch() -> None:
@@ -23,26 +52,8 @@ def watch() -> None:
     sys.meta_path.insert(0, _Finder)
 
 
-def _nothing() -> None:
-    pass
-
-
-seeded: Callable[[], None] = _nothing
-"""Called after a generator was seeded from the host, which every VM will reseed."""
-
-
-def states() -> dict[int, int]:
-    """The states, by identity, of the generators that every VM reseeds."""
-    random = sys.modules.get("random")
-    inner = getattr(random, "_inst", None)
-    living = [inner, *(reference() for reference in _unseeded)]
-    return {id(generator): hash(generator.getstate()) for generator in living if generator is not None}
-
-
 def stop_watching() -> None:
     """Restore `random`."""
-    global seeded
-    seeded = _nothing
     if _Finder in sys.meta_path:
         sys.meta_path.remove(_Finder)
     if _seed is not None:
@@ -51,10 +62,7 @@ def stop_watching() -> None:
 
 def seed_all() -> None:
     """In a new VM, reseed the recorded generators and the one of the `random` module itself."""
-    random = sys.modules.get("random")
-    if random is not None:
-        random.seed()
-    for reference in _unseeded:
+    for reference in list(reseeded.values()):
         generator = reference()
         if generator is not None:
             generator.seed()
@@ -83,16 +91,34 @@ class _Finder:
         return spec
 
 
+def _note(generator: Any) -> None:
+    key = id(generator)
+    reseeded[key] = ref(generator, lambda _gone: _forget(key))
+    observer.changed()
+
+
+def _forget(key: int) -> None:
+    reseeded.pop(key, None)
+    observer.changed()
+
+
 def _note_seeds(random: Any) -> None:
     global _seed
     original = _seed = random.Random.seed
+    _note(random._inst)
 
     def seed(self: Any, a: Any = None, version: int = 2) -> None:
-        _unseeded[:] = [reference for reference in _unseeded if reference() not in (None, self)]
-        if a is None:
-            _unseeded.append(ref(self))
-        original(self, a, version)
-        if a is None:
-            seeded()
+        if a is not None:
+            if self is not random._inst:  # whose functions are nobody's own
+                _forget(id(self))
+            original(self, a, version)
+            return
+        _note(self)
+        observer.seeding(True)
+        try:
+            original(self, a, version)
+        finally:
+            observer.seeding(False)
 
     random.Random.seed = seed
+    observer.watch_draws(random)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import FunctionType
+from types import FrameType, FunctionType
 
 import _pwasm_shim  # type: ignore[import-not-found]
 
@@ -211,10 +211,31 @@ def _fill_environment() -> None:
             os.environ[os.fsdecode(name)] = os.fsdecode(value)
 
 
-def reads() -> tuple[int, int]:
-    """How often a clock was read, and random bytes were requested, since the interpreter started."""
-    clock, random = divmod(_pwasm_shim.reads(), 1 << 32)
-    return clock, random
+def watch_reads(observer: Callable[[int], FrameType | None]) -> None:
+    """From now on, call `observer` before each reading of a clock (0) or drawing of random bytes or numbers (1).
+
+    It returns the frame whose line it has noted, and is not told again of a reading by that frame through the same
+    calls, nor of what it reads itself. An exception of it is dropped.
+    """
+    _pwasm_shim.watch_reads(observer)
+
+
+def watch_draws(generators: dict[int, Any]) -> None:
+    """Include the numbers that are drawn from `generators`, which are by their id."""
+    from _random import Random
+
+    _pwasm_shim.watch_draws(generators, Random.random, Random.getrandbits)
+
+
+def generators_changed() -> None:
+    """Say that the dict has, since the shim remembers the generator that was asked last."""
+    _pwasm_shim.generators_changed()
+
+
+def end_watching() -> None:
+    """Undo both."""
+    _pwasm_shim.watch_reads(None)
+    _pwasm_shim.watch_draws()
 
 
 def set_build_record(record: bytes) -> None:

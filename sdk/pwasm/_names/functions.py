@@ -5,8 +5,9 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Iterator
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FunctionType
 
+from .._reflect import module_name, namespace_of
 from .._typing import Any
 
 _OPTIMIZED = 0x01  # CodeType.co_flags: the body of a function
@@ -25,14 +26,15 @@ _seen: dict[int, dict[str, Any]] = {}
 
 
 def is_sdk(cls: type) -> bool:
-    return cls is object or cls.__module__.startswith("pwasm.")
+    return cls is object or module_name(cls).startswith("pwasm.")
 
 
 def file_of(cls: type) -> str:
     """The file of a class's module, which may no longer be in `sys.modules`."""
     functions = (function for value in vars(cls).values() for function in functions_in(value))
-    beside = next((one.__globals__ for one in functions if one.__globals__.get("__name__") == cls.__module__), {})
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or beside.get("__file__")
+    module = module_name(cls)
+    beside = next((one.__globals__ for one in functions if one.__globals__.get("__name__") == module), {})
+    file = namespace_of(sys.modules.get(module)).get("__file__") or beside.get("__file__")
     return str(file or "").replace("\\", "/")
 
 
@@ -62,7 +64,7 @@ def functions_in(value: Any) -> Iterator[FunctionType]:
             pending.append(one.__func__)
         elif isinstance(one, property):
             pending += [one.fget, one.fset, one.fdel]
-        elif type(one).__module__ == "functools":
+        elif module_name(type(one)) == "functools":
             pending.append(getattr(one, "func", None))
         elif isinstance(one, FunctionType):
             yield one
@@ -81,11 +83,12 @@ def remember(classes: list[type]) -> None:
     In tests, a filter's modules are removed from `sys.modules` once it is imported, and some of its classes are checked
     later. For a class defined in a test only its own module counts, since the folder contains everything under test.
     """
-    filters = [klass for klass in classes if not klass.__module__.rpartition(".")[2].startswith(_TESTS)]
+    filters = [klass for klass in classes if not module_name(klass).rpartition(".")[2].startswith(_TESTS)]
     folders = tuple({f"{_folder(klass)}/" for klass in filters if file_of(klass)})
     for module in list(sys.modules.values()):
-        if issubclass(type(module), ModuleType):
-            _seen.setdefault(id(module.__dict__), module.__dict__)
+        found = namespace_of(module)
+        if found:
+            _seen.setdefault(id(found), found)
     for key, names in list(_seen.items()):
         file = str(names.get("__file__") or "").replace("\\", "/")
         path = str(names.get("__name__")).split(".")
@@ -101,7 +104,7 @@ def namespaces(functions: list[FunctionType]) -> list[dict[str, Any]]:
 
 def _folder(klass: type) -> str:
     """The folder from which the top package of a class is imported."""
-    return file_of(klass).rsplit("/", 1 + klass.__module__.count("."))[0]
+    return file_of(klass).rsplit("/", 1 + module_name(klass).count("."))[0]
 
 
 def functions_beside(functions: list[FunctionType]) -> Iterator[FunctionType]:
@@ -109,7 +112,7 @@ def functions_beside(functions: list[FunctionType]) -> Iterator[FunctionType]:
     for names in namespaces(functions):
         for value in list(names.values()):
             kind = type(value)  # not isinstance(): a proxy object may lie about its class, or raise
-            if issubclass(kind, type) and value.__module__ == names.get("__name__"):
+            if issubclass(kind, type) and module_name(value) == names.get("__name__"):
                 for inner in list(vars(value).values()):
                     yield from functions_in(inner)
             elif kind is FunctionType and value.__globals__ is names:
@@ -157,8 +160,7 @@ def place_of(klass: type, name: str, value: Any) -> str:
     if function is not None:
         return f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
     codes = [function.__code__ for inner in vars(klass).values() for function in functions_in(inner)]
-    module = sys.modules.get(klass.__module__)
-    file = codes[0].co_filename if codes else (getattr(module, "__file__", None) or "?").removeprefix(root)
+    file = codes[0].co_filename if codes else (file_of(klass) or "?").removeprefix(root)
     line = _line(linecache.getlines(file), klass, name)
     return f"{file}:{line}" if line else file
 

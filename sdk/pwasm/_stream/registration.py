@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._abi import StreamType
+from .._reflect import name_of
 from .._typing import Any, Final, NamedTuple
 
 DEFAULT_TIME_BUDGET: Final = 2000
@@ -26,8 +27,7 @@ class Entry(NamedTuple):
     @property
     def factory_name(self) -> str:
         """The name in the source: `AddHeader`."""
-        name: str = getattr(self.factory, "__qualname__", type(self.factory).__qualname__)
-        return name
+        return name_of(self.factory)
 
 
 class Registration(NamedTuple):

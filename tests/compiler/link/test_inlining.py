@@ -187,13 +187,13 @@ def test_where_nothing_calls_nothing_is_added(wat: str) -> None:
 def test_no_body_passes_the_limit_of_v8(monkeypatch: pytest.MonkeyPatch) -> None:
     before = _module(WAT)
     longest = max(body.end - body.start for body in before.bodies)
-    monkeypatch.setattr(inlining, "MAX_BODY_BYTES", longest)
+    monkeypatch.setattr(inlining, "BODY_BYTES", longest)
     spent = _spent(before)
     assert spent.functions == 1
     assert max(body.end - body.start for body in decode_module(memoryview(spent.wasm)).bodies[:3]) == longest
 
 
 def test_too_many_functions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inlining, "MAX_FUNCTIONS", 12)
+    monkeypatch.setattr(inlining, "FUNCTIONS", 12)
     with pytest.raises(BinaryError, match="the module has 3 functions; V8 takes 12"):
         _spent(_module(WAT))

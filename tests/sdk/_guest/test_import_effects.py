@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pwasm_compiler.build.pipeline import build
 from pwasm_compiler.build.stage import sdk_files
 from pwasm_compiler.guest.base import load_base
 from pwasm_compiler.project import load_project
+from tests.support.fuel import counter
 
 pytestmark = pytest.mark.wasm
 
@@ -72,15 +74,157 @@ pwasm.set_http_context(Filter)
 """
 
 
+WAYS = """\
+import datetime
+import importlib
+import random
+import secrets
+import time
+import uuid
+from random import random as draw
+
+import pwasm
+
+
+def helper():
+    return now_of()
+
+
+def now_of():
+    return time.time()
+
+
+for number in range(3):
+    last = number
+    if number == 2:
+        stamp = time.time()                     # clock
+
+TIMES = [time.monotonic() for _ in range(3)]    # clock
+TEXTS = [
+    name
+    for name in "abc"
+    if random.random() > 2                      # random
+]
+LATER = list(                                   # clock
+    datetime.datetime.now() for _ in range(2)
+)
+X, Y = map(secrets.token_bytes, (8, 8))         # random
+SECRET, RNG = secrets.token_hex(8), random.Random()     # random
+OTHER, SALT = random.Random(), uuid.uuid4()     # random
+KEYWORD = random.Random(x=3)
+SEEDED = random.Random("a")
+A = [SEEDED.random() for _ in range(5)], SEEDED.gauss(0, 1), SEEDED.shuffle([1, 2])
+RNG.seed()
+FRESH, ALSO = secrets.randbits(3), RNG.seed()   # random
+RNG.seed(5)
+FIXED = RNG.random(), RNG.randint(1, 5)
+G = random.gauss(0, 1)                          # random
+H = random.gauss(0, 1)                          # random
+BOUND = random.Random().getrandbits
+BITS = BOUND(5)                                 # random
+D = draw()                                      # random
+exec("INNER = time.time()")                     # clock
+importlib.import_module("email.utils")
+importlib.import_module("tempfile")
+ANY = sorted([1, 2, 3], key=lambda _: helper())     # clock
+random.seed(7)
+for when in iter(time.time_ns, None):           # clock
+    number += 1
+    if number > 3:
+        break
+SAMPLE = random.sample([1, 2, 3], 2)            # random
+
+
+class Own(random.Random):
+    def __init__(self):
+        self.salt = secrets.token_hex(4)
+        super().__init__()
+
+
+OWN = Own()                                     # random
+
+
+class Generic[T]:
+    made = time.time()                          # clock
+
+    class Inner:
+        when = helper()                         # clock
+
+
+def make():
+    class Local:
+        at = time.time()
+
+    return Local
+
+
+LOCAL = make()                                  # clock
+try: import statistics
+except ImportError: pass
+with_default = lambda at=time.time(): at        # clock
+
+
+@(lambda cls: (time.time(), cls)[1])            # clock
+class Filter(pwasm.HttpContext):
+    pass
+
+
+pwasm.set_http_context(Filter)
+"""
+
+
+def marked(source: str) -> list[tuple[str, str]]:
+    """(place, kind) of the lines that a comment marks."""
+    lines = enumerate(source.splitlines(), 1)
+    return [(f"filter.py:{number}", line.rpartition("# ")[2]) for number, line in lines if "  # " in line]
+
+
+def warned(warnings: Sequence[str]) -> list[tuple[str, str]]:
+    return [(text.split()[0], "clock" if " reads a clock " in text else "random") for text in warnings]
+
+
 def test_clocks_and_randomness_read_at_import_are_warned_of(tmp_path: Path) -> None:
     (tmp_path / "filter.py").write_text(FILTER)
     (tmp_path / "helper.py").write_text(HELPER)
     artifact = build(load_project(tmp_path), tmp_path / "main.wasm")
-    found = [(text.split()[0], "clock" if " reads a clock " in text else "random") for text in artifact.warnings]
-    marked = [
-        (number, line.rpartition("# ")[2]) for number, line in enumerate(FILTER.splitlines(), 1) if "  # " in line
-    ]
-    assert found == [("helper.py:2", "random"), *((f"filter.py:{number}", what) for number, what in marked)]
+    assert warned(artifact.warnings) == [("helper.py:2", "random"), *marked(FILTER)]
+
+
+def test_every_way_to_read_is_found_at_its_line(tmp_path: Path) -> None:
+    """In loops, comprehensions, class bodies, through functions of Python and C, and of two things on one line."""
+    (tmp_path / "filter.py").write_text(WAYS)
+    assert warned(build(load_project(tmp_path), tmp_path / "main.wasm").warnings) == marked(WAYS)
+
+
+ROUNDS = 20_000
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], int]:
+    """`counted(source)`: the instructions of an import."""
+    return counter(tmp_path_factory.mktemp("fuel"))
+
+
+USUAL = "import random\nimport pwasm\npwasm.set_http_context(pwasm.HttpContext)\n"
+NOT_WATCHED = "import random\nimport _pwasm_shim\n_pwasm_shim.watch_reads(None)\n_pwasm_shim.watch_draws()\n"
+
+
+def test_code_that_reads_nothing_is_not_slowed_down(counted: Callable[[str], int]) -> None:
+    """In instructions, of a loop of several lines at the top level."""
+    loop = f"for number in range({ROUNDS}):\n    last = number\n    other = last\n"
+    watched = counted(USUAL + loop) - counted(USUAL)
+    alone = counted(NOT_WATCHED + USUAL + loop) - counted(NOT_WATCHED + USUAL)
+    assert ROUNDS * 100 < watched < 1.1 * alone, "instructions"
+
+
+@pytest.mark.parametrize("read", ["time.time()", "random.random()", "random.randint(1, 6)"])
+def test_a_line_that_reads_again_and_again_is_found_once(read: str, counted: Callable[[str], int]) -> None:
+    """Such a filter is warned about; its import takes longer, but not many times as long."""
+    usual = f"{USUAL}import time\n"
+    loop = f"for number in range({ROUNDS}):\n    last = {read}\n"
+    watched = counted(usual + loop) - counted(usual)
+    alone = counted(NOT_WATCHED + usual + loop) - counted(NOT_WATCHED + usual)
+    assert watched < 1.6 * alone
 
 
 def test_a_filter_without_such_values_has_no_warning(tmp_path: Path) -> None:
