@@ -106,7 +106,7 @@ def is_named(name: str, text: str) -> bool:
     """
     if re.search(rf"[\"'/]{re.escape(name)}[\"'/]", text):
         return True
-    ending = os.path.splitext(name)[1]
+    ending = Path(name).suffix
     return bool(ending) and bool(re.search(rf"(?:[\"'*}}]|%s){re.escape(ending)}[\"']", text))
 
 

@@ -14,10 +14,12 @@ from pathlib import Path
 from ..cache import Cache
 from ..errors import ProjectError
 from ..files import check_readable, is_utf8, shown
-from ..guest.staged import APP_MODULE, GUEST_ROOT, Staged
+from ..guest.staged import APP_MODULE, GUEST_ROOT, DataFile, Staged
 from ..project import Project, source_files
 from . import dependencies
+from .data_files import find_data_files, imported_by_resources, warnings_of
 from .lazy_imports import find_lazy_imports
+from .metadata import prepare_metadata
 from .needs_compiler import first_use_of_compiler
 from .paused_headers import first_awaited_body, never_resumed
 
@@ -46,14 +48,18 @@ def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str]
     own = _copy_filter(project, folder)
     texts = _texts(folder)
     _refuse_null_bytes({name: texts[name] for name in own if name in texts})
-    _write_app(project, folder, own, texts)
+    metadata = prepare_metadata(folder, texts)
+    data_files = find_data_files(folder, frozenset(own), metadata.files)
+    late = (*imported_by_resources(folder, data_files), *metadata.modules)
+    _write_app(project, folder, own, texts, data_files, late)
     return Staged(
         folder,
         installed,
         (*own, f"{APP_MODULE}.py"),
         project.docstrings,
         first_use_of_compiler(texts),
-        never_resumed(texts, own),
+        (*never_resumed(texts, own), *warnings_of(folder, data_files)),
+        data_files,
         first_awaited_body(texts, own),
     )
 
@@ -121,16 +127,22 @@ def _refuse_null_bytes(sources: dict[str, str]) -> None:
             raise ProjectError(f"{where}: source code cannot contain null bytes", hint="save it as UTF-8 text")
 
 
-def _write_app(project: Project, folder: Path, own: tuple[str, ...], texts: dict[str, str]) -> None:
+def _write_app(
+    project: Project,
+    folder: Path,
+    own: tuple[str, ...],
+    texts: dict[str, str],
+    data_files: tuple[DataFile, ...],
+    late: tuple[str, ...],
+) -> None:
     lazy = find_lazy_imports(texts, frozenset(own))
-    data_files = _data_files(folder)
-    for package in _packages_of(folder, data_files):
-        lazy.modules.setdefault(package, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by name
+    for module in late:
+        lazy.modules.setdefault(module, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by name
     text = _APP.format(
         entry=project.entry.stem,
         root=GUEST_ROOT,
         sources=[name for name in own if name.endswith(".py")],
-        data_files=data_files,
+        data_files=[file.name for file in data_files],
         include=list(project.include),
         lazy_imports=lazy.modules,
         encodings=lazy.encodings,
@@ -146,23 +158,3 @@ def _texts(folder: Path) -> dict[str, str]:
         if not name.startswith("pwasm/"):
             texts[name] = path.read_text(encoding="utf-8", errors="replace")
     return texts
-
-
-def _data_files(folder: Path) -> list[str]:
-    """Files next to the modules of packages; without the metadata of dependencies and loose files at the top."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and path.suffix != ".py" and len(name.parts) > 1 and not _is_metadata(name.parts[0]):
-            found.append(name.as_posix())
-    return found
-
-
-def _packages_of(folder: Path, data_files: list[str]) -> list[str]:
-    """Packages that directly contain data files."""
-    folders = sorted({Path(name).parent for name in data_files})
-    return [".".join(found.parts) for found in folders if (folder / found / "__init__.py").is_file()]
-
-
-def _is_metadata(top: str) -> bool:
-    return top.endswith((".dist-info", ".data")) or top in ("pwasm", "bin", "__pycache__")

@@ -11,6 +11,16 @@ GUEST_ROOT = "/0"
 
 
 @dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file that the module contains; `name` is relative to the folder."""
+
+    name: str
+    size: int
+    own: bool
+    """Whether it is the filter's, not a dependency's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Staged:
     """The folder that the guest sees."""
 
@@ -24,5 +34,6 @@ class Staged:
     """Where it may need the compiler at run time ("path:line"), or "" (see `pwasm_compiler.build.needs_compiler`)."""
     warnings: tuple[str, ...] = ()
     """What its sources show to be wrong."""
+    data_files: tuple[DataFile, ...] = ()
     awaited_body: str = ""
     """The first body callback that may wait ("path:line: Class.method"), or ""."""
