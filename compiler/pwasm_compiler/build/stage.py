@@ -6,6 +6,7 @@ no `.git`, no tests.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from ..files import check_readable, is_utf8, shown
 from ..guest.staged import APP_MODULE, GUEST_ROOT, DataFile, Staged
 from ..project import Project, source_files
 from . import dependencies
+from .absent import find_absent_imports
 from .data_files import find_data_files, imported_by_resources, warnings_of
 from .lazy_imports import find_lazy_imports
 from .metadata import prepare_metadata
@@ -29,7 +31,7 @@ _APP = """\
 from pwasm._guest.freeze import run
 
 run({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r},
-    lazy_imports={lazy_imports!r}, encodings={encodings!r})
+    lazy_imports={lazy_imports!r}, encodings={encodings!r}, absent={absent!r})
 """
 
 
@@ -135,7 +137,7 @@ def _write_app(
     data_files: tuple[DataFile, ...],
     late: tuple[str, ...],
 ) -> None:
-    lazy = find_lazy_imports(texts, frozenset(own))
+    lazy, absent = find_lazy_imports(texts, frozenset(own)), find_absent_imports(texts, own)
     for module in late:
         lazy.modules.setdefault(module, "")  # `files("tzdata.zoneinfo.Europe")` imports the package by name
     text = _APP.format(
@@ -146,6 +148,7 @@ def _write_app(
         include=list(project.include),
         lazy_imports=lazy.modules,
         encodings=lazy.encodings,
+        absent=None if absent is None else dataclasses.asdict(absent),
     )
     (folder / f"{APP_MODULE}.py").write_text(text, encoding="utf-8")
 

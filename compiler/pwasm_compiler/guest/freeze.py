@@ -18,7 +18,7 @@ from .files import FileTree, Read
 from .interpreter import Interpreter, start
 from .machine import EXIT, FULL_STACK, TIMEOUT, Image, Stopped
 from .record import BuildRecord, printed_meanwhile, read_record
-from .staged import GUEST_ROOT, Staged
+from .staged import ABSENT_FOLDER, GUEST_ROOT, Staged
 from .wasi import Wasi
 
 
@@ -89,11 +89,13 @@ def _files(interpreter: Interpreter, staged: Staged, bytecode: Bytecode) -> tupl
     ahead: list[Read] = []
     files.add_archive(LIBRARY, interpreter.base.library)
     files.add(f"{LIBRARY}/_colorize.py", (Path(__file__).parent / "inside" / "colorize.py").read_bytes)
+    files.add_folder(ABSENT_FOLDER, Path(__file__).parent / "inside" / "absent")
     files.add_folder(GUEST_ROOT, staged.folder)
     own = {f"{GUEST_ROOT}/{name}" for name in staged.own}
     for path in list(files.files()):
         if path.endswith(".py"):
             name, constant = path.removeprefix(GUEST_ROOT + "/"), path.startswith(LIBRARY + "/")
+            constant = constant and not path.startswith(ABSENT_FOLDER)  # not from the base's archive
             sdk = name.startswith("pwasm/")
             kept = staged.docstrings and not constant and not sdk
             options = Options(docstrings=kept, annotations=not sdk, columns=path in own)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..cpython314 import LIBRARY
+
 APP_MODULE = "pwasm_app"
 GUEST_ROOT = "/0"
 """The path of the staged folder in the guest."""
+ABSENT_FOLDER = f"{LIBRARY}/pwasm_absent"
+"""Where the guest finds the stand-ins for modules that Python does not have here; not on `sys.path`."""
 
 
 @dataclass(frozen=True, slots=True)

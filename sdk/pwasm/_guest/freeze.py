@@ -13,6 +13,8 @@ import io
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FunctionType
 
 from .. import __version__, entrypoint, log
@@ -37,6 +39,7 @@ def run(
     include: list[str],
     lazy_imports: dict[str, str],
     encodings: dict[str, str],
+    absent: dict[str, Any] | None = None,
 ) -> None:
     """Import module `entry` and freeze what it registers.
 
@@ -48,12 +51,14 @@ def run(
         include: modules named in `[tool.pwasm] include`; a missing one is an error.
         lazy_imports: module → place of an import that runs only at run time; missing modules are reported.
         encodings: codec → place where it is named; unknown codecs are reported.
+        absent: who imports modules that Python does not have here (see `absent.Finder`); None if nobody does.
     """
     record: dict[str, Any] = {}
     stdout, stderr = sys.stdout, sys.stderr
     sys.stdout = sys.stderr = _Prints()
     try:
-        record = _import_all(entry, root, sources, data_files, include, lazy_imports, encodings)
+        with _absent_modules(root, sources, absent):
+            record = _import_all(entry, root, sources, data_files, include, lazy_imports, encodings)
     except BaseException as error:
         record = {"failure": _describe(error, root)}
     finally:
@@ -66,6 +71,20 @@ def run(
     gc.collect()
     gc.freeze()  # collections at run time need not traverse objects that are never freed
     vm.set_build_record(repr(record).encode("utf-8", "backslashreplace"))
+
+
+@contextmanager
+def _absent_modules(root: str, sources: list[str], absent: dict[str, Any] | None) -> Iterator[None]:
+    if absent is None:
+        yield
+        return
+    from . import absent as finder
+
+    finder.install(root, frozenset(sources), absent)
+    try:
+        yield
+    finally:
+        finder.remove()
 
 
 def _forget_names() -> None:
