@@ -17,7 +17,6 @@ FUNCFLAG_HRESULT, FUNCFLAG_CDECL, FUNCFLAG_PYTHONAPI, FUNCFLAG_USE_ERRNO, FUNCFL
 CTYPES_MAX_ARGCOUNT = 1024
 SIZEOF_TIME_T = 8
 _memmove_addr, _memset_addr, _string_at_addr, _cast_addr, _wstring_at_addr, _memoryview_at_addr = range(1, 7)
-_pointer_type_cache: dict[Any, Any] = {}
 _SAME_AS = {"O": "P", "z": "P", "Z": "P", "X": "P", "v": "h", "u": "i", "F": "ff", "D": "dd", "G": "dd", "g": "d"}
 """Codes of types that `struct` does not have."""
 
@@ -34,9 +33,22 @@ class _Type(type):
 
     __rmul__ = __mul__
 
-    def __init__(cls, *_arguments: object) -> None:
+    def __init__(cls, _name: str, _bases: tuple[type, ...], body: dict[str, Any]) -> None:
         cls.__ctype_le__ = cls.__ctype_be__ = cls
-        cls.__pointer_type__ = None
+        if cls.__name__.startswith("LP_") and "_type_" in body:
+            body["_type_"].__pointer_type__ = cls
+
+    @property
+    def __pointer_type__(cls) -> type:
+        """The type of pointers to it, which `ctypes.POINTER` keeps here; it is not inherited."""
+        if "_pointer" not in vars(cls):
+            raise AttributeError("__pointer_type__")
+        found: type = vars(cls)["_pointer"]
+        return found
+
+    @__pointer_type__.setter
+    def __pointer_type__(cls, kind: type) -> None:
+        cls._pointer = kind
 
 
 class _Data(metaclass=_Type):
@@ -108,18 +120,10 @@ def get_errno() -> int:
     return 0
 
 
-def POINTER(kind: type) -> type:  # noqa: N802
-    """The type of pointers to a type."""
-    if kind not in _pointer_type_cache:
-        _pointer_type_cache[kind] = _Type(f"LP_{getattr(kind, '__name__', kind)}", (_Pointer,), {"_type_": kind})
-    found: type = _pointer_type_cache[kind]
-    return found
-
-
 globals().update(
     pwasm_absent.functions(
         "ctypes",
-        "addressof alignment buffer_info byref call_cdeclfunction call_function dlclose dlsym pointer resize set_errno"
+        "addressof alignment buffer_info byref call_cdeclfunction call_function dlclose dlsym resize set_errno"
         " PyObj_FromPtr Py_INCREF Py_DECREF _unpickle",
         _WHY,
     )
