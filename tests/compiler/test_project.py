@@ -252,7 +252,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused_by_name(folder: Path, li
 def test_a_single_file_that_links_out_is_refused(folder: Path) -> None:
     write(folder.parent, "private.py")
     (folder / "other.py").symlink_to("../private.py")
-    with pytest.raises(ProjectError, match="other.py is a link that leads out"):
+    with pytest.raises(ProjectError, match=r"other\.py is a link that leads out"):
         source_files(load_project(folder / "other.py"))
 
 

@@ -1,7 +1,9 @@
 """Coroutines that are destroyed without ever having run, because an `await` was forgotten.
 
-If this happens in a callback, it is handled as an exception of the callback, unless it is a library that drops the
-coroutine: it may have handled the failure of `asyncio.run`, which cannot work in a proxy. Then it is only logged.
+If this happens in a callback, it is handled as an exception of the callback, unless nobody forgot anything: a coroutine
+that was passed to a call that has failed, such as `asyncio.run`, which cannot work in a proxy. Libraries, and filters
+that use one, handle that. It shows in who drops the coroutine: a library; or the filter when it has handled an
+exception, whose traceback holds it; or the garbage collector, much later, anywhere. Then it is only logged.
 
 Python reports such coroutines to a hook of its own, which is replaced for good in a VM, and in the emulator only while
 a callback runs; outside of callbacks Python's warning remains.
@@ -9,10 +11,12 @@ a callback runs; outside of callbacks Python's warning remains.
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from .._abi import LogLevel
 from .._stream.current import current
@@ -26,9 +30,20 @@ _STEPS = {function.__code__ for function in (tasks.start, tasks.run_child, tasks
 """The functions that run a step of a coroutine: below them the failure belongs to the coroutine's own callback."""
 
 
+_collecting = False
+"""Whether the garbage collector runs."""
+
+
+def _collection(phase: str, _info: object) -> None:
+    global _collecting
+    _collecting = phase == "start"
+
+
 def install() -> None:
     """Install the hook for all callbacks of this process."""
     warnings._warn_unawaited_coroutine = _fail  # type: ignore[attr-defined]
+    if _collection not in gc.callbacks:
+        gc.callbacks.append(_collection)
 
 
 @contextmanager
@@ -40,6 +55,8 @@ def installed() -> Iterator[None]:
         yield
     finally:
         warnings._warn_unawaited_coroutine = before  # type: ignore[attr-defined]
+        if before is not _fail:
+            gc.callbacks.remove(_collection)
 
 
 def _is_of_the_filter(file: str) -> bool:
@@ -51,12 +68,39 @@ is_of_the_filter: Callable[[str], bool] = _is_of_the_filter
 """Replaced in a VM, where files have other names."""
 
 
+def _has_handled_exception(frame: FrameType) -> bool:
+    """Whether what `frame` executes is the end of an `except` or `with`, which drops the exception.
+
+    For `except … as error` that is POP_EXCEPT and `error = None`. The opcodes are those of the running Python.
+    """
+    code, at = frame.f_code.co_code, frame.f_lasti
+    if code[at] in _DROPS_EXCEPTION:
+        return True
+    return code[at] in _STORES and at >= 4 and code[at - 4] in _DROPS_EXCEPTION
+
+
+def _opcodes(*names: str) -> frozenset[int]:
+    before = frozenset(sys.modules)
+    from opcode import opmap
+
+    found = frozenset(opmap[name] for name in names)
+    if sys.platform == "wasi":  # 50 kB that no VM needs
+        for name in frozenset(sys.modules) - before:
+            del sys.modules[name]
+    return found
+
+
+_DROPS_EXCEPTION = _opcodes("POP_EXCEPT")
+_STORES = _opcodes("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF")
+
+
 def _fail(coroutine: AnyCoroutine) -> None:
     name = getattr(coroutine, "__qualname__", repr(coroutine))
     said = f"coroutine {name!r} was never awaited"
     frame = sys._getframe()
-    dropped_in = frame.f_back.f_code.co_filename if frame.f_back is not None else ""
-    if not is_of_the_filter(dropped_in):
+    dropping = frame.f_back
+    dropped_in = dropping.f_code.co_filename if dropping is not None else ""
+    if dropping is None or not is_of_the_filter(dropped_in) or _collecting or _has_handled_exception(dropping):
         log_lines(LogLevel.WARN, f"{said} in {dropped_in}")
         return
     error = RuntimeError(f"{said}\nhint: write `await` before the call")
