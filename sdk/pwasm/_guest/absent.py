@@ -17,7 +17,7 @@ class Finder:
     """Asked before all others."""
 
     def __init__(self, root: str, sources: frozenset[str], absent: dict[str, Any]) -> None:
-        self._root, self._sources = root, sources
+        self._root, self._sources = root.rstrip("/"), sources
         self._modules: dict[str, str] = absent["modules"]
         self._handled = frozenset(absent["handled"])
         self._wanted, self._late = frozenset(absent["wanted"]), frozenset(absent["late"])
@@ -43,13 +43,13 @@ class Finder:
         return self._files.find_spec(name) if name in self._missing else None
 
     def _is_allowed(self, name: str, file: str, line: int) -> bool:
+        if file.startswith(f"{self._root}/pwasm/"):
+            return name in self._late
         if file.startswith(("/", "<")):  # Python's own: `ssl` imports `_ssl`, and others do without
             if name in self._wanted:
                 return True
             module = file.rpartition("/")[2].removesuffix(".py")
             return name in (self._modules.get(module), self._modules.get(file.split("/")[-2] if "/" in file else ""))
-        if file.startswith("pwasm/"):
-            return name in self._late
         return file not in self._sources and f"{file}:{line}" not in self._handled
 
 
