@@ -121,6 +121,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     ),
     "filelock": ("pwasm_compiler.cache", "pwasm.testing.worlds.filters"),
     "jsonschema": ("pwasm_compiler.config_check", "pwasm_compiler.validation"),
+    "pwasm_absent": ("pwasm_compiler.guest.inside.absent",),  # its own name in the guest
     "pytest": ("pwasm.pytest_plugin", "pwasm.testing.suites", "pwasm.testing.worlds", "pwasm_compiler.commands"),
     "time_machine": ("pwasm.testing.emulator.python_clocks",),
     "wasmtime": ("pwasm.testing.wasm", "pwasm_compiler.commands.optimize", "pwasm_compiler.guest"),

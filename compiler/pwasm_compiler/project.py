@@ -31,7 +31,7 @@ from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import check_readable, printable, shown
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
 from pwasm_compiler.links import refuse_link_out
-from pwasm_compiler.pyproject import CONFIGURATION, Table, did_you_mean, read_configuration
+from pwasm_compiler.pyproject import CONFIGURATION, CONFIGURATION_LIMIT, Table, did_you_mean, read_configuration
 from pwasm_compiler.selection import files_of_go, files_of_python, is_test, module_name
 from pwasm_compiler.trim_options import COMPILER, kept_name
 
@@ -109,8 +109,7 @@ def load_project(path: Path, backend: str | None = None) -> Project:
     if entry.name != ENTRY:
         return Project(root=root, entry=entry, name=printable(entry.stem), output=root / "main.wasm", backend=backend)
     file = root / CONFIGURATION
-    refuse_link_out(root, file)
-    table = read_configuration(file) if os.path.lexists(file) else Table({}, "", file)
+    table = _read_configuration(root, file) if os.path.lexists(file) else Table({}, "", file)
     project, tool = table.table("project"), table.table("tool").table("pwasm")
     tool.refuse_others(_KEYS)
     return Project(
@@ -217,6 +216,12 @@ def _folder_hint(folder: Path) -> str:
     if candidates:
         return f"to build a single file: pwasm build {folder / candidates[0]}"
     return "create one with: pwasm new NAME"
+
+
+def _read_configuration(root: Path, file: Path) -> Table:
+    check_readable(file, CONFIGURATION_LIMIT)
+    refuse_link_out(root, file)
+    return read_configuration(file)
 
 
 def _module_names(tool: Table) -> tuple[str, ...]:

@@ -68,8 +68,8 @@ LATE = "def connect():\n    import ssl\n    return ssl.create_default_context()\
 FILTER = """
 import pwasm
 from pwasm import Action
-from rude import WAYS
 import late, polite
+from rude import WAYS
 
 WAYS |= {"polite": lambda: polite.ssl, "late": late.connect}
 
@@ -129,7 +129,7 @@ def test_what_libraries_do_with_them(tmp_path: Path, make_wheel: MakeWheel) -> N
     module = build(load_project(folder), tmp_path / "main.wasm").path
     host = HostEmulator(plugin=lambda host: WasmPlugin(module, host))
     for way, expected in EXPECTED.items():
-        stream = host.request("GET", way)
+        stream = host.request("GET", f"/{way}")
         assert stream.local_response is not None, host.logs
         assert re.match(expected, stream.local_response.body.decode()), (way, stream.local_response.body)
 

@@ -46,7 +46,7 @@ FAILS = {
 
 
 def answer(host: HostEmulator, path: str) -> str:
-    stream = host.request("GET", path)
+    stream = host.request("GET", f"/{path}")
     assert stream.local_response is not None, host.logs
     assert stream.local_response.status == 200, host.logs
     return stream.local_response.body.decode()
