@@ -71,27 +71,38 @@ is_of_the_filter: Callable[[str], bool] = _is_of_the_filter
 def _has_handled_exception(frame: FrameType) -> bool:
     """Whether what `frame` executes is the end of an `except` or `with`, which drops the exception.
 
-    For `except … as error` that is POP_EXCEPT and `error = None`. The opcodes are those of the running Python.
+    For `except … as error` that is POP_EXCEPT and, two instructions later, the end of `error = None`.
     """
     code, at = frame.f_code.co_code, frame.f_lasti
-    if code[at] in _DROPS_EXCEPTION:
-        return True
-    return code[at] in _STORES and at >= 4 and code[at - 4] in _DROPS_EXCEPTION
+    return code[at] == _POP_EXCEPT or (at >= 4 and code[at - 4] == _POP_EXCEPT)
 
 
-def _opcodes(*names: str) -> frozenset[int]:
-    before = frozenset(sys.modules)
-    from opcode import opmap
+def _pop_except() -> int:
+    """That opcode of the running Python, seen at work: the names in `opcode` would take 20 kB in every VM."""
+    seen: list[int] = []
 
-    found = frozenset(opmap[name] for name in names)
-    if sys.platform == "wasi":  # 50 kB that no VM needs
-        for name in frozenset(sys.modules) - before:
-            del sys.modules[name]
-    return found
+    def note(_coroutine: AnyCoroutine) -> None:
+        frame = sys._getframe(1)
+        seen.append(frame.f_code.co_code[frame.f_lasti])
+
+    async def nothing() -> None: ...
+
+    def fail(_coroutine: AnyCoroutine) -> None:
+        raise RuntimeError
+
+    before = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]
+    warnings._warn_unawaited_coroutine = note  # type: ignore[attr-defined]
+    try:
+        try:  # noqa: SIM105  the instructions of `except` are what is wanted
+            fail(nothing())
+        except RuntimeError:
+            pass
+    finally:
+        warnings._warn_unawaited_coroutine = before  # type: ignore[attr-defined]
+    return seen[0]
 
 
-_DROPS_EXCEPTION = _opcodes("POP_EXCEPT")
-_STORES = _opcodes("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF")
+_POP_EXCEPT = _pop_except()
 
 
 def _fail(coroutine: AnyCoroutine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import opcode
 import runpy
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 
 import pwasm
 from pwasm import Action, LogLevel, aio, entrypoint
+from pwasm._async import never_awaited
 from pwasm.testing import HostEmulator, Process, UpstreamResponse
 from pwasm.testing.emulator.headers import Headers
 from tests.support import aio_cases
@@ -456,6 +458,10 @@ def _forgotten_in_a_name() -> None:
 
 
 FORGOTTEN = (_forgotten_in_except, _forgotten_in_finally, _forgotten_in_a_condition, _forgotten_in_a_name)
+
+
+def test_the_opcode_is_that_of_this_python() -> None:
+    assert opcode.opmap["POP_EXCEPT"] == never_awaited._POP_EXCEPT
 
 
 @pytest.mark.parametrize("function", FORGOTTEN)
