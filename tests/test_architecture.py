@@ -65,7 +65,9 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
             "pwasm_compiler.files",
             "pwasm_compiler.gomod",
             "pwasm_compiler.held_headers",
+            "pwasm_compiler.links",
             "pwasm_compiler.pyproject",
+            "pwasm_compiler.selection",
             "pwasm_compiler.trim_options",
             "pwasm_compiler.validation",
             "pwasm_compiler.yaml_text",
@@ -120,6 +122,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
     ),
     "filelock": ("pwasm_compiler.cache", "pwasm.testing.worlds.filters"),
     "jsonschema": ("pwasm_compiler.config_check", "pwasm_compiler.validation"),
+    "pwasm_absent": ("pwasm_compiler.guest.inside.absent",),  # its own name in the guest
     "pwasm_facts": ("pwasm_compiler.guest.inside.pwasm_compile",),  # both run in the guest, as modules at the top
     "pwasm_tables": ("pwasm_compiler.guest.inside.pwasm_facts",),
     "pytest": ("pwasm.pytest_plugin", "pwasm.testing.suites", "pwasm.testing.worlds", "pwasm_compiler.commands"),

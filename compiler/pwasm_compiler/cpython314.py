@@ -57,6 +57,25 @@ BUILT_IN = (
 )  # fmt: skip
 """The modules that are compiled into CPython as built by componentize-py, and that can be left out."""
 
+ABSENT = {
+    # module that this Python does not have: the module in C that is missing, and why it is
+    "ssl": ("_ssl", "Envoy terminates TLS"),
+    "ctypes": ("_ctypes", "native code cannot be loaded"),
+    "mmap": ("mmap", "there are no files"),
+    "fcntl": ("fcntl", "there are no file descriptors"),
+    "pwd": ("pwd", "there are no users"),
+    "grp": ("grp", "there are no groups of users"),
+    "resource": ("resource", "a VM does not know what it consumes"),
+    "termios": ("termios", "there is no terminal"),
+    "tty": ("termios", "there is no terminal"),
+    "syslog": ("syslog", "there is only Envoy's log"),
+    "bz2": ("_bz2", "this Python is built without it"),
+    "lzma": ("_lzma", "this Python is built without it"),
+}
+"""Those that libraries import without a use for them; each module in C has a stand-in in guest/inside/absent. What else
+is missing (`curses`, `readline`, `tkinter`, `_multiprocessing`, what only Windows has) fails to import, as the standard
+library and libraries expect."""
+
 # --- modules frozen into CPython -----------------------------------------------------------------------------
 
 FROZEN = struct.Struct("<IIii")

@@ -6,6 +6,7 @@
 
     [tool.pwasm]                       every key is optional
     include = ["codecs_of_mine"]       modules imported only at run time, to import at build as well
+    data = ["i18n", "*.dat"]           files and folders beside filter.py to include that its code does not name
     keep = ["eval"]                    parts of Python to keep: built-in modules, or the compiler
     memory = 256                       MiB the module may grow to, 32 … 1024
     output = "main.wasm"               relative to this file
@@ -22,15 +23,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pwasm_compiler.cpython314 import BUILT_IN, NEW_IN_STANDARD_LIBRARY
+from pwasm_compiler.cpython314 import ABSENT, BUILT_IN, NEW_IN_STANDARD_LIBRARY
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import check_readable, printable, shown
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
-from pwasm_compiler.pyproject import CONFIGURATION, Table, did_you_mean, read_configuration
+from pwasm_compiler.links import refuse_link_out
+from pwasm_compiler.pyproject import CONFIGURATION, CONFIGURATION_LIMIT, Table, did_you_mean, read_configuration
+from pwasm_compiler.selection import files_of_go, files_of_python, is_test, module_name
 from pwasm_compiler.trim_options import COMPILER, kept_name
 
 ENTRY = "filter.py"
@@ -43,16 +45,13 @@ SDK_DISTRIBUTION = "pwasm-sdk"
 
 MEMORY_MIB = range(32, 1024 + 1)
 BUILD_TIMEOUT_SECONDS = range(1, 3600 + 1)
-_KEYS = ("include", "keep", "memory", "output", "build-timeout", "docstrings", "v8-inlining")
+_KEYS = ("include", "data", "keep", "memory", "output", "build-timeout", "docstrings", "v8-inlining")
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_BUILT = re.compile(r"\.wasm(\.names)?$")
 _REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
-_NEVER = {"__pycache__", "node_modules"}
-_NEVER_AT_THE_TOP = {"venv", "build", "dist", "test"}
 _RESERVED = {"pwasm", "pwasm_app", "pwasm_shim", "wit_world", "componentize_py_runtime", "componentize_py_types"}
-# That of the Python that runs the filter, which may be newer than this one.
-_STANDARD_LIBRARY = sys.stdlib_module_names | NEW_IN_STANDARD_LIBRARY
+# That of the Python that runs the filter, which may be newer than this one. What it does not have may be provided.
+_STANDARD_LIBRARY = (sys.stdlib_module_names | NEW_IN_STANDARD_LIBRARY) - ABSENT.keys()
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,8 @@ class Project:
     output: Path
     dependencies: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    """Names and patterns of data files and folders beside `filter.py` that its code does not name."""
     keep: tuple[str, ...] = ()
     """What trimming must keep: built-in modules, and `trim_options.COMPILER`."""
     memory_max_mib: int = 256
@@ -108,7 +109,7 @@ def load_project(path: Path, backend: str | None = None) -> Project:
     if entry.name != ENTRY:
         return Project(root=root, entry=entry, name=printable(entry.stem), output=root / "main.wasm", backend=backend)
     file = root / CONFIGURATION
-    table = read_configuration(file) if os.path.lexists(file) else Table({}, "", file)
+    table = _read_configuration(root, file) if os.path.lexists(file) else Table({}, "", file)
     project, tool = table.table("project"), table.table("tool").table("pwasm")
     tool.refuse_others(_KEYS)
     return Project(
@@ -118,6 +119,7 @@ def load_project(path: Path, backend: str | None = None) -> Project:
         output=root / (tool.string("output") or "main.wasm"),
         dependencies=tuple(item for item in project.strings("dependencies") if not _is_sdk(item, file)),
         include=_module_names(tool),
+        data=tool.strings("data"),
         keep=_keep(tool),
         memory_max_mib=tool.integer("memory", MEMORY_MIB, Project.memory_max_mib),
         build_timeout_seconds=tool.integer("build-timeout", BUILD_TIMEOUT_SECONDS, Project.build_timeout_seconds),
@@ -134,28 +136,21 @@ def requirement_name(requirement: str) -> str | None:
 
 
 def source_files(project: Project) -> tuple[Path, ...]:
-    """The entry, the modules next to it and the packages with all their data, sorted; no tests, caches or build output.
+    """The entry, the modules next to it, the packages with all their data, and data files (see `selection`), sorted.
 
     A filter that is a single file other than `filter.py` consists of that file alone. For a Go filter it is every file
-    below its folder that is not hidden, because any may be embedded. Modules that its go.mod replaces with other
-    folders are not considered.
+    below its folder that is not hidden. Modules that its go.mod replaces with other folders are not considered.
+
+    Raises:
+        ProjectError: one of them is a link that leads out of the folder, or shadows a module of Python or of pwasm.
     """
     if project.language == "go":
-        return tuple(sorted(file for file in _below(project.root, (), _hidden) if not _BUILT.search(file.name)))
+        return files_of_go(project.root)
     if project.entry.name != ENTRY:
+        refuse_link_out(project.root, project.entry)
         _refuse_shadowing(project.entry)
         return (project.entry,)
-    files: list[Path] = []
-    for path in sorted(project.root.iterdir()):
-        if _skipped(path.name) or path.name in _NEVER_AT_THE_TOP or not _module_name(path).isidentifier():
-            continue
-        if path.suffix == ".py" and path.is_file():
-            _refuse_shadowing(path)
-            files.append(path)
-        elif (path / "__init__.py").is_file():
-            _refuse_shadowing(path)
-            files += sorted(_below(path, (), _skipped))
-    return tuple(files)
+    return files_of_python(project.root, project.data, _refuse_shadowing)
 
 
 def is_stale(project: Project) -> bool:
@@ -217,15 +212,16 @@ def _folder_hint(folder: Path) -> str:
     """A hint for a user who takes `folder` for a filter."""
     if (folder / GO_SOURCE).is_file():
         return f"a Go filter has a {GO_MODULE}: go mod init {folder.name}, then go mod tidy"
-    candidates = sorted(file.name for file in folder.glob("*.py") if not _is_test(file.name))
+    candidates = sorted(file.name for file in folder.glob("*.py") if not is_test(file.name))
     if candidates:
         return f"to build a single file: pwasm build {folder / candidates[0]}"
     return "create one with: pwasm new NAME"
 
 
-def _is_test(name: str) -> bool:
-    """Whether a file or folder with this name belongs to the tests rather than the filter."""
-    return name in {"conftest.py", "tests"} or name.startswith("test_") or name.endswith("_test.py")
+def _read_configuration(root: Path, file: Path) -> Table:
+    check_readable(file, CONFIGURATION_LIMIT)
+    refuse_link_out(root, file)
+    return read_configuration(file)
 
 
 def _module_names(tool: Table) -> tuple[str, ...]:
@@ -255,35 +251,8 @@ def _is_sdk(requirement: str, file: Path) -> bool:
     return name == SDK_DISTRIBUTION
 
 
-def _below(folder: Path, above: tuple[tuple[int, int], ...], skipped: Callable[[str], bool]) -> Iterator[Path]:
-    """Every file below `folder`; links back to one of the folders `above` are not followed."""
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        return
-    with os.scandir(folder) as entries:
-        children = [folder / entry.name for entry in entries if not skipped(entry.name)]
-    for child in children:
-        if child.is_dir():
-            yield from _below(child, (*above, identity), skipped)
-        elif child.is_file() and child.suffix not in {".pyc", ".pyo"}:
-            yield child
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name in _NEVER
-
-
-def _skipped(name: str) -> bool:
-    return _hidden(name) or _is_test(name)
-
-
-def _module_name(path: Path) -> str:
-    return path.stem if path.suffix == ".py" else path.name
-
-
 def _refuse_shadowing(path: Path) -> None:
-    name = _module_name(path)
+    name = module_name(path)
     if name in _RESERVED:
         raise ProjectError(f"{path} would shadow pwasm's own module '{name}'", hint="rename it")
     if name in _STANDARD_LIBRARY:

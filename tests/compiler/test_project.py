@@ -92,7 +92,7 @@ def test_a_single_file_is_alone(folder: Path) -> None:
             '[tool.pwasm]\ninclde = ["a"]',
             "unknown key 'inclde' in [tool.pwasm] of {file}\nhint: did you mean 'include'?",
         ),
-        ("[tool.pwasm]\nzzz = 1", "hint: the keys are: include, keep, memory, output, build-timeout, docstrings"),
+        ("[tool.pwasm]\nzzz = 1", "hint: the keys are: include, data, keep, memory, output, build-timeout, docstrings"),
         ("[tool.pwasm]\nmemory = '64'", "Expected an integer from 32 to 1024, got a string, '64'."),
         ("[tool.pwasm]\nmemory = true", "Expected an integer from 32 to 1024, got a boolean, True."),
         ("[tool.pwasm]\nmemory = 31", "Expected an integer from 32 to 1024, got an integer, 31."),
@@ -218,21 +218,132 @@ def test_a_backend_for_another_language(tmp_path: Path, backend: str, file: str,
     assert message in str(caught.value)
 
 
-def test_links_that_go_round_do_not_hang(folder: Path) -> None:
+LINKS_OUT = {
+    # link in the folder "add-header": where it leads; beside that folder is private/token
+    "a file of a package": ("pkg/data.txt", "../../private/token"),
+    "a folder of a package": ("pkg/folder", "../../private"),
+    "an absolute link": ("pkg/data.txt", "/etc/passwd"),
+    "a chain": ("pkg/data.txt", "../chained"),
+    "a file behind a linked folder": ("pkg/sub/data.txt", "../../../private/token"),
+    "a package": ("private", "../private"),
+    "a module": ("helper.py", "../private/__init__.py"),
+    "the filter": ("filter.py", "../private/__init__.py"),
+    "the configuration": ("pyproject.toml", "../private/token"),
+    "a data file beside the filter": ("named.txt", "../private/token"),
+    "a data folder beside the filter": ("named", "../private"),
+    "a folder above": ("pkg/folder", "../.."),
+}
+
+
+@pytest.mark.parametrize(("link", "target"), LINKS_OUT.values(), ids=LINKS_OUT)
+def test_a_link_that_leads_out_of_the_folder_is_refused_by_name(folder: Path, link: str, target: str) -> None:
+    write(folder.parent, "private/token", "private/__init__.py")
     write(folder, "pkg/__init__.py", "pkg/sub/a.py")
-    (folder / "pkg/up").symlink_to(folder / "pkg")
-    (folder / "pkg/sub/top").symlink_to(folder)
-    (folder / "pkg/nowhere").symlink_to(folder / "gone")
-    (folder / "loop.py").symlink_to(folder / "loop.py")
-    found = names(load_project(folder))
-    assert {"filter.py", "pkg/__init__.py", "pkg/sub/a.py"} <= set(found)
-    assert len(found) < 20
+    (folder / "filter.py").write_text("NAMED = 'named', 'named.txt'")
+    (folder / "chained").symlink_to("../private/token")
+    (folder / link).unlink(missing_ok=True)
+    (folder / link).symlink_to(target)
+    with pytest.raises(ProjectError) as caught:
+        source_files(load_project(folder))
+    assert f"{folder / link} is a link that leads out of the filter's folder\nIt leads to /" in str(caught.value)
+    assert "hint: copy what you need of it" in str(caught.value)
 
 
-def test_a_linked_package_belongs_to_the_filter(folder: Path, tmp_path: Path) -> None:
-    write(tmp_path, "shared/__init__.py", "shared/a.txt")
-    (folder / "shared").symlink_to(tmp_path / "shared")
-    assert names(load_project(folder)) == ["filter.py", "shared/__init__.py", "shared/a.txt"]
+def test_a_single_file_that_links_out_is_refused(folder: Path) -> None:
+    write(folder.parent, "private.py")
+    (folder / "other.py").symlink_to("../private.py")
+    with pytest.raises(ProjectError, match=r"other\.py is a link that leads out"):
+        source_files(load_project(folder / "other.py"))
+
+
+LINKS_NOWHERE = {
+    "to itself": ("loop.py", "loop.py", "leads back to itself"),
+    "to each other": ("pkg/a.txt", "b.txt", "leads back to itself"),
+    "to the folder it is in": ("pkg/up", ".", "leads back to itself"),
+    "to the filter's folder": ("pkg/sub/top", "../..", "leads back to itself"),
+    "to nothing": ("pkg/nowhere", "gone", "leads nowhere\nIt leads to gone: No such file or directory."),
+    "to a hidden file": ("pkg/settings", "../.env", "is a link to .env\nHidden files do not go into a module."),
+}
+
+
+@pytest.mark.parametrize(("link", "target", "message"), LINKS_NOWHERE.values(), ids=LINKS_NOWHERE)
+def test_a_link_without_an_end_or_to_hidden_files_is_refused(
+    folder: Path, link: str, target: str, message: str
+) -> None:
+    write(folder, ".env", "pkg/__init__.py", "pkg/sub/a.py")
+    (folder / "pkg/b.txt").symlink_to("a.txt" if link == "pkg/a.txt" else "__init__.py")
+    (folder / link).symlink_to(target)
+    with pytest.raises(ProjectError) as caught:
+        source_files(load_project(folder))
+    assert message in str(caught.value)
+
+
+def test_two_folders_that_link_to_each_other_end(folder: Path) -> None:
+    write(folder, "a/__init__.py", "b/__init__.py")
+    (folder / "a/b").symlink_to("../b")
+    (folder / "b/a").symlink_to("../a")
+    with pytest.raises(ProjectError, match="leads back to itself"):
+        source_files(load_project(folder))
+
+
+def test_links_that_stay_inside_are_followed(folder: Path) -> None:
+    write(folder, "pkg/__init__.py", "pkg/a.txt", "..2026_11/helper.py")
+    (folder / "pkg/b.txt").symlink_to("a.txt")
+    (folder / "alias").symlink_to("pkg")
+    (folder / "..data").symlink_to("..2026_11")  # what Kubernetes makes of a ConfigMap
+    (folder / "helper.py").symlink_to("..data/helper.py")
+    assert names(load_project(folder)) == [
+        *("alias/__init__.py", "alias/a.txt", "alias/b.txt"),
+        *("filter.py", "helper.py"),
+        *("pkg/__init__.py", "pkg/a.txt", "pkg/b.txt"),
+    ]
+
+
+NAMED = {
+    "a name": 'open(HERE / "table.csv")',
+    "a path": "open(f'{HERE}/table.csv')",
+    "a pattern": 'HERE.glob("*.csv")',
+    "an ending": 'name + ".csv"',
+    "an f-string": 'f"{name}.csv"',
+    "a format": '"%s.csv" % name',
+}
+
+
+@pytest.mark.parametrize("code", NAMED.values(), ids=NAMED)
+def test_data_files_that_the_code_names_belong_to_the_filter(folder: Path, code: str) -> None:
+    write(folder, "table.csv", "table.csv.bak", "key.pem", ".csv", "README.md")
+    (folder / "filter.py").write_text(code)
+    assert names(load_project(folder)) == ["filter.py", "table.csv"]
+
+
+def test_data_folders_that_the_code_names_belong_to_the_filter(folder: Path) -> None:
+    write(
+        folder, "i18n/en.json", "i18n/sub/de.json", "i18n/.env", "i18n/tests/x.json", "secrets/token", "pkg/__init__.py"
+    )
+    (folder / "filter.py").write_text("import secrets")
+    (folder / "pkg/__init__.py").write_text('DATA = HERE / "i18n"')
+    assert names(load_project(folder)) == ["filter.py", "i18n/en.json", "i18n/sub/de.json", "pkg/__init__.py"]
+
+
+def test_what_never_belongs_to_the_filter(folder: Path) -> None:
+    never = (".env", "pyproject.toml", "main.wasm", "main.wasm.names", "test_x.json", "tests/x.json", "build/x.json")
+    write(folder, *never, ".git/config")
+    (folder / "filter.py").write_text(" ".join(f"'{name.partition('/')[0]}'" for name in (*never, ".git/")))
+    assert names(load_project(folder)) == ["filter.py"]
+
+
+def test_data_in_the_settings(folder: Path) -> None:
+    write(folder, "i18n/en.json", "a.dat", "b.dat", "other.txt")
+    configure(folder, '[tool.pwasm]\ndata = ["i18n/", "*.dat"]')
+    assert names(load_project(folder)) == ["a.dat", "b.dat", "filter.py", "i18n/en.json"]
+
+
+@pytest.mark.parametrize("pattern", ["gone.txt", ".env", "../other", "tests", "i18n/en.json"])
+def test_data_that_is_not_there(folder: Path, pattern: str) -> None:
+    write(folder, ".env", "tests/x.json", "i18n/en.json")
+    configure(folder, f'[tool.pwasm]\ndata = ["{pattern}"]')
+    with pytest.raises(ProjectError, match=f"nothing beside filter.py matches '{pattern}' of 'data'"):
+        source_files(load_project(folder))
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ CASES = {
     "foreign_loop": Case(500, "", errors=("await of builtins.int",)),
     "twice": Case(500, "", errors=("cannot reuse already awaited coroutine",)),
     "gather_twice": Case(500, "", errors=("argument 2 .*has already been awaited",)),
+    "handles": Case(200, UPSTREAM_BODY, ("no event loop",), errors=("case_one' was never awaited in ",)),
     "forgotten": Case(500, "", errors=("coroutine 'Awaits.case_one' was never awaited",)),
 }
 

@@ -20,7 +20,7 @@ from ..guest.code_cache import cached_merge
 from ..guest.freeze import Frozen, freeze
 from ..guest.interpreter import imported_function, load_interpreter
 from ..guest.record import BuildRecord
-from ..guest.staged import Staged
+from ..guest.staged import DataFile, Staged
 from ..link.inlining import spend_budgets
 from ..link.layout import Layout
 from ..link.passes.cuts import compiler, find_cpython, unused_modules
@@ -31,6 +31,7 @@ from ..trim_options import COMPILER
 from ..wasm.decode import decode_module
 from ..wasm.instructions import self_check
 from ..wasm.module import PAGE
+from .data_files import note_of
 from .module_record import ModuleRecord
 from .stage import content_digest, ignore, stage
 from .verify import hostcalls_of, verify_build
@@ -55,7 +56,8 @@ class Artifact:
     written: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
     """Each registered class with the callbacks its author defined, None for a factory; empty for other compilers."""
     notes: tuple[str, ...] = ()
-    """What the author should know about where the filter can run."""
+    """What the author should know about where the filter can run, and about what is in the module."""
+    data_files: tuple[DataFile, ...] = ()
 
 
 _STAGES = {
@@ -149,7 +151,11 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         frozen.prints,
         hash_seed=seed,
         written=record.written,
-        notes=tuple(held_headers.notes(record.hold_headers, staged.awaited_body)),
+        notes=(
+            *held_headers.notes(record.hold_headers, staged.awaited_body),
+            *filter(None, [note_of(staged.data_files)]),
+        ),
+        data_files=staged.data_files,
     )
 
 

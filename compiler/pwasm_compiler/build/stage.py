@@ -6,6 +6,7 @@ no `.git`, no tests.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 from collections.abc import Callable
@@ -14,9 +15,12 @@ from pathlib import Path
 from ..cache import Cache
 from ..errors import ProjectError
 from ..files import check_readable, is_utf8, shown
-from ..guest.staged import APP_MODULE, GUEST_ROOT, Staged
+from ..guest.staged import APP_MODULE, GUEST_ROOT, DataFile, Staged
 from ..project import Project, source_files
 from . import dependencies
+from .absent import find_absent_imports
+from .data_files import find_data_files, imported_by_resources, warnings_of
+from .metadata import prepare_metadata
 from .paused_headers import first_awaited_body, never_resumed
 from .wanted_by_text import wanted_by_text
 
@@ -25,7 +29,7 @@ _NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py", "_protocols.py"}
 _APP = """\
 from pwasm._guest.freeze import begin
 
-begin({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r})
+begin({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r}, absent={absent!r})
 """
 
 
@@ -44,16 +48,18 @@ def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str]
     own = _copy_filter(project, folder)
     texts = _texts(folder)
     _refuse_null_bytes({name: texts[name] for name in own if name in texts})
-    data_files = _data_files(folder)
-    _write_app(project, folder, own, data_files)
+    metadata = prepare_metadata(folder, texts)
+    data_files = find_data_files(folder, frozenset(own), metadata.files)
+    _write_app(project, folder, own, texts, data_files)
     return Staged(
         folder,
         installed,
         (*own, f"{APP_MODULE}.py"),
         project.docstrings,
         # `files("tzdata.zoneinfo.Europe")` imports the package by name
-        (*wanted_by_text(texts, own), *_packages_of(folder, data_files)),
-        never_resumed(texts, own),
+        (*wanted_by_text(texts, own), *imported_by_resources(folder, data_files), *metadata.modules),
+        (*never_resumed(texts, own), *warnings_of(folder, data_files)),
+        data_files,
         first_awaited_body(texts, own),
     )
 
@@ -121,13 +127,17 @@ def _refuse_null_bytes(sources: dict[str, str]) -> None:
             raise ProjectError(f"{where}: source code cannot contain null bytes", hint="save it as UTF-8 text")
 
 
-def _write_app(project: Project, folder: Path, own: tuple[str, ...], data_files: list[str]) -> None:
+def _write_app(
+    project: Project, folder: Path, own: tuple[str, ...], texts: dict[str, str], data_files: tuple[DataFile, ...]
+) -> None:
+    absent = find_absent_imports(texts, own)
     text = _APP.format(
         entry=project.entry.stem,
         root=GUEST_ROOT,
         sources=[name for name in own if name.endswith(".py")],
-        data_files=data_files,
+        data_files=[file.name for file in data_files],
         include=list(project.include),
+        absent=None if absent is None else dataclasses.asdict(absent),
     )
     (folder / f"{APP_MODULE}.py").write_text(text, encoding="utf-8")
 
@@ -140,23 +150,3 @@ def _texts(folder: Path) -> dict[str, str]:
         if not name.startswith("pwasm/"):
             texts[name] = path.read_text(encoding="utf-8", errors="replace")
     return texts
-
-
-def _data_files(folder: Path) -> list[str]:
-    """Files next to the modules of packages; without the metadata of dependencies and loose files at the top."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.is_file() and path.suffix != ".py" and len(name.parts) > 1 and not _is_metadata(name.parts[0]):
-            found.append(name.as_posix())
-    return found
-
-
-def _packages_of(folder: Path, data_files: list[str]) -> list[str]:
-    """Packages that directly contain data files."""
-    folders = sorted({Path(name).parent for name in data_files})
-    return [".".join(found.parts) for found in folders if (folder / found / "__init__.py").is_file()]
-
-
-def _is_metadata(top: str) -> bool:
-    return top.endswith((".dist-info", ".data")) or top in ("pwasm", "bin", "__pycache__")

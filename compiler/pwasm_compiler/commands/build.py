@@ -65,6 +65,7 @@ def build(
       dependencies = ["idna"]       pure-Python packages to include in the module
       [tool.pwasm]
       include = ["package.module"]  modules that are imported only while serving requests
+      data = ["i18n", "*.dat"]      data files beside filter.py that its code does not name
       memory = 256                  MiB the module may use, 32 to 1024
       output = "main.wasm"          where to write the module, relative to pyproject.toml
       build-timeout = 120           seconds

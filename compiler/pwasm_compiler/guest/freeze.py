@@ -21,7 +21,7 @@ from .interpreter import Interpreter, start
 from .machine import EXIT, FULL_STACK, TIMEOUT, Image, Machine, Stopped
 from .reach import LateCodec, LateImport, Reach
 from .record import BuildRecord, Phase, parse_record, printed_meanwhile, read_record
-from .staged import APP_MODULE, GUEST_ROOT, Staged
+from .staged import ABSENT_FOLDER, APP_MODULE, GUEST_ROOT, Staged
 from .wasi import Wasi
 
 
@@ -188,6 +188,7 @@ class _Session:
         ahead: list[Read] = []
         files.add_archive(LIBRARY, self._interpreter.base.library)
         files.add(f"{LIBRARY}/_colorize.py", (Path(__file__).parent / "inside" / "colorize.py").read_bytes)
+        files.add_folder(ABSENT_FOLDER, Path(__file__).parent / "inside" / "absent")
         files.add_folder(GUEST_ROOT, staged.folder)
         files.add(f"{GUEST_ROOT}/{_END}.py", _CALLS_FINISH.encode)
         for number in range(_MOST_ROUNDS):  # now, because Python remembers what a folder has
@@ -197,6 +198,7 @@ class _Session:
         for path in list(files.files()):
             if path.endswith(".py"):
                 name, constant = path.removeprefix(GUEST_ROOT + "/"), path.startswith(LIBRARY + "/")
+                constant = constant and not path.startswith(ABSENT_FOLDER)  # not from the base's archive
                 sdk = name.startswith("pwasm/")
                 kept = not constant and not sdk and (staged.docstrings or path in documented)
                 options = Options(docstrings=kept, annotations=not sdk, columns=path in own)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ..cpython314 import ABSENT
 from ..errors import BuildError, split_hint
 from ..link.layout import Layout
 from ..link.memory import global_address, read_memory
@@ -20,10 +21,8 @@ _T = TypeVar("_T")
 RECORD = "pwasm_build_record"
 """Where the guest leaves the record: a pointer and a size."""
 _NOT_IN_WASM = {
-    "ssl": "Envoy terminates TLS",
-    "_ssl": "Envoy terminates TLS",
-    "ctypes": "native code cannot be loaded",
-    "_ctypes": "native code cannot be loaded",
+    **{name: why for name, (_, why) in ABSENT.items()},
+    **dict(ABSENT.values()),
     "multiprocessing": "there are no processes",
     "_multiprocessing": "there are no processes",
 }

@@ -5,9 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..cpython314 import LIBRARY
+
 APP_MODULE = "pwasm_app"
 GUEST_ROOT = "/0"
 """The path of the staged folder in the guest."""
+ABSENT_FOLDER = f"{LIBRARY}/pwasm_absent"
+"""Where the guest finds the stand-ins for modules that Python does not have here; not on `sys.path`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file that the module contains; `name` is relative to the folder."""
+
+    name: str
+    size: int
+    own: bool
+    """Whether it is the filter's, not a dependency's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,5 +38,6 @@ class Staged:
     """Modules to import although nothing that reads the sources' facts finds them."""
     warnings: tuple[str, ...] = ()
     """What its sources show to be wrong."""
+    data_files: tuple[DataFile, ...] = ()
     awaited_body: str = ""
     """The first body callback that may wait ("path:line: Class.method"), or ""."""

@@ -2,16 +2,16 @@
 
 While the snapshot is taken, the staged folder is importable through `BundleLoader`. It compiles every module under its
 name relative to the folder (tracebacks show `filter.py`, not a path of the build), keeps the lines of the filter's own
-sources for tracebacks, and keeps data files so that `importlib.resources` and `pkgutil.get_data` find them at run time.
+sources for tracebacks, and keeps data files so that `importlib.resources`, `pkgutil.get_data` and what opens them by
+path (`bundle_files`) find them at run time.
 """
 
 from __future__ import annotations
 
 import _imp
-import io
 import linecache
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.machinery import FileFinder, SourceFileLoader
 from types import CodeType
 
@@ -47,6 +47,10 @@ def keep_data_files(paths: list[str]) -> None:
     for path in paths:
         with open(_root + path, "rb") as file:  # noqa: PTH123  pathlib would have to be frozen too
             files[_root + path] = file.read()
+    if paths:
+        from . import bundle_files
+
+        bundle_files.install(_root.rstrip("/"), files)
 
 
 class BundleLoader(SourceFileLoader):
@@ -76,48 +80,12 @@ class BundleLoader(SourceFileLoader):
 
     def get_resource_reader(self, name: str | None = None) -> Any:
         from importlib.resources.abc import TraversableResources
+        from pathlib import Path
 
-        folder = self.get_filename(name).rpartition("/")[0]
+        folder = Path(self.get_filename(name)).parent
 
         class Reader(TraversableResources):
             def files(self) -> Any:
-                return Resource(folder)
+                return folder
 
         return Reader()
-
-
-class Resource:
-    """A file or folder of the bundle (importlib.resources.abc.Traversable)."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self.name = path.rpartition("/")[2]
-
-    def iterdir(self) -> Iterator[Resource]:
-        prefix = self._path + "/"
-        names = {path[len(prefix) :].partition("/")[0] for path in files if path.startswith(prefix)}
-        return (Resource(prefix + name) for name in sorted(names))
-
-    def is_file(self) -> bool:
-        return self._path in files
-
-    def is_dir(self) -> bool:
-        return any(path.startswith(self._path + "/") for path in files)
-
-    def joinpath(self, *parts: str) -> Resource:
-        return Resource("/".join([self._path, *(str(part).strip("/") for part in parts)]))
-
-    __truediv__ = joinpath
-
-    def open(self, mode: str = "r", **options: Any) -> Any:
-        stream = io.BytesIO(self.read_bytes())
-        return stream if "b" in mode else io.TextIOWrapper(stream, **options)
-
-    def read_bytes(self) -> bytes:
-        try:
-            return files[self._path]
-        except KeyError:
-            raise FileNotFoundError(2, "not in the bundle", self._path) from None
-
-    def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
-        return self.read_bytes().decode(encoding or "utf-8", errors or "strict")

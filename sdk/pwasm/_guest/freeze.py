@@ -33,7 +33,15 @@ PRINTED = 0
 """The log level that marks a piece of printed output for the build; every other level marks a complete record."""
 
 
-def begin(entry: str, *, root: str, sources: list[str], data_files: list[str], include: list[str]) -> None:
+def begin(
+    entry: str,
+    *,
+    root: str,
+    sources: list[str],
+    data_files: list[str],
+    include: list[str],
+    absent: dict[str, Any] | None = None,
+) -> None:
     """Import module `entry`.
 
     Args:
@@ -42,10 +50,15 @@ def begin(entry: str, *, root: str, sources: list[str], data_files: list[str], i
         sources: the filter's own files, relative to `root`; their lines are kept for tracebacks.
         data_files: files to keep in memory, relative to `root`.
         include: modules named in `[tool.pwasm] include`; a missing one is an error.
+        absent: who imports modules that Python does not have here (see `absent.Finder`); None if nobody does.
     """
     global _root
     _root = root
     _kept.update(include)
+    if absent is not None:
+        from . import absent as finder
+
+        finder.install(root, frozenset(sources), absent)
     _phase(lambda: _import_filter(entry, sources, data_files, include))
 
 
@@ -221,6 +234,9 @@ def _finish() -> dict[str, Any]:
 
     bundle.watch = None
     noted = _watch.stop()
+    finder = sys.modules.get(f"{__package__}.absent")
+    if finder is not None:
+        finder.remove()
     try:
         registration = entrypoint.registration()
         spelling.check_all()

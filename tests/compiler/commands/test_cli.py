@@ -499,6 +499,7 @@ def test_build_json_double(pwasm: Pwasm, tmp_path: Path, double_of_the_pipeline:
         "hash_seed": 0,
         "written": {"Plugin": [], "Log": ["on_http_response_headers", "on_http_stream_done"], "make": None},
         "notes": [],
+        "data_files": [],
     }
 
 

@@ -41,6 +41,11 @@ async def failure(awaited: Awaitable[Any]) -> str:
     return "no error"
 
 
+def no_event_loop(_coroutine: object) -> None:
+    """What `asyncio.run` does in a VM."""
+    raise RuntimeError("no event loop")
+
+
 def reply(value: object, status: int = 200) -> None:
     """Answer the request with the text of a value."""
     pwasm.send_http_response(status, body=str(value))
@@ -215,6 +220,13 @@ class Awaits(pwasm.HttpContext):
     async def case_forgotten(self) -> None:
         await get("plain")
         self.case_one()  # type: ignore[unused-coroutine]
+
+    async def case_handles(self) -> None:
+        await get("plain")
+        try:
+            no_event_loop(self.case_one())
+        except RuntimeError as error:
+            pwasm.log_info(str(error))
 
     async def case_waits_at_the_end(self) -> None:
         try:

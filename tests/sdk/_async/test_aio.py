@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
+import opcode
 import runpy
 import sys
 from collections.abc import Callable
@@ -13,6 +16,7 @@ import pytest
 
 import pwasm
 from pwasm import Action, LogLevel, aio, entrypoint
+from pwasm._async import never_awaited
 from pwasm.testing import HostEmulator, Process, UpstreamResponse
 from pwasm.testing.emulator.headers import Headers
 from tests.support import aio_cases
@@ -342,6 +346,134 @@ def test_a_library_that_handles_the_failure_of_asyncio_run(tmp_path: Path, monke
     assert (stream.status, dict(stream.request_headers)["x-work"]) == (200, "without asyncio")
     (record,) = texts(host, LogLevel.WARN)
     assert "task' was never awaited in" in record
+
+
+async def _work() -> int:
+    return 5
+
+
+def _failing(coroutine: object) -> None:
+    raise RuntimeError("no event loop")
+
+
+def _in_except() -> str:
+    try:
+        _failing(_work())
+    except RuntimeError:
+        return "no event loop"
+    return ""
+
+
+def _in_except_as() -> None:
+    try:
+        _failing(_work())
+    except RuntimeError as error:
+        pwasm.log_info(f"{error!r}")
+
+
+def _in_except_that_returns() -> str | None:
+    try:
+        _failing(_work())
+    except RuntimeError as error:
+        return str(error)
+    return None
+
+
+def _in_except_of_a_loop() -> None:
+    for _ in range(2):
+        try:
+            _failing(_work())
+        except RuntimeError:
+            continue
+
+
+def _in_the_caller() -> None:
+    def inner() -> None:
+        _failing(_work())
+
+    try:
+        inner()
+    except RuntimeError as error:
+        keep = [error]
+        del keep
+
+
+def _in_suppress() -> None:
+    with contextlib.suppress(RuntimeError):
+        _failing(_work())
+
+
+def _in_the_garbage_collector() -> None:
+    try:
+        _failing(_work())
+    except RuntimeError as error:
+        saved = error  # a cycle: frame, exception, traceback, frame
+        del error
+        assert saved
+    gc.collect()
+
+
+HANDLED = (
+    *(_in_except, _in_except_as, _in_except_that_returns, _in_except_of_a_loop, _in_the_caller, _in_suppress),
+    _in_the_garbage_collector,
+)
+
+
+@pytest.mark.parametrize("function", HANDLED)
+def test_a_coroutine_passed_to_a_call_that_failed_is_not_forgotten(function: Callable[[], object]) -> None:
+    class Filter(pwasm.HttpContext):
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
+            function()
+            gc.collect()
+
+    host = HostEmulator(Filter)
+    assert host.request().status == 200
+    assert all("_work' was never awaited in " in record for record in texts(host, LogLevel.WARN))
+    assert texts(host, LogLevel.WARN)
+
+
+def _forgotten_in_except() -> None:
+    try:
+        raise RuntimeError
+    except RuntimeError:
+        _work()  # type: ignore[unused-coroutine]
+
+
+def _forgotten_in_finally() -> None:
+    try:
+        pass
+    finally:
+        _work()  # type: ignore[unused-coroutine]
+
+
+def _forgotten_in_a_condition() -> None:
+    if _work():
+        pass
+
+
+def _forgotten_in_a_name() -> None:
+    answer: object = _work()
+    answer = None
+    assert answer is None
+
+
+FORGOTTEN = (_forgotten_in_except, _forgotten_in_finally, _forgotten_in_a_condition, _forgotten_in_a_name)
+
+
+def test_the_opcode_is_that_of_this_python() -> None:
+    assert opcode.opmap["POP_EXCEPT"] == never_awaited._POP_EXCEPT
+
+
+@pytest.mark.parametrize("function", FORGOTTEN)
+def test_a_forgotten_await_elsewhere(function: Callable[[], object]) -> None:
+    class Filter(pwasm.HttpContext):
+        def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> None:
+            function()
+
+    host = HostEmulator(Filter)
+    assert host.request().status == 500
+    (record,) = texts(host, LogLevel.ERROR)
+    assert "coroutine '_work' was never awaited\n" in record
 
 
 def test_bytes_that_the_host_does_not_take_back_are_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,170 @@
+"""The bundle's data files for code that opens them by path: `open(Path(__file__).parent / "x")`, `iterdir`, `glob`.
+
+A VM has no files, so `open` looks into the bundle first, and the functions of `os` that `pathlib`, `os.path` and `glob`
+build on look there after Python's own have failed: at build they see the modules, too, which libraries search for
+plugins. It can only be read: what opens a file of the bundle to write gets the error of a read-only file system. Every
+other path fails in a VM as before. Installed only if the bundle has data files.
+"""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import io
+import os
+import posixpath
+import stat
+from collections.abc import Callable, Iterator, Mapping
+
+from .._typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+_open, _stat, _lstat, _listdir, _scandir = io.open, os.stat, os.lstat, os.listdir, os.scandir
+_FILE, _FOLDER = stat.S_IFREG | 0o444, stat.S_IFDIR | 0o555
+
+_files: Mapping[str, bytes] = {}
+_folders: dict[str, list[str]] = {}
+"""The contents of each folder that contains data files."""
+
+
+def install(root: str, files: Mapping[str, bytes]) -> None:
+    """Show `files`, by absolute path below the folder `root`, to everything that opens files."""
+    global _files
+    _files = files
+    found: dict[str, set[str]] = {root: set()}
+    for path in files:
+        child = path
+        while child != root:
+            folder, _, name = child.rpartition("/")
+            found.setdefault(folder, set()).add(name)
+            child = folder
+    _folders.update((folder, sorted(names)) for folder, names in found.items())
+    builtins.open = io.open = open_file
+    os.stat, os.lstat = stat_file, lstat_file
+    os.listdir = list_folder
+    os.scandir = scan_folder
+
+
+def open_file(
+    file: Any,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Any = None,
+) -> Any:
+    """`open`"""
+    path = _known(file)
+    if path is None or opener is not None:
+        return _open(file, mode, buffering, encoding, errors, newline, closefd, opener)
+    if path in _folders:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not set(mode).isdisjoint("wax+"):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+    stream = io.BytesIO(_files[path])
+    return stream if "b" in mode else io.TextIOWrapper(stream, encoding, errors, newline)
+
+
+def stat_file(path: Any, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
+    """`os.stat`"""
+    return _or(_status, path, lambda: _stat(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks))
+
+
+def lstat_file(path: Any, *, dir_fd: int | None = None) -> os.stat_result:
+    """`os.lstat`"""
+    return _or(_status, path, lambda: _lstat(path, dir_fd=dir_fd))
+
+
+def list_folder(path: Any = ".") -> list[Any]:
+    """`os.listdir`"""
+    return _or(lambda known: list(_names(known)), path, lambda: _listdir(path))
+
+
+def scan_folder(path: Any = ".") -> Any:
+    """`os.scandir`"""
+    return _or(lambda known: Scan([Entry(known, name) for name in _names(known)]), path, lambda: _scandir(path))
+
+
+def _or(ours: Callable[[str], _T], path: Any, original: Callable[[], _T]) -> _T:
+    """What Python's own function returns or, if it fails, ours for a path in the bundle."""
+    try:
+        return original()
+    except OSError:
+        known = _known(path)
+        if known is None:
+            raise
+    return ours(known)
+
+
+class Scan:
+    """What `os.scandir` returns."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self._entries: Iterator[Entry] = iter(entries)
+
+    def __iter__(self) -> Scan:
+        return self
+
+    def __next__(self) -> Entry:
+        return next(self._entries)
+
+    def __enter__(self) -> Scan:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Entry:
+    """`os.DirEntry`"""
+
+    def __init__(self, folder: str, name: str) -> None:
+        self.name, self.path = name, f"{folder}/{name}"
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def is_dir(self, **_options: Any) -> bool:
+        return self.path in _folders
+
+    def is_file(self, **_options: Any) -> bool:
+        return self.path in _files
+
+    def is_symlink(self) -> bool:
+        return False
+
+    def is_junction(self) -> bool:
+        return False
+
+    def inode(self) -> int:
+        return 0
+
+    def stat(self, **_options: Any) -> os.stat_result:
+        return _status(self.path)
+
+
+def _known(path: Any) -> str | None:
+    """The path in the bundle that `path` means, or None."""
+    if isinstance(path, int):
+        return None
+    text = os.fsdecode(path)
+    if text not in _files and text not in _folders:
+        text = posixpath.normpath(text)
+    return text if text in _files or text in _folders else None
+
+
+def _names(folder: str) -> list[str]:
+    if folder not in _folders:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+    return _folders[folder]
+
+
+def _status(path: str) -> os.stat_result:
+    mode, size = (_FOLDER, 0) if path in _folders else (_FILE, len(_files[path]))
+    return os.stat_result((mode, 0, 0, 1, 0, 0, size, 0, 0, 0))
