@@ -31,6 +31,7 @@ from ..trim_options import COMPILER
 from ..wasm.decode import decode_module
 from ..wasm.instructions import self_check
 from ..wasm.module import PAGE
+from .dependencies import locked_hashes
 from .module_record import ModuleRecord
 from .stage import content_digest, ignore, stage
 from .verify import hostcalls_of, verify_build
@@ -127,7 +128,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         with clock.stage("freeze"):
             frozen = freeze(interpreter, staged, APP_MODULE, seed, project.build_timeout_seconds, cache, clock.say)
     cuts, removed = _cuts(frozen.layout, project, staged)
-    record = _module_record(frozen.record, staged, seed, removed)
+    record = _module_record(frozen.record, staged, seed, removed, locked_hashes(project))
     with clock.stage("link"):
         module, names = _link(frozen.layout, record, cuts, project, cache)
     with clock.stage("verify"):
@@ -158,7 +159,9 @@ def _seed_of(staged: Staged) -> int:
     return int.from_bytes(content_digest(staged.folder)[:4], "big") or 1
 
 
-def _module_record(made: BuildRecord, staged: Staged, seed: int, removed: tuple[str, ...]) -> ModuleRecord:
+def _module_record(
+    made: BuildRecord, staged: Staged, seed: int, removed: tuple[str, ...], hashes: Mapping[str, str]
+) -> ModuleRecord:
     return ModuleRecord(
         made.sdk,
         made.python,
@@ -169,6 +172,7 @@ def _module_record(made: BuildRecord, staged: Staged, seed: int, removed: tuple[
         seed,
         removed,
         made.hold_headers,
+        hashes,
     )
 
 
