@@ -1,7 +1,7 @@
 """The filter's dependencies, as pip resolves them for the Python inside the module.
 
 That Python is CPython on WASI, which runs no native code. A module gets the versions that a usual machine would get
-(`plan`), as pure wheels or built from sdists (`sources`, `sdist`), or exactly those of a lock file (`lock`).
+(`versions`), as pure wheels or built from sdists (`sources`, `sdist`), or exactly those of a lock file (`lock`).
 
 What is installed is cached for one day under a key of the requirements, pip's version and pip's index settings: after
 that (or after removing `dependencies` from the cache folder), an unpinned requirement may resolve to a newer version.
@@ -30,8 +30,8 @@ from pwasm_compiler.project import Project
 
 from .distribution import Distribution, installed
 from .lock import check_lock, read_lock, write_lock
-from .plan import older_plan, plan
 from .sources import install, remove_metadata
+from .versions import older_plan, plan
 
 FRESH_SECONDS = 24 * 60 * 60
 _KIND, _NOTE = "dependencies", ".pwasm.json"

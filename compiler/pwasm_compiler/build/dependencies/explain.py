@@ -68,6 +68,17 @@ def _conflict(output: str, requirements: Sequence[str]) -> ProjectError:
     return ProjectError(f"pip could not resolve the dependencies: {', '.join(requirements)}", why=why)
 
 
+def only_sdist(found: Distribution, newer: str) -> ProjectError:
+    """The error for a distribution whose newer version has no wheel that fits."""
+    return ProjectError(
+        f"'{found.name}' {newer} has no wheel for Python {VERSION}, only an sdist",
+        why=f"A usual machine builds it. With wheels only there would be {found}; "
+        "pwasm does not go back to old versions by itself.",
+        hint=f'let pwasm build it without a compiler: sdist = ["{found.key}"] in [tool.pwasm]; '
+        f'or accept the older version by naming it in dependencies: "{found.name}<={found.version}"',
+    )
+
+
 def native(
     found: Distribution,
     why: str,

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 # What a build backend may see of the environment: pip's own settings for it, and what Python or Windows need to start.
@@ -43,6 +44,25 @@ def _allow_sdists() -> None:
     from pip._internal.cli import cmdoptions
 
     cmdoptions.check_dist_restriction = lambda *_args, **_options: None
+
+
+def _note_sdists(found: dict[str, list[str]]) -> None:
+    """Collect the versions of sdists that pip would consider, were it not told to take wheels only."""
+    from pip._internal.index.package_finder import LinkEvaluator
+
+    regular = LinkEvaluator.evaluate_link
+
+    def evaluate_link(self: Any, link: Any) -> Any:
+        formats = self._formats
+        if "source" not in formats and not link.is_wheel:
+            self._formats = {*formats, "source"}
+            kind, detail = regular(self, link)
+            self._formats = formats
+            if kind.name == "candidate":
+                found.setdefault(self.project_name, []).append(detail)
+        return regular(self, link)
+
+    LinkEvaluator.evaluate_link = evaluate_link  # type: ignore[method-assign]
 
 
 def _confine_backends(settings: dict[str, Any]) -> None:
@@ -93,9 +113,15 @@ def main() -> None:
         _prefer_pure_wheels(settings["prefer_pure"])
     _allow_sdists()
     _confine_backends(settings["backend"])
+    sdists: dict[str, list[str]] = {}
+    if settings["sdists"]:
+        _note_sdists(sdists)
     from pip._internal.cli.main import main as pip
 
-    sys.exit(pip(sys.argv[2:]))
+    code = pip(sys.argv[2:])
+    if settings["sdists"]:
+        Path(settings["sdists"]).write_text(json.dumps(sdists), encoding="utf-8")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

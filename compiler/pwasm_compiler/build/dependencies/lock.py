@@ -88,10 +88,11 @@ def _distribution(entry: Any, file: Path) -> Distribution:
     table = Table(entry, _TABLE, file)
     table.refuse_others(_KEYS)
     name, version, archive, sha256 = (table.string(key) for key in _KEYS[:-1])
-    safe = all(re.fullmatch(r"[\w.+!-]+", text) for text in (name, version))  # they become arguments of pip
+    url = table.string("url")
+    # They become lines of a file that pip reads, in which there may be options, too.
+    safe = all(re.fullmatch(r"\w[\w.+!-]*", text) for text in (name, version)) and not re.search(r"\s", url)
     if not safe or not archive or not re.fullmatch("[0-9a-f]{64}", sha256):
         raise _not_a_lock(file)
-    url = table.string("url")
     return Distribution(name, version, url=url or archive, sha256=sha256, is_direct=bool(url))
 
 

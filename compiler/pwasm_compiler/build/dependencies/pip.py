@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pwasm_compiler.cpython314 import RELEASE, VERSION
-from pwasm_compiler.errors import ToolError
+from pwasm_compiler.errors import ProjectError, ToolError
 from pwasm_compiler.files import scratch_folder
 
 MARKERS = {
@@ -38,6 +38,7 @@ _GLIBC_MINORS = (5, 12, 17, 24, 27, 28, 31, 34, 35, 38, 39)
 _COMMON = ("--disable-pip-version-check", "--no-input", "--no-color", "--only-binary=:all:")
 _PYTHON = ("--python-version", VERSION, "--implementation", "cp")
 _SCRIPT = str(Path(__file__).with_name("inside_pip.py"))
+_OTHER_HASH = "DO NOT MATCH THE HASHES"
 _NOWHERE = "http://127.0.0.1:9"
 _NO_COMPILER = "pwasm-builds-without-a-compiler"
 _BUILD_ENVIRONMENT = {
@@ -81,17 +82,20 @@ def pip(
     *arguments: str,
     build_environment: Mapping[str, str] | None = None,
     refused: Sequence[str] = (),
+    sdists: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of pip; its standard output and error are one text.
 
     Args:
         build_environment: more of what build backends see.
         refused: build requirements for which pip shall give up at once.
+        sdists: a file to write: name → versions of the sdists that pip has seen and not considered.
     """
     with scratch_folder() as scratch:
         settings = {
             "markers": target.markers,
             "prefer_pure": target.prefer_pure,
+            "sdists": str(sdists or ""),
             "backend": {
                 "environment": {**_BUILD_ENVIRONMENT, "HOME": str(scratch), **(build_environment or {})},
                 "path": str(_tools(scratch / "bin")),
@@ -158,11 +162,15 @@ class Requirements:
 
 
 def failure(output: str, what: str) -> None:
-    """Raise what has nothing to do with the requirements: a full disk, an index that cannot be reached."""
+    """Raise what has nothing to do with requirements: a full disk, an index out of reach, an archive that changed."""
     if os.strerror(errno.ENOSPC) in output:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if "Retrying (" in output or "Could not fetch URL" in output:
         raise ToolError(f"cannot reach the package index to look up '{what}'", why=last_errors(output))
+    _, found, hashes = output.partition(_OTHER_HASH)
+    if found:
+        why = hashes.partition("\n")[2].partition("\n\n")[0].strip()
+        raise ProjectError("an archive is not the one with the recorded SHA-256", why=why)
 
 
 def last_errors(output: str) -> str:

@@ -125,7 +125,7 @@ def _build(wanted: Distribution) -> PureWheel:
 
 def _reason(output: str, wanted: Distribution) -> str:
     failure(output, wanted.name)
-    refused = re.search(r"^ERROR: pwasm: it is built with (\S+)$", output, re.MULTILINE)
+    refused = re.search(r"^(?:SystemExit: )?ERROR: pwasm: it is built with (\S+)$", output, re.MULTILINE)
     if refused:
         return f"Its sdist is built with {refused[1]}, which needs a compiler."
     if "No matching distribution found" in output:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pwasm_compiler.cache import Cache
-from pwasm_compiler.errors import ProjectError, ToolError
+from pwasm_compiler.errors import ToolError
 from pwasm_compiler.files import scratch_folder
 
 from .distribution import Distribution, from_metadata, is_native
@@ -70,9 +70,6 @@ def _install(pins: Requirements, packages: Path) -> None:
     if result.returncode == 0:
         return
     failure(result.stdout, "the dependencies")
-    if "DO NOT MATCH THE HASHES" in result.stdout:
-        what = "an archive is not the one with the recorded SHA-256"
-        raise ProjectError(what, why=result.stdout.partition("DO NOT MATCH THE HASHES")[2].partition("\n")[2].strip())
     raise ToolError("pip could not install the dependencies", why=last_errors(result.stdout))
 
 
