@@ -22,8 +22,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from pwasm_compiler.cache import Cache
 from pwasm_compiler.cpython314 import VERSION
 from pwasm_compiler.files import scratch_folder
@@ -118,7 +116,6 @@ def _build(wanted: Distribution) -> PureWheel:
         if result.returncode != 0:
             raise UnbuildableError(_reason(result.stdout, wanted))
         [wheel] = output.glob("*.whl")
-        _refuse_other_version(wheel.name, wanted)
         archive, sha256 = _origin(store)
         return PureWheel(*_pack(wheel), archive, sha256 or wanted.sha256)
 
@@ -131,12 +128,6 @@ def _reason(output: str, wanted: Distribution) -> str:
     if "No matching distribution found" in output:
         return "It has no sdist of this version."
     return "Its sdist cannot be built without a compiler."
-
-
-def _refuse_other_version(file: str, wanted: Distribution) -> None:
-    name, version = file.split("-")[:2]
-    if canonicalize_name(name) != wanted.key:
-        raise UnbuildableError(f"Its sdist makes a wheel of something else, {name} {version}.")
 
 
 def _origin(store: Path) -> tuple[str, str]:

@@ -23,7 +23,7 @@ def error_of(run: Run, *requirements: str) -> str:
 def token(make_wheel: MakeWheel) -> None:
     """Like PyJWT: since version 2, the extra `crypto` needs native code."""
     make_wheel("token", version="1.0")
-    metadata = ["speed>=3; extra == 'crypto'"]
+    metadata = ["speed>=3; extra == 'crypto'\nProvides-Extra: crypto"]
     make_wheel("token", version="2.0", requires=metadata)
     make_wheel("speed", version="3.1", tag=NATIVE)
 
@@ -34,7 +34,10 @@ def test_an_extra_with_native_code_is_no_reason_to_go_back(run: Run) -> None:
         "'speed' has native code, which cannot run in the module",
         "It is required by token[crypto] (2.0) → speed>=3 (3.1); the versions are those that a usual machine gets.",
         "It is distributed as compiled libraries. It has no sdist of this version.",
-        "hint: leave out the extra: token without [crypto]; or use a package written in pure Python",
+        "Without native code there would be token 1.0 instead of 2.0; "
+        "pwasm does not go back to old versions by itself.",
+        "hint: leave out the extra: token without [crypto]; or use a package written in pure Python; "
+        'or accept older versions, which may lack security fixes, by naming them in dependencies: "token<=1.0"',
     ]
 
 
