@@ -95,13 +95,14 @@ def native(
     """
     need = first_need(found.key, requirements, usual)
     downgrades = _downgrades(usual, older)
+    name = found.name if need is None else need.key if need.by else need.requirement.name
     reasons = [_required(need, found, usual), why, _going_back(downgrades)]
     hints = [_without_extra(need), f"use {_INSTEAD.get(found.key, 'a package written in pure Python')}"]
     if downgrades:
         names = ", ".join(f'"{old.name}<={old.version}"' for old, _ in downgrades)
         hints.append(f"accept older versions, which may lack security fixes, by naming them in dependencies: {names}")
     return ProjectError(
-        f"'{need.requirement.name if need else found.name}' has native code, which cannot run in the module",
+        f"'{name}' has native code, which cannot run in the module",
         why="\n".join(filter(None, reasons)),
         hint="; or ".join(filter(None, hints)),
     )

@@ -58,7 +58,7 @@ def _resolve(target: Target, requirements: Sequence[str], sdists: Sequence[str])
     """The solution, or pip's output."""
     with scratch_folder() as scratch:
         report, skipped = scratch / "report.json", scratch / "sdists.json"
-        options = ["--dry-run", "--ignore-installed", "--quiet", "--report", str(report)]
+        options = ["--dry-run", "--ignore-installed", "--report", str(report)]
         # pip insists on a target for another Python's wheels; with --dry-run nothing is written to it.
         options += ["--target", str(scratch / "nowhere"), *(f"--no-binary={name}" for name in sdists)]
         result = pip(target, "install", *options, "--", *requirements, sdists=skipped)
