@@ -62,6 +62,7 @@ def describe(where: str, data: bytes) -> dict[str, Any]:
         "written": record.written,
         "hold_headers": record.hold_headers,
         "dependencies": list(record.dependencies),
+        "dependency_hashes": dict(record.hashes),
         "modules": list(record.modules),
         "removed": list(record.removed),
     }
@@ -155,12 +156,20 @@ def render(found: dict[str, Any]) -> str:
         lines.append(f"  built by     pwasm-sdk {found['sdk']}, CPython {found['python']}")
         if found["hash_seed"] is not None:
             lines.append(f"  hash seed    {found['hash_seed']}")
-        lines += _wrapped("dependencies", found["dependencies"])
+        lines += _dependencies(found["dependencies"], found["dependency_hashes"])
         lines += _wrapped("modules", _top_level(found["modules"]))
         lines += _wrapped("left out", found["removed"])
     elif found["producers"]:
         lines.append(f"  built by     {', '.join(found['producers'])}")
     return "\n".join(lines)
+
+
+def _dependencies(names: list[str], hashes: Mapping[str, str]) -> list[str]:
+    """One on each line, with the archive's hash, if the module was built with a lock."""
+    if not hashes:
+        return _wrapped("dependencies", names)
+    words = [f"{name} sha256:{hashes[name]}" if name in hashes else name for name in names]
+    return [f"  {'' if number else 'dependencies':<13}{word}" for number, word in enumerate(words)]
 
 
 def _verdict(found: dict[str, Any]) -> str:

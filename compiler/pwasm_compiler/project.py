@@ -13,6 +13,8 @@
     build-timeout = 120                seconds
     docstrings = true                  keep the docstrings of the filter and its dependencies
     v8-inlining = true                 leave the module to V8's inliner, for diagnosis
+    lock = "pwasm.lock"                install exactly what this file lists; relative to this file
+    sdist = ["docopt"]                 dependencies to build from their sdists
 
 A path to `filter.py` means its folder; any other `.py` file is a filter by itself. A Go filter is a folder with a
 `go.mod`; it has no settings.
@@ -45,7 +47,7 @@ SDK_DISTRIBUTION = "pwasm-sdk"
 
 MEMORY_MIB = range(32, 1024 + 1)
 BUILD_TIMEOUT_SECONDS = range(1, 3600 + 1)
-_KEYS = ("include", "data", "keep", "memory", "output", "build-timeout", "docstrings", "v8-inlining")
+_KEYS = ("include", "data", "keep", "memory", "output", "build-timeout", "docstrings", "v8-inlining", "lock", "sdist")
 _MODULE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 
@@ -72,6 +74,12 @@ class Project:
     build_timeout_seconds: int = 120
     docstrings: bool = False
     """Whether the filter and its dependencies keep theirs at run time."""
+    lock: Path | None = None
+    """The lock file, which may not exist yet."""
+    write_lock: bool = False
+    """Whether the lock file is written rather than read."""
+    sdist: tuple[str, ...] = ()
+    """Normalized names of dependencies that are built from their sdists."""
     hash_seed: int | None = None
     """For str and bytes in the module (0 to 2**32 - 1, like PYTHONHASHSEED); None derives it from the input files."""
     v8_inlining: bool = False
@@ -125,6 +133,8 @@ def load_project(path: Path, backend: str | None = None) -> Project:
         build_timeout_seconds=tool.integer("build-timeout", BUILD_TIMEOUT_SECONDS, Project.build_timeout_seconds),
         docstrings=tool.boolean("docstrings", Project.docstrings),
         v8_inlining=tool.boolean("v8-inlining", Project.v8_inlining),
+        lock=root / tool.string("lock") if tool.string("lock") else None,
+        sdist=_sdist(tool),
         backend=backend,
     )
 
@@ -161,13 +171,14 @@ def is_stale(project: Project) -> bool:
         built = project.output.stat().st_mtime_ns
     except OSError:
         return True
-    inputs = [*source_files(project), *filter(None, [project.configuration])]
-    return any(file.stat().st_mtime_ns > built for file in inputs)
+    inputs = [*source_files(project), *filter(None, [project.configuration, project.lock])]
+    return any(not file.exists() or file.stat().st_mtime_ns > built for file in inputs)
 
 
 def refuse_to_overwrite(project: Project, output: Path) -> None:
     """Raise `UsageError` if writing the module to `output` would overwrite one of its inputs."""
     inputs = {file.resolve() for file in (*source_files(project), project.entry, project.root / CONFIGURATION)}
+    inputs |= {project.lock.resolve()} if project.lock else set()
     if output.resolve() in inputs:
         raise UsageError(
             f"{shown(output)} is part of the filter", hint="choose another file with -o, such as main.wasm"
@@ -240,6 +251,16 @@ def _keep(tool: Table) -> tuple[str, ...]:
             hint = did_you_mean(name, (COMPILER, *BUILT_IN), "names")
             raise ProjectError(f"unknown name '{name}' for 'keep' in [{tool.name}] of {tool.file}", hint=hint)
         found.append(known)
+    return tuple(found)
+
+
+def _sdist(tool: Table) -> tuple[str, ...]:
+    """Names only: each is passed to pip, where `:all:` or a comma would mean more than one."""
+    found = []
+    for text in tool.strings("sdist"):
+        if not _REQUIREMENT_NAME.fullmatch(text):
+            raise tool.wrong("sdist", "names of distributions, such as 'docopt'", text)
+        found.append(re.sub(r"[-_.]+", "-", text).lower())
     return tuple(found)
 
 

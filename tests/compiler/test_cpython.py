@@ -137,6 +137,6 @@ def test_no_other_file_says_which_python_it_is() -> None:
     }
     assert len(texts) > 100
     assert {path: found for path, text in texts.items() if (found := says_it.findall(text))} == {
-        "compiler/pwasm_compiler/build/dependencies.py": ["3.14"],  # a comment's example
+        "compiler/pwasm_compiler/build/dependencies/inside_pip.py": ["3.14"],  # a comment's example
         "compiler/pwasm_compiler/commands/build.py": ["3.14"],  # the manual of `pwasm build`
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
+from pwasm_compiler.build.module_record import ModuleRecord
 from pwasm_compiler.errors import DecodeError, PwasmError
 from pwasm_compiler.inspect import render, report
 from pwasm_compiler.wasm.encode import custom_section
@@ -199,6 +200,8 @@ def test_says_what_it_was_made_with(tmp_path: Path, section: bytes, producers: l
         b"{'written': {'A': 5}}",
         b"{'written': {'A': [5]}}",
         b"{'written': {5: []}}",
+        b"{'hashes': 5}",
+        rb"{'hashes': {'a': '\x1b[31m'}}",
         b"{1: 2}",
     ],
 )
@@ -208,3 +211,15 @@ def test_a_forged_record_is_ignored(tmp_path: Path, record: bytes) -> None:
     found = report(path)
     assert (found["accepted"], found["sdk"], found["modules"]) == (True, None, [])
     assert "built by" not in render(found)
+
+
+def test_dependencies_of_a_lock_have_their_hashes(tmp_path: Path) -> None:
+    path = module(tmp_path, GOOD)
+    names = ("app==1.0", "lib==2.0")
+    hashes = {"app==1.0": "ab", "lib==2.0": "cd"}
+    record = ModuleRecord(sdk="1", python="3", dependencies=names, hash_seed=1, hashes=hashes)
+    path.write_bytes(path.read_bytes() + record.section())
+    found = report(path)
+    assert found["dependencies"] == ["app==1.0", "lib==2.0"]
+    assert found["dependency_hashes"] == hashes
+    assert "  dependencies app==1.0 sha256:ab\n               lib==2.0 sha256:cd\n" in render(found)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from pwasm_compiler.errors import ProjectError, PwasmError, UsageError
-from pwasm_compiler.project import Project, load_project, source_files
+from pwasm_compiler.project import Project, is_stale, load_project, source_files
 
 
 @pytest.fixture
@@ -53,6 +54,8 @@ def test_every_key(folder: Path) -> None:
         output = "out/filter.wasm"
         build-timeout = 30
         docstrings = true
+        lock = "pwasm.lock"
+        sdist = ["Old_Tool"]
         """,
     )
     assert load_project(folder) == Project(
@@ -65,7 +68,26 @@ def test_every_key(folder: Path) -> None:
         memory_max_mib=64,
         build_timeout_seconds=30,
         docstrings=True,
+        lock=folder / "pwasm.lock",
+        sdist=("old-tool",),
     )
+
+
+@pytest.mark.parametrize("name", [":all:", "a,b", "tool>=1", "-r", ""])
+def test_sdist_takes_names_only(folder: Path, name: str) -> None:
+    configure(folder, f"[tool.pwasm]\nsdist = ['{name}']")
+    with pytest.raises(ProjectError, match="names of distributions"):
+        load_project(folder)
+
+
+def test_a_module_older_than_its_lock_is_stale(folder: Path) -> None:
+    configure(folder, "[tool.pwasm]\nlock = 'pwasm.lock'")
+    (folder / "pwasm.lock").touch()
+    (folder / "main.wasm").touch()
+    os.utime(folder / "main.wasm", (2e9, 2e9))
+    assert not is_stale(load_project(folder))
+    os.utime(folder / "pwasm.lock", (3e9, 3e9))
+    assert is_stale(load_project(folder))
 
 
 def test_keep_takes_built_in_modules_also_without_their_first_underscore(folder: Path) -> None:

@@ -31,6 +31,9 @@ class ModuleRecord:
     hold_headers: Mapping[str, str | None] = field(default_factory=dict)
     """root_id → "required", "wanted" or None (see `pwasm_compiler.held_headers`); empty if no class needs anything."""
 
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """Dependency → the SHA-256 of its archive; empty if the module was built without a lock."""
+
     def section(self) -> bytes:
         """The custom section."""
         return encode.custom_section(_SECTION, repr(dataclasses.asdict(self)).encode())
@@ -59,12 +62,12 @@ def _is_record(found: object) -> bool:
         return False
     if not isinstance(found.get("hash_seed", 0), int):
         return False
-    written, held = found.get("written", {}), found.get("hold_headers", {})
-    if not isinstance(written, dict) or not isinstance(held, dict):
+    written, held, hashes = (found.get(key, {}) for key in ("written", "hold_headers", "hashes"))
+    if not isinstance(written, dict) or not isinstance(held, dict) or not isinstance(hashes, dict):
         return False
     if not all(need is None or need in NEEDS for need in held.values()):
         return False
-    texts = [found.get("sdk", ""), found.get("python", ""), *written, *held]
+    texts = [found.get("sdk", ""), found.get("python", ""), *written, *held, *hashes, *hashes.values()]
     lists = [found.get(key, ()) for key in ("callbacks", "dependencies", "modules", "removed")]
     for names in (*lists, *(names for names in written.values() if names is not None)):
         if not isinstance(names, list | tuple):

@@ -32,6 +32,7 @@ from ..wasm.decode import decode_module
 from ..wasm.instructions import self_check
 from ..wasm.module import PAGE
 from .data_files import note_of
+from .dependencies import locked_hashes
 from .module_record import ModuleRecord
 from .stage import content_digest, ignore, stage
 from .verify import hostcalls_of, verify_build
@@ -129,7 +130,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         with clock.stage("freeze"):
             frozen = freeze(interpreter, staged, seed, project.build_timeout_seconds, cache, clock.say)
     cuts, removed = _cuts(frozen, project)
-    record = _module_record(frozen.record, staged, seed, removed)
+    record = _module_record(frozen.record, staged, seed, removed, locked_hashes(project))
     with clock.stage("link"):
         module, names = _link(frozen.layout, record, cuts, project, cache)
     with clock.stage("verify"):
@@ -164,7 +165,9 @@ def _seed_of(staged: Staged) -> int:
     return int.from_bytes(content_digest(staged.folder)[:4], "big") or 1
 
 
-def _module_record(made: BuildRecord, staged: Staged, seed: int, removed: tuple[str, ...]) -> ModuleRecord:
+def _module_record(
+    made: BuildRecord, staged: Staged, seed: int, removed: tuple[str, ...], hashes: Mapping[str, str]
+) -> ModuleRecord:
     return ModuleRecord(
         made.sdk,
         made.python,
@@ -175,6 +178,7 @@ def _module_record(made: BuildRecord, staged: Staged, seed: int, removed: tuple[
         seed,
         removed,
         made.hold_headers,
+        hashes,
     )
 
 

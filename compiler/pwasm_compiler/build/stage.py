@@ -43,7 +43,7 @@ def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str]
     Raises:
         ProjectError: the filter's files or dependencies are unusable.
     """
-    installed = dependencies.resolve(project, folder, progress, cache) if project.dependencies else ()
+    installed = dependencies.resolve(project, folder, progress, cache)
     _copy_sdk(folder / "pwasm")
     own = _copy_filter(project, folder)
     texts = _texts(folder)

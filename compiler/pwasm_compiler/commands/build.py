@@ -43,6 +43,7 @@ backend_option = click.option(
     is_flag=True,
     help="Let V8 inline calls, which doubles the load time in Envoy (see pwasm optimize).",
 )
+@click.option("--lock", is_flag=True, help="Resolve the dependencies again and write the lock file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON document.")
 def build(
     paths: tuple[Path, ...],
@@ -50,6 +51,7 @@ def build(
     backend: str | None,
     hash_seed: int | None,
     no_optimize: bool,
+    lock: bool,
     as_json: bool,
 ) -> None:
     """Build the filter at PATH into main.wasm.
@@ -71,9 +73,11 @@ def build(
       build-timeout = 120           seconds
       docstrings = true             keep the docstrings of the filter and its dependencies
       v8-inlining = true            the same as --no-optimize
+      lock = "pwasm.lock"           install exactly what this file lists; --lock writes it
+      sdist = ["docopt"]            dependencies to build from their sdists
 
     Dependencies are resolved by pip for the Python inside the module, CPython 3.14 without native code, and cached for
-    a day (see pwasm cache).
+    a day (see pwasm cache). They are as new as on a usual machine; a dependency that needs native code is an error.
 
     The same files, built with the same versions of pwasm and the dependencies, produce the same bytes. Module-level
     code runs at build time, in a Python that sees only these files and whose clock shows 1 January 1980. The first
@@ -90,6 +94,8 @@ def build(
     def build_one(path: Path) -> None:
         project = dataclasses.replace(load_project(path, backend), hash_seed=hash_seed)
         project = dataclasses.replace(project, v8_inlining=project.v8_inlining or no_optimize)
+        if lock:
+            project = _to_be_locked(project)
         before = written.setdefault(project.output.resolve(), path)
         if before != path:
             raise UsageError(
@@ -108,6 +114,14 @@ def build(
     if as_json:
         click.echo(json.dumps(documents if len(paths) > 1 else documents[0], indent=2))
     sys.exit(code)
+
+
+def _to_be_locked(project: Project) -> Project:
+    if project.lock is None:
+        raise UsageError(
+            "--lock has no file to write", hint='add to pyproject.toml, in [tool.pwasm]: lock = "pwasm.lock"'
+        )
+    return dataclasses.replace(project, write_lock=True)
 
 
 def build_project(project: Project, output: Path | None = None) -> Artifact:

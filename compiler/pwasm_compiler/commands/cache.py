@@ -17,6 +17,7 @@ KINDS = {
     "machine": "the build-time Python, compiled for this machine",
     "tested": "modules built by pwasm test",
     "wasmtime": "modules run by pwasm test, compiled for this machine",
+    "wheels": "wheels built from sdists",
 }
 
 

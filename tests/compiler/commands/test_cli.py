@@ -47,6 +47,13 @@ def test_help(pwasm: Pwasm, command: str, golden: Callable[[str, str], None], mo
     golden(f"help/{command or 'pwasm'}.txt", result.out)
 
 
+def test_a_lock_without_a_file(pwasm: Pwasm, tmp_path: Path) -> None:
+    (tmp_path / "filter.py").touch()
+    result = pwasm("build", "--lock", str(tmp_path))
+    assert result.code == 2
+    assert 'add to pyproject.toml, in [tool.pwasm]: lock = "pwasm.lock"' in result.err
+
+
 def test_every_option_has_a_help_text() -> None:
     context = click.Context(cli.cli)
     for name, said in COMMANDS.items():

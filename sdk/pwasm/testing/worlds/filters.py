@@ -277,7 +277,8 @@ def _digest_of(path: Path) -> str:
     digest = hashlib.sha256(_toolchain())
     if project.language == "go":  # another PATH has another Go
         digest.update(str(choose(project).toolchain).encode())
-    for file in (*source_files(project), *filter(None, [project.configuration])):
+    others = [file for file in (project.configuration, project.lock) if file is not None and file.exists()]
+    for file in (*source_files(project), *others):
         digest.update(f"{file.relative_to(project.root)} {file.stat().st_size}\n".encode() + file.read_bytes())
     if project.dependencies:  # pip may resolve them differently tomorrow
         digest.update(datetime.datetime.now(datetime.UTC).date().isoformat().encode())
