@@ -1,8 +1,9 @@
 """Which files of a filter's folder belong to the filter: the one place that decides it.
 
-Of a folder with `filter.py`: the modules beside it, the packages with all that is in them, and of the other files and
-folders beside it those that the filter's code names in a string ("countries.csv", "data/…", "*.json", ".json") or that
-`data` in `[tool.pwasm]` names. What nobody names stays out: such folders also hold deployments, notes and keys.
+Of a folder with `filter.py`: the modules beside it, the packages with all that is in them, the sources in folders
+without `__init__.py` that the code imports from, and of the other files and folders beside it those that the filter's
+code names in a string ("countries.csv", "data/…", "*.json", ".json") or that `data` in `[tool.pwasm]` names. What nobody
+names stays out: such folders also hold deployments, notes and keys.
 Nothing hidden, no tests, caches, environments or build output is ever part of it.
 """
 
@@ -66,7 +67,28 @@ def files_of_python(root: Path, data: Sequence[str], check: Callable[[Path], Non
             code += sorted(_below(path, (), _skipped, follow))
         elif path.suffix not in _COMPILED:
             others.append(path)
-    return tuple(sorted([*code, *_data_files(others, code, data, follow)]))
+    for folder, sources in _namespaces(others, code, follow):
+        check(folder)
+        code += sources
+    return tuple(sorted({*code, *_data_files(others, code, data, follow)}))
+
+
+def _namespaces(
+    others: list[Path], code: list[Path], follow: Callable[[Path], None]
+) -> Iterator[tuple[Path, list[Path]]]:
+    """The folders without `__init__.py` that are imported (PEP 420), with their sources; `code` grows meanwhile."""
+    folders = [path for path in others if path.name.isidentifier() and path.is_dir()]
+    found = True
+    while found:
+        found = False
+        text = "\n".join(file.read_text("utf-8", "replace") for file in code if file.suffix == ".py")
+        for folder in [one for one in folders if re.search(rf"(?m)^\s*(?:from|import)\s[^#\n]*\b{one.name}\b", text)]:
+            folders.remove(folder)
+            follow(folder)
+            sources = [file for file in _below(folder, (), _skipped, follow) if file.suffix == ".py"]
+            if sources:
+                found = True
+                yield folder, sorted(sources)
 
 
 def _data_files(

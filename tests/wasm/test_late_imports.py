@@ -9,7 +9,7 @@ import pytest
 from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmPlugin
 from pwasm_compiler.build.backends import build
-from pwasm_compiler.project import load_project
+from pwasm_compiler.project import load_project, source_files
 
 pytestmark = pytest.mark.wasm
 
@@ -76,6 +76,17 @@ def test_a_name_that_is_computed_is_said(tmp_path: Path) -> None:
     _, warnings = outcome(tmp_path, "found = 1", top)
     (warning,) = warnings
     assert warning.startswith("filter.py:5 imports a module by a computed name")
+
+
+def test_a_folder_without_init(tmp_path: Path) -> None:
+    files = {
+        "models__user": "from other import thing\nNAME = thing.NAME\n",
+        "other__thing": "NAME = 'x'\n",
+        "unused__a": "",
+    }
+    assert outcome(tmp_path, "from models.user import NAME\nfound = NAME", **files) == (["x"], ())
+    names = {file.relative_to(tmp_path).as_posix() for file in source_files(load_project(tmp_path))}
+    assert names == {"filter.py", "models/user.py", "other/thing.py"}
 
 
 def test_docstrings_stay_where_they_are_read(tmp_path: Path) -> None:
