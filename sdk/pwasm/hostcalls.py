@@ -290,6 +290,7 @@ def resume_http_request() -> None:
     The request headers cannot be changed afterwards. Does nothing if the request is not paused, or was answered or
     closed. Called in a callback of the request itself, it turns the callback's `Action.PAUSE` into CONTINUE, because
     Envoy would wait forever.
+    In a callback of the response, it takes effect in the next tick: Envoy may crash if it goes on there (K14).
 
     Raises:
         PhaseError: no HTTP stream is selected.
@@ -341,7 +342,7 @@ def resume_http_response() -> None:
     """Resume a paused response (proxy_continue_stream with HTTP_RESPONSE); see `resume_http_request`.
 
     May be called in the callbacks of the response and later ones; elsewhere, such as in ticks, after selecting the
-    stream.
+    stream. In a callback of the request, it takes effect in the next tick (K14).
 
     Raises:
         PhaseError: no HTTP stream is selected, or no callback of its response has run yet (Envoy crashes).
@@ -434,7 +435,7 @@ def _resume(what: str, direction: int) -> None:
             held.pass_on()
         return
     if direction in {REQUEST, RESPONSE} and not own and crosses(stream, direction):
-        Later(stream, resume_http_request if direction == REQUEST else resume_http_response)
+        Later(stream, lambda: _resume(what, direction))
         return
     if stream.traits is not None:
         if direction in {REQUEST, RESPONSE}:

@@ -41,7 +41,7 @@ function ask(handle)
   handle:httpCall("gate", {[":method"] = "GET", [":path"] = "/", [":authority"] = "gate"}, "", 1000)
 end
 """
-_UNTOLD: Script = {"pieces": [], "gaps": [0] * 4, "framing": "length", "leaves": None}
+_UNTOLD: Script = {"pieces": [], "gaps": [0] * 4, "framing": "length", "leaves": None, "status": 200}
 
 
 class OperationsWorld:
@@ -149,8 +149,8 @@ class OperationsWorld:
         with connection, contextlib.suppress(OSError):
             at_once(connection)
             told, tcp = self._told(connection.recv(65536))
-            start = b"HTTP/1.1 %d OK\r\nconnection: close\r\n" % told.get("status", 200)
-            _send(connection, b"hello" if tcp else start, told or _UNTOLD, tcp=tcp)
+            start = b"HTTP/1.1 %d OK\r\nconnection: close\r\n" % told["status"]
+            _send(connection, b"hello" if tcp else start, told, tcp=tcp)
             while connection.recv(65536):
                 pass
 
@@ -160,7 +160,7 @@ class OperationsWorld:
             if first.startswith(b"{"):
                 return self.scripts[json.loads(first.partition(b"\n")[0])["number"]]["upstream"], True
             return self.scripts[first.split(b" ")[1][1:].decode("latin-1")]["upstream"], False
-        return {}, False
+        return _UNTOLD, False
 
 
 def _send(connection: socket.socket, start: bytes, told: Script, *, tcp: bool = False) -> None:

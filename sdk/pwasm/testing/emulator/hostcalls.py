@@ -104,7 +104,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
                 return self.kill("K1")
             held = flow.state != CONTINUE
             if held and self._own_stream() is stream and PHASES[self.callback].direction == 1 - stream_type:
-                self.crash_on("K14")  # in most cases: it depends on whether that ends the stream
+                self.crash_on("K14")  # Envoy survives most of these, see docs/abi.md §0.1
             flow.continued()
             self.after(flow.resume)
         return OK
