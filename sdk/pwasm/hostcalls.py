@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import _validate
-from ._abi import BufferType, LogLevel, MapType, StreamType
+from ._abi import BufferType, LogLevel, MapType, Status, StreamType
 from ._async.tasks import may_resume
 from ._async.timers import Later, set_period
 from ._hostcalls import bodies, foreign_results, framing, header_maps
@@ -27,6 +27,7 @@ from ._stream.guards import (
     guard_close,
     guard_local_response,
     guard_resume,
+    has_request_headers,
     permits,
     resumed,
     running_stream,
@@ -146,6 +147,9 @@ def call_foreign_function(name: str, param: bytes | str = b"") -> bytes:
     if instead is not None:
         return instead(argument)
     foreign_results.make_room(name, argument)
+    stream = current.stream
+    if name == "clear_route_cache" and stream is not None and not has_request_headers(stream):
+        raise failed(Status.BAD_ARGUMENT, "proxy_call_foreign_function", name)
     status, result = current.host.proxy_call_foreign_function(name, argument)
     if status:
         raise failed(status, "proxy_call_foreign_function", name)

@@ -112,6 +112,16 @@ RARE: tuple[tuple[Script, ...], ...] = (
             upstream={"pieces": [1], "framing": "trailers"},
         ),
     ),
+    # Another stream's path is replaced while there is no connection yet, so that it has no route (K17; seed 5720165878).
+    (
+        _script("alone|headers|buffers", client={"pieces": [1]}, upstream={"pieces": [5], "begins": 60}),
+        _script(
+            "alone|headers|http",
+            response_body=[[["with", 0, [["replace_http_request_header", {"name": ":path", "value": "1"}]]]]],
+            client={"pieces": []},
+            upstream={"pieces": [5, 5000], "framing": "chunked"},
+        ),
+    ),
     # An answer for another stream stops the one whose callback is running (found by seed 2415127246).
     (
         _script(
