@@ -41,7 +41,7 @@ from .._abi import MapType, Status
 from .._typing import Final
 from ..errors import HostcallError, PhaseError, from_status
 from .current import current
-from .marks import OWN_RESPONSE
+from .marks import HEADERS_HELD, HEADERS_PAUSED, OWN_RESPONSE
 from .phases import NO_HTTP, NO_STREAM, REQUEST, RESPONSE, UPSTREAM
 from .records import Queued, Stream
 
@@ -279,8 +279,11 @@ def has_request_headers(stream: Stream) -> bool:
     route, which Envoy uses when it has a connection to upstream; it does not survive that the new path has no route.
     """
     phase = current.phase
-    own = phase.export == "proxy_on_request_headers" and phase.origin is None
-    return own or bool(stream.paused & 1 << REQUEST)
+    own = phase.origin is None and phase.direction == REQUEST
+    if own and phase.part == "headers":
+        return True
+    in_hand = bool(stream.marks & (HEADERS_PAUSED | HEADERS_HELD) << REQUEST)
+    return in_hand and (own or bool(stream.paused & 1 << REQUEST))
 
 
 def resumed(stream: Stream, direction: int) -> None:
