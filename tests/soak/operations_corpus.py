@@ -112,7 +112,7 @@ RARE: tuple[tuple[Script, ...], ...] = (
             upstream={"pieces": [1], "framing": "trailers"},
         ),
     ),
-    # Another stream's path is replaced while there is no connection yet, so that it has no route (K17; seed 5720165878).
+    # Another stream's path is replaced while there is no connection yet, so it has no route (K17; seed 5720165878).
     (
         _script("alone|headers|buffers", client={"pieces": [1]}, upstream={"pieces": [5], "begins": 60}),
         _script(
