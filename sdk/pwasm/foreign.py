@@ -65,6 +65,9 @@ def clear_route_cache() -> None:
     """Make Envoy select the route again, after something that the selection depends on has changed.
 
     A change of a request header does this implicitly. Envoy 1.33 and later; does nothing without a stream.
+
+    Raises:
+        BadArgument: the request has gone upstream (Envoy may crash).
     """
     call_foreign_function("clear_route_cache")
 

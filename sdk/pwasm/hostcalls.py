@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import _validate
-from ._abi import BufferType, LogLevel, MapType, StreamType
+from ._abi import BufferType, LogLevel, MapType, Status, StreamType
 from ._async.tasks import may_resume
 from ._async.timers import Later, set_period
 from ._hostcalls import bodies, foreign_results, framing, header_maps
@@ -27,6 +27,7 @@ from ._stream.guards import (
     guard_close,
     guard_local_response,
     guard_resume,
+    has_request_headers,
     permits,
     resumed,
     running_stream,
@@ -146,6 +147,9 @@ def call_foreign_function(name: str, param: bytes | str = b"") -> bytes:
     if instead is not None:
         return instead(argument)
     foreign_results.make_room(name, argument)
+    stream = current.stream
+    if name == "clear_route_cache" and stream is not None and not has_request_headers(stream):
+        raise failed(Status.BAD_ARGUMENT, "proxy_call_foreign_function", name)
     status, result = current.host.proxy_call_foreign_function(name, argument)
     if status:
         raise failed(status, "proxy_call_foreign_function", name)
@@ -290,6 +294,7 @@ def resume_http_request() -> None:
     The request headers cannot be changed afterwards. Does nothing if the request is not paused, or was answered or
     closed. Called in a callback of the request itself, it turns the callback's `Action.PAUSE` into CONTINUE, because
     Envoy would wait forever.
+    In a callback of the response, it takes effect in the next tick: Envoy may crash if it goes on there (K14).
 
     Raises:
         PhaseError: no HTTP stream is selected.
@@ -341,7 +346,7 @@ def resume_http_response() -> None:
     """Resume a paused response (proxy_continue_stream with HTTP_RESPONSE); see `resume_http_request`.
 
     May be called in the callbacks of the response and later ones; elsewhere, such as in ticks, after selecting the
-    stream.
+    stream. In a callback of the request, it takes effect in the next tick (K14).
 
     Raises:
         PhaseError: no HTTP stream is selected, or no callback of its response has run yet (Envoy crashes).
@@ -434,7 +439,7 @@ def _resume(what: str, direction: int) -> None:
             held.pass_on()
         return
     if direction in {REQUEST, RESPONSE} and not own and crosses(stream, direction):
-        Later(stream, resume_http_request if direction == REQUEST else resume_http_response)
+        Later(stream, lambda: _resume(what, direction))
         return
     if stream.traits is not None:
         if direction in {REQUEST, RESPONSE}:

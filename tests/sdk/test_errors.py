@@ -30,9 +30,9 @@ def test_status(status: int) -> None:
 
 CALLS: dict[str, tuple[Callable[[], object], bool]] = {
     "proxy_get_header_map_value": (lambda: pwasm.get_http_request_header("x"), True),
-    "proxy_add_header_map_value": (lambda: pwasm.add_http_request_header("x", "1"), False),
-    "proxy_replace_header_map_value": (lambda: pwasm.replace_http_request_header("x", "1"), False),
-    "proxy_remove_header_map_value": (lambda: pwasm.remove_http_request_header("x"), False),
+    "proxy_add_header_map_value": (lambda: pwasm.add_http_request_trailer("x", "1"), False),
+    "proxy_replace_header_map_value": (lambda: pwasm.replace_http_request_trailer("x", "1"), False),
+    "proxy_remove_header_map_value": (lambda: pwasm.remove_http_request_trailer("x"), False),
     "proxy_get_header_map_pairs": (pwasm.get_http_request_headers, True),
     "proxy_set_header_map_pairs": (lambda: pwasm.replace_http_request_trailers([("x", "1")]), False),
     "proxy_get_buffer_bytes": (pwasm.get_http_request_body, True),

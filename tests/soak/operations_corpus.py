@@ -58,13 +58,6 @@ CORPUS: tuple[Script, ...] = (
         client={"pieces": [1]},
         upstream={"pieces": [5000], "status": 204},
     ),
-    # The response goes on inside of the client's codec, when it has come early (found by seed 3110086635).
-    _script(
-        "alone|drain|buffers",
-        request_body=[[["resume_http_response", {}]]],
-        client={"pieces": [5, 5000, 5000], "framing": "chunked"},
-        upstream={"pieces": [1], "framing": "trailers"},
-    ),
     # A coroutine lets the response go in the tick that closes it (found by seed 1849).
     _script(
         "alone|headers|buffers",
@@ -104,6 +97,29 @@ RARE: tuple[tuple[Script, ...], ...] = (
         _script(
             request_body=[[["pause"], ["set_effective_context", {"context_id": {"$": "context", "of": 1}}]]] * 3,
             client=_CHUNKED | {"pieces": [5, 5000], "gaps": [2] * 4},
+        ),
+    ),
+    # A response that has come early is given trailers, by a removal, and goes on inside of the client's codec (K14).
+    (
+        _script(
+            "alone|drain|buffers",
+            request_body=[
+                [["remove_http_response_trailer", {"name": "transfer-encoding"}], ["resume_http_response", {}]],
+                [],
+                [],
+            ],
+            client={"pieces": [5, 5000, 5000], "framing": "chunked"},
+            upstream={"pieces": [1], "framing": "trailers"},
+        ),
+    ),
+    # Another stream's path is replaced while there is no connection yet, so it has no route (K17; seed 5720165878).
+    (
+        _script("alone|headers|buffers", client={"pieces": [1]}, upstream={"pieces": [5], "begins": 60}),
+        _script(
+            "alone|headers|http",
+            response_body=[[["with", 0, [["replace_http_request_header", {"name": ":path", "value": "1"}]]]]],
+            client={"pieces": []},
+            upstream={"pieces": [5, 5000], "framing": "chunked"},
         ),
     ),
     # An answer for another stream stops the one whose callback is running (found by seed 2415127246).

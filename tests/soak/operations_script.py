@@ -209,7 +209,19 @@ def made(seed: int) -> Script:
             "leaves": chance.choice((None, None, None, 0, 1, 2)),
         }
     script["upstream"]["status"] = chance.choice((200, 200, 200, 204, 503))
+    script["upstream"]["begins"] = chance.choice((0, 0, 0, 5, 60))
+    script["client"]["waits"] = chance.choice((400, 400, 400, 50, 20))
     return script
+
+
+_SIMPLEST: dict[str, Any] = {
+    "pieces": [],
+    "gaps": [0] * 4,
+    "framing": "length",
+    "leaves": None,
+    "begins": 0,
+    "waits": 400,
+}
 
 
 def simpler(script: Script) -> Iterator[Script]:
@@ -224,8 +236,8 @@ def simpler(script: Script) -> Iterator[Script]:
     if rest and chain != "alone":
         yield {**script, "listener": f"alone|{rest}"}
     for side in ("client", "upstream"):
-        for name, value in (("pieces", []), ("gaps", [0] * 4), ("framing", "length"), ("leaves", None)):
-            if script[side][name] != value:
+        for name, value in _SIMPLEST.items():
+            if script[side].get(name, value) != value:
                 yield {**script, side: {**script[side], name: value}}
 
 

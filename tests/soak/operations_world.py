@@ -30,8 +30,8 @@ from .operations_script import CHAINS, KINDS, MODES, Script
 
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "operations"
 WORKERS = 2
-_SECONDS = 0.4
-"""How long a client waits: many scripts hold their stream for ever."""
+_MS = 400
+"""How long a client waits unless its script says otherwise: many scripts hold their stream for ever."""
 _RESET = struct.pack("ii", 1, 0)
 _FATAL = ("in-VM backtrace", "Uncaught", "could not be handled", "is a bug in pwasm")
 _LUA = """
@@ -41,7 +41,7 @@ function ask(handle)
   handle:httpCall("gate", {[":method"] = "GET", [":path"] = "/", [":authority"] = "gate"}, "", 1000)
 end
 """
-_UNTOLD: Script = {"pieces": [], "gaps": [0] * 4, "framing": "length", "leaves": None}
+_UNTOLD: Script = {"pieces": [], "gaps": [0] * 4, "framing": "length", "leaves": None, "status": 200}
 
 
 class OperationsWorld:
@@ -110,11 +110,11 @@ class OperationsWorld:
 
     def run(self, script: Script) -> None:
         """Be the client of one stream; what it receives does not matter."""
-        number = str(next(self._numbers))
+        number, seconds = str(next(self._numbers)), script["client"].get("waits", _MS) / 1000
         self.scripts[number] = script
         with (
             contextlib.suppress(OSError),
-            socket.create_connection(self.addresses[script["listener"]], timeout=_SECONDS) as client,
+            socket.create_connection(self.addresses[script["listener"]], timeout=seconds) as client,
         ):
             at_once(client)
             tcp = script["listener"] == "tcp"
@@ -124,7 +124,7 @@ class OperationsWorld:
             else:
                 start = f"{'POST' if script['client']['pieces'] else 'GET'} /{number} HTTP/1.1\r\nhost: a\r\n"
                 _send(client, f"{start}x-script: {text}\r\n".encode(), script["client"])
-            deadline = time.monotonic() + _SECONDS
+            deadline = time.monotonic() + seconds
             while client.recv(65536) and time.monotonic() < deadline:
                 pass
         self.scripts.pop(number, None)
@@ -149,8 +149,9 @@ class OperationsWorld:
         with connection, contextlib.suppress(OSError):
             at_once(connection)
             told, tcp = self._told(connection.recv(65536))
-            start = b"HTTP/1.1 %d OK\r\nconnection: close\r\n" % told.get("status", 200)
-            _send(connection, b"hello" if tcp else start, told or _UNTOLD, tcp=tcp)
+            time.sleep(told.get("begins", 0) / 1000)
+            start = b"HTTP/1.1 %d OK\r\nconnection: close\r\n" % told["status"]
+            _send(connection, b"hello" if tcp else start, told, tcp=tcp)
             while connection.recv(65536):
                 pass
 
@@ -160,7 +161,7 @@ class OperationsWorld:
             if first.startswith(b"{"):
                 return self.scripts[json.loads(first.partition(b"\n")[0])["number"]]["upstream"], True
             return self.scripts[first.split(b" ")[1][1:].decode("latin-1")]["upstream"], False
-        return {}, False
+        return _UNTOLD, False
 
 
 def _send(connection: socket.socket, start: bytes, told: Script, *, tcp: bool = False) -> None:

@@ -50,6 +50,8 @@ class Served:
 
     def ports(self, said: list[str]) -> dict[int, int]:
         """The ports that a README names, with those that are really used."""
+        # The admin interface is announced on the other pipe, and may be seen first.
+        self.wait_for(lambda: "yes" if len(self.urls) >= len(said) else "", f"{len(said)} listeners")
         pairs = [(urlsplit(one).port, urlsplit(other).port) for one, other in zip(said, self.urls, strict=True)]
         return {port: real for port, real in [*pairs, (9901, urlsplit(self.admin).port)] if port and real}
 

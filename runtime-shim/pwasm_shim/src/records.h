@@ -56,4 +56,7 @@ long words_of(PyObject *object);
 /* None, False, True and 0; `current.current`; the shim itself as the SDK's Host. NULL before `bind_records`. */
 extern PyObject *none, *no, *yes, *zero, *current, *host;
 
+/* streams.c: the phase of a callback, of the numbers in abi.h; NULL before `take_over_streams`. */
+PyObject *phase_of(int callback);
+
 #endif

@@ -85,6 +85,8 @@ static int taken_over;
 static PyObject *last_root; /* borrowed from ROOTS */
 static uint32_t last_root_id;
 
+PyObject *phase_of(int callback) { return phases[callback]; }
+
 static void drop_spare_contexts(void);
 
 /* take_over_streams(sample_stream, sample_root, phases, methods, …) -> True: new streams are handled here from now on.

@@ -13,13 +13,14 @@ from .. import _validate
 from .._abi import MapType, Status
 from .._serde import decode_pairs, encode_pairs, to_text
 from .._stream.current import current
-from .._stream.guards import failed, map_refused, pairs_unavailable
+from .._stream.guards import failed, has_request_headers, map_refused, pairs_unavailable
 from .._typing import Protocol, TypeVar, overload
 from .._validate import Headers, known_names
 from . import framing
 from .published import publish
 
 _T = TypeVar("_T")
+_REQUEST_HEADERS = int(MapType.HTTP_REQUEST_HEADERS)
 
 _NOUNS = {
     MapType.HTTP_REQUEST_HEADERS: "request header",
@@ -122,6 +123,13 @@ def _pairs(what: str, map_type: MapType) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
+def _refuse_what_has_gone(map_type: int, hostcall: str, key: str) -> None:
+    """Guard against K17: refuse to write a request's headers when it has gone, as a host does that has dropped them."""
+    stream = current.stream
+    if map_type == _REQUEST_HEADERS and stream is not None and not has_request_headers(stream):
+        raise failed(Status.BAD_ARGUMENT, hostcall, key)
+
+
 def get_all(map_type: MapType) -> GetAll[str]:
     """Make `get_http_…_headers`."""
 
@@ -158,6 +166,7 @@ def replace_all(map_type: MapType) -> ReplaceAll:
             old = _pairs(what, map_type)
             framing.replaced(checked, old, map_type)
             pairs = [(name, value) for name, value in old if name in kept and name not in given] + pairs
+        _refuse_what_has_gone(map_type, "proxy_set_header_map_pairs", map_type.name)
         status = current.host.proxy_set_header_map_pairs(map_type, encode_pairs(pairs))
         if status:
             raise failed(status, "proxy_set_header_map_pairs", map_type.name)
@@ -211,6 +220,7 @@ def remove(map_type: MapType) -> Remove:
             framing.removable(name, map_type)
         if number in current.phase.no_write:
             raise map_refused(what, current.phase.no_write, number)
+        _refuse_what_has_gone(number, "proxy_remove_header_map_value", name)
         status = current.host.proxy_remove_header_map_value(number, name)
         if status:
             raise failed(status, "proxy_remove_header_map_value", name)
@@ -236,6 +246,7 @@ def replace(map_type: MapType) -> Write:
         # Nearly every value is printable ASCII, which costs only these two tests.
         elif not (type(value) is str and value.isprintable()):
             value = _validate.value(value)
+        _refuse_what_has_gone(number, "proxy_replace_header_map_value", name)
         status = current.host.proxy_replace_header_map_value(number, name, value)
         if status:
             raise failed(status, "proxy_replace_header_map_value", name)
@@ -258,6 +269,7 @@ def add(map_type: MapType) -> Write:
             value = _validate.value(value)
         if number in current.phase.no_write:
             raise map_refused(what, current.phase.no_write, number)
+        _refuse_what_has_gone(number, "proxy_add_header_map_value", name)
         status = current.host.proxy_add_header_map_value(number, name, value)
         if status:
             raise failed(status, "proxy_add_header_map_value", name)

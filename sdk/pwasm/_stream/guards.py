@@ -23,6 +23,8 @@ itself (`records.Stream`); `acts` has the calls that change it. Measured with En
     K15  a body's buffer with another stream selected                  SIGSEGV      `act_on` returns to its own
     K16  answer or close for another stream in a callback whose        data lost,   waits for the next tick
          action counts                                                 SIGSEGV
+    K17  request headers written, or the route cleared, when the       SIGSEGV      BadArgument
+         request has gone upstream and the connection is not there yet
     0.2  resume in the callback that then returns PAUSE                hangs        CONTINUE is returned
     0.3  an action other than 0 and 1                                  loses data   TypeError, see `callbacks`
          a second local response, close after a local response         is lost      PhaseError
@@ -39,7 +41,7 @@ from .._abi import MapType, Status
 from .._typing import Final
 from ..errors import HostcallError, PhaseError, from_status
 from .current import current
-from .marks import OWN_RESPONSE
+from .marks import HEADERS_HELD, HEADERS_PAUSED, OWN_RESPONSE
 from .phases import NO_HTTP, NO_STREAM, REQUEST, RESPONSE, UPSTREAM
 from .records import Queued, Stream
 
@@ -268,6 +270,20 @@ def has_buffer(stream: Stream, direction: int) -> bool:
     if direction == UPSTREAM or not stream.paused & 1 << direction or stream.closed or stream.ended:
         return False
     return not stream.local_response or (direction == RESPONSE and bool(stream.marks & OWN_RESPONSE))
+
+
+def has_request_headers(stream: Stream) -> bool:
+    """Whether the request has not gone upstream yet, so that its headers may be written and its route selected (K17).
+
+    The host keeps the address of headers that it has held and that a body callback let go. To write them clears the
+    route, which Envoy uses when it has a connection to upstream; it does not survive that the new path has no route.
+    """
+    phase = current.phase
+    own = phase.origin is None and phase.direction == REQUEST
+    if own and phase.part == "headers":
+        return True
+    in_hand = bool(stream.marks & (HEADERS_PAUSED | HEADERS_HELD) << REQUEST)
+    return in_hand and (own or bool(stream.paused & 1 << REQUEST))
 
 
 def resumed(stream: Stream, direction: int) -> None:

@@ -59,6 +59,8 @@ class Flow(Link):
         self.resumed_early = False
         self.dangling = False
         """Whether Envoy still has the address of a body that is gone: its callback ended the stream."""
+        self.kept_headers = False
+        """Whether Envoy still has the address of headers that were held, and that a body or trailers let go (K17)."""
 
     @property
     def headers(self) -> Headers | None:
@@ -142,6 +144,7 @@ class Flow(Link):
             self.dangling = True
             return CONTINUE
         what = rules.DATA_ACTIONS.get(action, DISCARD)
+        self._keeps_headers(what)
         self.accumulates = what == HOLD and holds("PAUSE in a body callback accumulates")
         self._open = holds("the body stays while it is held")
         # The chain takes the bytes of a piece that is held; the plugin still sees them.
@@ -169,10 +172,15 @@ class Flow(Link):
             return
         self.open_trailers = False
         self.accumulates, self._visible = False, None
+        self._keeps_headers(CONTINUE)
         if self.state == HOLD:
             self.go_on()
         else:
             self.chain.after(self).receive_trailers()
+
+    def _keeps_headers(self, what: int) -> None:
+        if what == CONTINUE and self.direction == 0 and self.open_headers and self.state == HOLD:
+            self.kept_headers = True
 
     # --- resuming -------------------------------------------------------------------------------------------------
 
@@ -204,7 +212,7 @@ class Flow(Link):
 
     def headers_for_plugin(self) -> Headers | None:
         """The header map, if it is available now."""
-        return self.headers if self.open_headers and not self.over else None
+        return self.headers if (self.open_headers or self.kept_headers) and not self.over else None
 
     def trailers_for_plugin(self, *, create: bool) -> Headers | None:
         """The trailers, if they are available now; with `create`, created where Envoy would (§1.5)."""
@@ -230,6 +238,6 @@ class Flow(Link):
     def continued(self) -> None:
         """`continue_stream` was called: the request's maps become unavailable before it has any other effect (§1.2)."""
         if self.direction == 0 and holds("request maps are gone after continue_stream"):
-            self.open_headers = self.open_trailers = False
+            self.open_headers = self.open_trailers = self.kept_headers = False
             self._open, self._visible = False, None
             self.created = None

@@ -104,7 +104,7 @@ class EmulatedHost(Callouts, SharedState, Properties):
                 return self.kill("K1")
             held = flow.state != CONTINUE
             if held and self._own_stream() is stream and PHASES[self.callback].direction == 1 - stream_type:
-                self.crash_on("K14")  # in most cases: it depends on whether that ends the stream
+                self.crash_on("K14")  # Envoy survives most of these, see docs/abi.md §0.1
             flow.continued()
             self.after(flow.resume)
         return OK
@@ -169,6 +169,8 @@ class EmulatedHost(Callouts, SharedState, Properties):
             return status_of("map not there"), None
         if stream.ended:
             return self._logged_map(stream, map_type, write=write)
+        if write and map_type == MapType.HTTP_REQUEST_HEADERS and stream.flows[0].kept_headers:
+            self.crash_on("K17")  # if there is no connection to upstream yet, and the new route is none
         found = self._map_of(stream, map_type, create=write)
         return (status_of("map not there"), None) if found is None else (OK, found)
 

@@ -13,6 +13,7 @@ from pwasm._serde import to_bytes, to_text
 from .base import NOT_FOUND, OK, Part
 from .property_table import EVERYWHERE, NOT_SERIALISABLE, of_stream
 from .rules import holds, status_of
+from .side import HttpSide
 
 ForeignFunction = Callable[[bytes], bytes | Status]
 
@@ -33,7 +34,7 @@ class Properties(Part):
         self.foreign_functions: dict[str, ForeignFunction] = {
             "compress": zlib.compress,
             "uncompress": self._uncompress,
-            "clear_route_cache": lambda _: b"",
+            "clear_route_cache": self._clear_route_cache,
             "expr_create": self._expr_create,
             "expr_evaluate": self._expr_evaluate,
             "expr_delete": self._expr_delete,
@@ -130,6 +131,12 @@ class Properties(Part):
         if name not in _FACTORIES:
             return Status.NOT_FOUND
         self.filter_state[name] = value
+        return b""
+
+    def _clear_route_cache(self, _: bytes) -> bytes:
+        stream = self._stream()
+        if isinstance(stream, HttpSide) and stream.flows[0].headers_sent:
+            self.crash_on("K17")  # as when a header is written
         return b""
 
     def _uncompress(self, data: bytes) -> bytes | Status:
