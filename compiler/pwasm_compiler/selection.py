@@ -2,8 +2,8 @@
 
 Of a folder with `filter.py`: the modules beside it, the packages with all that is in them, the sources in folders
 without `__init__.py` that the code imports from, and of the other files and folders beside it those that the filter's
-code names in a string ("countries.csv", "data/…", "*.json", ".json") or that `data` in `[tool.pwasm]` names. What nobody
-names stays out: such folders also hold deployments, notes and keys.
+code names in a string ("countries.csv", "data/…", "*.json", ".json") or that `data` in `[tool.pwasm]` names. What
+nobody names stays out: such folders also hold deployments, notes and keys.
 Nothing hidden, no tests, caches, environments or build output is ever part of it.
 """
 

@@ -34,6 +34,7 @@ _MARKERS = (
     "wasm: builds or loads a real main.wasm",
     "envoy: starts a real Envoy",
 )
+_IMPORTS = "pwasm imports"
 _BENCHES: pytest.StashKey[list[Bench]] = pytest.StashKey()
 
 
@@ -61,6 +62,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--pwasm-module",
         metavar="FILE",
         help="the filter to test, instead of the one next to the tests or suites (*.suite.yaml)",
+    )
+    group.addoption(
+        "--pwasm-imports",
+        action="store_true",
+        help="fail if a built module was asked for a Python module that it does not have, and this Python has",
     )
     parser.addini("pwasm_tier", "default of --pwasm-tier", default="python")
     parser.addini("pwasm_timeout", "default of --pwasm-timeout", default="60")
@@ -214,8 +220,39 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         for bench in item.stash.get(_BENCHES, []):
             report.sections += bench.account()
     if call.when == "teardown":
-        item.stash.setdefault(_BENCHES, []).clear()
+        benches = item.stash.setdefault(_BENCHES, [])
+        report.user_properties += [(_IMPORTS, name) for bench in benches for name in bench.imports_that_differ()]
+        benches.clear()
     return report
+
+
+def _imports_that_differ(config: pytest.Config) -> dict[str, list[str]]:
+    """The modules that built modules were asked for in vain, with the tests in which that was."""
+    found: dict[str, list[str]] = {}
+    reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+    for report in (one for reports in reporter.stats.values() for one in reports) if reporter is not None else ():
+        for key, name in getattr(report, "user_properties", ()):
+            if key == _IMPORTS and report.nodeid not in found.setdefault(name, []):
+                found[name].append(report.nodeid)
+    return found
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if session.config.getoption("pwasm_imports") and not exitstatus and _imports_that_differ(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    found = _imports_that_differ(config)
+    if found:
+        terminalreporter.section("imports that this Python has, and the built module has not")
+    for name, tests in sorted(found.items()):
+        more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+        terminalreporter.write_line(f"{name}: {tests[0]}{more}")
+    if found:
+        terminalreporter.write_line(
+            "name them in `include` of [tool.pwasm], or write the imports where a build sees them"
+        )
 
 
 def _bench_options(config: pytest.Config) -> dict[str, Any]:

@@ -55,6 +55,11 @@ class _PassesOptionsOn(click.Command):
 @click.option(
     "--timeout", type=click.FloatRange(0), metavar="SECONDS", help="Time limit of a single test (default 60)."
 )
+@click.option(
+    "--imports",
+    is_flag=True,
+    help="Fail if the module is asked for an import that it does not have, and Python has; adds the tier wasm.",
+)
 def test(
     arguments: tuple[str, ...],
     tier: str | None,
@@ -62,6 +67,7 @@ def test(
     envoy: str | None,
     module: str | None,
     timeout: float | None,
+    imports: bool,
 ) -> None:
     """Run the tests of the filter at PATH with pytest.
 
@@ -83,6 +89,9 @@ def test(
     A suite is a file of tests in the format of Google's Service Extensions plugin tester. The folder's *.suite.yaml
     files run along with its other tests; those of a Go filter use the tier wasm in place of python.
 
+    An import in a function that the build did not foresee fails in the module, and if the program handles that, nothing
+    is seen of it. The tier wasm lists such imports at the end; with --imports they are a failure.
+
     FILE, for example a main.wasm built from Go or Rust, replaces the filter next to the tests and suites; it has no
     tier python and runs in the tier wasm instead.
 
@@ -90,7 +99,8 @@ def test(
     envoy on PATH.
     """
     paths, pytest_arguments = _paths(arguments)
-    options = _options(tier, require, envoy, module, timeout)
+    options = _options(tier or ("python,wasm" if imports else None), require, envoy, module, timeout)
+    options += ["--pwasm-imports"] if imports else []
 
     def test_one(path: Path) -> int:
         if len(paths) > 1:

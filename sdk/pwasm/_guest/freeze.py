@@ -24,7 +24,7 @@ from .._dispatch.exports import callbacks_written, edits_undeclared, headers_hel
 from .._reflect import module_name, namespace_of
 from .._typing import Any
 from ..errors import RegistrationError
-from . import bundle, randomness, vm
+from . import bundle, randomness, unresolved, vm
 from .import_effects import Watch
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_…; tools/check_cpython.py compares these with the interpreter
@@ -244,6 +244,7 @@ def _finish() -> dict[str, Any]:
         return {"failure": ("registration", {"message": str(error)})}
     callbacks = vm.install(registration)
     randomness.stop_watching()
+    unresolved.install(vm.host)
     return {
         "warnings": [*noted, *edits_undeclared(registration)],
         "callbacks": callbacks,

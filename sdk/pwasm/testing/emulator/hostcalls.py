@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pwasm._abi import BufferType, LogLevel, MapType, StreamType
+from pwasm._guest.unresolved import UNRESOLVED
 from pwasm._serde import MAX_PAIRS_SIZE, decode_pairs, encode_pairs, to_bytes, to_text
 from pwasm._stream.phases import PHASES
 
@@ -51,6 +52,8 @@ class EmulatedHost(Callouts, SharedState, Properties):
         self.plugin_configuration = plugin_configuration
         self.log_level = LogLevel.TRACE
         self.logs: list[tuple[LogLevel, str]] = []
+        self.unresolved: list[str] = []
+        """The modules that the plugin, if it is built from Python, was asked for and does not have."""
         self.tick_periods: dict[int, int] = {}
         self.roots_waiting: set[int] = set()
 
@@ -59,8 +62,11 @@ class EmulatedHost(Callouts, SharedState, Properties):
     def proxy_log(self, level: int, message: str | bytes, /) -> int:
         if not 0 <= level <= LogLevel.CRITICAL:
             return status_of("unknown log level")
-        if level >= self.log_level:
-            self.logs.append((LogLevel(level), to_text(to_bytes(message))))
+        text = to_text(to_bytes(message))
+        if level == LogLevel.TRACE and text.startswith(UNRESOLVED):
+            self.unresolved.append(text.removeprefix(UNRESOLVED))
+        elif level >= self.log_level:
+            self.logs.append((LogLevel(level), text))
         return OK
 
     def proxy_get_log_level(self) -> tuple[int, int]:

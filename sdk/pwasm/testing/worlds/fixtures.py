@@ -218,6 +218,19 @@ class Bench:
         sections = [(f"{world.tier}: {title}", text) for world in self._worlds for title, text in world.account()]
         return sections + [(f"{self._tier}: what the host saw", host.trace.text()) for host in self._hosts]
 
+    def imports_that_differ(self) -> list[str]:
+        """The modules that CPython would have imported here, and the built module could not."""
+        hosts = [
+            *self._hosts,
+            *(host for world in self._worlds if isinstance(world, HostWorld) for host in world.hosts),
+        ]
+        missing = {name for host in hosts for name in host.unresolved}
+        if not missing:
+            return []
+        from .imports import is_there
+
+        return sorted(filter(is_there, missing))
+
     def close(self) -> None:
         """Close the worlds at the end of the test; errors as in `World.close`."""
         for world in self._worlds:
