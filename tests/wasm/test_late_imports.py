@@ -8,6 +8,8 @@ import pytest
 
 from pwasm.testing import HostEmulator
 from pwasm.testing.wasm import WasmPlugin
+from pwasm.testing.worlds.host import HostWorld
+from pwasm.testing.worlds.world import Setup
 from pwasm_compiler.build.backends import build
 from pwasm_compiler.project import load_project, source_files
 
@@ -45,6 +47,14 @@ def outcome(folder: Path, body: str, top: str = "", **files: str) -> tuple[list[
 def test_a_source_that_is_newer_than_the_python_that_builds(tmp_path: Path) -> None:
     top = "type Name = str\n\ndef nested(a):\n    return f'{f\"{a}\"}'"
     assert outcome(tmp_path, "import csv\nfound = csv.__name__", top) == (["csv"], ())
+
+
+def test_a_world_of_a_source_that_this_python_cannot_read(tmp_path: Path) -> None:
+    buffers = "import pwasm\n\n\nclass Reads(pwasm.HttpContext):\n    buffer_request_body = True\n\n\n"
+    (tmp_path / "filter.py").write_text(f"{buffers}type Name = str\npwasm.set_http_context(Reads)\n")
+    world = HostWorld(Setup(), tmp_path, "wasm")
+    assert world.request("POST", body=b"abc").status == 200
+    assert world.host.allow_on_headers_stop_iteration
 
 
 @pytest.mark.parametrize(

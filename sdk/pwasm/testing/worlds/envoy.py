@@ -99,7 +99,7 @@ class EnvoyStage:
         ]
         listeners: list[HttpListener | TcpListener] = []
         services = []
-        holds = wants_held_headers(path) if setup.hold_headers is None else setup.hold_headers
+        holds = wants_held_headers(path, "envoy") if setup.hold_headers is None else setup.hold_headers
         chain: list[Any] = []
         for number, plugin in enumerate(self.plugins):
             kind: Kind = _KINDS.get(plugin.kind, "plugin")

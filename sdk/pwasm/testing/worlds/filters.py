@@ -15,8 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pwasm._dispatch.declarations import traits_of
-from pwasm._dispatch.exports import callbacks_used
+from pwasm._dispatch.exports import callbacks_used, headers_held
 from pwasm._stream.current import current
 from pwasm._stream.registration import Registration
 
@@ -149,24 +148,18 @@ def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
     return read_module(module).kind
 
 
-def wants_held_headers(path: Path) -> bool:
-    """Whether a class of the filter at `path` (a folder, .py or .wasm file) wants to hold streams by their headers."""
-    if is_python(path):
-        return _wants_held_headers(import_filter(path))
+def wants_held_headers(path: Path, tier: str) -> bool:
+    """Whether a class of the filter at `path` wants to hold streams by their headers.
+
+    Only the tier "python" imports it: a module may be built from sources that are too new for this Python.
+    """
+    if tier == "python":
+        return bool(headers_held(import_filter(path)))
     from pwasm_compiler.build.module_record import module_record
     from pwasm_compiler.wasm.module import Module
 
     record = module_record(Module(memoryview(built_module(path).read_bytes())))
     return bool(getattr(record, "hold_headers", False))
-
-
-def _wants_held_headers(registration: Registration) -> bool:
-    for one in (registration, *(named for _, named in registration.named)):
-        factory = None if one.http is None else one.http.factory
-        traits = traits_of(factory) if isinstance(factory, type) else None
-        if traits is not None and traits.wants_held_headers:
-            return True
-    return False
 
 
 def built_module(path: Path, progress: Callable[[str], None] = lambda _text: None) -> Path:

@@ -54,7 +54,7 @@ class HostWorld(World):
         self._path = path
         self._doubles = {_UPSTREAM: self.upstream, **self.clusters}
         self._next_worker = itertools.cycle(range(setup.workers))
-        self._holds = wants_held_headers(path) if setup.hold_headers is None else setup.hold_headers
+        self._holds = wants_held_headers(path, tier) if setup.hold_headers is None else setup.hold_headers
         self._streams: list[HttpStream] = []
         self._neighbours: list[TracedHost] = []
         """The VMs of other filters in the chain."""

@@ -198,6 +198,6 @@ def test_held_headers_are_an_option_with_a_variable(pwasm_worlds: Any, hold: boo
 def test_whose_headers_are_held_without_a_word(tmp_path: Path, line: str, wants: bool) -> None:
     filter_py = f"import pwasm\n\nclass Own(pwasm.HttpContext):\n    {line}\n\npwasm.set_http_context(Own)\n"
     (tmp_path / "filter.py").write_text(filter_py)
-    assert wants_held_headers(tmp_path) == wants
+    assert wants_held_headers(tmp_path, "python") == wants
     assert told(HostWorld(Setup(), tmp_path, "python")) == (wants, wants)
     assert told(HostWorld(Setup(hold_headers=not wants), tmp_path, "python")) == (not wants, not wants)
