@@ -20,6 +20,7 @@ from pwasm._stream.current import current
 from pwasm._stream.registration import Registration
 
 if TYPE_CHECKING:
+    from pwasm_compiler.envoy.module import Module
     from pwasm_compiler.project import Project
 
 ENTRY = "filter.py"
@@ -137,15 +138,19 @@ def kind_of(registration: Registration) -> str:
 
 def kind_of_module(module: Path) -> str:
     """The same for a built module, based on the callbacks it exports."""
+    return _facts(module).kind
+
+
+def _facts(module: Path) -> Module:
     state = module.stat()
-    return _kind_of_module(module, state.st_mtime_ns, state.st_size)
+    return _read(module, state.st_mtime_ns, state.st_size)
 
 
 @functools.cache
-def _kind_of_module(module: Path, _modified: int, _size: int) -> str:
+def _read(module: Path, _modified: int, _size: int) -> Module:
     from pwasm_compiler.envoy.module import read_module
 
-    return read_module(module).kind
+    return read_module(module)
 
 
 def wants_held_headers(path: Path, tier: str) -> bool:
@@ -155,11 +160,7 @@ def wants_held_headers(path: Path, tier: str) -> bool:
     """
     if tier == "python":
         return bool(headers_held(import_filter(path)))
-    from pwasm_compiler.build.module_record import module_record
-    from pwasm_compiler.wasm.module import Module
-
-    record = module_record(Module(memoryview(built_module(path).read_bytes())))
-    return bool(getattr(record, "hold_headers", False))
+    return bool(_facts(built_module(path)).hold_headers)
 
 
 def built_module(path: Path, progress: Callable[[str], None] = lambda _text: None) -> Path:
