@@ -257,6 +257,8 @@ WANTED_BY_TEXT: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\bpunycode\b", ("encodings.punycode",)),
     (r"\buncompress\b", ("zlib",)),  # pwasm.foreign.uncompress
     (r"\bunparse\b", ("_ast_unparse",)),
+    # Division of ints of more than 9,000 bits, in longobject.c. Exponents and shifts of up to three digits make none.
+    (r"[\w)\]]\s*(?:\*\*|<<)\s*(?!\d{1,3}\b)[\w(]|\b(?:pow|isqrt|comb|perm|factorial)\(", ("_pylong",)),
     (r"\\N\{", ("unicodedata",)),  # in a regular expression
     (r"\bruntime_checkable\b|\bSupports[A-Z]", ("inspect",)),
     (r"\bsingledispatch", ("typing", "annotationlib")),

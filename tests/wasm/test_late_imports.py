@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,11 @@ def test_a_world_of_a_source_that_this_python_cannot_read(tmp_path: Path) -> Non
         ("import xml.sax", "found = xml.sax.parseString(b'<a/>', xml.sax.ContentHandler())", "None"),
         ("from email.mime.text import MIMEText", "found = MIMEText('x').as_string().splitlines()[-1]", "x"),
         ("import importlib", "found = importlib.import_module('graphlib').__name__", "graphlib"),
+        ("", "n = 3\nfound = 10 ** (n * 3000) // 7 ** (n * 1000) % 1000", str(10**9000 // 7**3000 % 1000)),
+        ("import math", "found = math.isqrt(7 ** int('9000')) % 1000", str(math.isqrt(7**9000) % 1000)),
         ("import ast", "found = ast.unparse(ast.parse('x  =  1'))", "x = 1"),
     ],
-    ids=["minidom", "sax", "message", "import_module", "unparse"],
+    ids=["minidom", "sax", "message", "import_module", "division", "isqrt", "unparse"],
 )
 def test_what_the_standard_library_imports_when_it_is_called(tmp_path: Path, top: str, body: str, found: str) -> None:
     assert outcome(tmp_path, body, top) == ([found], ())
