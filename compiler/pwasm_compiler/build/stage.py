@@ -6,7 +6,6 @@ no `.git`, no tests.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.util
 from collections.abc import Callable
@@ -15,10 +14,9 @@ from pathlib import Path
 from ..cache import Cache
 from ..errors import ProjectError
 from ..files import check_readable, is_utf8, shown
-from ..guest.staged import APP_MODULE, GUEST_ROOT, DataFile, Staged
+from ..guest.staged import ABSENT_MODULE, APP_MODULE, GUEST_ROOT, DataFile, Staged
 from ..project import Project, source_files
 from . import dependencies
-from .absent import find_absent_imports
 from .data_files import find_data_files, imported_by_resources, warnings_of
 from .metadata import prepare_metadata
 from .paused_headers import first_awaited_body, never_resumed
@@ -26,10 +24,18 @@ from .wanted_by_text import wanted_by_text
 
 _NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py", "_protocols.py"}
 
-_APP = """\
+_APP = f"""\
+from {ABSENT_MODULE} import absent
 from pwasm._guest.freeze import begin
 
-begin({entry!r}, root={root!r}, sources={sources!r}, data_files={data_files!r}, include={include!r}, absent={absent!r})
+begin(
+    {{entry!r}},
+    root={GUEST_ROOT!r},
+    sources={{sources!r}},
+    data_files={{data_files!r}},
+    include={{include!r}},
+    absent=absent,
+)
 """
 
 
@@ -50,7 +56,7 @@ def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str]
     _refuse_null_bytes({name: texts[name] for name in own if name in texts})
     metadata = prepare_metadata(folder, texts)
     data_files = find_data_files(folder, frozenset(own), metadata.files)
-    _write_app(project, folder, own, texts, data_files)
+    _write_app(project, folder, own, data_files)
     return Staged(
         folder,
         installed,
@@ -127,17 +133,12 @@ def _refuse_null_bytes(sources: dict[str, str]) -> None:
             raise ProjectError(f"{where}: source code cannot contain null bytes", hint="save it as UTF-8 text")
 
 
-def _write_app(
-    project: Project, folder: Path, own: tuple[str, ...], texts: dict[str, str], data_files: tuple[DataFile, ...]
-) -> None:
-    absent = find_absent_imports(texts, own)
+def _write_app(project: Project, folder: Path, own: tuple[str, ...], data_files: tuple[DataFile, ...]) -> None:
     text = _APP.format(
         entry=project.entry.stem,
-        root=GUEST_ROOT,
         sources=[name for name in own if name.endswith(".py")],
         data_files=[file.name for file in data_files],
         include=list(project.include),
-        absent=None if absent is None else dataclasses.asdict(absent),
     )
     (folder / f"{APP_MODULE}.py").write_text(text, encoding="utf-8")
 

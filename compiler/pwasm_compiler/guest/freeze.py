@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -14,6 +15,7 @@ from ..errors import BuildError, report_a_bug
 from ..link.heap import without_free_memory
 from ..link.layout import Layout
 from ..link.snapshot import with_memory, without_dead_stack, without_frozen_modules
+from .absent import Source, find_absent_imports
 from .bytecode import Bytecode, Options, cached_path, guest_record, open_bytecode
 from .facts import Facts
 from .files import FileTree, Read
@@ -21,7 +23,7 @@ from .interpreter import Interpreter, start
 from .machine import EXIT, FULL_STACK, TIMEOUT, Image, Machine, Stopped
 from .reach import LateCodec, LateImport, Reach
 from .record import BuildRecord, Phase, parse_record, printed_meanwhile, read_record
-from .staged import ABSENT_FOLDER, APP_MODULE, GUEST_ROOT, Staged
+from .staged import ABSENT_FOLDER, ABSENT_MODULE, APP_MODULE, GUEST_ROOT, LATE_MODULES, Staged
 from .wasi import Wasi
 
 
@@ -39,7 +41,7 @@ class Frozen:
     """What will fail at run time."""
 
 
-_LATE, _END = "pwasm_late_", "pwasm_end"
+_END = "pwasm_end"
 _REQUEST = f"{GUEST_ROOT}/pwasm_late"
 _CALLS_LATE = f"from pwasm._guest.freeze import late\n\nlate({_REQUEST!r})\n"
 _CALLS_FINISH = "from pwasm._guest.freeze import finish\n\nfinish()\n"
@@ -132,7 +134,7 @@ class _Session:
             lines = [f"import\t{one.module}\t{','.join(one.names)}" for one in todo]
             lines += [f"codec\t{one.name}" for one in decoded]
             self._files.add(_REQUEST, "\n".join(lines).encode)
-            self._phase(guest, f"{_LATE}{number}")
+            self._phase(guest, f"{LATE_MODULES}{number}")
             phase = self._read_phase(guest)
             modules = frozenset(phase.modules)
             self._failed += [(todo[at], kind, message) for at, kind, message in phase.failed]
@@ -190,9 +192,10 @@ class _Session:
         files.add(f"{LIBRARY}/_colorize.py", (Path(__file__).parent / "inside" / "colorize.py").read_bytes)
         files.add_folder(ABSENT_FOLDER, Path(__file__).parent / "inside" / "absent")
         files.add_folder(GUEST_ROOT, staged.folder)
+        files.add(f"{GUEST_ROOT}/{ABSENT_MODULE}.py", self._absent)
         files.add(f"{GUEST_ROOT}/{_END}.py", _CALLS_FINISH.encode)
         for number in range(_MOST_ROUNDS):  # now, because Python remembers what a folder has
-            files.add(f"{GUEST_ROOT}/{_LATE}{number}.py", _CALLS_LATE.encode)
+            files.add(f"{GUEST_ROOT}/{LATE_MODULES}{number}.py", _CALLS_LATE.encode)
         own = {f"{GUEST_ROOT}/{name}" for name in staged.own}
         documented = self._documented(own)
         for path in list(files.files()):
@@ -210,10 +213,26 @@ class _Session:
                     ahead.append(compiled)
         return ahead
 
+    def _absent(self) -> bytes:
+        """The module that says who imports what Python does not have here."""
+        program = frozenset(self._program())
+        sources = {
+            path.removeprefix(f"{GUEST_ROOT}/"): Source(functools.partial(self._files.read, path), facts)
+            for path, facts in self._sources.items()
+            if path in program
+        }
+        found = find_absent_imports(sources, self._staged.own)
+        return f"absent = {None if found is None else dataclasses.asdict(found)!r}\n".encode()
+
+    def _program(self) -> list[str]:
+        """The sources of the filter and its dependencies."""
+        paths = [path for path in self._files.files() if path.startswith(f"{GUEST_ROOT}/") and path.endswith(".py")]
+        generated = (f"{GUEST_ROOT}/pwasm/", f"{GUEST_ROOT}/{LATE_MODULES}", f"{GUEST_ROOT}/{_END}")
+        return [path for path in paths if not path.startswith(generated)]
+
     def _documented(self, own: Collection[str]) -> set[str]:
         """The sources whose docstrings are kept: of packages that read docstrings, and then the filter's own."""
-        program = [path for path in self._files.files() if path.startswith(f"{GUEST_ROOT}/") and path.endswith(".py")]
-        program = [path for path in program if not path.startswith(f"{GUEST_ROOT}/pwasm/")]
+        program = self._program()
         reading = {_top(path) for path in program if self._reads_docs(path)}
         return {path for path in program if _top(path) in reading or (reading and path in own)}
 

@@ -8,6 +8,10 @@ from pathlib import Path
 from ..cpython314 import LIBRARY
 
 APP_MODULE = "pwasm_app"
+LATE_MODULES = "pwasm_late_"
+"""What the names of generated modules begin with that the snapshot does not keep."""
+ABSENT_MODULE = f"{LATE_MODULES}absent"
+"""Where the guest finds who imports modules that Python does not have here."""
 GUEST_ROOT = "/0"
 """The path of the staged folder in the guest."""
 ABSENT_FOLDER = f"{LIBRARY}/pwasm_absent"

@@ -1,4 +1,4 @@
-"""Decides who may import modules that Python does not have here; see `pwasm_compiler.build.absent`, which explains it.
+"""Decides who may import modules that Python does not have here; see `pwasm_compiler.guest.absent`, which explains it.
 
 Used while the snapshot is taken, and gone afterwards: a VM only imports what is there already.
 """

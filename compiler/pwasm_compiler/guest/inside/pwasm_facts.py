@@ -108,7 +108,7 @@ class _Walk:
             below = (node.targets[0].id, outer, inside)  # another name for something
         for field in node._fields:
             value = getattr(node, field, None)
-            tried = handled or (field == "body" and _handles(node, kind))
+            tried = (handled and kind not in _FUNCTIONS) or (field == "body" and _handles(node, kind))
             for child in value if type(value) is list else (value,):
                 if hasattr(child, "_fields"):
                     at_definition = kind in _FUNCTIONS and field != "body" and not inside

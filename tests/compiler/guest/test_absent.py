@@ -7,12 +7,17 @@ from pathlib import Path
 import pytest
 
 import pwasm_compiler.guest
-from pwasm_compiler.build.absent import AbsentImports, find_absent_imports
 from pwasm_compiler.cpython314 import ABSENT
+from pwasm_compiler.guest.absent import AbsentImports, Source, find_absent_imports
+from tests.support.facts import facts_of
+
+
+def source(text: str) -> Source:
+    return Source(text.encode, lambda: facts_of(text))
 
 
 def found(text: str, own: tuple[str, ...] = ()) -> AbsentImports:
-    imports = find_absent_imports({"lib.py": text}, own)
+    imports = find_absent_imports({"lib.py": source(text)}, own)
     assert imports is not None
     return imports
 
@@ -69,7 +74,7 @@ def test_a_module_of_the_filter_wins() -> None:
 
 @pytest.mark.parametrize("text", ["", "import json", "ssl = 3", "from mine.ssl_tools import x"])
 def test_nothing_is_told_about_filters_that_import_none(text: str) -> None:
-    assert find_absent_imports({"lib.py": text}, ()) is None
+    assert find_absent_imports({"lib.py": source(text)}, ()) is None
 
 
 def test_every_module_in_c_has_a_stand_in() -> None:
