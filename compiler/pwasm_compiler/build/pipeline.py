@@ -153,7 +153,7 @@ def build(project: Project, output: Path, *, progress: Callable[[str], None] = i
         hash_seed=seed,
         written=record.written,
         notes=(
-            *held_headers.notes(record.hold_headers, staged.awaited_body),
+            *held_headers.notes(record.hold_headers, frozen.awaited_body),
             *filter(None, [note_of(staged.data_files)]),
         ),
         data_files=staged.data_files,

@@ -19,7 +19,6 @@ from ..project import Project, source_files
 from . import dependencies
 from .data_files import find_data_files, imported_by_resources, warnings_of
 from .metadata import prepare_metadata
-from .paused_headers import first_awaited_body, never_resumed
 from .wanted_by_text import wanted_by_text
 
 _NOT_IN_GUEST = {"testing", "pytest_plugin.py", "__main__.py", "_protocols.py"}
@@ -64,9 +63,8 @@ def stage(project: Project, folder: Path, cache: Cache, progress: Callable[[str]
         project.docstrings,
         # `files("tzdata.zoneinfo.Europe")` imports the package by name
         (*wanted_by_text(texts, own), *imported_by_resources(folder, data_files), *metadata.modules),
-        (*never_resumed(texts, own), *warnings_of(folder, data_files)),
+        tuple(warnings_of(folder, data_files)),
         data_files,
-        first_awaited_body(texts, own),
     )
 
 

@@ -39,6 +39,25 @@ class Codec:
 
 
 @dataclass(frozen=True, slots=True)
+class Class:
+    """A class, with the names in its bases, its methods, and those of them that are `async def`, with lines."""
+
+    name: str
+    bases: tuple[str, ...]
+    methods: tuple[str, ...]
+    coroutines: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A headers callback that mentions PAUSE; `shape` is explained in `paused_headers`."""
+
+    cls: str
+    method: str
+    shape: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Of one source."""
 
@@ -53,6 +72,12 @@ class Facts:
     """Each outermost function, class, and method with the names that it mentions; "" is the module itself."""
     literals: tuple[str, ...] = ()
     """Texts that could be the name of a module, if one is computed."""
+    resumes: bool = False
+    """Whether something in it may resume a stream, or waits."""
+    classes: tuple[Class, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    inner: tuple[tuple[str, frozenset[str]], ...] = ()
+    """Functions in functions, with the names that they mention."""
 
 
 def read_facts(text: str) -> Facts:
@@ -76,7 +101,19 @@ def read_facts(text: str) -> Facts:
         tuple(sorted(int(line) for (line,) in of("doc"))),
         {unit: frozenset(_list(names)) for unit, names in of("unit")},
         tuple(literal for (literal,) in of("literal")),
+        "resumes" in by_kind,
+        tuple(
+            Class(name, _list(bases), _list(methods), tuple(map(_coroutine, _list(coroutines))))
+            for name, bases, methods, coroutines in of("class")
+        ),
+        tuple(Pause(cls, method, tuple(shape.split(" "))) for cls, method, shape in of("pause")),
+        tuple((name, frozenset(_list(names))) for name, names in of("inner")),
     )
+
+
+def _coroutine(text: str) -> tuple[str, int]:
+    name, _, line = text.partition(":")
+    return name, int(line)
 
 
 def _list(text: str) -> tuple[str, ...]:

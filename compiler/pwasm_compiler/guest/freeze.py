@@ -21,6 +21,7 @@ from .facts import Facts
 from .files import FileTree, Read
 from .interpreter import Interpreter, start
 from .machine import EXIT, FULL_STACK, TIMEOUT, Image, Machine, Stopped
+from .paused_headers import first_awaited_body, never_resumed
 from .reach import LateCodec, LateImport, Reach
 from .record import BuildRecord, Phase, parse_record, printed_meanwhile, read_record
 from .staged import ABSENT_FOLDER, ABSENT_MODULE, APP_MODULE, GUEST_ROOT, LATE_MODULES, Staged
@@ -39,6 +40,8 @@ class Frozen:
     """Where the program may need the compiler at run time ("path:line"), or ""."""
     warnings: tuple[str, ...]
     """What will fail at run time."""
+    awaited_body: str
+    """The first body callback that may wait ("path:line: Class.method"), or ""."""
 
 
 _END = "pwasm_end"
@@ -71,7 +74,11 @@ def freeze(
     memory = without_free_memory(layout, without_frozen_modules(layout, memory))
     frozen = with_memory(layout, memory, image.globals)
     record = read_record(frozen, session.prints())
-    return Frozen(frozen, record, session.prints(), session.reach.compiler_use(), tuple(session.warnings()))
+    program, own = session.reach.program(), staged.own
+    warnings = (*never_resumed(program, own), *session.warnings())
+    return Frozen(
+        frozen, record, session.prints(), session.reach.compiler_use(), warnings, first_awaited_body(program, own)
+    )
 
 
 class _Session:

@@ -100,6 +100,10 @@ class Reach:
                     imports += [LateImport(one) for one in self._named(computed, source)]
         return imports, codecs
 
+    def program(self) -> dict[str, Facts]:
+        """The facts of what was read of the program, by the path in the staged folder."""
+        return {one.path.removeprefix(f"{GUEST_ROOT}/"): one.facts for one in self._sources.values() if one.of_program}
+
     def compiler_use(self) -> str:
         """The first place in the program that may compile text when it runs: "path:line", or ""."""
         places = ((one.path, one.facts.compiles) for one in self._sources.values() if one.of_program)

@@ -43,5 +43,3 @@ class Staged:
     warnings: tuple[str, ...] = ()
     """What its sources show to be wrong."""
     data_files: tuple[DataFile, ...] = ()
-    awaited_body: str = ""
-    """The first body callback that may wait ("path:line: Class.method"), or ""."""

@@ -10,6 +10,10 @@ which the first is its kind; `pwasm_compiler.guest.facts` reads them:
     doc      line
     unit     name, and the names that it mentions, with commas
     literal  text that could be the name of a module, if one is computed
+    resumes
+    class    name, names in its bases, methods, "name:line" of those that are `async def`, each with commas
+    pause    class, headers callback, its statements (`pwasm_compiler.guest.paused_headers` explains them)
+    inner    function in a function, and the names that it mentions, with commas
 
 A unit is an outermost function, or a method with its class: code that runs later. "" is what runs at import.
 Node types are compared by name, so the module `ast` is not needed.
@@ -46,6 +50,15 @@ _CODECS = {
     "str": 1,
 }
 _COMPILES = {"compile", "eval", "exec"}
+_RESUMES = frozenset(
+    {
+        "resume_http_request", "resume_http_response", "dispatch_http_call", "dispatch_grpc_call", "open_grpc_stream",
+        "set_tick_period_milliseconds", "set_tick_period_milli_seconds", "on_tick", "on_queue_ready",
+        "on_foreign_function",
+    }
+)  # fmt: skip
+"""What resumes a stream, and what has later callbacks that might answer or close it."""
+_HEADERS = ("on_http_request_headers", "on_http_response_headers")
 _NAME = 60
 """The longest text that is taken for the name of a module."""
 
@@ -64,12 +77,16 @@ class _Walk:
         self._literals: set[str] = set()
         self._imported = {"sys", "os"}
         self._computes = False
+        self._resumes = False
         self._copied: set[int] = set()
         """Nodes of a docstring that only becomes another one."""
         self._notes = {
+            "AsyncFunctionDef": self._note_function,
             "Attribute": self._note_attribute,
             "Call": self._note_call,
+            "ClassDef": self._note_class,
             "Constant": self._note_constant,
+            "FunctionDef": self._note_function,
             "Import": self._note_import,
             "ImportFrom": self._note_import_from,
             "Name": self._note_name,
@@ -83,6 +100,8 @@ class _Walk:
         lines += [f"unit\t{unit}\t{','.join(sorted(names))}" for unit, names in self._units.items()]
         if self._computes:
             lines += [f"literal\t{text}" for text in sorted(self._literals)]
+        if self._resumes or not all(_RESUMES.isdisjoint(names) for names in self._units.values()):
+            lines.append("resumes")
         return "\n".join(lines)
 
     def _visit(self, node: Any, unit: str, outer: str, inside: bool, handled: bool) -> Iterator[Any]:
@@ -145,6 +164,21 @@ class _Walk:
         value = node.value
         if type(value) is str and len(value) <= _NAME and all(part.isidentifier() for part in value.split(".")):
             self._literals.add(value)
+            self._resumes = self._resumes or value in _RESUMES  # getattr(pwasm, "resume_http_request")
+
+    def _note_function(self, node: Any, _unit: str, inside: bool, _handled: bool) -> None:
+        self._resumes = self._resumes or type(node).__name__ == "AsyncFunctionDef" or node.name in _RESUMES
+        if inside:
+            self._add("inner", node.name, ",".join(sorted(_names(node) - {""})))
+
+    def _note_class(self, node: Any, _unit: str, _inside: bool, _handled: bool) -> None:
+        functions = [one for one in node.body if type(one).__name__ in ("FunctionDef", "AsyncFunctionDef")]
+        waiting = [f"{one.name}:{one.lineno}" for one in functions if type(one).__name__ == "AsyncFunctionDef"]
+        bases = sorted({name for base in node.bases for name in _names(base)} - {""})
+        self._add("class", node.name, ",".join(bases), ",".join(one.name for one in functions), ",".join(waiting))
+        for one in functions:
+            if one.name in _HEADERS and type(one).__name__ == "FunctionDef" and "PAUSE" in _names(one):
+                self._add("pause", node.name, one.name, " ".join(_shape(one.body)))
 
     def _note_import(self, node: Any, unit: str, inside: bool, handled: bool) -> None:
         for alias in node.names:
@@ -201,6 +235,28 @@ def _handles(node: Any, kind: str) -> bool:
 def _names(node: Any) -> set[str]:
     """The names in an expression."""
     return {str(getattr(one, "attr", None) or getattr(one, "id", "")) for one in _all(node)}
+
+
+def _shape(body: list[Any]) -> Iterator[str]:
+    """The statements of a block: what they mention, and where a PAUSE is."""
+    for statement in body:
+        holders = [statement, *getattr(statement, "handlers", ()), *getattr(statement, "cases", ())]
+        fields = [getattr(one, name, None) for one in holders for name in ("body", "orelse", "finalbody")]
+        blocks = [field for field in fields if type(field) is list and field]
+        for block in blocks:
+            yield "["
+            yield from _shape(block)
+        if not blocks:
+            mentioned = [one for one in _all(statement) if _name(one)]
+            line = next((one.lineno for one in mentioned if _name(one) == "PAUSE"), 0)
+            yield f"{line}:{','.join(sorted({_name(one) for one in mentioned}))}"
+    yield "]"
+
+
+def _name(node: Any) -> str:
+    """What a node mentions itself."""
+    value = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "value", "")
+    return value if type(value) is str and value.isidentifier() else ""
 
 
 def _all(node: Any) -> list[Any]:
