@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pwasm_compiler.envoy import programs
 
-from . import bodies, callouts, headers, held, host, operations, towers, traps, updates
+from . import bodies, callouts, headers, held, host, operations, packages, towers, traps, updates
 from .outcome import Outcome
 
 _PROGRAM = "tests/soak/run.py"
@@ -22,6 +22,7 @@ LONG: Mapping[str, Callable[[], Outcome]] = {
     "bodies": lambda: bodies.run(20),
     "held": lambda: held.run(100_000),
     "operations": lambda: operations.run(seconds=600),
+    "packages": lambda: packages.run(500),
     "towers": towers.run,
     "traps": lambda: traps.run(1000),
     "updates": lambda: updates.run(500),
@@ -34,6 +35,7 @@ SHORT: Mapping[str, Callable[[], Outcome]] = {
     "bodies": lambda: bodies.run(8),
     "held": lambda: held.run(1000, seed=1),
     "operations": lambda: operations.run(2400, seed=1),
+    "packages": lambda: packages.run(50, seed=20_261_130),
     "towers": lambda: towers.run(step=100),
     "traps": lambda: traps.run(50),
     "updates": lambda: updates.run(20),
