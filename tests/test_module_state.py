@@ -67,7 +67,7 @@ STATE = {
     "pwasm.testing.wasm: _modules": "compiled modules by content",
     "pwasm.testing.worlds.filters: _built": "modules found or built in this process",
     "pwasm.testing.worlds.filters: _kept_modules()": "the folder of built modules",
-    "pwasm.testing.worlds.filters: _kind_of_module()": "by path, size and time",
+    "pwasm.testing.worlds.filters: _read()": "by path, size and time",
     "pwasm.testing.worlds.filters: _toolchain()": "digest of the SDK and the compiler",
     "pwasm.testing.worlds.neighbours: _added": "the folder on sys.path",
     "pwasm.testing.worlds.neighbours: _aside": "modules of filters that are not under test now",
