@@ -71,7 +71,10 @@ def imports_later() -> str:
 
 
 def imports_missing() -> None:
-    import module_that_does_not_exist  # type: ignore[import-not-found]
+    try:  # without it, the build refuses this
+        import module_that_does_not_exist  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise error from None
 
 
 def socket() -> None:
