@@ -24,6 +24,7 @@ import tempfile
 import textwrap
 import time
 import tomllib
+import traceback
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ from pwasm.testing import HostEmulator
 from pwasm.testing.deadline import limit
 from pwasm.testing.wasm import WasmPlugin
 from pwasm_compiler.build.backends import build
-from pwasm_compiler.cpython314 import VERSION
+from pwasm_compiler.cpython314 import ABSENT, VERSION
 from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
 from pwasm_compiler.envoy.process import Envoy, find_envoy
 from pwasm_compiler.errors import ProjectError, PwasmError
@@ -174,12 +175,14 @@ def _attempt(row: Row, folder: Path, *, envoy: bool) -> Outcome:
     except PwasmError as error:
         why = f"{error.what}\n{error.why}".strip()
         return Outcome(row.requirement, _REFUSED if isinstance(error, ProjectError) else _FAILS, (), why, error.hint)
+    except Exception:  # a bug in pwasm: the other packages shall be tried nevertheless
+        return Outcome(row.requirement, _FAILS, why=traceback.format_exc())
     module = describe("main.wasm", artifact.path.read_bytes())
     seen = Outcome(row.requirement, _WORKS, module["dependencies"], size=artifact.size, warnings=artifact.warnings)
     try:
         wanted = row.result if row.result is not None else in_cpython(row, seen.versions, folder / "cpython")
         answered, missing = in_wasmtime(artifact.path)
-        seen = dataclasses.replace(seen, missing=[name for name in missing if _is_python(name)])
+        seen = dataclasses.replace(seen, missing=sorted({name for name in missing if _is_of_python(name)}))
         _compare("the module", answered, wanted)
         if envoy:
             _compare("the module in Envoy", in_envoy(artifact.path), wanted)
@@ -194,8 +197,10 @@ def _compare(who: str, answered: str, wanted: str) -> None:
         raise DiffersError(f"{who} says {answered!r}, not {wanted!r}")
 
 
-def _is_python(name: str) -> bool:
-    return name.partition(".")[0] in sys.stdlib_module_names
+def _is_of_python(name: str) -> bool:
+    """Whether a module has no reason to be missing: it is in the standard library, and can be in a module."""
+    top = name.partition(".")[0]
+    return top in sys.stdlib_module_names and top not in ABSENT
 
 
 def in_wasmtime(module: Path) -> tuple[str, Sequence[str]]:
@@ -269,8 +274,9 @@ MiB is the size of main.wasm. A package that is not here may well work: pure Pyt
 ([what works in a filter](writing-filters.md#what-works-in-a-filter)). `python tools/try_packages.py NAME` tries one
 that is in the list.
 """
+_ABSENT = re.compile(r"when it runs, which will fail: .*No module named '([^']+)'")
 _COLUMNS = """\
-| requirement | what was called | result | MiB | warnings of the build | Envoy |
+| requirement | what was called | result | MiB | what the build warns of | Envoy |
 |---|---|---|--:|---|---|"""
 
 
@@ -292,8 +298,7 @@ def page(rows: Sequence[Row], outcomes: Mapping[str, Outcome], facts: str) -> st
 
 def _line(row: Row, seen: Outcome) -> str:
     size = f"{seen.size / 2**20:.1f}" if seen.size else ""
-    warnings = "; ".join(dict.fromkeys(map(_short, seen.warnings)))
-    cells = [_name(row, seen), row.what, _result(row, seen), size, warnings, "yes" if seen.envoy else ""]
+    cells = [_name(row, seen), row.what, _result(row, seen), size, _short(seen.warnings), "yes" if seen.envoy else ""]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -324,10 +329,12 @@ def _one_line(text: str) -> str:
     return " ".join(line if line.endswith((".", ":", ";")) else f"{line}." for line in short)
 
 
-def _short(warning: str) -> str:
-    """A warning without what to do about it."""
-    first = re.split(r"; | \(|\n", warning)[0]
-    return f"`{first[:100]}{'…' if len(first) > 100 else ''}`"
+def _short(warnings: Sequence[str]) -> str:
+    """Imports that cannot work, which are mostly optional, in a list; of others the beginning."""
+    absent = dict.fromkeys(found[1] for found in map(_ABSENT.search, warnings) if found)
+    others = [re.split(r"; |\n", warning)[0] for warning in warnings if not _ABSENT.search(warning)]
+    listed = [f"not there when it runs: {', '.join(absent)}"] if absent else []
+    return "; ".join([*listed, *dict.fromkeys(others)])
 
 
 def _facts(outcomes: Mapping[str, Outcome]) -> str:
