@@ -99,7 +99,7 @@ class Row:
     """What `[tool.pwasm]` needs."""
     note: str = ""
     instead: str = ""
-    """What to do where the package is refused, if there is more to say than pwasm's own hint."""
+    """What to do where the package cannot be built, if there is more to say than pwasm's own hint."""
 
     @property
     def code(self) -> str:
@@ -174,7 +174,8 @@ def _attempt(row: Row, folder: Path, *, envoy: bool) -> Outcome:
         artifact = build(load_project(folder), folder / "main.wasm")
     except PwasmError as error:
         why = f"{error.what}\n{error.why}".strip()
-        return Outcome(row.requirement, _REFUSED if isinstance(error, ProjectError) else _FAILS, (), why, error.hint)
+        kind = _REFUSED if isinstance(error, ProjectError) or row.instead else _FAILS
+        return Outcome(row.requirement, kind, (), why, error.hint)
     except Exception:  # a bug in pwasm: the other packages shall be tried nevertheless
         return Outcome(row.requirement, _FAILS, why=traceback.format_exc())
     module = describe("main.wasm", artifact.path.read_bytes())
@@ -323,10 +324,10 @@ def _result(row: Row, seen: Outcome) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A reason as one line of a table; of a traceback the end."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    short = lines[-1:] if any(line.startswith("Traceback") for line in lines) else lines
-    return " ".join(line if line.endswith((".", ":", ";")) else f"{line}." for line in short)
+    """The first line of a reason, and the last of a traceback."""
+    lines = [line.strip(" |") for line in text.splitlines() if line.strip(" |")] or [""]
+    line = lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
+    return line if line.endswith(".") else f"{line}."
 
 
 def _short(warnings: Sequence[str]) -> str:
