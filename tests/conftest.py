@@ -47,6 +47,7 @@ SECONDS = {
     "filters/routing_table/test_filter.py": 45,
     "tests/sdk/testing/worlds/test_held.py": 40,
     "tests/envoy/test_recursion.py": 45,
+    "tests/tools/test_try_packages.py": 40,
     "tests/compiler/envoy/test_run.py": 40,
     "filters/jwt_auth/test_filter.py": 35,
     "filters/api_key/test_filter.py": 30,

@@ -43,6 +43,7 @@ BESIDE = {
     ),
     "compiler/pwasm_compiler/guest": ("tests/sdk/_guest", "tests/wasm/test_guest_python.py"),
     "compiler/pwasm_compiler/build": ("tests/test_package.py",),
+    "compiler/pwasm_compiler/build/dependencies": ("tests/tools",),
     "compiler/pwasm_compiler/bench": ("tests/bench",),
     "compiler/pwasm_compiler/envoy": ("tests/envoy/test_tutorial.py", "tests/fuzz/test_replay.py"),
     "compiler/pwasm_compiler/oci": ("tests/fuzz/test_replay.py",),

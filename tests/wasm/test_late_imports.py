@@ -34,7 +34,7 @@ pwasm.set_http_context(Late)
 def outcome(folder: Path, body: str, top: str = "", **files: str) -> tuple[list[str], tuple[str, ...]]:
     """What a request logs, and the warnings of the build."""
     for name, text in files.items():
-        path = folder / (name.replace("__", "/") + ".py")
+        path = folder / (name.replace("__", "/", 1) + ".py")
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     lines = "\n".join(f"        {line}" for line in body.splitlines())
@@ -89,6 +89,19 @@ def test_a_name_that_is_computed_is_said(tmp_path: Path) -> None:
     _, warnings = outcome(tmp_path, "found = 1", top)
     (warning,) = warnings
     assert warning.startswith("filter.py:5 imports a module by a computed name")
+
+
+@pytest.mark.parametrize(
+    "imported",
+    [
+        "__import__('region_%s' % code, globals(), locals(), fromlist=['NAME'], level=1)",
+        "importlib.import_module('pkg.region_{}'.format(code))",
+    ],
+)
+def test_a_name_that_is_formatted_of_what_the_source_lists(tmp_path: Path, imported: str) -> None:
+    package = f"import importlib\nCODES = ['DE', 'FR']\ndef load(code):\n    return {imported}.NAME\n"
+    files = {"pkg____init__": package, "pkg__region_DE": "NAME = 'de'\n", "pkg__region_FR": "NAME = 'fr'\n"}
+    assert outcome(tmp_path, "found = pkg.load('FR')", "import pkg", **files) == (["fr"], ())
 
 
 def test_a_folder_without_init(tmp_path: Path) -> None:

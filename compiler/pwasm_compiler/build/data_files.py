@@ -11,6 +11,9 @@ from ..guest.staged import DataFile
 
 MUCH = 1 << 20
 """Bytes above which a build warns: Envoy holds a module about five times over, and each VM has a copy."""
+_FOR_TOOLS = (".pyi", "py.typed", ".pyx", ".pxd", ".c", ".h")
+"""Ends of files that only type checkers and compilers read. In packages of dependencies they are no data: a stub would
+have its package imported, and what that contains in every VM (phonenumbers: 60 MiB of places that nobody asked for)."""
 _SHOWN = 5
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z0-9]+ )?PRIVATE KEY(?: BLOCK)?-----")
 
@@ -23,7 +26,8 @@ def find_data_files(folder: Path, own: Set[str], metadata: Set[str] = frozenset(
     found = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and path.suffix != ".py" and (name in own or name in metadata or _is_in_package(name)):
+        wanted = name in own or name in metadata or (_is_in_package(name) and not name.endswith(_FOR_TOOLS))
+        if wanted and path.is_file() and path.suffix != ".py":
             found.append(DataFile(name, path.stat().st_size, name in own))
     return tuple(found)
 

@@ -34,11 +34,20 @@ if TYPE_CHECKING:
 
 host = cast("Host", _pwasm_shim)
 
+_OF_EVERY_SYSTEM = (
+    "dup2", "execv", "execve", "get_terminal_size", "getlogin", "getppid", "kill", "pipe", "spawnl", "spawnle",
+    "spawnv", "spawnve", "system", "umask", "waitpid",
+)  # fmt: skip
+"""What `os` has on Linux, macOS and Windows, and not on WASI. What only some systems have stays away, because those who
+use it ask whether it is there."""
+
 
 def guard_python() -> None:
     """Replace calls that cannot work in a VM; runs before the filter is imported.
 
-    `time.sleep` would block every stream of the worker; `os._exit` and `os.abort` would kill the VM.
+    `time.sleep` would block every stream of the worker; `os._exit` and `os.abort` would kill the VM. What `os` has on
+    every system is here, too: libraries mention it when they are imported, without asking first (simpleeval lists
+    `os.system` among what it forbids).
     """
     import os
     import time
@@ -49,6 +58,9 @@ def guard_python() -> None:
     time.sleep = _sleep  # type: ignore[assignment]
     os._exit = _exit
     os.abort = _abort
+    for name in _OF_EVERY_SYSTEM:
+        if not hasattr(os, name):
+            setattr(os, name, _not_there(name))
 
 
 def _sleep(seconds: float, /) -> None:
@@ -67,6 +79,14 @@ def _exit(status: int) -> NoReturn:
 
 def _abort() -> NoReturn:
     raise SystemExit("os.abort() was called")
+
+
+def _not_there(name: str) -> Callable[..., NoReturn]:
+    def fails(*_arguments: object, **_options: object) -> NoReturn:
+        raise OSError(f"os.{name}() does not work in a VM, which has no processes, pipes, users and terminals")
+
+    fails.__name__ = fails.__qualname__ = name
+    return fails
 
 
 def install(registration: Any) -> tuple[str, ...]:

@@ -38,6 +38,15 @@ def test_what_is_kept(folder: Path) -> None:
     assert warnings_of(folder, found) == []
 
 
+def test_what_type_checkers_and_compilers_read_is_no_data_of_a_dependency(folder: Path) -> None:
+    (folder / "dep/b.txt").unlink()
+    for name in ("dep/__init__.pyi", "dep/py.typed", "dep/_speed.pyx", "dep/_speed.c", "own/stub.pyi"):
+        (folder / name).touch()
+    found = find_data_files(folder, OWN | {"own/stub.pyi"})
+    assert [file.name for file in found] == ["i18n/de.txt", "own/a.txt", "own/stub.pyi", "table.csv"]
+    assert "dep" not in imported_by_resources(folder, found)
+
+
 def test_many_files_are_counted() -> None:
     files = [DataFile(f"{number}.txt", 1 << 10, True) for number in range(7)]
     assert note_of(files).startswith("7 data files of the filter in the module (7.0 KiB): 0.txt, ")

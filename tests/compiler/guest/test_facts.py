@@ -85,6 +85,13 @@ def test_whether_an_import_error_is_handled(text: str, handled: bool) -> None:
         ("import_module('app.' + name)", "app.*"),
         ("import_module(f'{__name__}.{name}')", "{__name__}.*"),
         ("import_module(f'a.{x}{y}.b')", "a.*.b"),
+        ("import_module('a.%s' % name)", "a.*"),
+        ("import_module('a.%s_%d' % (x, y))", "a.*_*"),
+        ("import_module('a.{}.b'.format(name))", "a.*.b"),
+        ("import_module('{0}{x}'.format(name, x=1))", "*"),
+        ("__import__('a_' + name, globals(), locals(), ['X'], 1)", ".a_*"),
+        ("__import__('a_%s' % name, globals(), level=1)", ".a_*"),
+        ("__import__('a', globals(), level=LEVEL)", "a"),
         ("import_module(name)", "*"),
     ],
 )

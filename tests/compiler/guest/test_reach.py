@@ -91,6 +91,8 @@ def test_every_function_of_the_program_counts() -> None:
         ("import_module('app.' + name)", ["app.a", "app.b"]),
         ("import_module(f'{__name__}.{name}')", ["app.a", "app.b"]),
         ("import_module(FULL[name])", ["app.b"]),
+        ("import_module('app.%s' % name)", ["app.a", "app.b"]),
+        ("__import__('%s' % name, globals(), locals(), ['X'], 1)", ["app.a", "app.b"]),
         ("import_module(f'nowhere.{name}')", []),
     ],
 )

@@ -4,6 +4,7 @@ import decimal
 import functools
 import hashlib
 import hmac
+import importlib
 import json
 import os
 import pkgutil
@@ -70,11 +71,11 @@ def imports_later() -> str:
     return repr(colorsys.rgb_to_hsv(1, 0, 0))
 
 
+MISSING = "module_that_does_not_exist"
+
+
 def imports_missing() -> None:
-    try:  # without it, the build refuses this
-        import module_that_does_not_exist  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise error from None
+    importlib.import_module(MISSING)  # a build refuses the statement
 
 
 def socket() -> None:
@@ -166,6 +167,9 @@ WORK = {
     "/exit": lambda: sys.exit(4),
     "/_exit": lambda: os._exit(4),
     "/abort": os.abort,
+    "/system": lambda: os.system("true"),
+    "/kill": lambda: os.kill(os.getppid(), 9),
+    "/not-everywhere": lambda: [name for name in ("fork", "getuid", "register_at_fork") if hasattr(os, name)],
     "/stdin": lambda: sys.stdin.read(),
     "/recursion": recursion,
     "/memory": lambda: bytearray(1 << 30),

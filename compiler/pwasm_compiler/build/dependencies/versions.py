@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from pwasm_compiler.files import scratch_folder
 
@@ -82,12 +83,20 @@ def _newer(distribution: Distribution, found: _Solution, requirements: Sequence[
     """A newer version that fits the requirements and is only there as an sdist, or ""."""
     wanted = [n.requirement.specifier for n in needs(requirements, found.distributions) if n.key == distribution.key]
     now = Version(distribution.version)
-    versions = [Version(text) for text in found.sdists.get(distribution.key, ())]
     fitting = [
         version
-        for version in versions
+        for version in _versions(found.sdists.get(distribution.key, ()))
         if version > now
         and (now.is_prerelease or not version.is_prerelease)
         and all(specifier.contains(version, prereleases=True) for specifier in wanted)
     ]
     return str(max(fitting, default=""))
+
+
+def _versions(texts: Iterable[str]) -> Iterator[Version]:
+    """Those that are versions. Archives of `bdist_dumb`, which pip skips, too, have names like sdists:
+    tool-1.0.linux-x86_64.tar.gz.
+    """
+    for text in texts:
+        with suppress(InvalidVersion):
+            yield Version(text)

@@ -206,7 +206,8 @@ class _Walk:
         called = str(getattr(function, "attr", None) or getattr(function, "id", ""))
         if called in _BY_NAME and node.args:
             self._computes = True
-            self._add("computed", node.lineno, unit if inside else "", _pattern(node.args[0]), _word(handled))
+            pattern = _dots(node) + _pattern(node.args[0])
+            self._add("computed", node.lineno, unit if inside else "", pattern, _word(handled))
         found = [keyword.value for keyword in node.keywords if keyword.arg == "encoding"]
         position = _CODECS.get(called)
         owner = getattr(getattr(function, "value", None), "id", "")
@@ -278,20 +279,33 @@ def _texts(node: Any) -> Iterator[str]:
             yield from _texts(child)
 
 
+def _dots(call: Any) -> str:
+    """What a relative import has before its name: `__import__` is told by a number."""
+    levels = [*call.args[4:5], *(keyword.value for keyword in call.keywords if keyword.arg == "level")]
+    level = getattr(levels[0], "value", 0) if levels else 0
+    return "." * level if type(level) is int else ""
+
+
 def _pattern(node: Any) -> str:
     """The text of an expression, with "*" for what is not a literal."""
-    kind = type(node).__name__
+    kind, operator = type(node).__name__, type(getattr(node, "op", None)).__name__
+    found = "*"
     if kind == "Constant" and type(node.value) is str and node.value.isprintable():
-        return str(node.value)
-    if kind == "Name" and node.id in ("__name__", "__package__"):
-        return f"{{{node.id}}}"
-    if kind == "BinOp" and type(node.op).__name__ == "Add":
-        return (_pattern(node.left) + _pattern(node.right)).replace("**", "*")
-    if kind == "JoinedStr":
-        return "".join(_pattern(value) for value in node.values).replace("**", "*")
-    if kind == "FormattedValue":
-        return _pattern(node.value)
-    return "*"
+        found = str(node.value)
+    elif kind == "Name" and node.id in ("__name__", "__package__"):
+        found = f"{{{node.id}}}"
+    elif kind == "BinOp" and operator == "Add":
+        found = _pattern(node.left) + _pattern(node.right)
+    elif kind == "BinOp" and operator == "Mod":
+        found = _pattern(node.left).replace("%s", "*").replace("%d", "*")
+    elif kind == "Call" and getattr(node.func, "attr", "") == "format":
+        first, *others = _pattern(node.func.value).split("{")
+        found = first + "".join("*" + other.partition("}")[2] for other in others)
+    elif kind == "JoinedStr":
+        found = "".join(_pattern(value) for value in node.values)
+    elif kind == "FormattedValue":
+        found = _pattern(node.value)
+    return found.replace("**", "*")
 
 
 def _known(test: Any) -> bool | None:

@@ -116,6 +116,16 @@ def test_a_newer_version_without_a_wheel(run: Run, make_wheel: MakeWheel, make_s
     assert run("tool", sdist=("tool",)).resolved == ("tool==1.5",)
 
 
+def test_an_archive_of_no_version_is_no_newer_version(
+    run: Run, make_wheel: MakeWheel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archives = [make_wheel("tool").name, "tool-1.1.linux-x86_64.tar.gz"]
+    page = make_wheel("other").with_name("links.html")  # of a folder, pip skips it before it looks for versions
+    page.write_text("<!DOCTYPE html>" + "".join(f'<a href="{name}">{name}</a>' for name in archives))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(page))
+    assert run("tool").resolved == ("tool==1.0",)
+
+
 def test_an_older_version_without_a_wheel_is_no_matter(run: Run, make_wheel: MakeWheel, make_sdist: MakeSdist) -> None:
     make_sdist("tool", version="1.0")
     make_wheel("tool", version="2.0")
