@@ -63,6 +63,8 @@ def test_an_import_at_the_top_runs_at_build() -> None:
         ("try:\n  import a\n except builtins.Exception:\n  pass", True),
         ("try:\n  import a\n except:\n  pass", True),
         ("try:\n  if x:\n   import a\n except* ImportError:\n  pass", True),
+        ("try:\n  import a\n except ImportError as error:\n  log(error)\n  raise Missing from error", False),
+        ("try:\n  import a\n except ValueError:\n  raise\n except ImportError:\n  a = None", True),
         ("with contextlib.suppress(ImportError):\n  import a", True),
         ("try:\n  import a\n except KeyError:\n  pass", False),
         ("try:\n  pass\n except ImportError:\n  import a", False),

@@ -226,7 +226,8 @@ def _word(handled: bool) -> str:
 def _handles(node: Any, kind: str) -> bool:
     """Whether an ImportError in the body of a `try` or `with` goes no further."""
     if kind in ("Try", "TryStar"):
-        return any(handler.type is None or not _HANDLES.isdisjoint(_names(handler.type)) for handler in node.handlers)
+        catching = [one for one in node.handlers if one.type is None or not _HANDLES.isdisjoint(_names(one.type))]
+        return bool(catching) and type(catching[0].body[-1]).__name__ != "Raise"
     if kind in ("With", "AsyncWith"):
         found = [_names(item.context_expr) for item in node.items]
         return any("suppress" in names and not _HANDLES.isdisjoint(names) for names in found)
