@@ -19,7 +19,7 @@ class Case(NamedTuple):
     body: str | None = None
     logs: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-    """Regular expressions, one for each error record."""
+    """Regular expressions, one for each record of an error or a warning."""
     upstream: str | None = None
     """`x-awaited` of the request that upstream gets."""
 

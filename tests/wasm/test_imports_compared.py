@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,8 @@ def test_again(pwasm_world):
 
 
 def run(folder: Path, *options: str) -> tuple[int, list[str]]:
-    result = subprocess.run(["pwasm", "test", str(folder), *options], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pwasm_compiler.cli", "test", str(folder), *options]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.returncode, result.stdout.splitlines()
 
 

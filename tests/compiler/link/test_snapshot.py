@@ -44,8 +44,9 @@ class Runner(HttpContext):
         "neither is this"
         if pwasm.get_http_request_header(":path") == "/assert":
             breaks(value=1)
-        mine = [__doc__, breaks.__doc__, Only.__doc__, Runner.__doc__, self.on_http_request_headers.__doc__]
-        others = [json.__doc__, json.loads.__doc__, pwasm.__doc__, HttpContext.__doc__, len.__doc__]
+        doc = "__doc" + "__"  # a source that says it reads docstrings keeps them
+        mine = [globals()[doc]] + [getattr(one, doc) for one in (breaks, Only, Runner, self.on_http_request_headers)]
+        others = [getattr(one, doc) for one in (json, json.loads, pwasm, HttpContext, len)]
         if pwasm.get_http_request_header(":path") == "/signature":
             mine, others = [len.__text_signature__], [str(inspect.signature(json.dumps).parameters["indent"])]
         pwasm.send_http_response(200, [], repr((mine, others)).encode())

@@ -227,9 +227,9 @@ class Bench:
         missing = {name for host in hosts for name in host.unresolved}
         if not missing:
             return []
-        from .imports import is_there
+        from .imports import is_missed
 
-        return sorted(filter(is_there, missing))
+        return sorted(filter(is_missed, missing))
 
     def close(self) -> None:
         """Close the worlds at the end of the test; errors as in `World.close`."""

@@ -6,6 +6,14 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder
 
+_DONE_WITHOUT = frozenset({"ast"})
+"""What CPython imports for the carets below lines of tracebacks, and does without."""
+
+
+def is_missed(name: str) -> bool:
+    """Whether `import name` would find the module here, and a built module does something else without it."""
+    return name not in _DONE_WITHOUT and is_there(name)
+
 
 def is_there(name: str) -> bool:
     """Whether `import name` would find the module in the folders of `sys.path`."""
