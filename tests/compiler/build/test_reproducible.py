@@ -35,7 +35,10 @@ OBJECTS = {object(): n for n in range(50)}
 MOMENTS = time.time(), time.time_ns(), time.monotonic(), time.perf_counter(), time.localtime(), datetime.datetime.now()
 DRAWN = random.random(), secrets.token_bytes(32), uuid.uuid4(), os.urandom(16), random.Random().random()
 MACHINE = dict(os.environ), os.getcwd(), sys.path, sys.argv, time.tzname, os.listdir("/0"), os.stat(__file__)
-MASK = os.umask(0) if hasattr(os, "umask") else None
+try:
+    MASK = os.umask(0)
+except OSError:
+    MASK = None
 PIECES = [secrets.token_hex(n) for n in range(200)][::2]
 print(hash("a"), *sorted(NAMES, key=hash)[:2])
 
