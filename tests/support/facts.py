@@ -15,11 +15,17 @@ from pwasm_compiler.guest.facts import Facts, read_facts
 
 
 def _walker() -> Any:
-    path = Path(str(pwasm_compiler.guest.__file__)).parent / "inside" / "pwasm_facts.py"
     tables: Any = types.ModuleType("pwasm_tables")
     tables.COMPILES_TEXT, tables.MODULES_THAT_COMPILE = COMPILES_TEXT, MODULES_THAT_COMPILE
     sys.modules["pwasm_tables"] = tables
-    spec = importlib.util.spec_from_file_location("pwasm_facts", path)
+    sys.modules["pwasm_conditions"] = _inside("pwasm_conditions")
+    return _inside("pwasm_facts")
+
+
+def _inside(name: str) -> Any:
+    """A module of those that run in the guest."""
+    path = Path(str(pwasm_compiler.guest.__file__)).parent / "inside" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ..cache import Cache
 from ..cpython314 import CACHE_TAG, COMPILES_TEXT, LIBRARY, MODULES_THAT_COMPILE
+from ..errors import BuildError, report_a_bug
 from ..link.memory import global_address
 from .facts import Facts, read_facts
 from .files import FileTree
@@ -41,7 +42,8 @@ _TABLES = "".join(
     for name, names in (("COMPILES_TEXT", COMPILES_TEXT), ("MODULES_THAT_COMPILE", MODULES_THAT_COMPILE))
 )
 _INSIDE = {
-    name: (Path(__file__).parent / "inside" / name).read_bytes() for name in ("pwasm_compile.py", "pwasm_facts.py")
+    name: (Path(__file__).parent / "inside" / name).read_bytes()
+    for name in ("pwasm_compile.py", "pwasm_facts.py", "pwasm_conditions.py")
 } | {"pwasm_tables.py": _TABLES.encode()}
 
 
@@ -153,9 +155,11 @@ class Bytecode:
         guest = Machine(self._interpreter.engine, self._interpreter.module, wasi.copy(files))
         guest.restore(started)
         try:
-            guest.run([("pwasm_import", b"pwasm_compile")], _TIMEOUT_SECONDS)
+            (imported,) = guest.run([("pwasm_import", b"pwasm_compile")], _TIMEOUT_SECONDS)
         except Stopped:
             return b"", []  # importing it will report the same error
+        if imported != 0:  # without its facts, what the source imports later would be missing, and nobody would know
+            raise BuildError(f"{name} could not be read", why=f"{''.join(guest.wasi.prints)}{report_a_bug()}")
         return guest_record(self._interpreter, guest), guest.wasi.prints
 
     def _start(self, columns: bool) -> tuple[Change, Wasi]:

@@ -84,6 +84,9 @@ def test_whether_an_import_error_is_handled(text: str, handled: bool) -> None:
         ("import_module('a.b')", "a.b"),
         ("importlib.import_module('.b', __package__)", ".b"),
         ("__import__('a')", "a"),
+        ("import_module(name='a')", "a"),
+        ("import_module('.b', 'app')", "app.b"),
+        ("import_module(f'..{name}', package='app.inner')", "app.*"),
         ("import_module('app.' + name)", "app.*"),
         ("import_module(f'{__name__}.{name}')", "{__name__}.*"),
         ("import_module(f'a.{x}{y}.b')", "a.*.b"),
@@ -102,6 +105,37 @@ def test_a_computed_import(call: str, pattern: str) -> None:
     assert found.computed == (Computed(3, "f", pattern, handled=False),)
     assert {"x.y", "z"} <= set(found.literals)
     assert not {"no module", ""} & set(found.literals)
+
+
+@pytest.mark.parametrize("text", ["from importlib import import_module as load", "load = importlib.import_module"])
+def test_an_import_by_another_name(text: str) -> None:
+    assert facts_of(f"{text}\ndef f():\n    load('a')\n").computed == (Computed(3, "f", "a", handled=False),)
+
+
+@pytest.mark.parametrize(
+    ("test", "runs"),
+    [
+        ("__name__ == '__main__'", False),
+        ("__name__ != '__main__'", True),
+        ("__name__ in ('filter', '__main__')", True),
+        ("__name__ == 'filter'", True),
+        ("sys.version_info >= 3", True),
+        ("sys.version_info > (3, 'x')", True),
+        ("sys.version_info[0] == 2", False),
+        ("sys.version_info[:2] < (3, 9)", False),
+        ("sys.version_info.major < 3", False),
+        ("sys.version_info[9] == 3", True),
+        ("sys.platform.startswith('win')", False),
+        ("sys.platform in ('win32', 'cygwin')", False),
+        ("os.name == 'nt'", False),
+        ("os.name != 'nt'", True),
+        ("not sys.platform.startswith(('win', 'darwin'))", True),
+        ("platform.system() == 'Windows'", True),
+    ],
+)
+def test_conditions_that_are_the_same_in_every_vm(test: str, *, runs: bool) -> None:
+    found = facts_of(f"def f():\n    if {test}:\n        import a\n").imports
+    assert bool(found) is runs
 
 
 def test_literals_are_only_noted_where_a_name_is_computed() -> None:

@@ -21,8 +21,7 @@ Node types are compared by name, so the module `ast` is not needed.
 
 from __future__ import annotations
 
-import sys
-
+from pwasm_conditions import known, literal  # type: ignore[import-not-found]
 from pwasm_tables import COMPILES_TEXT, MODULES_THAT_COMPILE  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
@@ -78,6 +77,8 @@ class _Walk:
         self._imported = {"sys", "os"}
         self._computes = False
         self._resumes = False
+        self._by_name = set(_BY_NAME)
+        """What the functions that import by a name are called here."""
         self._copied: set[int] = set()
         """Nodes of a docstring that only becomes another one."""
         self._notes = {
@@ -109,11 +110,13 @@ class _Walk:
         kind = type(node).__name__
         if kind == "Assign" and any("__doc__" in _names(target) for target in node.targets):
             self._copied.update(map(id, _all(node.value)))
+        if kind == "Assign" and _name(node.value) in _BY_NAME:
+            self._by_name.update(filter(None, map(_name, node.targets)))
         note = self._notes.get(kind)
         if note is not None:
             note(node, unit, inside, handled)
-        if kind == "If" and (known := _known(node.test)) is not None:
-            for child in node.body if known else node.orelse:
+        if kind == "If" and (taken := known(node.test)) is not None:
+            for child in node.body if taken else node.orelse:
                 yield child, unit, outer, inside, handled
             return
         below = (unit, outer, inside)
@@ -194,6 +197,8 @@ class _Walk:
         for alias in node.names:
             self._mention(alias.name, unit)
             self._imported.add(alias.asname or alias.name)
+            if alias.name in _BY_NAME:
+                self._by_name.add(alias.asname or alias.name)
         self._add("import", node.lineno, unit if inside else "", node.level, module, ",".join(names), _word(handled))
         wanted = COMPILES_TEXT | (_COMPILES if module == "builtins" else {"parse"} if module == "ast" else set())
         if module in MODULES_THAT_COMPILE or any(
@@ -204,9 +209,10 @@ class _Walk:
     def _note_call(self, node: Any, unit: str, inside: bool, handled: bool) -> None:
         function = node.func
         called = str(getattr(function, "attr", None) or getattr(function, "id", ""))
-        if called in _BY_NAME and node.args:
+        named = node.args or [keyword.value for keyword in node.keywords if keyword.arg == "name"]
+        if called in self._by_name and named:
             self._computes = True
-            pattern = _dots(node) + _pattern(node.args[0])
+            pattern = _absolute(_dots(node) + _pattern(named[0]), node)
             self._add("computed", node.lineno, unit if inside else "", pattern, _word(handled))
         found = [keyword.value for keyword in node.keywords if keyword.arg == "encoding"]
         position = _CODECS.get(called)
@@ -217,6 +223,18 @@ class _Walk:
         for text in [text for value in found for text in _texts(value)]:
             if text and text.isprintable():
                 self._add("codec", node.lineno, unit if inside else "", text)
+
+
+def _absolute(pattern: str, node: Any) -> str:
+    """A relative name together with the package that the call gives, if that is a literal."""
+    given = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "package")]
+    package = literal(given[0]) if given else None
+    if not pattern.startswith(".") or type(package) is not str:
+        return pattern
+    inner = pattern.lstrip(".")
+    parts = package.split(".")
+    above = len(pattern) - len(inner) - 1
+    return ".".join([*parts[: len(parts) - above], inner])
 
 
 def _word(handled: bool) -> str:
@@ -307,45 +325,3 @@ def _pattern(node: Any) -> str:
     elif kind == "FormattedValue":
         found = _pattern(node.value)
     return found.replace("**", "*")
-
-
-def _known(test: Any) -> bool | None:
-    """The value of a condition that is the same in every VM; None if that is not known."""
-    kind = type(test).__name__
-    if kind == "UnaryOp" and type(test.op).__name__ == "Not":
-        inner = _known(test.operand)
-        return None if inner is None else not inner
-    if kind == "BoolOp":
-        values = [_known(value) for value in test.values]
-        ends = type(test.op).__name__ == "Or"
-        return ends if ends in values else None if None in values else not ends
-    if (getattr(test, "id", None) or getattr(test, "attr", "")) == "TYPE_CHECKING":
-        return False
-    if kind == "Compare" and getattr(test.left, "id", "") == "__name__":
-        return False  # it is "__main__" in no module
-    if kind == "Compare" and len(test.ops) == 1:
-        return _compare(test.left, type(test.ops[0]).__name__, test.comparators[0])
-    return None
-
-
-def _compare(left: Any, operator: str, right: Any) -> bool | None:
-    """`sys.version_info >= (3, 9)`, `sys.platform == "win32"`."""
-    owner = getattr(getattr(left, "value", None), "id", "")
-    subject = {"version_info": sys.version_info, "platform": sys.platform}.get(getattr(left, "attr", ""))
-    value = _literal(right)
-    if owner != "sys" or subject is None or value is None or type(value) is str is not type(subject) is str:
-        return None
-    if operator in ("Eq", "NotEq"):
-        return (subject == value) is (operator == "Eq")
-    if type(subject) is str:
-        return None
-    if operator in ("GtE", "Gt"):
-        return bool(subject >= value)
-    return bool(subject < value) if operator in ("Lt", "LtE") else None
-
-
-def _literal(node: Any) -> Any:
-    if type(node).__name__ == "Tuple":
-        values = tuple(_literal(item) for item in node.elts)
-        return None if None in values else values
-    return getattr(node, "value", None) if type(node).__name__ == "Constant" else None
