@@ -27,14 +27,13 @@ from ._stream.guards import (
     guard_close,
     guard_local_response,
     guard_resume,
-    has_request_headers,
     permits,
     resumed,
     running_stream,
     select_stream,
     stops_another,
 )
-from ._stream.holding import held_of, is_over, let_go_outside
+from ._stream.holding import has_request_headers, held_of, is_over, let_go_outside
 from ._stream.marks import OWN_RESPONSE
 from ._stream.phases import DOWNSTREAM, REQUEST, RESPONSE, UPSTREAM
 from ._stream.records import Stream

@@ -66,7 +66,7 @@ static int in_a_callback(void) { return current && GET(current, current_slots, C
 static int has_map(shortcut *self, int access) {
   PyObject *phase = GET(current, current_slots, CURRENT_PHASE);
   if (phase == self->phase) return 1;
-  /* Elsewhere than in their own callback, request headers may have gone, which Python knows (guards, K17). */
+  /* Elsewhere than in their own callback, request headers may have gone, which Python knows (holding, K17). */
   if (access == PHASE_NO_WRITE && self->map_type == HEADERS_OF_REQUEST && phase != phase_of(REQUEST_HEADERS)) return 0;
   if (PyDict_Contains(GET(phase, phase_slots, access), self->number)) return 0;
   store(&self->phase, phase);

@@ -13,7 +13,8 @@ from .. import _validate
 from .._abi import MapType, Status
 from .._serde import decode_pairs, encode_pairs, to_text
 from .._stream.current import current
-from .._stream.guards import failed, has_request_headers, map_refused, pairs_unavailable
+from .._stream.guards import failed, map_refused, pairs_unavailable
+from .._stream.holding import has_request_headers
 from .._typing import Protocol, TypeVar, overload
 from .._validate import Headers, known_names
 from . import framing

@@ -41,7 +41,7 @@ from .._abi import MapType, Status
 from .._typing import Final
 from ..errors import HostcallError, PhaseError, from_status
 from .current import current
-from .marks import HEADERS_HELD, HEADERS_PAUSED, OWN_RESPONSE
+from .marks import OWN_RESPONSE
 from .phases import NO_HTTP, NO_STREAM, REQUEST, RESPONSE, UPSTREAM
 from .records import Queued, Stream
 
@@ -270,20 +270,6 @@ def has_buffer(stream: Stream, direction: int) -> bool:
     if direction == UPSTREAM or not stream.paused & 1 << direction or stream.closed or stream.ended:
         return False
     return not stream.local_response or (direction == RESPONSE and bool(stream.marks & OWN_RESPONSE))
-
-
-def has_request_headers(stream: Stream) -> bool:
-    """Whether the request has not gone upstream yet, so that its headers may be written and its route selected (K17).
-
-    The host keeps the address of headers that it has held and that a body callback let go. To write them clears the
-    route, which Envoy uses when it has a connection to upstream; it does not survive that the new path has no route.
-    """
-    phase = current.phase
-    own = phase.origin is None and phase.direction == REQUEST
-    if own and phase.part == "headers":
-        return True
-    in_hand = bool(stream.marks & (HEADERS_PAUSED | HEADERS_HELD) << REQUEST)
-    return in_hand and (own or bool(stream.paused & 1 << REQUEST))
 
 
 def resumed(stream: Stream, direction: int) -> None:

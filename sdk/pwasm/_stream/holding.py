@@ -123,6 +123,19 @@ def headers_can_change(stream: Stream, direction: int) -> bool:
     return (own and not stream.resumed & 1 << direction) or headers_in_hand(stream, direction)
 
 
+def has_request_headers(stream: Stream) -> bool:
+    """Whether the request has not gone upstream yet, so that its headers may be written and its route selected (K17).
+
+    The host keeps the address of headers that it has held and that a body callback let go. To write them clears the
+    route, which Envoy uses when it has a connection to upstream; it does not survive that the new path has no route.
+    """
+    phase = current.phase
+    own = phase.origin is None and phase.direction == REQUEST
+    if own and phase.part == "headers":
+        return True
+    return headers_in_hand(stream, REQUEST) and (own or bool(stream.paused & 1 << REQUEST))
+
+
 def host_holds(stream: Stream, direction: int) -> bool:
     """Whether PAUSE in a body callback suffices: the headers are in our hands, and nothing can arrive unseen."""
     return headers_in_hand(stream, direction) and not stream.marks & EARLY << direction
