@@ -1,15 +1,18 @@
 """shared_data: counts requests with a counter shared by all workers."""
 
+from contextlib import suppress
+
 import pwasm
 from pwasm import Action, CasMismatch, HttpContext, VMContext
 
 KEY = "shared_data_key"
+ABSENT = 2**32 - 1  # Envoy writes a missing key with any `cas`, and an existing one only with its own: never with this
 
 
 class SharedCounter(VMContext):
     def on_vm_start(self, vm_configuration_size: int) -> None:
-        if pwasm.get_shared_data(KEY) == (None, 0):
-            pwasm.set_shared_data(KEY, encode(0))
+        with suppress(CasMismatch):  # another VM has created it
+            pwasm.set_shared_data(KEY, encode(0), ABSENT)
 
 
 class CountRequests(HttpContext):
@@ -24,7 +27,7 @@ def increment() -> int:
         value, cas = pwasm.get_shared_data(KEY)
         number = int.from_bytes(value or b"", "little") + 1
         try:
-            pwasm.set_shared_data(KEY, encode(number), cas)
+            pwasm.set_shared_data(KEY, encode(number), cas or ABSENT)
         except CasMismatch:
             continue  # another worker was faster: start over with its number
         return number

@@ -8,6 +8,8 @@ from http_cases import Hold, refused
 import pwasm
 from pwasm import Action, CasMismatch, PluginContext, VMContext, foreign
 
+ABSENT = 2**32 - 1
+
 
 class Vm(VMContext):
     def on_vm_start(self, vm_configuration_size: int) -> bool:
@@ -101,7 +103,7 @@ class Count(Case):
             value, cas = pwasm.get_shared_data("count")
             busy = sum(range(2000))  # long enough for the other worker to come between
             try:
-                pwasm.set_shared_data("count", str(int(value or b"0") + bool(busy)), cas)
+                pwasm.set_shared_data("count", str(int(value or b"0") + bool(busy)), cas or ABSENT)
                 break
             except CasMismatch:
                 tries += 1
