@@ -126,7 +126,8 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "pwasm_absent": ("pwasm_compiler.guest.inside.absent",),  # its own name in the guest
     "pwasm_facts": ("pwasm_compiler.guest.inside.pwasm_compile",),  # both run in the guest, as modules at the top
     "pwasm_tables": ("pwasm_compiler.guest.inside.pwasm_facts",),
-    "pwasm_conditions": ("pwasm_compiler.guest.inside.pwasm_facts",),
+    "pwasm_conditions": ("pwasm_compiler.guest.inside.pwasm_facts", "pwasm_compiler.guest.inside.pwasm_tree"),
+    "pwasm_tree": ("pwasm_compiler.guest.inside.pwasm_facts",),
     "pip": ("pwasm_compiler.build.dependencies.inside_pip",),  # a script, which only pip's process runs
     "pytest": ("pwasm.pytest_plugin", "pwasm.testing.suites", "pwasm.testing.worlds", "pwasm_compiler.commands"),
     "time_machine": ("pwasm.testing.emulator.python_clocks",),

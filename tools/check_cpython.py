@@ -369,6 +369,8 @@ def module_names(python: Python) -> Iterator[str]:
     for table, missing in wanted.items():
         yield from unless(not missing, f"{table} has unknown names: {', '.join(sorted(missing))}")
     top = {name for name in python.library if "." not in name and not name.startswith("_")}
+    there_again = known.REMOVED_FROM_STANDARD_LIBRARY.keys() & top
+    yield from unless(not there_again, f"not removed from the library: {', '.join(sorted(there_again))}")
     new = top - sys.stdlib_module_names - known.NEW_IN_STANDARD_LIBRARY
     yield from unless(not new, f"missing in NEW_IN_STANDARD_LIBRARY: {', '.join(sorted(new))}")
 

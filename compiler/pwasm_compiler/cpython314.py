@@ -21,6 +21,17 @@ EXTENSION_SUFFIX = ".cpython-314-wasm32-wasi.so"
 """`sysconfig.get_config_var("EXT_SUFFIX")`: componentize-py finds the shim by it."""
 NEW_IN_STANDARD_LIBRARY = frozenset({"annotationlib", "compression"})
 """Modules that Python 3.11, the oldest host for pwasm, does not have."""
+REMOVED_FROM_STANDARD_LIBRARY = {
+    **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), "3.12"),
+    **dict.fromkeys(
+        (
+            "aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "lib2to3", "mailcap", "msilib", "nis",
+            "nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib",
+        ),
+        "3.13",
+    ),
+}  # fmt: skip
+"""Modules that Python 3.11 has, and the version that they were removed in. Source: PEP 594, What's New in 3.12."""
 
 # --- componentize-py --------------------------------------------------------------------------------------------------
 
@@ -267,6 +278,7 @@ WANTED_BY_TEXT: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 COMPILES_TEXT = frozenset(
     {
+        "GNUTranslations",
         "NamedTuple",
         "dataclass",
         "evaluate_forward_ref",

@@ -28,7 +28,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pwasm_compiler.cpython314 import ABSENT, BUILT_IN, NEW_IN_STANDARD_LIBRARY
+from pwasm_compiler.cpython314 import ABSENT, BUILT_IN, NEW_IN_STANDARD_LIBRARY, REMOVED_FROM_STANDARD_LIBRARY
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import check_readable, printable, shown
 from pwasm_compiler.gomod import GO_MODULE, read_go_mod
@@ -53,7 +53,9 @@ _REQUIREMENT_NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)
 
 _RESERVED = {"pwasm", "pwasm_app", "pwasm_shim", "wit_world", "componentize_py_runtime", "componentize_py_types"}
 # That of the Python that runs the filter, which may be newer than this one. What it does not have may be provided.
-_STANDARD_LIBRARY = (sys.stdlib_module_names | NEW_IN_STANDARD_LIBRARY) - ABSENT.keys()
+_STANDARD_LIBRARY = (
+    (sys.stdlib_module_names | NEW_IN_STANDARD_LIBRARY) - REMOVED_FROM_STANDARD_LIBRARY.keys() - ABSENT.keys()
+)
 
 
 @dataclass(frozen=True)

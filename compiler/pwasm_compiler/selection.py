@@ -82,13 +82,18 @@ def _namespaces(
     while found:
         found = False
         text = "\n".join(file.read_text("utf-8", "replace") for file in code if file.suffix == ".py")
-        for folder in [one for one in folders if re.search(rf"(?m)^\s*(?:from|import)\s[^#\n]*\b{one.name}\b", text)]:
+        for folder in [one for one in folders if _is_imported(one.name, text)]:
             folders.remove(folder)
             follow(folder)
             sources = [file for file in _below(folder, (), _skipped, follow) if file.suffix == ".py"]
             if sources:
                 found = True
                 yield folder, sorted(sources)
+
+
+def _is_imported(name: str, text: str) -> bool:
+    """Whether the source `text` may import a folder by this name: in a statement, or by a string "name.module"."""
+    return bool(re.search(rf"(?m)(?:^|[:;])\s*(?:from|import)\s[^#\n]*\b{name}\b|[\"']{name}[.:]\w", text))
 
 
 def _data_files(

@@ -18,7 +18,8 @@ def _walker() -> Any:
     tables: Any = types.ModuleType("pwasm_tables")
     tables.COMPILES_TEXT, tables.MODULES_THAT_COMPILE = COMPILES_TEXT, MODULES_THAT_COMPILE
     sys.modules["pwasm_tables"] = tables
-    sys.modules["pwasm_conditions"] = _inside("pwasm_conditions")
+    for name in ("pwasm_conditions", "pwasm_tree"):
+        sys.modules[name] = _inside(name)
     return _inside("pwasm_facts")
 
 

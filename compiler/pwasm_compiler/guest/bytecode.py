@@ -43,7 +43,7 @@ _TABLES = "".join(
 )
 _INSIDE = {
     name: (Path(__file__).parent / "inside" / name).read_bytes()
-    for name in ("pwasm_compile.py", "pwasm_facts.py", "pwasm_conditions.py")
+    for name in ("pwasm_compile.py", "pwasm_facts.py", "pwasm_conditions.py", "pwasm_tree.py")
 } | {"pwasm_tables.py": _TABLES.encode()}
 
 

@@ -72,6 +72,8 @@ class Facts:
     """Each outermost function, class, and method with the names that it mentions; "" is the module itself."""
     literals: tuple[str, ...] = ()
     """Texts that could be the name of a module, if one is computed."""
+    spelled: tuple[str, ...] = ()
+    """Names of codecs, if one is computed, or may be given to what is no text."""
     resumes: bool = False
     """Whether something in it may resume a stream, or waits."""
     classes: tuple[Class, ...] = ()
@@ -101,6 +103,7 @@ def read_facts(text: str) -> Facts:
         tuple(sorted(int(line) for (line,) in of("doc"))),
         {unit: frozenset(_list(names)) for unit, names in of("unit")},
         tuple(literal for (literal,) in of("literal")),
+        tuple(text for (text,) in of("spelled")),
         "resumes" in by_kind,
         tuple(
             Class(name, _list(bases), _list(methods), tuple(map(_coroutine, _list(coroutines))))

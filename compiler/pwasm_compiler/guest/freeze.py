@@ -23,7 +23,7 @@ from .interpreter import Interpreter, start
 from .machine import EXIT, FULL_STACK, TIMEOUT, Image, Machine, Stopped
 from .paused_headers import first_awaited_body, never_resumed
 from .reach import LateCodec, LateImport, Reach
-from .record import BuildRecord, Phase, parse_record, printed_meanwhile, read_record
+from .record import BuildRecord, Phase, hint_for, parse_record, printed_meanwhile, read_record
 from .staged import ABSENT_FOLDER, ABSENT_MODULE, APP_MODULE, GUEST_ROOT, LATE_MODULES, Staged
 from .wasi import Wasi
 
@@ -94,7 +94,8 @@ class _Session:
         self._wasi = Wasi(self._files, (), {}, b"")
         self._failed: list[tuple[LateImport, str, str]] = []
         self._unknown: list[LateCodec] = []
-        self.reach = Reach(self._files, self._facts_of)
+        own = [f"{GUEST_ROOT}/{name}" for name in staged.own if name.endswith(".py")]
+        self.reach = Reach(self._files, self._facts_of, own)
 
     def prints(self) -> str:
         """What was printed and logged so far."""
@@ -166,8 +167,9 @@ class _Session:
         for codec in self._unknown:
             if codec.place.partition(":")[0] in own:
                 yield f"{codec.place} uses the unknown encoding {codec.name!r}"
-        for place in self.reach.computed:
-            yield f"{place} imports a module by a computed name; if it is one of yours, add it to [tool.pwasm] include"
+        for place, found in self.reach.computed.items():
+            taken = f"taken are {', '.join(found)}, which the file names; " if found else ""
+            yield f"{place} imports a module by a computed name; {taken}add others to [tool.pwasm] include"
 
     def _phase(self, guest: Machine, module: str) -> None:
         try:
@@ -266,7 +268,7 @@ def _reason(kind: str, message: str) -> str:
 def _never_works(late: LateImport, kind: str, message: str) -> BuildError:
     statement = f"from {late.module} import {', '.join(late.names)}" if late.names else f"import {late.module}"
     if kind == "ModuleNotFoundError":
-        hint = "add its distribution to [project] dependencies in pyproject.toml; it must be pure Python"
+        hint = hint_for(late.module)
     else:
         hint = "remove the import"
     return BuildError(

@@ -11,7 +11,7 @@ which costs a module that is never used, and misses what is called by a computed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..cpython314 import LAZY, LIBRARY, NEVER_CALLED, NOT_FOR_A_VM
@@ -67,12 +67,14 @@ class _Source:
 class Reach:
     """What the sources that were read so far reach."""
 
-    def __init__(self, files: FileTree, facts_of: Callable[[str], Facts]) -> None:
+    def __init__(self, files: FileTree, facts_of: Callable[[str], Facts], own: Collection[str] = ()) -> None:
         self._files, self._facts_of = files, facts_of
+        self._own = [_module_of(path)[0] for path in own]
+        """The modules of the filter itself."""
         self._sources: dict[str, _Source] = {}
         """By the name of the module."""
-        self.computed: list[str] = []
-        """Places in the program that import a module whose name is not known."""
+        self.computed: dict[str, list[str]] = {}
+        """Places in the program that import a module whose name is not known → the modules that it may be."""
 
     def follow(self, sources: Iterable[str], modules: frozenset[str]) -> tuple[list[LateImport], list[LateCodec]]:
         """What newly read `sources`, and what they call in the standard library, import and decode later.
@@ -91,13 +93,14 @@ class Reach:
                 imports += self._of_program(source, failed=source.module not in modules)
                 where = path.removeprefix(f"{GUEST_ROOT}/")
                 codecs += [LateCodec(one.name, f"{where}:{one.line}") for one in source.facts.codecs]
+                codecs += map(LateCodec, source.facts.spelled)
         for source, unit in self._reached():
             late = [_late(one, source.package) for one in source.facts.imports if one.unit == unit]
             imports += [one for one in late if one.module.partition(".")[0] not in NOT_FOR_A_VM]
             codecs += [LateCodec(one.name) for one in source.facts.codecs if one.unit == unit]
             for computed in source.facts.computed:
                 if computed.unit == unit:
-                    imports += [LateImport(one) for one in self._named(computed, source)]
+                    imports += [LateImport(one) for one in self._named(computed, source)[0]]
         return imports, codecs
 
     def program(self) -> dict[str, Facts]:
@@ -136,10 +139,10 @@ class Reach:
                 yield late
             yield from map(LateImport, LAZY.get(late.module, ()))
         for computed in source.facts.computed:
-            found, place = self._named(computed, source), f"{where}:{computed.line}"
-            if not found and computed.unit and not computed.handled:
-                self.computed.append(place)
+            (found, complete), place = self._named(computed, source), f"{where}:{computed.line}"
             known = "*" not in computed.pattern
+            if computed.unit and not complete and not computed.handled:
+                self.computed[place] = found
             if computed.unit or not known:
                 handled = computed.handled or failed or not known
                 yield from (LateImport(one, (), place, computed.unit, handled) for one in found)
@@ -177,15 +180,22 @@ class Reach:
             found |= {one.module: one for one in edge}
         return list(found.values())
 
-    def _named(self, one: Computed, source: _Source) -> list[str]:
-        """The modules that a computed name may mean: those that exist, of the texts in the same source."""
+    def _named(self, one: Computed, source: _Source) -> tuple[list[str], bool]:
+        """The modules that a computed name may mean, and whether these are all.
+
+        Of a package of the filter all modules may be meant: which of them may come from a request. Of others those that
+        exist, of the texts in the same source.
+        """
         package = source.package
         pattern = one.pattern.replace("{__package__}", package).replace("{__name__}", source.module)
         pattern = package + pattern if pattern.startswith(".") else pattern
         if "*" not in pattern:
-            return [pattern]
-        texts = (pattern.replace("*", text.lstrip("."), 1) for text in source.facts.literals)
-        return [text for text in texts if self._exists(text)]
+            return [pattern.partition(":")[0]], True
+        start, _, end = pattern.partition("*")
+        if start.endswith(".") and not end and (inner := [name for name in self._own if _is_inside(start, name)]):
+            return inner, True
+        found = (_filled(start, text.partition(":")[0], end, package) for text in source.facts.literals)
+        return list(dict.fromkeys(text for text in found if self._exists(text))), False
 
     def _exists(self, module: str) -> bool:
         path = module.replace(".", "/")
@@ -212,6 +222,19 @@ def _late(one: Import, package: str, place: str = "", failed: bool = False) -> L
         parents = package.split(".")
         module = ".".join([*parents[: len(parents) - one.level + 1], *filter(None, [module])])
     return LateImport(module, one.names, place, one.unit, one.handled or failed)
+
+
+def _is_inside(start: str, module: str) -> bool:
+    return module.startswith(start) and "." not in module.removeprefix(start)
+
+
+def _filled(start: str, text: str, end: str, package: str) -> str:
+    """A computed name with a `text` from the same source, which may be relative to `start` or to the package."""
+    name = text.lstrip(".")
+    if not start and text.startswith("."):
+        parents = package.split(".")
+        return ".".join([*parents[: len(parents) - (len(text) - len(name)) + 1], name]) + end
+    return f"{start}{name if start.endswith('.') or not start else text}{end}"
 
 
 def _module_of(path: str) -> tuple[str, str]:

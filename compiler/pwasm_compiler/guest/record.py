@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..cpython314 import ABSENT
+from ..cpython314 import ABSENT, REMOVED_FROM_STANDARD_LIBRARY
 from ..errors import BuildError, split_hint
 from ..link.layout import Layout
 from ..link.memory import global_address, read_memory
+from ..selection import is_test
 
 _T = TypeVar("_T")
 RECORD = "pwasm_build_record"
@@ -26,6 +27,8 @@ _NOT_IN_WASM = {
     "multiprocessing": "there are no processes",
     "_multiprocessing": "there are no processes",
 }
+_TOO_MANY_DOTS = "attempted relative import"
+_AT_THE_TOP = "filter.py and the modules beside it are in no package: import them by their names, without dots"
 _HINTS = {
     # type of the exception → hint
     "SystemExit": "module-level code runs at build time; remove the call to sys.exit()",
@@ -104,16 +107,13 @@ class ImportFailure:
         why = self.traceback.rstrip() + printed_meanwhile(prints)
         if self.exception == "ModuleNotFoundError":
             return BuildError(
-                f"the filter imports {self.module!r}, which is not available", why=why, hint=self._missing()
+                f"the filter imports {self.module!r}, which is not available", why=why, hint=hint_for(self.module)
             )
+        if self.exception == "ImportError" and _TOO_MANY_DOTS in self.traceback:
+            return BuildError("cannot import the filter", why=why, hint=_AT_THE_TOP)
         ended = self.exception == "SystemExit"
         what = "the filter exits the process during import" if ended else "cannot import the filter"
         return BuildError(what, why=why, hint=_HINTS.get(self.exception, ""))
-
-    def _missing(self) -> str:
-        if self.module in _NOT_IN_WASM:
-            return f"{self.module} does not exist in a Wasm module: {_NOT_IN_WASM[self.module]}"
-        return "add its distribution to [project] dependencies in pyproject.toml; it must be pure Python"
 
 
 _FAILURES: Mapping[str, type[RegistrationFailure | IncludeFailure | ImportFailure]] = {
@@ -121,6 +121,19 @@ _FAILURES: Mapping[str, type[RegistrationFailure | IncludeFailure | ImportFailur
     "include": IncludeFailure,
     "import": ImportFailure,
 }
+
+
+def hint_for(module: str) -> str:
+    """What to do about a module that is not there."""
+    top = module.partition(".")[0]
+    if module in _NOT_IN_WASM:
+        return f"{module} does not exist in a Wasm module: {_NOT_IN_WASM[module]}"
+    if top in REMOVED_FROM_STANDARD_LIBRARY:
+        version = REMOVED_FROM_STANDARD_LIBRARY[top]
+        return f"Python {version} has removed {top}, and a module has 3.14; PyPI may have it as standard-{top}"
+    if any(is_test(f"{part}.py") or is_test(part) for part in module.split(".")):
+        return f"files with names like {module} are taken for tests and left out; rename it if it is part of the filter"
+    return "add its distribution to [project] dependencies in pyproject.toml; it must be pure Python"
 
 
 def read_record(layout: Layout, prints: str) -> BuildRecord:

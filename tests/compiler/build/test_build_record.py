@@ -54,6 +54,21 @@ def test_a_record_of_another_version_is_refused(record: dict[str, Any], why: str
             "hint: ssl does not exist in a Wasm module: Envoy terminates TLS",
         ),
         (
+            ("import", {"exception": "ModuleNotFoundError", "module": "cgi", "traceback": ""}),
+            "the filter imports 'cgi', which is not available\n\n(printed during import)\nnoise\n"
+            "hint: Python 3.13 has removed cgi, and a module has 3.14; PyPI may have it as standard-cgi",
+        ),
+        (
+            ("import", {"exception": "ModuleNotFoundError", "module": "test_mode", "traceback": ""}),
+            "the filter imports 'test_mode', which is not available\n\n(printed during import)\nnoise\n"
+            "hint: files with names like test_mode are taken for tests and left out",
+        ),
+        (
+            ("import", {"exception": "ImportError", "module": "", "traceback": "attempted relative import beyond"}),
+            "cannot import the filter\nattempted relative import beyond\n(printed during import)\nnoise\n"
+            "hint: filter.py and the modules beside it are in no package",
+        ),
+        (
             ("import", {"exception": "ValueError", "module": "", "traceback": "Traceback"}),
             "cannot import the filter\nTraceback\n(printed during import)\nnoise",
         ),

@@ -78,6 +78,12 @@ def test_whether_an_import_error_is_handled(text: str, handled: bool) -> None:
     assert found.handled == handled
 
 
+@pytest.mark.parametrize("top", ["ERRORS = (ImportError, KeyError)", "ERRORS = ImportError", "ERRORS = x or Exception"])
+def test_exceptions_by_another_name(top: str) -> None:
+    (found,) = facts_of(f"{top}\ndef f():\n try:\n  import a\n except ERRORS:\n  pass\n").imports
+    assert found.handled
+
+
 @pytest.mark.parametrize(
     ("call", "pattern"),
     [
@@ -156,10 +162,44 @@ def test_literals_are_only_noted_where_a_name_is_computed() -> None:
         ("import idna\nidna.encode('example')", []),
         ("from base64 import b64\nb64.decode('abc')", []),
         ("encode(x, 'y')", []),
+        ("from codecs import encode\nencode(x, 'rot13')", ["rot13"]),
+        ("import codecs\ncodecs.encode('idna', 'rot13')", ["rot13"]),
+        ("import codecs as c\nc.iterdecode(x, 'utf-7')", ["utf-7"]),
+        ("import codecs\ncodecs.open(p, 'r', 'utf-7')", ["utf-7"]),
+        ("open(p, 'r', -1, 'utf-7')", ["utf-7"]),
+        ("Path(p).read_text('utf-7')", ["utf-7"]),
+        ("Header(x, 'koi8-r')", ["koi8-r"]),
     ],
 )
 def test_a_codec(text: str, names: list[str]) -> None:
     assert [one.name for one in facts_of(text).codecs] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("from there import data\ndata.decode('cp1252')", ("cp1252",)),
+        ("NAME = 'KOI8-R'\ndef f(b):\n    return b.decode(NAME)", ("KOI8-R",)),
+        ("def f(b, name='iso8859_2'):\n    return str(b, name)", ("iso8859_2",)),
+        ("def f(b, name):\n    return open(b, encoding={'a': 'latin 1', 'b': 'no codec'}[name])", ("latin 1",)),
+        ("NAME = 'cp1252'\nb'x'.decode('utf-8')", ()),
+    ],
+)
+def test_names_of_codecs_where_one_is_computed(text: str, names: tuple[str, ...]) -> None:
+    assert facts_of(text).spelled == names
+
+
+def test_a_literal_that_is_compiled_is_read_too() -> None:
+    found = facts_of(
+        "def f():\n    exec('import a\\nfrom b import c')\n    return eval('__import__(\"d\")'), eval('(')"
+    )
+    assert [(one.line, one.unit, one.module) for one in found.imports] == [(2, "f", "a"), (2, "f", "b")]
+    assert found.computed == (Computed(3, "f", "d", handled=False),)
+
+
+def test_submodules_that_import_takes_by_a_list() -> None:
+    found = facts_of("def f():\n    return __import__('a.b', fromlist=['c', 'd'])\n").imports
+    assert found == (Import(2, "f", 0, "a.b", ("c", "d"), handled=True),)
 
 
 def test_the_place_of_a_codec() -> None:
@@ -183,6 +223,15 @@ def test_the_place_of_a_codec() -> None:
         ("def f():\n    @dataclass\n    class P:\n        x: int", (2,)),
         ("class A:\n    async def f(self):\n        return collections.namedtuple('P', 'x')", (3,)),
         ("import timeit", (1,)),
+        ("READ = {'literal': literal_eval}", (1,)),
+        ("EV = eval", (1,)),
+        ("def f(text, read=eval):\n    return read(text)", (1,)),
+        ("class A:\n    read = staticmethod(eval)", (2,)),
+        ("x = eval('1')", ()),
+        ("import gettext\ndef f(p):\n    return gettext.translation(p)", (3,)),
+        ("from gettext import gettext as _", ()),
+        ("import inspect\ndef f(g):\n    return inspect.signature(g, eval_str=True)", (3,)),
+        ("import inspect\ndef f(g):\n    return inspect.signature(g, eval_str=False)", ()),
     ],
 )
 def test_what_may_compile_when_it_runs(text: str, lines: tuple[int, ...]) -> None:
@@ -197,6 +246,8 @@ def test_what_may_compile_when_it_runs(text: str, lines: tuple[int, ...]) -> Non
         ("import inspect\ndef f(x):\n    return inspect.getdoc(x)", (3,)),
         ("def f(x, y):\n    x.__doc__ = y.__doc__ + 'more'", ()),
         ("__doc__ = 'text'", ()),
+        ("getattr(f, '__doc__', '')", (1,)),
+        ("setattr(f, '__doc__', '')", ()),
     ],
 )
 def test_what_reads_a_docstring(text: str, lines: tuple[int, ...]) -> None:

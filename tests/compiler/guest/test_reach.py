@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pytest
 
@@ -13,11 +13,11 @@ from tests.support.facts import facts_of
 Found = dict[str, tuple[str, ...]]
 
 
-def reach(sources: dict[str, str]) -> Reach:
+def reach(sources: dict[str, str], own: Collection[str] = ()) -> Reach:
     files = FileTree()
     for path, text in sources.items():
         files.add(path, text.encode)
-    return Reach(files, lambda path: facts_of(sources[path]))
+    return Reach(files, lambda path: facts_of(sources[path]), own)
 
 
 def follow(sources: dict[str, str], failed: str = "") -> tuple[Found, list[str]]:
@@ -88,24 +88,55 @@ def test_every_function_of_the_program_counts() -> None:
     [
         ("import_module('app.a')", ["app.a"]),
         ("import_module('.a', __package__)", ["app.a"]),
+        ("resolve_name('app.a:f')", ["app.a"]),
+    ],
+)
+def test_an_import_by_a_literal(call: str, found: list[str]) -> None:
+    assert _computed(call) == (found, {})
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
         ("import_module('app.' + name)", ["app.a", "app.b"]),
         ("import_module(f'{__name__}.{name}')", ["app.a", "app.b"]),
-        ("import_module(FULL[name])", ["app.b"]),
+        ("import_module(FULL[name])", ["app.a", "app.b"]),
+        ("import_module(FULL[name], __package__)", ["app.a", "app.b"]),
+        ("import_module(__name__ + FULL[name])", ["app.a"]),
         ("import_module('app.%s' % name)", ["app.a", "app.b"]),
         ("__import__('%s' % name, globals(), locals(), ['X'], 1)", ["app.a", "app.b"]),
         ("import_module(f'nowhere.{name}')", []),
+        ("[*map(import_module, FULL)]", ["app.a", "app.b"]),
+        ("partial(importlib.import_module, name)", ["app.a", "app.b"]),
+        ("pkgutil.resolve_name(name)", ["app.a", "app.b"]),
     ],
 )
-def test_a_computed_import_means_what_the_source_names(call: str, found: list[str]) -> None:
+def test_a_computed_import_means_what_the_source_names_and_that_is_said(call: str, found: list[str]) -> None:
+    assert _computed(call) == (found, {"app/__init__.py:4": found})
+
+
+def test_of_a_package_of_the_filter_all_modules_may_be_meant() -> None:
     sources = {
-        "/0/app/__init__.py": f"NAMES = ('a', 'b', 'missing')\nFULL = ['app.b']\ndef f(name):\n    {call}\n",
+        "/0/filter.py": "def f(name):\n    import_module(f'app.{name}')\n",
+        "/0/app/a.py": "",
+        "/0/app/in/b.py": "",
+    }
+    one = reach(sources, own=sources)
+    imports, _ = one.follow(["/0/filter.py"], frozenset({"filter"}))
+    assert [late.module for late in imports] == ["app.a"]
+    assert one.computed == {}
+
+
+def _computed(call: str) -> tuple[list[str], dict[str, list[str]]]:
+    """What an import in a package may mean, and what is said about it."""
+    sources = {
+        "/0/app/__init__.py": f"NAMES = ('a', 'b', 'missing')\nFULL = ['app.b:f', '.a']\ndef f(name):\n    {call}\n",
         "/0/app/a.py": "",
         "/0/app/b.py": "",
     }
     one = reach(sources)
     imports, _ = one.follow(["/0/app/__init__.py"], frozenset({"app"}))
-    assert [late.module for late in imports] == found
-    assert one.computed == ([] if found else ["app/__init__.py:4"])
+    return [late.module for late in imports], one.computed
 
 
 def test_a_source_that_could_not_be_imported_is_not_complained_about() -> None:

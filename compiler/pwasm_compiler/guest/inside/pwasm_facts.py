@@ -6,6 +6,7 @@ which the first is its kind; `pwasm_compiler.guest.facts` reads them:
     import   line, unit, level, module, names with commas, "handled" or ""
     computed line, unit, pattern of an imported name, with "*" for what is not a literal; "handled" or ""
     codec    line, unit, name
+    spelled  text that is the name of a codec, if one is computed, or decodes what may be no text
     compiles line
     doc      line
     unit     name, and the names that it mentions, with commas
@@ -21,8 +22,11 @@ Node types are compared by name, so the module `ast` is not needed.
 
 from __future__ import annotations
 
-from pwasm_conditions import known, literal  # type: ignore[import-not-found]
+from encodings.aliases import aliases
+
+from pwasm_conditions import known  # type: ignore[import-not-found]
 from pwasm_tables import COMPILES_TEXT, MODULES_THAT_COMPILE  # type: ignore[import-not-found]
+from pwasm_tree import absolute, dots_of, name_of, names_in, nodes_in, pattern_of, texts_in  # type: ignore[import-not-found]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +35,11 @@ if TYPE_CHECKING:
 
 _FUNCTIONS = ("FunctionDef", "AsyncFunctionDef", "Lambda")
 _HANDLES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
-_BY_NAME = {"import_module", "__import__"}
+_BY_NAME = {"import_module", "__import__", "resolve_name"}
 _CODECS = {
     # function that takes the name of a codec: at which position
+    "Charset": 0,
+    "Header": 1,
     "TextIOWrapper": 1,
     "bytearray": 1,
     "bytes": 1,
@@ -46,9 +52,22 @@ _CODECS = {
     "getreader": 0,
     "getwriter": 0,
     "lookup": 0,
+    "open": 3,
+    "read_text": 0,
     "str": 1,
+    "write_text": 1,
 }
+_OF_CODECS = {"EncodedFile": 1, "decode": 1, "encode": 1, "iterdecode": 1, "iterencode": 1, "open": 2}
+"""The same for functions of the module `codecs`, where it differs."""
+_CODEC_NAMES = frozenset({
+    *aliases, *aliases.values(), "cp1006", "cp720", "cp737", "cp856", "cp874", "cp875", "idna", "koi8_t", "koi8_u",
+    "mac_arabic", "mac_croatian", "mac_farsi", "mac_romanian", "punycode", "raw_unicode_escape", "unicode_escape",
+    "utf_8_sig",
+})  # fmt: skip
+"""Those of the library, which has aliases for most; written as they are found (see `encodings.normalize_encoding`)."""
 _COMPILES = {"compile", "eval", "exec"}
+_COMPILES_LATER = {("gettext", "install"), ("gettext", "translation")}
+"""A catalogue says in an expression how its language counts."""
 _RESUMES = frozenset(
     {
         "resume_http_request", "resume_http_response", "dispatch_http_call", "dispatch_grpc_call", "open_grpc_stream",
@@ -60,6 +79,7 @@ _RESUMES = frozenset(
 _HEADERS = ("on_http_request_headers", "on_http_response_headers")
 _NAME = 60
 """The longest text that is taken for the name of a module."""
+_ONLY_AST = 0x400
 
 
 def facts(tree: Any) -> str:
@@ -74,11 +94,21 @@ class _Walk:
         self._lines: list[str] = []
         self._units: dict[str, set[str]] = {}
         self._literals: set[str] = set()
-        self._imported = {"sys", "os"}
+        self._spelled: set[str] = set()
+        self._modules = {"os": "os", "sys": "sys"}
+        """Names that `import` has given to modules."""
+        self._others: dict[str, str] = {}
+        """Names that `from … import` has given to modules or to values, with where they are from."""
+        self._called: set[int] = set()
+        """Nodes that are called, and not kept for later."""
+        self._inner_texts: list[tuple[Any, str, str, bool, bool]] = []
         self._computes = False
+        self._encodes = False
         self._resumes = False
         self._by_name = set(_BY_NAME)
         """What the functions that import by a name are called here."""
+        self._catching = set(_HANDLES)
+        """What exceptions that include ImportError are called here: `ERRORS = (ImportError, AttributeError)`."""
         self._copied: set[int] = set()
         """Nodes of a docstring that only becomes another one."""
         self._notes = {
@@ -95,12 +125,15 @@ class _Walk:
         pending: list[tuple[Any, str, str, bool, bool]] = [(tree, "", "", False, False)]
         while pending:
             pending += reversed(list(self._visit(*pending.pop())))
+            pending, self._inner_texts = [*pending, *self._inner_texts], []
 
     def text(self) -> str:
         lines = self._lines
         lines += [f"unit\t{unit}\t{','.join(sorted(names))}" for unit, names in self._units.items()]
         if self._computes:
             lines += [f"literal\t{text}" for text in sorted(self._literals)]
+        if self._encodes:
+            lines += [f"spelled\t{text}" for text in sorted(self._spelled)]
         if self._resumes or not all(_RESUMES.isdisjoint(names) for names in self._units.values()):
             lines.append("resumes")
         return "\n".join(lines)
@@ -108,10 +141,17 @@ class _Walk:
     def _visit(self, node: Any, unit: str, outer: str, inside: bool, handled: bool) -> Iterator[Any]:
         """Note a node; yields those below it with their unit and class, whether they run later, and are in a `try`."""
         kind = type(node).__name__
-        if kind == "Assign" and any("__doc__" in _names(target) for target in node.targets):
-            self._copied.update(map(id, _all(node.value)))
-        if kind == "Assign" and _name(node.value) in _BY_NAME:
-            self._by_name.update(filter(None, map(_name, node.targets)))
+        if kind == "Assign" and any("__doc__" in names_in(target) for target in node.targets):
+            self._copied.update(map(id, nodes_in(node.value)))
+        if kind == "Assign" and name_of(node.value) in _BY_NAME:
+            self._by_name.update(filter(None, map(name_of, node.targets)))
+            self._called.add(id(node.value))
+        if (
+            kind == "Assign"
+            and type(node.value).__name__ != "Call"
+            and not self._catching.isdisjoint(names_in(node.value))
+        ):
+            self._catching.update(filter(None, map(name_of, node.targets)))
         note = self._notes.get(kind)
         if note is not None:
             note(node, unit, inside, handled)
@@ -130,7 +170,7 @@ class _Walk:
             below = (node.targets[0].id, outer, inside)  # another name for something
         for field in node._fields:
             value = getattr(node, field, None)
-            tried = (handled and kind not in _FUNCTIONS) or (field == "body" and _handles(node, kind))
+            tried = (handled and kind not in _FUNCTIONS) or (field == "body" and _handles(node, kind, self._catching))
             for child in value if type(value) is list else (value,):
                 if hasattr(child, "_fields"):
                     at_definition = kind in _FUNCTIONS and field != "body" and not inside
@@ -144,48 +184,63 @@ class _Walk:
 
     # --- one kind of node each ----------------------------------------------------------------------------------------
 
-    def _note_name(self, node: Any, unit: str, inside: bool, _handled: bool) -> None:
+    def _note_name(self, node: Any, unit: str, inside: bool, handled: bool) -> None:
         self._mention(node.id, unit)
-        if inside and (node.id in _COMPILES or node.id in COMPILES_TEXT):
+        if self._is_kept(node, inside) and (node.id in _COMPILES or node.id in COMPILES_TEXT):
             self._add("compiles", node.lineno)
+        if node.id in self._by_name and self._is_kept(node, inside) and id(node) not in self._called:
+            self._note_computed(node, unit if inside else "", "*", handled)
         if node.id in ("__doc__", "getdoc") and self._reads(node):
             self._add("doc", node.lineno)
 
-    def _note_attribute(self, node: Any, unit: str, inside: bool, _handled: bool) -> None:
+    def _note_attribute(self, node: Any, unit: str, inside: bool, handled: bool) -> None:
         self._mention(node.attr, unit)
         owner = getattr(node.value, "id", "")
         compiles = (owner == "builtins" and node.attr in _COMPILES) or (owner, node.attr) == ("ast", "parse")
-        if inside and (compiles or node.attr in COMPILES_TEXT):
+        compiles = compiles or (owner, node.attr) in _COMPILES_LATER or node.attr in COMPILES_TEXT
+        if compiles and self._is_kept(node, inside):
             self._add("compiles", node.lineno)
+        if node.attr in _BY_NAME and self._is_kept(node, inside) and id(node) not in self._called:
+            self._note_computed(node, unit if inside else "", "*", handled)
         if node.attr in ("__doc__", "getdoc") and self._reads(node):
             self._add("doc", node.lineno)
+
+    def _is_kept(self, node: Any, inside: bool) -> bool:
+        """Whether what is mentioned may run later: at the top, what is not called at once."""
+        return type(node.ctx).__name__ == "Load" and (inside or id(node) not in self._called)
 
     def _reads(self, node: Any) -> bool:
         return type(node.ctx).__name__ == "Load" and id(node) not in self._copied
 
     def _note_constant(self, node: Any, _unit: str, _inside: bool, _handled: bool) -> None:
         value = node.value
-        if type(value) is str and len(value) <= _NAME and all(part.isidentifier() for part in value.split(".")):
+        if type(value) is not str or len(value) > _NAME:
+            return
+        if _is_codec(value):
+            self._spelled.add(value)
+        module, colon, member = value.partition(":")
+        parts = [*module.lstrip(".").split("."), *(member.split(".") if colon else ())]
+        if all(part.isidentifier() for part in parts):
             self._literals.add(value)
             self._resumes = self._resumes or value in _RESUMES  # getattr(pwasm, "resume_http_request")
 
     def _note_function(self, node: Any, _unit: str, inside: bool, _handled: bool) -> None:
         self._resumes = self._resumes or type(node).__name__ == "AsyncFunctionDef" or node.name in _RESUMES
         if inside:
-            self._add("inner", node.name, ",".join(sorted(_names(node) - {""})))
+            self._add("inner", node.name, ",".join(sorted(names_in(node) - {""})))
 
     def _note_class(self, node: Any, _unit: str, _inside: bool, _handled: bool) -> None:
         functions = [one for one in node.body if type(one).__name__ in ("FunctionDef", "AsyncFunctionDef")]
         waiting = [f"{one.name}:{one.lineno}" for one in functions if type(one).__name__ == "AsyncFunctionDef"]
-        bases = sorted({name for base in node.bases for name in _names(base)} - {""})
+        bases = sorted({name for base in node.bases for name in names_in(base)} - {""})
         self._add("class", node.name, ",".join(bases), ",".join(one.name for one in functions), ",".join(waiting))
         for one in functions:
-            if one.name in _HEADERS and type(one).__name__ == "FunctionDef" and "PAUSE" in _names(one):
+            if one.name in _HEADERS and type(one).__name__ == "FunctionDef" and "PAUSE" in names_in(one):
                 self._add("pause", node.name, one.name, " ".join(_shape(one.body)))
 
     def _note_import(self, node: Any, unit: str, inside: bool, handled: bool) -> None:
         for alias in node.names:
-            self._imported.add(alias.asname or alias.name)
+            self._modules[alias.asname or alias.name] = alias.name
             self._mention(alias.asname or alias.name.partition(".")[0], unit)
             self._add("import", node.lineno, unit if inside else "", 0, alias.name, "", _word(handled))
             if alias.name in MODULES_THAT_COMPILE:
@@ -196,65 +251,90 @@ class _Walk:
         module = node.module or ""
         for alias in node.names:
             self._mention(alias.name, unit)
-            self._imported.add(alias.asname or alias.name)
+            self._others[alias.asname or alias.name] = module
             if alias.name in _BY_NAME:
                 self._by_name.add(alias.asname or alias.name)
         self._add("import", node.lineno, unit if inside else "", node.level, module, ",".join(names), _word(handled))
-        wanted = COMPILES_TEXT | (_COMPILES if module == "builtins" else {"parse"} if module == "ast" else set())
+        wanted = COMPILES_TEXT | {name for owner, name in _COMPILES_LATER if owner == module}
+        wanted |= _COMPILES if module == "builtins" else {"parse"} if module == "ast" else set()
         if module in MODULES_THAT_COMPILE or any(
             alias.name in wanted and (inside or alias.asname is not None) for alias in node.names
         ):
             self._add("compiles", node.lineno)
 
     def _note_call(self, node: Any, unit: str, inside: bool, handled: bool) -> None:
-        function = node.func
+        function, unit = node.func, unit if inside else ""
+        self._called.add(id(function))
         called = str(getattr(function, "attr", None) or getattr(function, "id", ""))
         named = node.args or [keyword.value for keyword in node.keywords if keyword.arg == "name"]
         if called in self._by_name and named:
-            self._computes = True
-            pattern = _absolute(_dots(node) + _pattern(named[0]), node)
-            self._add("computed", node.lineno, unit if inside else "", pattern, _word(handled))
-        found = [keyword.value for keyword in node.keywords if keyword.arg == "encoding"]
-        position = _CODECS.get(called)
+            self._note_computed(node, unit, absolute(dots_of(node) + pattern_of(named[0]), node), handled)
+        if called == "__import__" and inside and named:
+            self._note_fromlist(node, unit, named[0])
+        if called == "getattr" and "__doc__" in [getattr(one, "value", "") for one in node.args[1:]]:
+            self._add("doc", node.lineno)
+        if any(one.arg == "eval_str" and getattr(one.value, "value", True) for one in node.keywords) and inside:
+            self._add("compiles", node.lineno)
+        if called in ("exec", "eval"):
+            self._note_text(node, called, unit, inside, handled)
+        self._note_codecs(node, called, unit)
+
+    def _note_fromlist(self, node: Any, unit: str, module: Any) -> None:
+        given = [keyword.value for keyword in node.keywords if keyword.arg == "fromlist"] or node.args[3:4]
+        submodules = [text for one in given for item in getattr(one, "elts", ()) for text in texts_in(item)]
+        for name in texts_in(module) if submodules else ():
+            self._add("import", node.lineno, unit, len(dots_of(node)), name, ",".join(submodules), "handled")
+
+    def _note_computed(self, node: Any, unit: str, pattern: str, handled: bool) -> None:
+        self._computes = True
+        self._add("computed", node.lineno, unit, pattern, _word(handled))
+
+    def _note_text(self, node: Any, mode: str, unit: str, inside: bool, handled: bool) -> None:
+        """A literal that is compiled: `exec("from a import b")`."""
+        for text in [text for argument in node.args[:1] for text in texts_in(argument)]:
+            try:
+                tree = compile(text, "", mode, _ONLY_AST)
+            except Exception:
+                continue  # what it raises when it runs
+            for one in nodes_in(tree):
+                if hasattr(one, "lineno"):
+                    one.lineno = node.lineno
+            self._inner_texts.append((tree, unit, "", inside, handled))
+
+    def _note_codecs(self, node: Any, called: str, unit: str) -> None:
+        function = node.func
         owner = getattr(getattr(function, "value", None), "id", "")
-        of_module = owner in self._imported and owner != "codecs"  # `idna.encode(text)` names no codec
-        if position is not None and len(node.args) > position and not of_module:
-            found.append(node.args[position])
-        for text in [text for value in found for text in _texts(value)]:
+        module = self._modules.get(owner) or (self._others.get(called, "") if not owner else "")
+        position = (_OF_CODECS if module == "codecs" else {}).get(called, _CODECS.get(called))
+        found = [keyword.value for keyword in node.keywords if keyword.arg == "encoding"]
+        if position is not None and len(node.args) > position:
+            if owner in self._others:
+                self._encodes = True  # `idna.encode(text)` names no codec, `data.decode("cp1252")` does
+            elif owner not in self._modules or module == "codecs":
+                found.append(node.args[position])
+        self._encodes = self._encodes or any(type(one).__name__ != "Constant" for one in found)
+        for text in [text for value in found for text in texts_in(value)]:
             if text and text.isprintable():
-                self._add("codec", node.lineno, unit if inside else "", text)
+                self._add("codec", node.lineno, unit, text)
 
 
-def _absolute(pattern: str, node: Any) -> str:
-    """A relative name together with the package that the call gives, if that is a literal."""
-    given = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "package")]
-    package = literal(given[0]) if given else None
-    if not pattern.startswith(".") or type(package) is not str:
-        return pattern
-    inner = pattern.lstrip(".")
-    parts = package.split(".")
-    above = len(pattern) - len(inner) - 1
-    return ".".join([*parts[: len(parts) - above], inner])
+def _is_codec(text: str) -> bool:
+    return "_".join(text.lower().replace("-", "_").split()) in _CODEC_NAMES
 
 
 def _word(handled: bool) -> str:
     return "handled" if handled else ""
 
 
-def _handles(node: Any, kind: str) -> bool:
-    """Whether an ImportError in the body of a `try` or `with` goes no further."""
+def _handles(node: Any, kind: str, caught: set[str]) -> bool:
+    """Whether an ImportError, or an exception `caught` with it, goes no further than a `try` or `with`."""
     if kind in ("Try", "TryStar"):
-        catching = [one for one in node.handlers if one.type is None or not _HANDLES.isdisjoint(_names(one.type))]
+        catching = [one for one in node.handlers if one.type is None or not caught.isdisjoint(names_in(one.type))]
         return bool(catching) and type(catching[0].body[-1]).__name__ != "Raise"
     if kind in ("With", "AsyncWith"):
-        found = [_names(item.context_expr) for item in node.items]
-        return any("suppress" in names and not _HANDLES.isdisjoint(names) for names in found)
+        found = [names_in(item.context_expr) for item in node.items]
+        return any("suppress" in names and not caught.isdisjoint(names) for names in found)
     return False
-
-
-def _names(node: Any) -> set[str]:
-    """The names in an expression."""
-    return {str(getattr(one, "attr", None) or getattr(one, "id", "")) for one in _all(node)}
 
 
 def _shape(body: list[Any]) -> Iterator[str]:
@@ -267,61 +347,7 @@ def _shape(body: list[Any]) -> Iterator[str]:
             yield "["
             yield from _shape(block)
         if not blocks:
-            mentioned = [one for one in _all(statement) if _name(one)]
-            line = next((one.lineno for one in mentioned if _name(one) == "PAUSE"), 0)
-            yield f"{line}:{','.join(sorted({_name(one) for one in mentioned}))}"
+            mentioned = [one for one in nodes_in(statement) if name_of(one)]
+            line = next((one.lineno for one in mentioned if name_of(one) == "PAUSE"), 0)
+            yield f"{line}:{','.join(sorted({name_of(one) for one in mentioned}))}"
     yield "]"
-
-
-def _name(node: Any) -> str:
-    """What a node mentions itself."""
-    value = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "value", "")
-    return value if type(value) is str and value.isidentifier() else ""
-
-
-def _all(node: Any) -> list[Any]:
-    """An expression, and all that are in it."""
-    found = [node]
-    for one in found:
-        for field in one._fields:
-            value = getattr(one, field, None)
-            found += [child for child in (value if type(value) is list else (value,)) if hasattr(child, "_fields")]
-    return found
-
-
-def _texts(node: Any) -> Iterator[str]:
-    """The literals that may be the value of an expression, such as `encoding or "cp437"`."""
-    if type(node).__name__ == "Constant" and type(node.value) is str:
-        yield node.value
-    for child in [*getattr(node, "values", ()), getattr(node, "orelse", None), getattr(node, "body", None)]:
-        if hasattr(child, "_fields"):
-            yield from _texts(child)
-
-
-def _dots(call: Any) -> str:
-    """What a relative import has before its name: `__import__` is told by a number."""
-    levels = [*call.args[4:5], *(keyword.value for keyword in call.keywords if keyword.arg == "level")]
-    level = getattr(levels[0], "value", 0) if levels else 0
-    return "." * level if type(level) is int else ""
-
-
-def _pattern(node: Any) -> str:
-    """The text of an expression, with "*" for what is not a literal."""
-    kind, operator = type(node).__name__, type(getattr(node, "op", None)).__name__
-    found = "*"
-    if kind == "Constant" and type(node.value) is str and node.value.isprintable():
-        found = str(node.value)
-    elif kind == "Name" and node.id in ("__name__", "__package__"):
-        found = f"{{{node.id}}}"
-    elif kind == "BinOp" and operator == "Add":
-        found = _pattern(node.left) + _pattern(node.right)
-    elif kind == "BinOp" and operator == "Mod":
-        found = _pattern(node.left).replace("%s", "*").replace("%d", "*")
-    elif kind == "Call" and getattr(node.func, "attr", "") == "format":
-        first, *others = _pattern(node.func.value).split("{")
-        found = first + "".join("*" + other.partition("}")[2] for other in others)
-    elif kind == "JoinedStr":
-        found = "".join(_pattern(value) for value in node.values)
-    elif kind == "FormattedValue":
-        found = _pattern(node.value)
-    return found.replace("**", "*")

@@ -33,8 +33,14 @@ def plugin_of(registration: Registration, host: Host, *, hold_headers: bool = Fa
     plugin = _Checking(registration, host)
     plugin.hold_headers = hold_headers
     if registration.step_budget:
-        for callback in _abi.CALLBACKS:
-            setattr(plugin, callback.name, _limited(getattr(plugin, callback.name), registration.step_budget))
+        called_by(lambda callback: _limited(callback, registration.step_budget), plugin)
+    return plugin
+
+
+def called_by(wrapped: Callable[[Callable[..., Any]], Callable[..., Any]], plugin: Dispatcher) -> Dispatcher:
+    """The plugin, whose callbacks are all wrapped from now on."""
+    for callback in _abi.CALLBACKS:
+        setattr(plugin, callback.name, wrapped(getattr(plugin, callback.name)))
     return plugin
 
 

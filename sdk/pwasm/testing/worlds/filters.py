@@ -10,10 +10,11 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from pwasm._dispatch.exports import callbacks_used, headers_held
 from pwasm._stream.current import current
@@ -78,30 +79,60 @@ def import_filter(path: Path) -> Registration:
     Raises:
         RegistrationError: the filter registers two contexts of a kind.
     """
+    return import_for_vm(path)[0]
+
+
+def import_for_vm(path: Path) -> tuple[Registration, OwnModules]:
+    """The same, with the modules that were imported, for the plugin that is made of it."""
     folder, name = (path, Path(ENTRY).stem) if path.is_dir() else (path.parent, path.stem)
     before, current.registration = current.registration, Registration()
+    own = OwnModules(folder)
     try:
-        with _own_modules(folder):
+        with own:
             importlib.import_module(name)
-        return current.registration
+        return current.registration, own
     finally:
         current.registration = before
 
 
-@contextmanager
-def _own_modules(folder: Path) -> Iterator[None]:
-    """Import from `folder` first, and hide modules from there that have been imported before."""
-    hidden = {name: sys.modules.pop(name) for name in {*_modules_of(folder, sys.modules), *_namesakes(folder)}}
-    others = set(sys.modules)
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        for name in _modules_of(folder, sys.modules.keys() - others):
-            del sys.modules[name]
+class OwnModules:
+    """The filter's own modules of one VM: within a `with` block they are in `sys.modules`, first on the path.
+
+    So what a callback imports is what the filter has imported, as it is in a VM, and `pickle` finds its classes.
+    Modules that the test or another VM has imported from the same folder are hidden meanwhile.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._modules: dict[str, ModuleType] = {}
+        self._outside: list[tuple[dict[str, ModuleType], set[str]]] = []
+        """Of each open block, for a callback may be called within another: what it has hidden, and what it has not."""
+
+    def __enter__(self) -> None:
+        first = not self._modules
+        names = {*_modules_of(self._folder, sys.modules), *_namesakes(self._folder)} if first else self._modules.keys()
+        hidden = {name: sys.modules.pop(name) for name in list(names) if name in sys.modules}
+        self._outside.append((hidden, set(sys.modules)))
+        sys.modules.update(self._modules)
+        sys.path.insert(0, str(self._folder))
+        if first:
+            importlib.invalidate_caches()
+
+    def __exit__(self, *_exception: object) -> None:
+        sys.path.remove(str(self._folder))
+        hidden, others = self._outside.pop()
+        for name in _modules_of(self._folder, sys.modules.keys() - others):
+            self._modules[name] = sys.modules.pop(name)
         sys.modules.update(hidden)
+
+    def around(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """The callback, called in such a block."""
+
+        def called(*args: Any) -> Any:
+            with self:
+                return callback(*args)
+
+        return called
 
 
 def _namesakes(folder: Path) -> list[str]:

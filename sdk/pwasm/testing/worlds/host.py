@@ -24,13 +24,13 @@ from ..emulator.host import HostEmulator
 from ..emulator.http_stream import HttpStream, UpstreamResponse
 from ..emulator.neighbours import HOLD_HEADERS, NeighbourFilter, WasmFilter
 from ..emulator.shared import Process
-from ..emulator.steps import plugin_of
+from ..emulator.steps import called_by, plugin_of
 from ..emulator.tcp_stream import TcpStream
 from ..emulator.trace import TracedHost
 from .filters import (
     ACCESS_LOG,
     built_module,
-    import_filter,
+    import_for_vm,
     is_python,
     kind_of,
     kind_of_module,
@@ -366,11 +366,13 @@ def _metadata(name: str, metadata: Metadata) -> dict[tuple[str, ...], bytes]:
 def _plugin_maker(path: Path, tier: str, setup: Setup, *, hold_headers: bool) -> tuple[Callable[[Host], Plugin], str]:
     """A function that creates the plugin side of a host, and the kind of the filter."""
     if tier == "python":
-        imported = [import_filter(path)]
-        kind = kind_of(imported[0])
-        return lambda host: plugin_of(
-            imported.pop() if imported else import_filter(path), host, hold_headers=hold_headers
-        ), kind
+        imported = [import_for_vm(path)]
+
+        def import_again(host: Host) -> Plugin:
+            registration, own = imported.pop() if imported else import_for_vm(path)
+            return called_by(own.around, plugin_of(registration, host, hold_headers=hold_headers))
+
+        return import_again, kind_of(imported[0][0])
     from ..wasm import WasmPlugin
 
     module = built_module(path)

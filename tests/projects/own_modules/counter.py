@@ -1,0 +1,3 @@
+"""Imported by the filter, and again by its functions."""
+
+seen = 0
