@@ -12,6 +12,7 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from pwasm.testing.worlds.filters import built_module
 from pwasm_compiler.envoy.config import HttpListener, WasmFilter, bootstrap
@@ -22,6 +23,7 @@ from .outcome import Outcome
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "deep_generated"
 _SECONDS = 300
 _LOG_SECONDS = 0.3
+_SHOWN = 500
 
 
 def run(*, step: int = 1, depth: int = 3000, executable: Path | None = None) -> Outcome:
@@ -33,10 +35,11 @@ def run(*, step: int = 1, depth: int = 3000, executable: Path | None = None) -> 
         for tower in towers[::step]:
             try:
                 ended.update(world.ask(f"{tower}?{depth}"))
-            except OSError:
+            except OSError as error:
+                seen = world.seen(error)
                 world.start_again()
                 lost = [one for one in operations if world.loses(f"{tower}?{depth}?{one}")]
-                outcome.problems.append(f"{tower}: {', '.join(lost) or 'not repeated'}")
+                outcome.problems.append(f"{tower}: {', '.join(lost) or 'not repeated'}; {seen}")
     outcome.figure("towers", f"{len(towers[::step])} of {len(towers):,}, {len(operations)} operations each")
     for how, count in ended.most_common():
         outcome.figure(f"operations that ended with {how}" if how != "done" else "operations that succeeded", count)
@@ -73,6 +76,12 @@ class _World:
         request = urllib.request.Request("http://{}:{}/".format(*self._address), headers={"x-tower": what})
         with urllib.request.urlopen(request, timeout=_SECONDS) as response:
             return json.loads(response.read())
+
+    def seen(self, error: OSError) -> str:
+        """What is known about a request that was not answered: its error, and the end of Envoy's log."""
+        time.sleep(_LOG_SECONDS)
+        body = error.read() if isinstance(error, HTTPError) else b""
+        return f"{error!r} {body[:_SHOWN]!r}, then {[record.text[:_SHOWN] for record in self._envoy.log[-3:]]}"
 
     def loses(self, what: str) -> bool:
         """Whether this question loses the VM; there is another one afterwards."""

@@ -183,8 +183,8 @@ class Reach:
     def _named(self, one: Computed, source: _Source) -> tuple[list[str], bool]:
         """The modules that a computed name may mean, and whether these are all.
 
-        Of a package of the filter all modules may be meant: which of them may come from a request. Of others those that
-        exist, of the texts in the same source.
+        Of the filter's own modules all may be meant: which of them may come from a request. Of others those that exist,
+        of the texts in the same source.
         """
         package = source.package
         pattern = one.pattern.replace("{__package__}", package).replace("{__name__}", source.module)
@@ -192,8 +192,8 @@ class Reach:
         if "*" not in pattern:
             return [pattern.partition(":")[0]], True
         start, _, end = pattern.partition("*")
-        if start.endswith(".") and not end and (inner := [name for name in self._own if _is_inside(start, name)]):
-            return inner, True
+        if start and (meant := [name for name in self._own if _is_between(start, name, end)]):
+            return meant, True
         found = (_filled(start, text.partition(":")[0], end, package) for text in source.facts.literals)
         return list(dict.fromkeys(text for text in found if self._exists(text))), False
 
@@ -224,8 +224,8 @@ def _late(one: Import, package: str, place: str = "", failed: bool = False) -> L
     return LateImport(module, one.names, place, one.unit, one.handled or failed)
 
 
-def _is_inside(start: str, module: str) -> bool:
-    return module.startswith(start) and "." not in module.removeprefix(start)
+def _is_between(start: str, module: str, end: str) -> bool:
+    return module.startswith(start) and module.endswith(end) and "." not in module[len(start) : -len(end) or None]
 
 
 def _filled(start: str, text: str, end: str, package: str) -> str:

@@ -115,16 +115,20 @@ def test_a_computed_import_means_what_the_source_names_and_that_is_said(call: st
     assert _computed(call) == (found, {"app/__init__.py:4": found})
 
 
-def test_of_a_package_of_the_filter_all_modules_may_be_meant() -> None:
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("app.{name}", ["app.a"]), ("app.{name}.b", ["app.in.b"]), ("fil{name}", ["filter"]), ("x.{name}", [])],
+)
+def test_of_the_filters_own_modules_all_may_be_meant(name: str, found: list[str]) -> None:
     sources = {
-        "/0/filter.py": "def f(name):\n    import_module(f'app.{name}')\n",
+        "/0/filter.py": f"def f(name):\n    import_module(f'{name}')\n",
         "/0/app/a.py": "",
         "/0/app/in/b.py": "",
     }
     one = reach(sources, own=sources)
     imports, _ = one.follow(["/0/filter.py"], frozenset({"filter"}))
-    assert [late.module for late in imports] == ["app.a"]
-    assert one.computed == {}
+    assert [late.module for late in imports] == found
+    assert one.computed == ({} if found else {"filter.py:2": []})
 
 
 def _computed(call: str) -> tuple[list[str], dict[str, list[str]]]:
