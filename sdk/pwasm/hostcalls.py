@@ -50,8 +50,11 @@ def get_vm_configuration() -> bytes:
     """`vm_config.configuration` of Envoy's configuration; b"" when there is none, or before `on_vm_start`.
 
     May be called in every callback.
+
+    Raises:
+        PhaseError: the filter is only being imported.
     """
-    root = current.active_root()
+    root = current.root_for("get_vm_configuration")
     context = root and root.context
     vm = getattr(context, "vm", None)
     return vm.configuration if vm is not None else b""
@@ -61,8 +64,11 @@ def get_plugin_configuration() -> bytes:
     """`configuration` of the plugin in Envoy's configuration; b"" when there is none, or before `on_plugin_start`.
 
     Envoy provides it in proxy_on_configure only; the SDK keeps a copy, so this may be called in every callback.
+
+    Raises:
+        PhaseError: the filter is only being imported.
     """
-    root = current.active_root()
+    root = current.root_for("get_plugin_configuration")
     return b"" if root is None or root.context is None else root.context.configuration
 
 

@@ -85,3 +85,12 @@ def test_without_a_host_the_error_says_when_to_call() -> None:
 
     with pytest.raises(pwasm.PhaseError, match=r"proxy_log is refused outside a callback: there is no proxy yet"):
         NoHost().proxy_log(2, "x")
+
+
+@pytest.mark.parametrize("function", [pwasm.get_plugin_configuration, pwasm.get_vm_configuration])
+def test_there_is_no_configuration_at_import(function: Callable[[], bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    from pwasm._stream.current import NoHost, current
+
+    monkeypatch.setattr(current, "host", NoHost())
+    with pytest.raises(pwasm.PhaseError, match=rf"{function.__name__} is refused outside a callback: there is no"):
+        function()

@@ -30,6 +30,14 @@ READS = {
     "exists": [True, True, True, False],
     "kinds": [True, False],
     "size": 9,
+    "named": [("table.json", "r"), ("table.json", "rb")],
+    "peeked": TABLE.encode()[:2],
+    "sought": [(6, TABLE.encode()[-3:], 9)],
+    "unbuffered": TABLE.encode()[:3],
+    "code": TABLE.encode(),
+    "line": TABLE,
+    "access": [True, True, False, False],
+    "modified": 0,
     "listed": ["i18n", "pkg", "table.json"],
     "iterated": ["de.txt"],
     "globbed": ["de.txt", "inside.txt"],
@@ -37,6 +45,8 @@ READS = {
     "walked": [("i18n", [], ["de.txt"])],
 }
 FAILS = {
+    "descriptor": "OSError: a file in a module has no descriptor, read it with open()",
+    "touched": "OSError: Read-only file system",
     "written": "OSError: Read-only file system",
     "missing": "FileNotFoundError: No such file or directory",
     "folder": "IsADirectoryError: Is a directory",

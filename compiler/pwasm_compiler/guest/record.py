@@ -27,13 +27,21 @@ _NOT_IN_WASM = {
     "multiprocessing": "there are no processes",
     "_multiprocessing": "there are no processes",
 }
-_TOO_MANY_DOTS = "attempted relative import"
-_AT_THE_TOP = "filter.py and the modules beside it are in no package: import them by their names, without dots"
-_HINTS = {
-    # type of the exception → hint
-    "SystemExit": "module-level code runs at build time; remove the call to sys.exit()",
-    "MemoryError": "a build has 1 GiB of memory; keep large data out of source code and of module-level code",
-}
+_HINTS = (
+    # type of the exception, what its text contains, hint
+    ("SystemExit", "", "module-level code runs at build time; remove the call to sys.exit()"),
+    ("MemoryError", "", "a build has 1 GiB of memory; keep large data out of source code and of module-level code"),
+    (
+        "ImportError",
+        "attempted relative import",
+        "filter.py and the modules beside it are in no package: import them by their names, without dots",
+    ),
+    (
+        "RecursionError",
+        "during compilation",
+        "a source, filter.py unless another is named, has an expression with too many terms or levels: split it",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +117,10 @@ class ImportFailure:
             return BuildError(
                 f"the filter imports {self.module!r}, which is not available", why=why, hint=hint_for(self.module)
             )
-        if self.exception == "ImportError" and _TOO_MANY_DOTS in self.traceback:
-            return BuildError("cannot import the filter", why=why, hint=_AT_THE_TOP)
         ended = self.exception == "SystemExit"
         what = "the filter exits the process during import" if ended else "cannot import the filter"
-        return BuildError(what, why=why, hint=_HINTS.get(self.exception, ""))
+        hints = [hint for kind, text, hint in _HINTS if kind == self.exception and text in self.traceback]
+        return BuildError(what, why=why, hint=" ".join(hints))
 
 
 _FAILURES: Mapping[str, type[RegistrationFailure | IncludeFailure | ImportFailure]] = {

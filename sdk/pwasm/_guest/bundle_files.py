@@ -14,6 +14,7 @@ import io
 import os
 import posixpath
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
 
 from .._typing import Any, TypeVar
@@ -21,6 +22,7 @@ from .._typing import Any, TypeVar
 _T = TypeVar("_T")
 
 _open, _stat, _lstat, _listdir, _scandir = io.open, os.stat, os.lstat, os.listdir, os.scandir
+_access, _open_code, _open_descriptor = os.access, io.open_code, os.open
 _FILE, _FOLDER = stat.S_IFREG | 0o444, stat.S_IFDIR | 0o555
 
 _files: Mapping[str, bytes] = {}
@@ -41,6 +43,10 @@ def install(root: str, files: Mapping[str, bytes]) -> None:
             child = folder
     _folders.update((folder, sorted(names)) for folder, names in found.items())
     builtins.open = io.open = open_file
+    io.open_code = open_code
+    if "tokenize" in sys.modules:  # it has kept the original; `linecache` opens files with it
+        sys.modules["tokenize"]._builtin_open = open_file  # type: ignore[attr-defined]
+    os.access, os.open = access, open_descriptor
     os.stat, os.lstat = stat_file, lstat_file
     os.listdir = list_folder
     os.scandir = scan_folder
@@ -64,8 +70,80 @@ def open_file(
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not set(mode).isdisjoint("wax+"):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-    stream = io.BytesIO(_files[path])
-    return stream if "b" in mode else io.TextIOWrapper(stream, encoding, errors, newline)
+    raw = File(path)
+    if "b" in mode:
+        return raw if buffering == 0 else io.BufferedReader(raw)
+    text = io.TextIOWrapper(io.BufferedReader(raw), encoding, errors, newline)
+    text.mode = mode  # type: ignore[misc]  # as `open` does
+    return text
+
+
+class File(io.RawIOBase):
+    """A file of the bundle."""
+
+    mode = "rb"
+
+    def __init__(self, path: str) -> None:
+        self.name, self._contents, self._at = path, _files[path], 0
+
+    def readable(self) -> bool:
+        self._check()
+        return True
+
+    def seekable(self) -> bool:
+        self._check()
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._check()
+        found = self._contents[self._at : self._at + len(buffer)]
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+    def readall(self) -> bytes:
+        self._check()
+        found, self._at = self._contents[self._at :], max(self._at, len(self._contents))
+        return found
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._check()
+        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._contents)}[whence]
+        if at < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._at = at
+        return at
+
+    def write(self, data: Any, /) -> int:
+        self._check()
+        raise io.UnsupportedOperation("write")
+
+    def _check(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+
+
+def open_code(path: Any) -> Any:
+    """`io.open_code`"""
+    return _open_code(path) if _known(path) is None else open_file(path, "rb")
+
+
+def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+    """`os.open`"""
+    known = _known(path)
+    if known is None:
+        return _open_descriptor(path, flags, mode, dir_fd=dir_fd)
+    if flags & (os.O_WRONLY | os.O_CREAT | os.O_TRUNC):  # in a VM, O_RDWR has the bits of O_RDONLY and O_WRONLY
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), known)
+    raise OSError(errno.ENOTSUP, "a file in a module has no descriptor, read it with open()", known)
+
+
+def access(path: Any, mode: int, **options: Any) -> bool:
+    """`os.access`"""
+    known = _known(path)
+    if known is None:
+        return _access(path, mode, **options)
+    return not mode & os.W_OK and (known in _folders or not mode & os.X_OK)
 
 
 def stat_file(path: Any, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
@@ -167,4 +245,5 @@ def _names(folder: str) -> list[str]:
 
 def _status(path: str) -> os.stat_result:
     mode, size = (_FOLDER, 0) if path in _folders else (_FILE, len(_files[path]))
-    return os.stat_result((mode, 0, 0, 1, 0, 0, size, 0, 0, 0))
+    times = {"st_atime_ns": 0, "st_ctime_ns": 0, "st_mtime_ns": 0}
+    return os.stat_result((mode, 0, 0, 1, 0, 0, size, 0, 0, 0), times)

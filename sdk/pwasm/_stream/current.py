@@ -32,6 +32,10 @@ class NoHost:
             "call it from a callback, for example PluginContext.on_plugin_start",
         )
 
+    def refuse(self, name: str) -> None:
+        """Raise the same for a function that needs no hostcall."""
+        self.__getattr__(name)
+
 
 class Current:
     """The host, plugin and stream that the running callback acts on."""
@@ -49,6 +53,12 @@ class Current:
     def active_root(self) -> Root | None:
         """The plugin context to which the running callback belongs; in a stream callback, that of the stream."""
         return self.root if self.stream is None else self.stream.root
+
+    def root_for(self, function: str) -> Root | None:
+        """The same; raises `PhaseError` while the filter is imported."""
+        if isinstance(self.host, NoHost):
+            self.host.refuse(function)
+        return self.active_root()
 
 
 current = Current()

@@ -69,6 +69,11 @@ def test_a_record_of_another_version_is_refused(record: dict[str, Any], why: str
             "hint: filter.py and the modules beside it are in no package",
         ),
         (
+            ("import", {"exception": "RecursionError", "module": "", "traceback": "overflow during compilation"}),
+            "cannot import the filter\noverflow during compilation\n(printed during import)\nnoise\n"
+            "hint: a source, filter.py unless another is named, has an expression",
+        ),
+        (
             ("import", {"exception": "ValueError", "module": "", "traceback": "Traceback"}),
             "cannot import the filter\nTraceback\n(printed during import)\nnoise",
         ),

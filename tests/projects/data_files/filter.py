@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import importlib.resources
 import io
+import linecache
 import os
 import pkgutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pwasm
 from pwasm import Action
 
 HERE = Path(__file__).parent
+TABLE_PATH = str(HERE / "table.json")
 AT_BUILD = (HERE / "table.json").read_text()
 RESOURCES = importlib.resources.files(__name__)
 
@@ -43,6 +45,16 @@ WAYS: dict[str, Callable[[], object]] = {
     "globbed": lambda: [path.name for path in sorted(HERE.rglob("*.tx?"))],
     "glob": lambda: [Path(path).name for path in sorted(glob.glob(f"{HERE}/*/*.tx?"))],
     "walked": lambda: [(Path(top).name, folders, files) for top, folders, files in os.walk(HERE / "i18n")],
+    "named": lambda: [(Path(file.name).name, file.mode) for file in (open(TABLE_PATH), open(TABLE_PATH, "rb"))],
+    "peeked": lambda: open(TABLE_PATH, "rb").peek(2)[:2],
+    "sought": lambda: [(file.seek(-3, 2), file.read(), file.tell()) for file in [open(TABLE_PATH, "rb")]],
+    "unbuffered": lambda: open(TABLE_PATH, "rb", 0).read(3),
+    "code": lambda: io.open_code(TABLE_PATH).read(),
+    "line": lambda: linecache.getline(TABLE_PATH, 1),
+    "access": lambda: [os.access(TABLE_PATH, mode) for mode in (os.F_OK, os.R_OK, os.W_OK, os.X_OK)],
+    "modified": lambda: os.stat(TABLE_PATH).st_mtime_ns,
+    "descriptor": lambda: os.open(TABLE_PATH, os.O_RDONLY),
+    "touched": lambda: (HERE / "table.json").touch(),
     "written": lambda: (HERE / "table.json").write_text("x"),
     "missing": lambda: (HERE / "gone.json").read_text(),
     "folder": lambda: (HERE / "i18n").read_text(),
