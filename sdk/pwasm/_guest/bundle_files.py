@@ -114,7 +114,11 @@ class File(io.RawIOBase):
         self._at = at
         return at
 
-    def write(self, data: Any, /) -> int:
+    def writable(self) -> bool:
+        self._check()
+        return False
+
+    def write(self, _data: Any, /) -> int:
         self._check()
         raise io.UnsupportedOperation("write")
 
