@@ -144,6 +144,10 @@ def test_conditions_that_are_the_same_in_every_vm(test: str, *, runs: bool) -> N
     assert bool(found) is runs
 
 
+def test_what_resolves_names_of_its_own_imports_nothing() -> None:
+    assert facts_of("def f(self, name):\n    return self.resolve_name(name), resolve_name(name)\n").computed == ()
+
+
 def test_literals_are_only_noted_where_a_name_is_computed() -> None:
     assert facts_of("KNOWN = ('x.y', 'z')\n").literals == ()
 

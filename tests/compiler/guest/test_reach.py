@@ -88,7 +88,7 @@ def test_every_function_of_the_program_counts() -> None:
     [
         ("import_module('app.a')", ["app.a"]),
         ("import_module('.a', __package__)", ["app.a"]),
-        ("resolve_name('app.a:f')", ["app.a"]),
+        ("pkgutil.resolve_name('app.a:f')", ["app.a"]),
     ],
 )
 def test_an_import_by_a_literal(call: str, found: list[str]) -> None:

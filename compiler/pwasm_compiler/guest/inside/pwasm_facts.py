@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 _FUNCTIONS = ("FunctionDef", "AsyncFunctionDef", "Lambda")
 _HANDLES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
-_BY_NAME = {"import_module", "__import__", "resolve_name"}
+_BY_NAME = {"import_module", "__import__"}
+_RESOLVES = ("pkgutil", "resolve_name")
 _CODECS = {
     # function that takes the name of a codec: at which position
     "Charset": 0,
@@ -188,7 +189,7 @@ class _Walk:
         self._mention(node.id, unit)
         if self._is_kept(node, inside) and (node.id in _COMPILES or node.id in COMPILES_TEXT):
             self._add("compiles", node.lineno)
-        if node.id in self._by_name and self._is_kept(node, inside) and id(node) not in self._called:
+        if self._imports(node) and self._is_kept(node, inside) and id(node) not in self._called:
             self._note_computed(node, unit if inside else "", "*", handled)
         if node.id in ("__doc__", "getdoc") and self._reads(node):
             self._add("doc", node.lineno)
@@ -200,10 +201,16 @@ class _Walk:
         compiles = compiles or (owner, node.attr) in _COMPILES_LATER or node.attr in COMPILES_TEXT
         if compiles and self._is_kept(node, inside):
             self._add("compiles", node.lineno)
-        if node.attr in _BY_NAME and self._is_kept(node, inside) and id(node) not in self._called:
+        if self._imports(node) and self._is_kept(node, inside) and id(node) not in self._called:
             self._note_computed(node, unit if inside else "", "*", handled)
         if node.attr in ("__doc__", "getdoc") and self._reads(node):
             self._add("doc", node.lineno)
+
+    def _imports(self, function: Any) -> bool:
+        """Whether a function imports what its argument names."""
+        owner = getattr(getattr(function, "value", None), "id", "")
+        name = getattr(function, "attr", "")
+        return name in _BY_NAME or (owner, name) == _RESOLVES or getattr(function, "id", "") in self._by_name
 
     def _is_kept(self, node: Any, inside: bool) -> bool:
         """Whether what is mentioned may run later: at the top, what is not called at once."""
@@ -252,7 +259,7 @@ class _Walk:
         for alias in node.names:
             self._mention(alias.name, unit)
             self._others[alias.asname or alias.name] = module
-            if alias.name in _BY_NAME:
+            if alias.name in _BY_NAME or (module, alias.name) == _RESOLVES:
                 self._by_name.add(alias.asname or alias.name)
         self._add("import", node.lineno, unit if inside else "", node.level, module, ",".join(names), _word(handled))
         wanted = COMPILES_TEXT | {name for owner, name in _COMPILES_LATER if owner == module}
@@ -267,7 +274,7 @@ class _Walk:
         self._called.add(id(function))
         called = str(getattr(function, "attr", None) or getattr(function, "id", ""))
         named = node.args or [keyword.value for keyword in node.keywords if keyword.arg == "name"]
-        if called in self._by_name and named:
+        if named and self._imports(function):
             self._note_computed(node, unit, absolute(dots_of(node) + pattern_of(named[0]), node), handled)
         if called == "__import__" and inside and named:
             self._note_fromlist(node, unit, named[0])
