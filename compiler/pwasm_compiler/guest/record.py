@@ -19,6 +19,8 @@ from ..link.memory import global_address, read_memory
 from ..selection import is_test
 
 _T = TypeVar("_T")
+_SHOWN = 40
+"""Lines of what was printed that an error shows."""
 RECORD = "pwasm_build_record"
 """Where the guest leaves the record: a pointer and a size."""
 _NOT_IN_WASM = {
@@ -168,8 +170,10 @@ def parse_record(text: str, wanted: type[_T], prints: str = "") -> _T:
 
 
 def printed_meanwhile(prints: str) -> str:
-    """The part of an error that shows what was printed, or ""."""
-    return f"\n(printed during import)\n{prints.rstrip()}" if prints.strip() else ""
+    """The part of an error that shows the end of what was printed, or ""."""
+    lines = prints.rstrip().splitlines()
+    left_out = f", {len(lines) - _SHOWN:,} lines before these" if len(lines) > _SHOWN else ""
+    return "\n".join([f"\n(printed during import{left_out})", *lines[-_SHOWN:]]) if prints.strip() else ""
 
 
 def _exactly(wanted: type[_T], fields: Mapping[str, Any]) -> _T:

@@ -9,7 +9,7 @@ import pytest
 
 from pwasm_compiler.build.abi_table import abi_table, read_table
 from pwasm_compiler.errors import BuildError, ToolError
-from pwasm_compiler.guest.record import BuildRecord, parse_record
+from pwasm_compiler.guest.record import BuildRecord, parse_record, printed_meanwhile
 
 RECORD: dict[str, Any] = {
     "sdk": "1",
@@ -83,6 +83,13 @@ def test_a_failure_is_an_error(failure: tuple[str, dict[str, str]], error: str) 
     with pytest.raises(BuildError) as caught:
         parse_record(repr({"failure": failure}), BuildRecord, "noise\n")
     assert str(caught.value).startswith(error)
+
+
+def test_of_what_was_printed_the_end_is_shown() -> None:
+    shown = printed_meanwhile("\n".join(f"line {number}" for number in range(1, 2001))).splitlines()
+    assert shown[1:3] == ["(printed during import, 1,960 lines before these)", "line 1961"]
+    assert shown[-1] == "line 2000"
+    assert printed_meanwhile(" \n") == ""
 
 
 def test_the_abi_table_has_the_sdks_rows() -> None:
