@@ -232,5 +232,5 @@ class Deep(pwasm.HttpContext):
         return Action.PAUSE
 
 
-pwasm.set_time_budget(200_000)
+pwasm.set_time_budget(20_000)
 pwasm.set_http_context(Deep)
