@@ -34,6 +34,9 @@ def _schema(
 ) -> Schema:
     facts = nodes[path]
     schema = dict(_keywords(facts))
+    if "required" in facts:  # of what the server does not fill in
+        named = dict(children.get(path, ()))
+        schema["required"] = [name for name in facts["required"] if "default" not in nodes.get(named.get(name, ""), {})]
     for name, child in children.get(path, ()):
         if name == "[]":
             schema["items"] = _schema(child, nodes, children, tighter)
@@ -54,7 +57,5 @@ def _keywords(facts: Facts) -> Iterator[tuple[str, Any]]:
         yield "type", ["integer", "string"]
     elif "type" in facts:
         yield "type", [facts["type"], "null"] if facts.get("nullable") else facts["type"]
-    if "required" in facts:
-        yield "required", list(facts["required"])
     if facts.get("format") in _RANGES and "minimum" not in facts:
         yield from zip(("minimum", "maximum"), _RANGES[facts["format"]], strict=True)

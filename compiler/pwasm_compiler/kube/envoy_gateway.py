@@ -23,6 +23,11 @@ _UNSUPPORTED = {
 }
 
 
+def _some_target(spec: Any) -> str | None:
+    chosen = [name for name in ("targetRef", "targetRefs", "targetSelectors") if spec.get(name)]
+    return None if chosen else "spec must have targetRefs (--target KIND/NAME) or targetSelectors"
+
+
 def _variable_without_option(spec: Any) -> str | None:
     for item in spec.get("wasm", ()):
         if held_headers.VARIABLE in item.get("env", {}).get("hostKeys", ()):
@@ -48,7 +53,7 @@ class EnvoyExtensionPolicy(ResourceKind):
         f"{_IN_A_WASM}.image.sha256": SHA256,
         f"{_IN_A_WASM}.image.pullSecretRef.group": one_of(("",)),
     }
-    rules = (_variable_without_option,)
+    rules = (_some_target, _variable_without_option)
     targets = dict.fromkeys(_TARGET_KINDS, GATEWAY_API)
     unsupported = _UNSUPPORTED
     fail_strategies = ("FAIL_CLOSE", "FAIL_OPEN")

@@ -1,6 +1,7 @@
 """What an API server's refusal means: mostly that the product's CRDs are of an older release than the resource.
 
-The messages are those of k8s.io/apimachinery (`field.NotSupported`) and of strict field validation; the releases are
+The messages are those of k8s.io/apimachinery (`field.NotSupported`), of strict field validation, and of server-side
+apply (structured-merge-diff), which finds unknown fields first. The releases are
 found by asking each one's rules about the same resource.
 """
 
@@ -15,7 +16,9 @@ from pwasm_compiler.kube.kubectl import ClusterError
 from pwasm_compiler.kube.releases import accepting
 from pwasm_compiler.kube.resources import kind_of
 
-_UNSUPPORTED = re.compile(r'Unsupported value: "(?P<word>[^"]*)"|unknown field "(?P<field>[^"]*)"')
+_UNSUPPORTED = re.compile(
+    r'Unsupported value: "(?P<word>[^"]*)"|unknown field "(?P<field>[^"]*)"|(?P<undeclared>\.spec\S*): field not declared'
+)
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def _hint(said: str, documents: Sequence[Document]) -> str:
     refused = _UNSUPPORTED.search(said)
     if refused is None:
         return ""
-    word = (refused["word"] or refused["field"] or "").rpartition(".")[2]
+    word = next(found for found in refused.groups() if found).rpartition(".")[2]
     for document in documents:
         kind = kind_of(document)
         taken, refusals = accepting(kind, document)
