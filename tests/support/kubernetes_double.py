@@ -1,9 +1,9 @@
 """A DOUBLE of a Kubernetes API server: enough for a real kubectl, and for nothing else.
 
 It discovers, applies server-side with field managers and conflicts, compares with dryRun, and gives back what it has.
-Of the products' resources it refuses what a server with the CRDs of `releases` refuses (crd_double.py): in their facts, not
-in their texts, and with metadata hardly checked. What a controller would write is scripted: `statuses` holds for each object the statuses that
-its GETs answer, one after the other, the last for ever.
+It refuses what a server with the products' CRDs of `releases` refuses (crd_double.py), but hardly looks at metadata.
+What a controller would write is scripted: `statuses` holds for each object the statuses that its GETs answer, one after
+the other, the last for ever.
 """
 
 from __future__ import annotations

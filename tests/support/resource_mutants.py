@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
 from collections.abc import Iterator
 from typing import Any
+
+from pwasm_compiler.kube.kind import ResourceKind
+from pwasm_compiler.kube.kinds import KINDS
 
 Json = dict[str, Any]
 
@@ -133,47 +137,40 @@ SPECS: dict[str, tuple[Json, ...]] = {
     ),
 }
 _WORDS = [
-    "", "x", "*", "a*b", "X Y", "AUTHN", "UNSPECIFIED", "UNSPECIFIED_PHASE", "INVALID", "FAIL_RELOAD", "NETWORK", "HOST",
-    "INLINE", "WAYPOINT", "ANY", "Gateway", "Service", "ListenerSet", "ServiceEntry", "Secret", "ConfigMap", "Replace",
-    "JSONMerge", "Selector", "Same", "HTTP", "Image", "MERGE_AND_REPLACE_LIST", "ftp://h/x", "file:///x", "oci://r/x", "r/x:1",
-    "http://", "beef", "a" * 64, "a" * 254, "v" * 2049, "networking.istio.io", "gateway.networking.k8s.io", "core", "é",
+    "", "x", "*", "a*b", "X Y", "AUTHN", "UNSPECIFIED", "UNSPECIFIED_PHASE", "INVALID", "FAIL_RELOAD", "NETWORK",
+    "HOST", "INLINE", "WAYPOINT", "ANY", "Gateway", "Service", "ListenerSet", "ServiceEntry", "Secret",
+    "ConfigMap", "r:5000/x:1", "Replace", "JSONMerge", "Selector", "Same", "HTTP", "Image",
+    "MERGE_AND_REPLACE_LIST", "ftp://h/x", "file:///x", "oci://r/x", "r/x:1", "http://", "beef",
+    "networking.istio.io", "gateway.networking.k8s.io", "core", "é", "a" * 64, "a" * 254, "v" * 2049,
 ]  # fmt: skip
-_VALUES: list[Any] = [
-    None,
-    True,
-    False,
-    0,
-    1,
-    -1,
-    80,
-    65535,
-    65536,
-    6554,
-    2**31,
-    -(2**31),
-    2**40,
-    1.5,
-    1.0,
-    [],
-    {},
-    ["x"],
-    {"x": 1},
-]
+_VALUES = json.loads(
+    "[null, true, false, 0, 1, -1, 80, 65535, 65536, 6554, 2147483648, -2147483648, 1099511627776, 1.5, 1.0, [], {},"
+    ' ["x"], {"x": 1}]'
+)
 _NAMES = [
-    "failStrategey", "phase", "targetRef", "targetRefs", "selector", "workloadSelector", "wasm", "lua", "value", "valueFrom",
-    "sectionName", "namespace", "mergeType", "namespaces", "waypoint", "cluster", "http", "image", "x", "a/b", "", "*",
+    "failStrategey", "phase", "targetRef", "targetRefs", "selector", "workloadSelector", "wasm", "lua", "value",
+    "valueFrom", "sectionName", "namespace", "mergeType", "namespaces", "waypoint", "cluster", "http", "image",
+    "x", "a/b", "", "*",
 ]  # fmt: skip
 
 
-def mutants(seed: int, count: int) -> Iterator[tuple[str, Json]]:
-    """Kinds (keys of KINDS) and specs."""
+def mutants(seed: int, count: int) -> Iterator[tuple[ResourceKind, str, Json]]:
+    """Kinds, releases that have them (often the newest), and resources."""
     chance = random.Random(seed)
     for _ in range(count):
         name = chance.choice(list(SPECS))
+        kind = KINDS[name]
+        releases = list(kind.releases())
+        release = releases[-1] if chance.random() < 0.5 else chance.choice(releases)
         spec = copy.deepcopy(chance.choice(SPECS[name]))
         for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
             _change(spec, chance)
-        yield name, spec
+        yield kind, release, resource(kind, spec)
+
+
+def resource(kind: ResourceKind, spec: Json) -> Json:
+    """A resource of `kind`."""
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "x"}, "spec": spec}
 
 
 def _change(spec: Json, chance: random.Random) -> None:

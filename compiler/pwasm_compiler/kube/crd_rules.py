@@ -7,11 +7,11 @@ unknown to pwasm: a test fails while the data has one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pwasm_compiler.kube import go_urls
 from pwasm_compiler.kube.crd_facts import Facts, Nodes
 
 Words = Sequence[Sequence[Any]]
@@ -37,10 +37,9 @@ def _refs(value: Any) -> list[Any]:
 
 
 def _scheme(value: Any, words: Words) -> bool:
-    """A URL has one of these schemes; without one, it is the name of an image (`host/name` and `host:port/name`)."""
-    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", value)
-    scheme = found[1] if found else ""
-    return scheme in words[0]
+    """A URL has one of these schemes; what is no URL becomes one with a scheme before it."""
+    found = go_urls.scheme(value)
+    return (found if found is not None else go_urls.scheme(f"http://{value}")) in words[0]
 
 
 def _kinds_of_routes(value: Any, words: Words) -> bool:
@@ -60,7 +59,7 @@ def _one_way_to_targets(value: Any, _: Words) -> bool:
 _FORBIDDEN_NAMESPACE = "must be empty: targets are in the resource's own namespace"
 
 RULES = {
-    "0b3f22cae5": _Rule(_scheme, "must have a scheme of {0}"),
+    "0b3f22cae5": _Rule(_scheme, "must be a URL with a scheme of {0}; before the name of an image, write oci://"),
     "53965602dc": _Rule(
         lambda v, _: v.get("valueFrom") != "HOST" or "value" not in v, "has both a value and valueFrom HOST"
     ),
@@ -75,8 +74,10 @@ RULES = {
     "a8671dbd99": _Rule(_few("selector", "targetRefs"), "must not have more than one of selector and targetRefs"),
     "f8fbd77b4d": _Rule(_few("workloadSelector", "targetRefs"), "must not have both workloadSelector and targetRefs"),
     "2e9e45e665": _Rule(_waypoint, "must have waypoint if its context is WAYPOINT, and only then"),
-    "3879e69923": _Rule(lambda v, _: 0 < v <= 6553, "must be from 1 to 6553"),  # Istio 1.29 has lost a digit
-    "71d8ed24bc": _Rule(lambda v, _: 0 < v <= 65535, "must be from 1 to 65535"),
+    "3879e69923": _Rule(
+        lambda v, _: isinstance(v, int) and 0 < v <= 6553, "must be from 1 to 6553"
+    ),  # Istio 1.29 has lost a digit
+    "71d8ed24bc": _Rule(lambda v, _: isinstance(v, int) and 0 < v <= 65535, "must be from 1 to 65535"),
     "caf60c0273": _Rule(lambda v, _: ("wasm" in v) != ("lua" in v), "must have exactly one of wasm and lua"),
     "b77e87c846": _Rule(
         _one_way_to_targets,

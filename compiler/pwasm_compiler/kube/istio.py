@@ -112,6 +112,10 @@ class IstioKind(WasmPluginApi):
     analysis_command = "istioctl analyze"
     gateway_service = ("istio-ingressgateway", "istio-system")
 
+    def lacks_reload(self, spec: Document, release: str) -> bool:
+        unsaid = [part for part in self.filters(spec) if "failStrategy" not in part]
+        return bool(unsaid) and self._strategy(release) is None
+
     def analysis_errors(self, status: Document) -> Iterator[str]:
         for message in status.get("validationMessages") or []:
             if message.get("level") == "ERROR":

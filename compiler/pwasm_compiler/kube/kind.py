@@ -180,6 +180,10 @@ class ResourceKind(ABC):
                 hint=f"omit --type, or use --type {placement.carries[0]}",
             )
 
+    def lacks_reload(self, spec: Document, release: str) -> bool:  # noqa: ARG002
+        """Whether a spec would say FAIL_RELOAD by default, and `release` does not have it."""
+        return False
+
     def cautions(self, spec: Document) -> Iterator[str]:
         """Warnings about what is valid but may surprise."""
         for part in self.filters(spec):

@@ -1,8 +1,8 @@
 """What an API server's refusal means: mostly that the product's CRDs are of an older release than the resource.
 
 The messages are those of k8s.io/apimachinery (`field.NotSupported`), of strict field validation, and of server-side
-apply (structured-merge-diff), which finds unknown fields first. The releases are
-found by asking each one's rules about the same resource.
+apply (structured-merge-diff), which finds unknown fields first. The releases are found by asking each one's rules about
+the same resource.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pwasm_compiler.kube.releases import accepting
 from pwasm_compiler.kube.resources import kind_of
 
 _UNSUPPORTED = re.compile(
-    r'Unsupported value: "(?P<word>[^"]*)"|unknown field "(?P<field>[^"]*)"|(?P<undeclared>\.spec\S*): field not declared'
+    r'Unsupported value: "(?P<word>[^"]*)"|unknown field "(?P<field>[^"]*)"'
+    r"|(?P<undeclared>\.spec\S*): field not declared"
 )
 
 

@@ -112,8 +112,11 @@ def cautions(document: Document, releases: Mapping[str, str] | None = None) -> I
     """Warnings about what is valid but may surprise; `document` has passed `check`."""
     kind = kind_of(document)
     yield from kind.cautions(document["spec"])
-    if kind.line not in (releases or {}):
+    release = (releases or {}).get(kind.line)
+    if release is None:
         yield from limits(kind, document)
+    elif kind.lacks_reload(document["spec"], release):
+        yield f"{kind.product} {release} has no FAIL_RELOAD: after a crash, requests get 503 until the proxy restarts"
 
 
 def resource_name(project_name: str) -> str:
