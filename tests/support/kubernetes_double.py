@@ -226,7 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         if nodes is None:
             return None
         said = answer({**wanted, **kind}, nodes)
-        undeclared = [f"{field}: field not declared in schema" for field in said.unknown]
+        undeclared = [f".{field.lstrip('.')}: field not declared in schema" for field in said.unknown]
         if untyped := (*undeclared, *said.duplicates):
             group, _, version = kind["apiVersion"].partition("/")
             what = f"({key[1]}/{key[2]}; {group}/{version}, Kind={kind['kind']})"

@@ -77,7 +77,7 @@ for_option = click.option(
     "--phase",
     type=click.Choice(["AUTHN", "AUTHZ", "STATS"]),
     metavar="PHASE",
-    help="Before Istio's AUTHN, AUTHZ or STATS filters (default: last; see below).",
+    help="Before Istio's AUTHN, AUTHZ or STATS filters (default: last; see above).",
 )
 @click.option(
     "--priority",
@@ -103,7 +103,7 @@ for_option = click.option(
     "--fail-strategy",
     type=click.Choice(FAIL_STRATEGIES),
     metavar="STRATEGY",
-    help=f"Behaviour after a crash or a failed fetch: {', '.join(FAIL_STRATEGIES)} (default for Istio: FAIL_RELOAD).",
+    help=f"Behaviour after a crash or a failed fetch: {', '.join(FAIL_STRATEGIES)} (default for Istio from 1.27 on: FAIL_RELOAD).",
 )
 @click.option(
     "--env",
@@ -227,6 +227,10 @@ def _made(options: dict[str, Any], releases: Mapping[str, str]) -> list[Document
     if options["sha256"] and options["layout"]:
         raise UsageError("--sha256 and --layout are mutually exclusive")
     built = read_module(project.output) if project is not None and project.output.is_file() else None
+    if project is not None and built is None and options["type_"] is None:
+        warn(
+            f"{project.name} is not built, so this does not know whether it is for HTTP or TCP; build it, or use --type"
+        )
     held = _kinds_that_hold(options, built)
     names = held or [options["kind"] or DEFAULT_KIND]
     refuse_unused(releases, [KINDS[name] for name in names])

@@ -26,7 +26,8 @@ NEWEST = {kind: list(kind.releases().values())[-1] for kind in KINDS.values()}
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
     spec = importlib.util.spec_from_file_location("crd_facts_tool", ROOT / "tools" / "crd_facts.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -170,8 +171,8 @@ def test_releases_are_ordered_as_numbers() -> None:
     [
         # As Go answers, see docs/meshes.md
         ("oci://r/x", "oci"), ("OCI://r/x", "oci"), ("r:5000/x:1", "r"), ("1.2.3.4:5/x", None), ("/a/b", ""),
-        ("x", None), ("mailto:a", "mailto"), ("http://h:abc/x", None), ("http://h/%zz", None), ("http://[::1]/x", "http"),
-        ("http://[x]/", None), ("a b/c", None), ("//h h/x", "//"), ("", None),
+        ("x", None), ("mailto:a", "mailto"), ("http://h:abc/x", None), ("http://h/%zz", None),
+        ("http://[::1]/x", "http"), ("http://[x]/", None), ("a b/c", None), ("//h h/x", "//"), ("", None),
     ],
 )  # fmt: skip
 def test_schemes_are_those_of_go(text: str, scheme: str | None) -> None:

@@ -186,6 +186,13 @@ def test_the_type_is_the_modules(
     assert spec.get("wasm", spec).get("type") == type_
 
 
+def test_a_module_that_is_not_built_is_of_no_known_type(pwasm: Pwasm, tmp_path: Path) -> None:
+    (tmp_path / "hello").mkdir()
+    (tmp_path / "hello" / "filter.py").write_text("")
+    assert "does not know whether it is for HTTP or TCP" in pwasm("manifest", "hello", *PIN).err
+    assert "HTTP or TCP" not in pwasm("manifest", "hello", *PIN, "--type", "NETWORK").err
+
+
 @pytest.mark.parametrize(
     ("module", "options", "said"),
     [
