@@ -103,7 +103,8 @@ for_option = click.option(
     "--fail-strategy",
     type=click.Choice(FAIL_STRATEGIES),
     metavar="STRATEGY",
-    help=f"Behaviour after a crash or a failed fetch: {', '.join(FAIL_STRATEGIES)} (default for Istio from 1.27 on: FAIL_RELOAD).",
+    help=f"Behaviour after a crash or a failed fetch: {', '.join(FAIL_STRATEGIES)} (default for Istio from 1.27 on:"
+    " FAIL_RELOAD).",
 )
 @click.option(
     "--env",

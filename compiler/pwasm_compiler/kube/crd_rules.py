@@ -13,9 +13,9 @@ from typing import Any
 
 from pwasm_compiler.kube import go_urls
 from pwasm_compiler.kube.crd_facts import Facts, Nodes
+from pwasm_compiler.kube.schemas import GATEWAY_API
 
 Words = Sequence[Sequence[Any]]
-_HTTPROUTE_GROUP = "gateway.networking.k8s.io"
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ RULES = {
         "must have targetRefs (--target KIND/NAME) or targetSelectors, and not both targetRef and targetRefs",
     ),
     "0f967d6bad": _Rule(
-        lambda v, _: v.get("targetRef", {}).get("group", _HTTPROUTE_GROUP) == _HTTPROUTE_GROUP,
-        f"must have a targetRef of the group {_HTTPROUTE_GROUP}",
+        lambda v, _: v.get("targetRef", {}).get("group", GATEWAY_API) == GATEWAY_API,
+        f"must have a targetRef of the group {GATEWAY_API}",
     ),
     "2000dc9faa": _Rule(
-        lambda v, _: all(ref["group"] == _HTTPROUTE_GROUP for ref in v.get("targetRefs", ())),
-        f"must have targetRefs of the group {_HTTPROUTE_GROUP}",
+        lambda v, _: all(ref["group"] == GATEWAY_API for ref in v.get("targetRefs", ())),
+        f"must have targetRefs of the group {GATEWAY_API}",
     ),
     "4c89a68bf3": _Rule(
         lambda v, w: "targetRef" not in v or v["targetRef"]["kind"] in w[0], "must have a targetRef of a kind of {0}"
@@ -105,9 +105,7 @@ RULES = {
         lambda v, _: not any("sectionName" in ref for ref in v.get("targetRefs", ())),
         "must not have targetRefs with sectionName",
     ),
-    "5653dcbdbc": _Rule(
-        lambda v, _: v.get("group", _HTTPROUTE_GROUP) == _HTTPROUTE_GROUP, f"must be of the group {_HTTPROUTE_GROUP}"
-    ),
+    "5653dcbdbc": _Rule(lambda v, _: v.get("group", GATEWAY_API) == GATEWAY_API, f"must be of the group {GATEWAY_API}"),
     "35a6f3d731": _Rule(
         lambda v, _: (v["type"] == "HTTP") == ("http" in v), "must have exactly the field http if its type is HTTP"
     ),

@@ -12,7 +12,7 @@ from pwasm_compiler.kube.schemas import GATEWAY_API, LABELS, SHA256, Schema, one
 
 _ROUTES = ("HTTPRoute", "GRPCRoute", "UDPRoute", "TCPRoute", "TLSRoute")
 _TARGET_KINDS = ("Gateway", "ListenerSet", *_ROUTES)
-_IN_A_WASM = "spec.wasm[].code"
+_CODE = "spec.wasm[].code"
 _ORDER_HINT = "the order is determined by the filters in the policy and by spec.mergeType"
 _UNSUPPORTED = {
     "selector": "choose what it applies to with --target Gateway/NAME or HTTPRoute/NAME",
@@ -47,11 +47,11 @@ class EnvoyExtensionPolicy(ResourceKind):
         "spec.targetSelectors[].kind": one_of(_TARGET_KINDS),
         "spec.mergeType": one_of(("StrategicMerge", "JSONMerge")),
         "spec.wasm[].name": text(1),
-        f"{_IN_A_WASM}.http.url": text(pattern=r"^https?://[^\s/]+\S*$"),
-        f"{_IN_A_WASM}.http.sha256": SHA256,
-        f"{_IN_A_WASM}.image.url": text(pattern=r"^(oci://)?[^\s/]+/\S+$"),
-        f"{_IN_A_WASM}.image.sha256": SHA256,
-        f"{_IN_A_WASM}.image.pullSecretRef.group": one_of(("",)),
+        f"{_CODE}.http.url": text(pattern=r"^https?://[^\s/]+\S*$"),
+        f"{_CODE}.http.sha256": SHA256,
+        f"{_CODE}.image.url": text(pattern=r"^(oci://)?[^\s/]+/\S+$"),
+        f"{_CODE}.image.sha256": SHA256,
+        f"{_CODE}.image.pullSecretRef.group": one_of(("",)),
     }
     rules = (_some_target, _variable_without_option)
     targets = dict.fromkeys(_TARGET_KINDS, GATEWAY_API)

@@ -48,9 +48,6 @@ def integer(low: int, high: int) -> Schema:
     return {"type": "integer", "minimum": low, "maximum": high}
 
 
-ANY: Schema = {}
-OBJECT: Schema = {"type": "object"}
-STRINGS: Schema = many(text())
 LABELS: Schema = {
     "type": "object",
     "propertyNames": {"pattern": r"^([^/\s]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"},

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+import pytest
+
 from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.kube.releases import found_in
 from tests.support.crd_double import answer
@@ -44,6 +46,7 @@ INTENDED = (
 )
 
 
+@pytest.mark.slow
 def test_every_difference_is_intended() -> None:
     used: set[Intended] = set()
     accepted = 0
