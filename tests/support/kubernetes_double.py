@@ -1,8 +1,9 @@
 """A DOUBLE of a Kubernetes API server: enough for a real kubectl, and for nothing else.
 
 It discovers, applies server-side with field managers and conflicts, compares with dryRun, and gives back what it has.
-It validates nothing. What a controller would write is scripted: `statuses` holds for each object the statuses that
-its GETs answer, one after the other, the last for ever.
+It refuses what a server with the products' CRDs of `releases` refuses (crd_double.py), but hardly looks at metadata.
+What a controller would write is scripted: `statuses` holds for each object the statuses that its GETs answer, one after
+the other, the last for ever.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from typing import Any
 
 import yaml
 
+from pwasm_compiler.kube.crd_facts import Nodes, products
+from tests.support.crd_double import answer
+
 Json = dict[str, Any]
 Key = tuple[str, str, str]
 """Plural with group (as kubectl names it), namespace, name."""
@@ -29,10 +33,17 @@ KINDS = {
     "v1": {"services": "Service", "namespaces": "Namespace"},
     "extensions.istio.io/v1alpha1": {"wasmplugins": "WasmPlugin", "trafficextensions": "TrafficExtension"},
     "extensions.higress.io/v1alpha1": {"wasmplugins": "WasmPlugin"},
-    "gateway.envoyproxy.io/v1alpha1": {"envoyextensionpolicies": "EnvoyExtensionPolicy"},
+    "networking.istio.io/v1alpha3": {"envoyfilters": "EnvoyFilter"},
+    "gateway.envoyproxy.io/v1alpha1": {
+        "envoyextensionpolicies": "EnvoyExtensionPolicy",
+        "envoypatchpolicies": "EnvoyPatchPolicy",
+    },
     "gateway.networking.k8s.io/v1": {"gateways": "Gateway", "httproutes": "HTTPRoute"},
     "apiextensions.k8s.io/v1": {"customresourcedefinitions": "CustomResourceDefinition"},
 }
+PRODUCTS = {"extensions.istio.io": "istio", "networking.istio.io": "istio", "extensions.higress.io": "higress",
+            "gateway.envoyproxy.io": "envoy-gateway"}  # fmt: skip
+"""API group → product."""
 CLUSTER_WIDE = {"namespaces", "customresourcedefinitions"}
 
 
@@ -45,6 +56,8 @@ class ApiServer:
     objects: dict[Key, Json] = field(default_factory=dict)
     owners: dict[Key, dict[str, str]] = field(default_factory=dict)
     statuses: dict[Key, list[Json | None]] = field(default_factory=dict)
+    releases: dict[str, str] = field(default_factory=dict)
+    """Product → the release whose CRDs are installed; otherwise the newest that is known."""
     refuse: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     """HTTP method → (code, reason, message) that it is answered with, for objects."""
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -52,6 +65,22 @@ class ApiServer:
     def put(self, plural: str, name: str, content: Json, namespace: str = "default") -> None:
         """Add an existing object."""
         self.objects[plural, namespace, name] = {"metadata": {"name": name, "namespace": namespace}, **content}
+
+    def install(self, product: str, release: str) -> None:
+        """Have this release's CRDs, and only the kinds that are in it."""
+        self.releases[product] = release
+        for name, of_release in products()[product].kinds.items():
+            kind, _, version = name.partition(" ")
+            if release not in of_release:
+                self.kinds[version] = {plural: it for plural, it in self.kinds[version].items() if it != kind}
+
+    def rules(self, kind: Json) -> Nodes | None:
+        """The facts of a kind's CRD; None if no product of ours has it."""
+        product = PRODUCTS.get(kind["apiVersion"].partition("/")[0])
+        if product is None:
+            return None
+        known = products()[product]
+        return known.kinds[f"{kind['kind']} {kind['apiVersion']}"][self.releases.get(product, list(known.releases)[-1])]
 
     def applied(self) -> list[tuple[str, dict[str, str]]]:
         """Path and query of each change that was made, not of comparisons."""
@@ -171,6 +200,9 @@ class _Handler(BaseHTTPRequestHandler):
                 "Conflict",
                 f'Apply failed with {len(theirs)} conflict: conflict with "{owners[theirs[0]]}": .spec.{theirs[0]}',
             )
+        refused = self._refusal(key, kind, wanted)
+        if refused is not None:
+            return self._status(*refused)
         spec = copy.deepcopy((there or {}).get("spec", {}))
         for path in [path for path, owner in owners.items() if owner == manager and path not in leaves]:
             _remove(spec, path)
@@ -187,6 +219,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.state.objects[key] = made
             self.state.owners[key] = owners | dict.fromkeys(leaves, manager)
         return self._send(200 if there else 201, made)
+
+    def _refusal(self, key: Key, kind: Json, wanted: Json) -> tuple[int, str, str] | None:
+        """Code, reason and message with which a server refuses what is applied, as server-side apply says it."""
+        nodes = self.state.rules(kind)
+        if nodes is None:
+            return None
+        said = answer({**wanted, **kind}, nodes)
+        undeclared = [f".{field.lstrip('.')}: field not declared in schema" for field in said.unknown]
+        if untyped := (*undeclared, *said.duplicates):
+            group, _, version = kind["apiVersion"].partition("/")
+            what = f"({key[1]}/{key[2]}; {group}/{version}, Kind={kind['kind']})"
+            return 500, "InternalError", f"failed to create typed patch object {what}: {untyped[0]}"
+        if said.errors:
+            group = kind["apiVersion"].partition("/")[0]
+            listed = said.errors[0] if len(said.errors) == 1 else f"[{', '.join(said.errors)}]"
+            return 422, "Invalid", f'{kind["kind"]}.{group} "{key[2]}" is invalid: {listed}'
+        return None
 
     def _openapi(self, path: str) -> None:
         """No schemas; only that PATCH takes `fieldValidation`, so that kubectl leaves the validation to the server."""

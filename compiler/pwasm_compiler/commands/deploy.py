@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pwasm_compiler.commands.manifest import read_resources
+from pwasm_compiler.commands.manifest import for_option, read_resources
 from pwasm_compiler.console import colour, complete_files, warn
 from pwasm_compiler.kube.deploy import gateway_address, wait
 from pwasm_compiler.kube.kind import Document
 from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
+from pwasm_compiler.kube.refusals import explained
+from pwasm_compiler.kube.releases import chosen
 from pwasm_compiler.kube.resources import cautions
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.yaml_text import dump_all
@@ -23,6 +26,7 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 @click.command(short_help="Apply a resource to a cluster and wait until it takes effect.")
 @click.argument("file", shell_complete=complete_files)
+@for_option
 @click.option("--dry-run", is_flag=True, help="Show what would change without changing anything.")
 @click.option(
     "--timeout",
@@ -37,7 +41,15 @@ _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 @click.option("--kubeconfig", type=click.Path(path_type=Path), metavar="FILE", help="The kubeconfig to use.")
 @click.option("--kubectl", "program", metavar="PROGRAM", shell_complete=complete_files, help="The kubectl to use.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON document.")
-def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_json: bool, **options: Any) -> None:
+def deploy(
+    file: str,
+    for_: Sequence[str],
+    dry_run: bool,
+    timeout: float,
+    force_conflicts: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Apply the resource in FILE (- is standard input) to a cluster and wait until it takes effect.
 
     \b
@@ -47,20 +59,24 @@ def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_j
     field manager pwasm), and pwasm polls the status until the mesh reports that the resource is in effect: Accepted for
     Envoy Gateway, Reconciled for an Istio that writes status. The address of the gateway is printed if there is one.
     """
-    documents = read_resources(file)
+    releases = chosen(for_)
+    documents = read_resources(file, releases)
     program = options.pop("program")
     kubectl = Kubectl(find_kubectl(program), **options)
     outcomes = []
     for document in documents:
-        for caution in cautions(document):
+        for caution in cautions(document, releases):
             warn(caution)
         if options["namespace"] and not document["metadata"].get("namespace"):
             document["metadata"]["namespace"] = options["namespace"]
     text = dump_all(documents)
-    diff = kubectl.diff(text)
+    with explained(documents):
+        diff = kubectl.diff(text)
     _show_diff(diff)
     if not dry_run:
-        click.echo(kubectl.apply(text, force=force_conflicts), err=True)
+        with explained(documents):
+            applied = kubectl.apply(text, force=force_conflicts)
+        click.echo(applied, err=True)
         outcomes = [_wait(kubectl, document, timeout) for document in documents]
     if as_json:
         click.echo(json.dumps({"changed": bool(diff), "applied": not dry_run, "resources": outcomes}, indent=2))

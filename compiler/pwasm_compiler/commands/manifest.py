@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,13 +13,14 @@ import click
 from pwasm_compiler import held_headers
 from pwasm_compiler.config_check import as_object, checked
 from pwasm_compiler.console import complete_files, warn
-from pwasm_compiler.envoy.module import read_module
+from pwasm_compiler.envoy.module import Module, read_module
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import read_text
 from pwasm_compiler.kube import resources
 from pwasm_compiler.kube.istio import MODES, PRIORITIES
-from pwasm_compiler.kube.kind import FAIL_STRATEGIES, Document, Placement
+from pwasm_compiler.kube.kind import FAIL_STRATEGIES, Document, Placement, ResourceKind
 from pwasm_compiler.kube.kinds import CHOICES, DEFAULT_KIND, KINDS, kinds_that_hold, unheld
+from pwasm_compiler.kube.releases import chosen
 from pwasm_compiler.oci.layout import digest_of_layout
 from pwasm_compiler.oci.reference import parse_reference
 from pwasm_compiler.progress import Progress
@@ -27,6 +28,9 @@ from pwasm_compiler.project import Project, load_project
 from pwasm_compiler.yaml_text import dump_all, in_file, load_all
 
 _FILE = click.Path(path_type=Path)
+_TYPES = {"http": "HTTP", "tcp": "NETWORK"}
+"""Traffic of a module → the type of its plugin in Istio."""
+_CA_KINDS = ("Secret", "ConfigMap", "ClusterTrustBundle")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -34,6 +38,16 @@ def hold_headers_option(when: str) -> Callable[[_Command], _Command]:
     """The option that decides whether the proxy holds headers; `when` is what happens without it."""
     help_text = f"Hold streams by their headers, or do not (default: {when})."
     return click.option("--hold-headers/--no-hold-headers", default=None, help=help_text)
+
+
+for_option = click.option(
+    "--for",
+    "for_",
+    multiple=True,
+    metavar="PRODUCT=VERSION",
+    help="Write and check for this release: istio=1.26, envoy-gateway=1.8, higress=2.1 (default: for all releases that"
+    " take the resource; a warning names the oldest).",
+)
 
 
 @click.command(short_help="Print the Kubernetes resource that adds a filter to a mesh.")
@@ -44,6 +58,7 @@ def hold_headers_option(when: str) -> Callable[[_Command], _Command]:
     metavar="KIND",
     help=f"One of: {', '.join(CHOICES)} (default {DEFAULT_KIND}).",
 )
+@for_option
 @click.option("--image", metavar="REF", help="Location of the filter: REGISTRY/NAME:TAG, …@sha256:DIGEST, or a URL.")
 @click.option("--sha256", metavar="DIGEST", help="Pin the image to the digest that pwasm push printed.")
 @click.option("--layout", type=_FILE, metavar="DIR", help="Pin the image to the one that pwasm package wrote to DIR.")
@@ -62,7 +77,7 @@ def hold_headers_option(when: str) -> Callable[[_Command], _Command]:
     "--phase",
     type=click.Choice(["AUTHN", "AUTHZ", "STATS"]),
     metavar="PHASE",
-    help="Before Istio's AUTHN, AUTHZ or STATS filters (default: last).",
+    help="Before Istio's AUTHN, AUTHZ or STATS filters (default: last; see above).",
 )
 @click.option(
     "--priority",
@@ -88,7 +103,8 @@ def hold_headers_option(when: str) -> Callable[[_Command], _Command]:
     "--fail-strategy",
     type=click.Choice(FAIL_STRATEGIES),
     metavar="STRATEGY",
-    help=f"Behaviour after a crash or a failed fetch: {', '.join(FAIL_STRATEGIES)} (default for Istio: FAIL_RELOAD).",
+    help=f"Behaviour after a crash or a failed fetch: {', '.join(FAIL_STRATEGIES)} (default for Istio from 1.27 on:"
+    " FAIL_RELOAD).",
 )
 @click.option(
     "--env",
@@ -109,7 +125,16 @@ def hold_headers_option(when: str) -> Callable[[_Command], _Command]:
     "--pull-policy", type=click.Choice(["IfNotPresent", "Always"]), metavar="POLICY", help="IfNotPresent or Always."
 )
 @click.option(
-    "--type", "type_", type=click.Choice(["HTTP", "NETWORK"]), metavar="TYPE", help="HTTP, or NETWORK for a TCP filter."
+    "--ca",
+    metavar="KIND/NAME",
+    help="For Envoy Gateway: Secret, ConfigMap or ClusterTrustBundle with the registry's own certificate authority.",
+)
+@click.option(
+    "--type",
+    "type_",
+    type=click.Choice(["HTTP", "NETWORK"]),
+    metavar="TYPE",
+    help="HTTP, or NETWORK for a TCP filter (default: what the built module is).",
 )
 @click.option(
     "--check",
@@ -119,13 +144,13 @@ def hold_headers_option(when: str) -> Callable[[_Command], _Command]:
     help="Validate and print the resources in FILE (- is standard input) instead.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
-def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
+def manifest(check_file: str | None, as_json: bool, for_: Sequence[str], **options: Any) -> None:
     """Print the Kubernetes resource that tells a mesh to load the filter at PATH from a registry.
 
     \b
       pwasm manifest --image REGISTRY/hello:v1 --sha256 DIGEST --selector app=httpbin
       pwasm manifest --kind EnvoyExtensionPolicy --image … --target Gateway/eg
-      pwasm manifest --check plugin.yaml
+      pwasm manifest --check plugin.yaml --for istio=1.26
 
     PATH is the filter's folder; the resource is named after it, and its configuration class validates --plugin-config.
     The image must already be in a registry: see pwasm push. The digest is that of an image's manifest, or for a module
@@ -136,14 +161,22 @@ def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
     is printed in place of a WasmPlugin, and an EnvoyPatchPolicy beside an EnvoyExtensionPolicy. The built module says
     whether it needs that.
 
+    Several filters: in Istio and Higress, each has a resource of its own. A request passes those of --phase AUTHN,
+    then AUTHZ, then STATS, each before the product's own filters of that name; those without a phase come last, before
+    the router. Within a phase, a higher --priority comes first, and names decide between equal ones. Envoy Gateway runs
+    the filters of a policy in the order of its list (write them into one file, and --check it), after authentication
+    and before RBAC and rate limits, unless its EnvoyProxy says otherwise (filterOrder). Of several policies for one
+    target the oldest counts, and that of a route replaces that of its Gateway unless it has mergeType.
+
     Everything is validated before it is printed: unknown or misspelt fields, which a cluster would silently drop, are
     rejected. All strings are quoted, so that every YAML reader takes them as strings.
 
     With --check, the resources in a file are validated and printed in this form; comments are not kept.
     """
-    documents = _checked(check_file, options) if check_file is not None else _made(options)
+    releases = chosen(for_)
+    documents = _checked(check_file, options, releases) if check_file is not None else _made(options, releases)
     for document in documents:
-        for caution in resources.cautions(document):
+        for caution in resources.cautions(document, releases):
             warn(caution)
     if as_json:
         click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
@@ -151,30 +184,40 @@ def manifest(check_file: str | None, as_json: bool, **options: Any) -> None:
         click.echo(dump_all(documents), nl=False)
 
 
-def _checked(file: str, options: dict[str, Any]) -> list[Document]:
+def _checked(file: str, options: dict[str, Any], releases: Mapping[str, str]) -> list[Document]:
     given = [name for name, value in options.items() if value not in (None, (), Path())]
     if given:
         raise UsageError(f"--check and --{given[0].replace('_', '-')} are mutually exclusive", hint="change the file")
-    return read_resources(file)
+    return read_resources(file, releases)
 
 
-def read_resources(file: str) -> list[Document]:
-    """The resources in `file` (`-` is standard input), each checked."""
+def read_resources(file: str, releases: Mapping[str, str]) -> list[Document]:
+    """The resources in `file` (`-` is standard input), each checked; without what an API server has added."""
     try:
         text = sys.stdin.read() if file == "-" else read_text(Path(file), hint="create one with: pwasm manifest")
     except UnicodeDecodeError as error:
         raise ProjectError("standard input is not UTF-8", why=f"At byte {error.start}.") from error
     name = "standard input" if file == "-" else file
     with in_file(name):
-        documents = load_all(text)
+        documents = [resources.own(item) for document in load_all(text) for item in resources.items(document)]
     if not documents:
         raise ProjectError(f"no resource in {name}", hint="create one with: pwasm manifest")
-    for document in documents:
-        resources.check(document)
+    kinds = [resources.check(document, releases) for document in documents]
+    refuse_unused(releases, kinds)
     return documents
 
 
-def _made(options: dict[str, Any]) -> list[Document]:
+def refuse_unused(releases: Mapping[str, str], kinds: Sequence[ResourceKind]) -> None:
+    """Raise `UsageError` if a product of --for has no resource."""
+    for product in set(releases) - {kind.line for kind in kinds}:
+        raise UsageError(
+            f"--for {product}={releases[product]} has no effect",
+            why=f"The resources are for {', '.join(sorted({kind.line for kind in kinds}))}.",
+            hint="name the product of the resource",
+        )
+
+
+def _made(options: dict[str, Any], releases: Mapping[str, str]) -> list[Document]:
     if not options["image"]:
         raise UsageError(
             "--image is missing", hint="name the image that pwasm push wrote, or validate a file with --check"
@@ -184,7 +227,14 @@ def _made(options: dict[str, Any]) -> list[Document]:
     project = _project(options["path"], needed=options["name"] is None)
     if options["sha256"] and options["layout"]:
         raise UsageError("--sha256 and --layout are mutually exclusive")
-    held = _kinds_that_hold(options, project)
+    built = read_module(project.output) if project is not None and project.output.is_file() else None
+    if project is not None and built is None and options["type_"] is None:
+        warn(
+            f"{project.name} is not built, so this does not know whether it is for HTTP or TCP; build it, or use --type"
+        )
+    held = _kinds_that_hold(options, built)
+    names = held or [options["kind"] or DEFAULT_KIND]
+    refuse_unused(releases, [KINDS[name] for name in names])
     placement = Placement(
         name=options["name"] or resources.resource_name(project.name if project else ""),
         url=options["image"],
@@ -202,17 +252,19 @@ def _made(options: dict[str, Any]) -> list[Document]:
         pull_secret=options["pull_secret"],
         pull_policy=options["pull_policy"],
         type=options["type_"],
+        carries=tuple(_TYPES[kind] for kind in built.traffic) if built is not None else (),
+        ca=_ca(options["ca"]),
+        release=next(iter(releases.values()), None),
         hold_headers=bool(held),
         listeners=options["listener"],
     )
-    return [resources.build(placement, kind) for kind in held or [options["kind"] or DEFAULT_KIND]]
+    return [resources.build(placement, name) for name in names]
 
 
-def _kinds_that_hold(options: dict[str, Any], project: Project | None) -> list[str]:
+def _kinds_that_hold(options: dict[str, Any], built: Module | None) -> list[str]:
     """The kinds to print so that headers are held; empty if they need not be, or the user does not want it."""
     hold, kind = options["hold_headers"], options["kind"]
-    built = project is not None and project.output.is_file()
-    needed = read_module(project.output).need(options["root_id"] or "") if project is not None and built else None
+    needed = built.need(options["root_id"] or "") if built is not None else None
     itself = KINDS[kind or DEFAULT_KIND].held_by == kind
     if hold or (hold is None and (needed == held_headers.REQUIRED or (needed and itself))):
         return kinds_that_hold(kind)
@@ -271,6 +323,15 @@ def _target(text: str) -> tuple[str, str]:
     return kind, name
 
 
+def _ca(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    kind, _, name = text.partition("/")
+    if kind not in _CA_KINDS or not name:
+        raise UsageError(f"invalid object '{text}'", hint=f"write --ca KIND/NAME, with KIND of {', '.join(_CA_KINDS)}")
+    return kind, name
+
+
 def _match(text: str) -> tuple[str, tuple[int, ...]]:
     mode, _, ports = text.partition(":")
     numbers = ports.split(",") if ports else []
@@ -278,4 +339,7 @@ def _match(text: str) -> tuple[str, tuple[int, ...]]:
         raise UsageError(
             f"invalid match '{text}'", hint="write --match MODE or MODE:PORT,PORT, for example CLIENT:80,443"
         )
+    twice = next((number for number in numbers if numbers.count(number) > 1), None)
+    if twice is not None:
+        raise UsageError(f"--match {text} names port {twice} twice", hint="name each port once")
     return mode, tuple(map(int, numbers))

@@ -31,11 +31,15 @@ _TCP_CALLBACK = re.compile(r"proxy_on_(new_connection|downstream_|upstream_)")
 def kind_of(callbacks: Iterable[str]) -> Kind:
     """The kind of a module, determined by the callbacks it exports."""
     names = tuple(callbacks)
-    if any(_HTTP_CALLBACK.match(name) for name in names):
-        return "http"
-    if any(_TCP_CALLBACK.match(name) for name in names):
-        return "tcp"
-    return "access_log" if "proxy_on_log" in names else "plugin"
+    traffic = traffic_of(names)
+    return traffic[0] if traffic else "access_log" if "proxy_on_log" in names else "plugin"
+
+
+def traffic_of(callbacks: Iterable[str]) -> tuple[Kind, ...]:
+    """The kinds of traffic that a module with these callbacks sees."""
+    names = tuple(callbacks)
+    patterns: tuple[tuple[Kind, re.Pattern[str]], ...] = (("http", _HTTP_CALLBACK), ("tcp", _TCP_CALLBACK))
+    return tuple(kind for kind, pattern in patterns if any(pattern.match(name) for name in names))
 
 
 def typed(message: str, /, **fields: Any) -> Json:

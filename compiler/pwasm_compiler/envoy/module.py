@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pwasm_compiler import held_headers, inspect
-from pwasm_compiler.envoy.kinds import Kind, kind_of
+from pwasm_compiler.envoy.kinds import Kind, kind_of, traffic_of
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import read_bytes, shown
 
@@ -23,6 +23,8 @@ class Module:
     kind: Kind
     sha256: str
     capabilities: tuple[str, ...]
+    traffic: tuple[Kind, ...] = ()
+    """What traffic it has callbacks for; more than one kind if it has filters of several."""
     hold_headers: Mapping[str, str | None] = field(default_factory=dict)
     """root_id → what it needs of Envoy about holding headers (`pwasm_compiler.held_headers`)."""
 
@@ -56,6 +58,7 @@ def read_module(path: Path) -> Module:
         kind=kind_of(report["callbacks"]),
         sha256=hashlib.sha256(data).hexdigest(),
         capabilities=tuple(report["capabilities"]),
+        traffic=traffic_of(report["callbacks"]),
         hold_headers=report["hold_headers"],
     )
 

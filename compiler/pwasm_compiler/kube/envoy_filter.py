@@ -13,13 +13,13 @@ pkg/config/validation/envoyfilter. The proxies and agents know `allow_on_headers
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from pwasm_compiler import held_headers
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.kube.kind import Document, Placement, ResourceKind, given
-from pwasm_compiler.kube.schemas import GATEWAY_API, LABELS, OBJECT, integer, many, one_of, record, text
+from pwasm_compiler.kube.schemas import GATEWAY_API, LABELS, Schema, text
 
 _WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
 _RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
@@ -45,14 +45,7 @@ _BEFORE_ROUTER = {
 _FETCH_TIMEOUT = "30s"
 """istiod's own for a WasmPlugin."""
 
-_APPLY_TO = (
-    "LISTENER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER", "ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE",
-    "CLUSTER", "EXTENSION_CONFIG", "BOOTSTRAP", "LISTENER_FILTER",
-)  # fmt: skip
-_OPERATIONS = (
-    "MERGE", "ADD", "REMOVE", "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST", "REPLACE", "MERGE_AND_REPLACE_LIST",
-)  # fmt: skip
-_TARGET = record("kind", "name", group=text(0, 253), kind=text(1, 63), name=text(1, 253), namespace=text(0, 0))
+_VALID = text(pattern="^(?!INVALID$)")
 _ORDER_HINT = "the filter is inserted before the router, as a WasmPlugin without a phase is"
 _PULL_HINT = "istiod resolves it for a WasmPlugin only; give the proxies' agents the registry's credentials"
 _TARGETS = {"Gateway": GATEWAY_API}
@@ -61,14 +54,10 @@ _UNSUPPORTED = {
     "priority": _ORDER_HINT,
     "type": "it is written for HTTP filters only",
     "pull_secret": _PULL_HINT,
+    "ca": "Istio's agents verify registries with the certificates of their own image",
     "pull_policy": "the image is pinned, so the agent fetches it once",
     "listeners": "restrict it with --match or --selector",
 }
-
-
-def _one_place(spec: Any) -> str | None:
-    both = "workloadSelector" in spec and "targetRefs" in spec
-    return "spec must not have both workloadSelector and targetRefs" if both else None
 
 
 def _option_with_variable(spec: Any) -> str | None:
@@ -89,23 +78,14 @@ class EnvoyFilter(ResourceKind):
     api_version = "networking.istio.io/v1alpha3"
     resource = "envoyfilters.networking.istio.io"
     product = "Istio"
-    schema = record(
-        workloadSelector=record(labels=LABELS),
-        targetRefs=many(_TARGET, 16),
-        configPatches=many(
-            record(
-                "applyTo", "patch",
-                applyTo=one_of(_APPLY_TO), match=OBJECT,
-                patch=record(
-                    "operation",
-                    operation=one_of(_OPERATIONS), value=OBJECT,
-                    filterClass=one_of(("UNSPECIFIED", "AUTHN", "AUTHZ", "STATS")),
-                ),
-            )
-        ),
-        priority=integer(-(2**31), 2**31 - 1),
-    )  # fmt: skip
-    rules = (_one_place, _option_with_variable)
+    tighter: ClassVar[Mapping[str, Schema]] = {
+        "spec.workloadSelector.labels": LABELS,
+        "spec.configPatches[]": {"required": ["applyTo", "patch"]},
+        "spec.configPatches[].applyTo": _VALID,
+        "spec.configPatches[].patch": {"required": ["operation"]},
+        "spec.configPatches[].patch.operation": _VALID,
+    }
+    rules = (_option_with_variable,)
     targets = _TARGETS
     unsupported = _UNSUPPORTED
     condition = None
@@ -150,16 +130,22 @@ class EnvoyFilter(ResourceKind):
 
     def cautions(self, spec: Document) -> Iterator[str]:
         yield from super().cautions(spec)
+        yield (
+            "an EnvoyFilter depends on how Istio builds its proxies' configuration: Istio warns that a wrong one can"
+            " disturb a whole mesh, and that it may stop working with a new release; try it again at each upgrade"
+        )
         if self.filters(spec) and "targetRefs" in spec:
             yield "this EnvoyFilter does nothing in a waypoint, which has its own kind of match"
 
-    def cautions_of_filter(self, part: Document) -> Iterator[str]:
-        yield from super().cautions_of_filter(part)
-        if part.get(held_headers.OPTION):
-            yield (
-                f"{held_headers.OPTION} requires Istio 1.28 or later; the agent of an older proxy rejects the filter,"
-                " and requests wait for it"
-            )
+    def needs(self, spec: Document) -> Iterator[tuple[str, str]]:
+        for part in self.filters(spec):
+            if part.get("failure_policy"):
+                yield "1.25", "failure_policy in an EnvoyFilter"
+            if part.get(held_headers.OPTION):
+                yield (
+                    "1.28",
+                    f"{held_headers.OPTION}; the agent then rejects the filter, and requests wait for it",
+                )
 
 
 def _name(placement: Placement) -> str:

@@ -12,28 +12,16 @@ internal/utils/jsonpatch, internal/gatewayapi/envoyextensionpolicy.go and helper
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from pwasm_compiler import held_headers
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.kube.envoy_gateway import EnvoyExtensionPolicy
 from pwasm_compiler.kube.kind import Document, Placement, ResourceKind
-from pwasm_compiler.kube.schemas import ANY, GATEWAY_API, integer, many, one_of, record, text
+from pwasm_compiler.kube.schemas import GATEWAY_API, Schema, one_of, text
 
 _LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
-_TYPES = (
-    _LISTENER,
-    "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-    "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-    "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
-    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
-)
-_OPERATION = record(
-    "op",
-    op=one_of(("add", "remove", "replace", "move", "copy", "test")),
-    path=text(), jsonPath=text(), value=ANY, **{"from": text()},
-)  # fmt: skip
 _PATHS = (
     # of PluginConfig: (path, value)
     (held_headers.OPTION, True),
@@ -63,16 +51,11 @@ class EnvoyPatchPolicy(ResourceKind):
     api_version = EnvoyExtensionPolicy.api_version
     resource = "envoypatchpolicies.gateway.envoyproxy.io"
     product = EnvoyExtensionPolicy.product
-    schema = record(
-        "type", "targetRef",
-        type=one_of(("JSONPatch",)),
-        targetRef=record(
-            "group", "kind", "name",
-            group=one_of((GATEWAY_API,)), kind=one_of(("Gateway", "GatewayClass")), name=text(1, 253),
-        ),
-        jsonPatches=many(record("type", "name", "operation", type=one_of(_TYPES), name=text(1), operation=_OPERATION)),
-        priority=integer(-(2**31), 2**31 - 1),
-    )  # fmt: skip
+    tighter: ClassVar[Mapping[str, Schema]] = {
+        "spec.targetRef.group": one_of((GATEWAY_API,)),
+        "spec.targetRef.kind": one_of(("Gateway", "GatewayClass")),
+        "spec.jsonPatches[].name": text(1),
+    }
     rules = (_both_or_neither,)
     targets = _TARGETS
     only_beside = True
@@ -128,10 +111,18 @@ class EnvoyPatchPolicy(ResourceKind):
     def cautions(self, spec: Document) -> Iterator[str]:
         yield from super().cautions(spec)
         yield (
-            "EnvoyPatchPolicy requires Envoy Gateway 1.6 or later with extensionApis.enableEnvoyPatchPolicy;"
-            " listeners of a Gateway with the same port share the name of the first, and with XDSNameSchemeV2 (the"
-            " default from 1.10) their name is tcp-PORT"
+            "an EnvoyPatchPolicy depends on the names in the configuration that Envoy Gateway makes. It warns that it"
+            " may stop working with a new release; try it again at each upgrade"
         )
+        yield (
+            "EnvoyPatchPolicy requires Envoy Gateway with extensionApis.enableEnvoyPatchPolicy; listeners of a Gateway"
+            " with the same port share the name of the first, and with XDSNameSchemeV2 (the default from 1.10) their"
+            " name is tcp-PORT"
+        )
+
+    def needs(self, spec: Document) -> Iterator[tuple[str, str]]:
+        if any(held_headers.OPTION in str(patch["operation"].get("path")) for patch in spec.get("jsonPatches", ())):
+            yield "1.6", f"{held_headers.OPTION}, so the patched listener is refused"
 
     def condition_lists(self, status: Document) -> list[list[Document]]:
         """The conditions of every ancestor."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pwasm_compiler.kube.istio import (
-    LISTENERS_ONLY_FOR_HELD,
-    WASM_FIELDS,
-    WHERE_FIELDS,
-    WasmPluginApi,
-    environment_rule,
-)
-from pwasm_compiler.kube.schemas import OBJECT, STRINGS, many, one_of, record
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pwasm_compiler.kube.istio import IMAGE_URL, LISTENERS_ONLY_FOR_HELD, PRIORITIES, WasmPluginApi, environment_rule
+from pwasm_compiler.kube.schemas import SHA256, Schema, integer, text
 
 _FAIL_STRATEGIES = ("FAIL_CLOSE", "FAIL_OPEN")
 _RULES_HINT = "Higress applies a plugin to its whole gateway; restrict it with matchRules"
 _UNSUPPORTED = {
     **dict.fromkeys(("selector", "targets", "match"), _RULES_HINT),
     "type": "it supports HTTP filters only",
+    "ca": "its proxies verify registries with the certificates of their own image",
     **LISTENERS_ONLY_FOR_HELD,
 }
 
@@ -28,20 +26,18 @@ class HigressWasmPlugin(WasmPluginApi):
     kind = "WasmPlugin"
     resource = "wasmplugins.extensions.higress.io"
     product = "Higress"
-    schema = record(
-        "url",
-        **{name: WHERE_FIELDS[name] for name in ("phase", "priority")},
-        **{name: schema for name, schema in WASM_FIELDS.items() if name not in ("type", "failStrategy")},
-        failStrategy=one_of(_FAIL_STRATEGIES),
-        defaultConfig=OBJECT,
-        defaultConfigDisable={"type": "boolean"},
-        matchRules=many(
-            record(
-                ingress=STRINGS, domain=STRINGS, service=STRINGS, config=OBJECT, configDisable={"type": "boolean"},
-                routeType=one_of(("HTTP", "GRPC")),
-            )
-        ),
-    )  # fmt: skip
+    tighter: ClassVar[Mapping[str, Schema]] = {
+        # Its CRD leaves out what Istio's says of the same fields.
+        "spec": {"required": ["url"]},
+        "spec.url": IMAGE_URL,
+        "spec.sha256": SHA256,
+        "spec.imagePullSecret": text(1, 253),
+        "spec.pluginName": text(1, 256),
+        "spec.priority": integer(*PRIORITIES),
+        "spec.vmConfig.env[]": {"required": ["name"]},
+        "spec.vmConfig.env[].name": text(1, 256),
+        "spec.vmConfig.env[].value": text(0, 2048),
+    }
     rules = (environment_rule,)
     unsupported = _UNSUPPORTED
     fail_strategies = _FAIL_STRATEGIES

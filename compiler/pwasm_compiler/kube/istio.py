@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from pwasm_compiler import held_headers
-from pwasm_compiler.kube.kind import FAIL_STRATEGIES, Document, Placement, ResourceKind, given
-from pwasm_compiler.kube.schemas import (
-    DNS_NAME,
-    GATEWAY_API,
-    LABELS,
-    OBJECT,
-    SHA256,
-    Schema,
-    integer,
-    many,
-    one_of,
-    record,
-    text,
-)
+from pwasm_compiler.kube.kind import Document, Placement, ResourceKind, given
+from pwasm_compiler.kube.schemas import GATEWAY_API, LABELS, Schema, text
 
 MODES = ("UNDEFINED", "CLIENT", "SERVER", "CLIENT_AND_SERVER")
 PRIORITIES = (-(2**31), 2**31 - 1)
-_PHASES = ("UNSPECIFIED_PHASE", "AUTHN", "AUTHZ", "STATS")
-_PULL_POLICIES = ("UNSPECIFIED_POLICY", "IfNotPresent", "Always")
-_TYPES = ("UNSPECIFIED_PLUGIN_TYPE", "HTTP", "NETWORK")
 _EXACT_IN_A_DOUBLE = 2**53
 
-_VARIABLE = record("name", name=text(1, 256), value=text(0, 2048), valueFrom=one_of(("INLINE", "HOST")))
-_TARGET = record(
-    "kind",
-    "name",
-    group=text(0, 253, r"^$|" + DNS_NAME),
-    kind=text(1, 63, r"^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$"),
-    name=text(1, 253),
-    namespace=text(0, 0),
-)
 _TARGETS = {
     "Gateway": GATEWAY_API,
     "GatewayClass": GATEWAY_API,
@@ -44,53 +20,23 @@ _TARGETS = {
     "ServiceEntry": "networking.istio.io",
 }
 LISTENERS_ONLY_FOR_HELD = {"listeners": "it selects the listeners of an Envoy Gateway whose headers are to be held"}
-WASM_FIELDS: dict[str, Schema] = {
-    "url": text(1, pattern=r"^(?:(?:oci|https?)://[^\s/]+/\S+|file://\S+|(?![a-z0-9+.-]*://)\S+)$"),
-    "sha256": SHA256,
-    "imagePullPolicy": one_of(_PULL_POLICIES),
-    "imagePullSecret": text(1, 253),
-    "verificationKey": text(),
-    "pluginConfig": OBJECT,
-    "pluginName": text(1, 256),
-    "failStrategy": one_of(FAIL_STRATEGIES),
-    "vmConfig": record(env=many(_VARIABLE, 256)),
-    "type": one_of(_TYPES),
-}
-WHERE_FIELDS: dict[str, Schema] = {
-    "selector": record(matchLabels=LABELS),
-    "targetRefs": many(_TARGET, 16),
-    "phase": one_of(_PHASES),
-    "priority": integer(*PRIORITIES),
-    "match": many(record(mode=one_of(MODES), ports=many(record("number", number=integer(1, 65535))))),
-}
-
-
-def _one_place(spec: Any) -> str | None:
-    chosen = [name for name in ("selector", "targetRef", "targetRefs") if name in spec]
-    return f"spec must not have more than one of {' and '.join(chosen)}" if len(chosen) > 1 else None
-
-
-def _wasm_or_lua(spec: Any) -> str | None:
-    return None if ("wasm" in spec) != ("lua" in spec) else "spec must have exactly one of wasm and lua"
+IMAGE_URL = text(pattern=r"^(?:(?:oci|https?)://[^\s/]+/\S+|file://\S+|(?![a-z0-9+.-]*://)\S+)$")
 
 
 def environment_rule(spec: Any) -> str | None:
-    """A variable has exactly one value, from one source."""
+    """The variable that goes with Envoy's option is not set alone."""
     variables = spec.get("wasm", spec).get("vmConfig", {}).get("env", ())
-    names = [variable["name"] for variable in variables]
-    if held_headers.VARIABLE in names:
+    if any(variable["name"] == held_headers.VARIABLE for variable in variables):
         return f"{held_headers.VARIABLE} needs {held_headers.OPTION}, which this resource cannot set"
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        return f"duplicate environment variable {twice}"
-    wrong = next((v["name"] for v in variables if v.get("valueFrom") == "HOST" and "value" in v), None)
-    return f"the environment variable {wrong} has both a value and valueFrom HOST" if wrong else None
+    return None
 
 
 class WasmPluginApi(ResourceKind):
     """A filter in the vocabulary of WasmPlugin, which other kinds have adopted."""
 
     default_strategy: str | None = None
+    place: ClassVar[str] = "spec"
+    """The path of the filter's fields."""
 
     def spec(self, placement: Placement) -> Document:
         return {**self.where(placement), **self.filter(placement)}
@@ -106,8 +52,6 @@ class WasmPluginApi(ResourceKind):
 
     def cautions_of_filter(self, part: Document) -> Iterator[str]:
         yield from super().cautions_of_filter(part)
-        if part.get("failStrategy") == "FAIL_RELOAD":
-            yield "FAIL_RELOAD requires Istio 1.25 or later"
         if (number := _inexact(part.get("pluginConfig"))) is not None:
             yield f"{self.product} passes the number {number} as a double, which loses precision; write it as a string"
 
@@ -128,14 +72,20 @@ class WasmPluginApi(ResourceKind):
         return given(
             url=placement.url if "://" in placement.url else f"oci://{placement.url}",
             sha256=placement.pin,
-            type=placement.type,
+            type=placement.type or ("NETWORK" if placement.carries == ("NETWORK",) else None),
             imagePullPolicy=placement.pull_policy,
             imagePullSecret=placement.pull_secret,
             pluginName=placement.root_id,
-            failStrategy=placement.fail_strategy or self.default_strategy,
+            failStrategy=placement.fail_strategy or self._strategy(placement.release),
             pluginConfig=placement.plugin_config,
             vmConfig={"env": variables} if variables else None,
         )
+
+    def _strategy(self, release: str | None) -> str | None:
+        """The default, where the release has it."""
+        nodes = self.releases().get(release or "", {})
+        known = nodes.get(f"{self.place}.failStrategy", {}).get("enum", [self.default_strategy])
+        return self.default_strategy if self.default_strategy in known else None
 
     def _target(self, kind: str, name: str) -> Document:
         return given(group=self.targets[kind] or None, kind=kind, name=name)
@@ -147,7 +97,11 @@ class IstioKind(WasmPluginApi):
     api_version = "extensions.istio.io/v1alpha1"
     product = "Istio"
     targets = _TARGETS
-    unsupported = LISTENERS_ONLY_FOR_HELD
+    types = ("HTTP", "NETWORK")
+    unsupported: ClassVar[Mapping[str, str]] = {
+        **LISTENERS_ONLY_FOR_HELD,
+        "ca": "Istio's agents verify registries with the certificates of their own image",
+    }
     held_by = "EnvoyFilter"
     default_strategy = "FAIL_RELOAD"
     """Istio's own default is FAIL_CLOSE: after one crash, 503 until the proxy restarts."""
@@ -157,6 +111,10 @@ class IstioKind(WasmPluginApi):
     """Reconciled is False while proxies are still being updated."""
     analysis_command = "istioctl analyze"
     gateway_service = ("istio-ingressgateway", "istio-system")
+
+    def lacks_reload(self, spec: Document, release: str) -> bool:
+        unsaid = [part for part in self.filters(spec) if "failStrategy" not in part]
+        return bool(unsaid) and self._strategy(release) is None
 
     def analysis_errors(self, status: Document) -> Iterator[str]:
         for message in status.get("validationMessages") or []:
@@ -170,8 +128,8 @@ class WasmPlugin(IstioKind):
 
     name = kind = "WasmPlugin"
     resource = "wasmplugins.extensions.istio.io"
-    schema = record("url", targetRef=_TARGET, **WHERE_FIELDS, **WASM_FIELDS)
-    rules = (_one_place, environment_rule)
+    tighter: ClassVar[Mapping[str, Schema]] = {"spec.url": IMAGE_URL, "spec.selector.matchLabels": LABELS}
+    rules = (environment_rule,)
 
 
 class TrafficExtension(IstioKind):
@@ -179,22 +137,16 @@ class TrafficExtension(IstioKind):
 
     name = kind = "TrafficExtension"
     resource = "trafficextensions.extensions.istio.io"
-    schema = record(
-        **WHERE_FIELDS,
-        wasm=record("url", **WASM_FIELDS),
-        lua=record("inlineCode", inlineCode=text(1, 65536)),
-    )
-    rules = (_one_place, _wasm_or_lua, environment_rule)
+    instead = "use --kind WasmPlugin"
+    place = "spec.wasm"
+    tighter: ClassVar[Mapping[str, Schema]] = {"spec.wasm.url": IMAGE_URL, "spec.selector.matchLabels": LABELS}
+    rules = (environment_rule,)
 
     def spec(self, placement: Placement) -> Document:
         return {**self.where(placement), "wasm": self.filter(placement)}
 
     def filters(self, spec: Document) -> list[Document]:
         return [spec["wasm"]] if "wasm" in spec else []
-
-    def cautions(self, spec: Document) -> Iterator[str]:
-        yield from super().cautions(spec)
-        yield "TrafficExtension requires Istio 1.30 or later; for older versions use --kind WasmPlugin"
 
 
 def _variable(name: str, value: str | None) -> Document:

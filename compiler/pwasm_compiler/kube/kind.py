@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pwasm_compiler.digests import sha256_in, sha256_of
 from pwasm_compiler.errors import UsageError
+from pwasm_compiler.kube.crd_facts import Nodes, products
 from pwasm_compiler.kube.schemas import Schema
 
 Document = dict[str, Any]
@@ -21,7 +22,7 @@ OPTIONS = {
     # field of a `Placement` that not every kind supports → its command line option
     "selector": "--selector", "targets": "--target", "phase": "--phase", "priority": "--priority",
     "match": "--match", "type": "--type", "listeners": "--listener", "pull_secret": "--pull-secret",
-    "pull_policy": "--pull-policy",
+    "pull_policy": "--pull-policy", "ca": "--ca",
 }  # fmt: skip
 
 
@@ -48,6 +49,12 @@ class Placement:
     pull_secret: str | None = None
     pull_policy: str | None = None
     type: str | None = None
+    carries: Sequence[str] = ()
+    """The types that the module has callbacks for (`HTTP`, `NETWORK`); empty if that is not known."""
+    ca: tuple[str, str] | None = None
+    """Kind and name of the object with the registry's own certificate authority."""
+    release: str | None = None
+    """The release of the product to write for; None for all that take it."""
     hold_headers: bool = False
     """Whether the proxy is to hold streams by their headers (`pwasm_compiler.held_headers`)."""
     listeners: Sequence[str] = ()
@@ -75,14 +82,16 @@ class ResourceKind(ABC):
     resource: ClassVar[str]
     """Its unambiguous name for kubectl."""
     product: ClassVar[str]
-    schema: ClassVar[Schema]
-    """That of the spec."""
+    tighter: ClassVar[Mapping[str, Schema]] = {}
+    """Path → what must hold besides the product's own rules (`crd_facts`)."""
     rules: ClassVar[tuple[Rule, ...]] = ()
     targets: ClassVar[Mapping[str, str]] = {}
     """Kind of a target → its API group."""
     unsupported: ClassVar[Mapping[str, str]] = {}
     """Field of a `Placement` that the kind does not support → what to do instead."""
     fail_strategies: ClassVar[tuple[str, ...]] = FAIL_STRATEGIES
+    types: ClassVar[tuple[str, ...]] = ("HTTP",)
+    """The types of filters that it can carry."""
     condition: ClassVar[str | None]
     """The status condition that says it is in effect; None if the product writes none."""
     silence: ClassVar[str] = ""
@@ -93,6 +102,8 @@ class ResourceKind(ABC):
     """The command that explains an error of `analysis_errors`."""
     gateway_service: ClassVar[tuple[str, str] | None] = None
     """Service and namespace of the product's own gateway, for which there is no Gateway resource."""
+    instead: ClassVar[str] = ""
+    """What to do for a release that does not have the kind."""
     needs_gateway_api: ClassVar[bool] = False
     held_by: ClassVar[str | None] = None
     """The kind that has headers held for this product's filters: itself, another, or None for none."""
@@ -117,8 +128,26 @@ class ResourceKind(ABC):
     def fails_open(self, part: Document) -> bool:
         """Whether requests bypass this part's filter when it cannot run."""
 
+    @property
+    def line(self) -> str:
+        """The product's name on the command line."""
+        return self.product.lower().replace(" ", "-")
+
+    def releases(self) -> Mapping[str, Nodes]:
+        """The fields of this kind in each release that has it, from the oldest."""
+        return products()[self.line].kinds[f"{self.kind} {self.api_version}"]
+
+    def known_releases(self) -> Sequence[str]:
+        """All releases of the product that are known, from the oldest."""
+        return list(products()[self.line].releases)
+
+    def needs(self, spec: Document) -> Iterator[tuple[str, str]]:  # noqa: ARG002
+        """What a spec needs that no CRD shows: the first release that has it, and what it is."""
+        yield from ()
+
     def refuse(self, placement: Placement) -> None:
         """Raise `UsageError` if `placement` has something that this kind does not support."""
+        self._refuse_types(placement)
         if placement.selector and placement.targets:
             raise UsageError("--selector and --target are mutually exclusive", hint="a resource has one or the other")
         for field, option in OPTIONS.items():
@@ -134,6 +163,26 @@ class ResourceKind(ABC):
                 f"{self.product} does not support {placement.fail_strategy}",
                 hint="use FAIL_CLOSE: after a crash, requests get 503 until the proxy restarts",
             )
+
+    def _refuse_types(self, placement: Placement) -> None:
+        if placement.carries and not set(placement.carries) & set(self.types):
+            raise UsageError(
+                f"{self} cannot carry a TCP filter",
+                why="It is for HTTP filters; the module has callbacks for connections only.",
+                hint="use Istio's --kind WasmPlugin or TrafficExtension",
+            )
+        if placement.carries and placement.type not in (None, *placement.carries):
+            words = {"HTTP": "requests", "NETWORK": "connections"}
+            raise UsageError(
+                f"the module is not of type {placement.type}",
+                why=f"It has callbacks for {words[placement.carries[0]]}, and none for {words[placement.type or '']}:"
+                " traffic would pass it by.",
+                hint=f"omit --type, or use --type {placement.carries[0]}",
+            )
+
+    def lacks_reload(self, spec: Document, release: str) -> bool:  # noqa: ARG002
+        """Whether a spec would say FAIL_RELOAD by default, and `release` does not have it."""
+        return False
 
     def cautions(self, spec: Document) -> Iterator[str]:
         """Warnings about what is valid but may surprise."""

@@ -1,8 +1,7 @@
-"""Building blocks of JSON schemas for Kubernetes resources; an unknown field is an error.
+"""Building blocks of JSON schemas for what pwasm itself demands of Kubernetes resources.
 
-API servers drop unknown fields, or keep them without reading them; `failStrategey` would leave a filter failing closed.
-The fields and limits, here and in the modules of the kinds, are those of the custom resource definitions of Istio,
-Envoy Gateway and Higress as of August 2026.
+The products' own rules are in `crd_facts`. What is here and in the modules of the kinds is stricter: it refuses what an
+API server takes and the mesh, or Kubernetes elsewhere, does not.
 """
 
 from __future__ import annotations
@@ -49,9 +48,6 @@ def integer(low: int, high: int) -> Schema:
     return {"type": "integer", "minimum": low, "maximum": high}
 
 
-ANY: Schema = {}
-OBJECT: Schema = {"type": "object"}
-STRINGS: Schema = many(text())
 LABELS: Schema = {
     "type": "object",
     "propertyNames": {"pattern": r"^([^/\s]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"},
@@ -64,4 +60,6 @@ METADATA = record(
     namespace=text(1, 63, r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
     labels=LABELS,
     annotations={"type": "object", "additionalProperties": text()},
+    finalizers=many(text()),
+    ownerReferences=many({"type": "object"}),
 )

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pwasm_compiler.kube import deploy as deployment
+from pwasm_compiler.kube import resources
 from pwasm_compiler.yaml_text import load_all
 from tests.support.command_line import Pwasm
 from tests.support.kubernetes_double import ApiServer, api_server
@@ -361,3 +362,70 @@ def test_a_kubectl_that_hangs(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr("pwasm_compiler.kube.kubectl.SECONDS", 0.2)
     result = pwasm("deploy", "plugin.yaml", "--kubectl", program)
     assert (result.code, "did not finish" in result.err) == (1, True)
+
+
+# -- what the double refuses as a server with the products' CRDs does
+
+
+def test_an_istio_without_fail_reload(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
+    cluster.install("istio", "1.26")
+    manifest(pwasm)
+    result = deploy()
+    assert (result.code, result.out) == (1, "")
+    assert 'Unsupported value: "FAIL_RELOAD": supported values: "FAIL_CLOSE", "FAIL_OPEN"' in result.err
+    assert "older Istio than 1.27, the first with FAIL_RELOAD" in result.err.partition("hint:")[2]
+    assert "pwasm manifest --for istio=1.26" in result.err
+    assert not cluster.objects
+    assert deploy("--for", "istio=1.26").code == 1
+    manifest(pwasm, "--for", "istio=1.26")
+    cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
+    assert deploy("--for", "istio=1.26").code == 0
+
+
+def test_an_envoy_gateway_without_a_field(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
+    cluster.install("envoy-gateway", "1.3")
+    manifest(pwasm, "--target", "Gateway/eg", "--ca", "Secret/ca", kind="EnvoyExtensionPolicy")
+    result = deploy()
+    assert (result.code, result.out) == (1, "")
+    assert ".spec.wasm[0].code.image.tls: field not declared in schema" in result.err
+    assert "older Envoy Gateway than 1.4, the first with tls" in result.err.partition("hint:")[2]
+
+
+def test_an_istio_without_the_kind(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
+    cluster.install("istio", "1.29")
+    manifest(pwasm, kind="TrafficExtension")
+    result = deploy()
+    assert (result.code, "has no such resource kind" in result.err) == (1, True)
+
+
+def test_a_wrong_release_never_reaches_the_cluster(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
+    manifest(pwasm)
+    result = deploy("--for", "istio=1.25")
+    assert (result.code, "invalid Istio WasmPlugin for Istio 1.25" in result.err) == (1, True)
+    assert cluster.requests == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"phase": "LATE"}, 'spec.phase: Unsupported value: "LATE"'),
+        ({"match": [{"ports": [{"number": 80}, {"number": 80}]}]}, "duplicate entries for key"),
+        ({"failStrategey": "x"}, ".spec.failStrategey: field not declared in schema"),
+        ({"priority": "1"}, "spec.priority: Invalid value"),
+        ({"sha256": "beef"}, "should match"),
+        ({"url": ""}, "spec.url"),
+    ],
+)
+def test_the_double_refuses_what_a_server_refuses(
+    pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], said: str
+) -> None:
+    """With our own check switched off, so that it is the double that refuses."""
+    document = manifest(pwasm)
+    document["spec"] |= change
+    Path("plugin.yaml").write_text(json.dumps(document))
+    monkeypatch.setattr(
+        "pwasm_compiler.kube.resources.check", lambda document, _releases=None: resources.kind_of(document)
+    )
+    result = deploy()
+    assert (result.code, result.out) == (1, "")
+    assert said in result.err

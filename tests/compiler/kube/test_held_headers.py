@@ -213,10 +213,13 @@ def test_the_variable_where_the_option_cannot_be(kind: str, spec: dict[str, Any]
 
 def test_what_may_surprise_is_said(pwasm: Pwasm) -> None:
     said = pwasm("manifest", "--name", "x", "--hold-headers", *PIN, "--target", "Gateway/eg").err
-    assert "allow_on_headers_stop_iteration requires Istio 1.28 or later" in said
+    assert "requires Istio 1.28 or later: in 1.27, there is no allow_on_headers_stop_iteration" in said
+    assert "Istio warns that a wrong one can disturb a whole mesh" in said
     assert "does nothing in a waypoint" in said
     said = pwasm("manifest", "--name", "x", *PIN, *GATEWAY, "--hold-headers", "--listener", "http").err
-    assert "requires Envoy Gateway 1.6 or later with extensionApis.enableEnvoyPatchPolicy" in said
+    assert "requires Envoy Gateway 1.6 or later: in 1.5, there is no allow_on_headers_stop_iteration" in said
+    assert "requires Envoy Gateway with extensionApis.enableEnvoyPatchPolicy" in said
+    assert "It warns that it may stop working with a new release" in said
 
 
 # -- what the products make of them, in a real Envoy

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.kube import resources
-from pwasm_compiler.kube.istio import WASM_FIELDS, WasmPluginApi
+from pwasm_compiler.kube.crd_facts import Nodes
+from pwasm_compiler.kube.istio import WasmPluginApi
 from pwasm_compiler.kube.kind import Document, Placement, ResourceKind
 from pwasm_compiler.kube.kinds import KINDS
-from pwasm_compiler.kube.schemas import record
 from tests.support.paths import ROOT
 
 
@@ -23,10 +23,18 @@ class Sidecar(WasmPluginApi):
     api_version = "example.test/v1"
     resource = "sidecars.example.test"
     product = "Example"
-    schema = record("proxy", proxy=record("wasm", wasm=record("url", **WASM_FIELDS)))
     unsupported: ClassVar[dict[str, str]] = {"phase": "there is one phase"}
     fail_strategies = ("FAIL_CLOSE",)
     condition = "Ready"
+
+    def releases(self) -> dict[str, Nodes]:
+        wasm = "spec.proxy.wasm"
+        nodes: dict[str, Any] = {path: {"type": "object"} for path in ("", "spec", "spec.proxy", wasm)}
+        nodes |= {f"{wasm}.pluginConfig": {"type": "object", "open": True}, f"{wasm}.url": {"type": "string"}}
+        return {"1.0": nodes}
+
+    def known_releases(self) -> list[str]:
+        return ["1.0"]
 
     def spec(self, placement: Placement) -> Document:
         return {"proxy": {"wasm": self.filter(placement)}}
