@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -94,13 +93,10 @@ def _render_log(found: Iterable[Found]) -> str:
     lines = []
     for item in found:
         times = f" ({item.count} times)" if item.count > 1 else ""
-        shown = textwrap.shorten(_printable(item.line), 200, placeholder="…")
-        lines += [
-            f"{item.explanation.meaning}{times}",
-            f"  log        {shown}",
-            f"  hint       {item.explanation.hint}",
-            "",
-        ]
+        lines += [f"{item.explanation.meaning}{times}", f"  log        {_printable(item.excerpt)}"]
+        if item.effect is not None:
+            lines.append(f"  effect     {item.effect.meaning}")
+        lines += [f"  hint       {item.explanation.hint}", f"  known of   {item.explanation.read_in}", ""]
     return "\n".join(lines).rstrip() or "no known message in the log"
 
 
@@ -110,4 +106,12 @@ def _printable(text: str) -> str:
 
 
 def _found_to_json(item: Found) -> dict[str, Any]:
-    return {"line": item.line, "count": item.count, "meaning": item.explanation.meaning, "hint": item.explanation.hint}
+    return {
+        "line": item.line,
+        "excerpt": item.excerpt,
+        "count": item.count,
+        "meaning": item.explanation.meaning,
+        "effect": None if item.effect is None else item.effect.meaning,
+        "hint": item.explanation.hint,
+        "known_of": item.explanation.read_in,
+    }
