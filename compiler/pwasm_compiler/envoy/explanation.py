@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Explanation:
     """The meaning of a message, in plain terms, and a hint.
 
-    A group named `cause` in the pattern is the part of the line that says why; without one it is the whole match.
+    A group of the pattern whose name begins with `cause` is the part of the line that says why; without one it is the
+    whole match. A group `plugin` is the plugin's name in Envoy's configuration.
     """
 
     pattern: str

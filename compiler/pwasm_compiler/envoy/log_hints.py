@@ -40,6 +40,8 @@ class Found:
     """What follows from it, if the line says so, too."""
     start: int = 0
     """Where in `line` the cause begins."""
+    plugin: str | None = None
+    """The plugin that the line names; messages about several plugins are counted apart."""
 
     @property
     def excerpt(self) -> str:
@@ -59,12 +61,13 @@ def explanation_of(message: str) -> Explanation | None:
 
 def explain(lines: Iterable[str]) -> list[Found]:
     """Every known message in a log, in the order of its first line."""
-    first: dict[tuple[Explanation, Explanation | None], Found] = {}
+    first: dict[tuple[Explanation, Explanation | None, str | None], Found] = {}
     for line in _joined(lines):
         found = _read(line)
         if found is not None:
-            seen = first.setdefault((found.explanation, found.effect), replace(found, count=0))
-            first[found.explanation, found.effect] = replace(seen, count=seen.count + 1)
+            kind = found.explanation, found.effect, found.plugin
+            seen = first.setdefault(kind, replace(found, count=0))
+            first[kind] = replace(seen, count=seen.count + 1)
     return list(first.values())
 
 
@@ -79,8 +82,9 @@ def _read(message: str) -> Found | None:
         return None
     explanation, match = matches[0]
     effect = next((item for item, _ in matches[1:] if item.effect and not explanation.effect), None)
-    causes = [match.start(name) for name, text in match.groupdict().items() if text]
-    return Found(explanation, line, 1, effect, causes[0] if causes else match.start())
+    named = {name: text for name, text in match.groupdict().items() if text}
+    start = next((match.start(name) for name in named if name.startswith("cause")), match.start())
+    return Found(explanation, line, 1, effect, start, named.get("plugin"))
 
 
 def _joined(lines: Iterable[str]) -> Iterator[str]:

@@ -118,7 +118,7 @@ _LOADING = (
         _ENVOY,
     ),
     Explanation(
-        r"Unable to create Wasm (plugin|HTTP filter|network filter|service)( \S+)?",
+        r"Unable to create Wasm (plugin|HTTP filter|network filter|service)( (?P<plugin>\S+))?",
         "The filter failed to start: on_vm_start or on_plugin_start raised, or returned False.",
         "see the traceback in the lines above; the cause is often the configuration",
         _BOTH,
@@ -140,6 +140,12 @@ _FETCHING = (
         f"a VM: {_NO_VM}.",
         "look for the first failure above; then change the filter's configuration, or restart Envoy",
         "Envoy 1.40.0; with Envoy Gateway the URL is that of its module server on port 18002",
+    ),
+    Explanation(
+        r"fetch remote data \[uri = \S+\]: (?P<cause>response status code 50[34])",
+        "Envoy found no connection, or no response within the timeout, for the remote code; or its server answered so.",
+        "check the cluster in remote.http_uri, its address and TLS, and the timeout",
+        _ENVOY,
     ),
     Explanation(
         r"fetch remote data \[uri = \S+\]: (?P<cause>response status code (?!200)\d+)",
@@ -193,7 +199,7 @@ _RUNNING = (
 
 _UPDATES = (
     Explanation(
-        r"Plugin (configured to fail closed|\S+) failed to load",
+        r"Plugin (configured to fail closed|(?P<plugin>\S+)) failed to load",
         f"A filter has no VM, because its code was not fetched or its module did not start: {_NO_VM}.",
         "the lines above say why",
         _ENVOY,

@@ -208,6 +208,13 @@ _EFFECTS = (
         effect=True,
     ),
     Explanation(
+        r"ADS:(ECDS|LDS|CDS): ACK ERROR (?P<cause>.*)",
+        "istiod says that the proxy refused an update; the last good one keeps serving.",
+        "see the same line for the reason, and that proxy's log for more",
+        _LONG_ISTIO,
+        effect=True,
+    ),
+    Explanation(
         r"RBAC: access denied|wasm-default-deny",
         "A 403 from the filter that Istio substitutes for a module it could not fetch.",
         "see the agent's log: kubectl logs POD -c istio-proxy | pwasm status --log -",
