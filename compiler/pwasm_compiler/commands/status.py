@@ -100,7 +100,7 @@ def _render_log(found: Iterable[Found]) -> str:
         lines += [f"{item.explanation.meaning}{times}", f"  log        {_printable(item.excerpt)}"]
         if item.effect is not None:
             lines.append(f"  effect     {item.effect.meaning}")
-        lines += [f"  hint       {item.explanation.hint}", f"  known of   {item.explanation.read_in}", ""]
+        lines += [f"  hint       {item.explanation.hint}", f"  product    {item.explanation.read_in}", ""]
     return "\n".join(lines).rstrip() or "no known message in the log"
 
 
@@ -117,5 +117,5 @@ def _found_to_json(item: Found) -> dict[str, Any]:
         "meaning": item.explanation.meaning,
         "effect": None if item.effect is None else item.effect.meaning,
         "hint": item.explanation.hint,
-        "known_of": item.explanation.read_in,
+        "products": item.explanation.read_in,
     }

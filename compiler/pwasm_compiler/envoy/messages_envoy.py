@@ -119,8 +119,9 @@ _LOADING = (
     ),
     Explanation(
         r"Unable to create Wasm (plugin|HTTP filter|network filter|service)( (?P<plugin>\S+))?",
-        "The filter failed to start: on_vm_start or on_plugin_start raised, or returned False.",
-        "see the traceback in the lines above; the cause is often the configuration",
+        "The filter failed to start: its module could not be loaded, or on_vm_start or on_plugin_start raised or "
+        "returned False.",
+        "see the traceback or message in the lines above; the cause is often the configuration",
         _BOTH,
     ),
 )
@@ -200,7 +201,8 @@ _RUNNING = (
 _UPDATES = (
     Explanation(
         r"Plugin (configured to fail closed|(?P<plugin>\S+)) failed to load",
-        f"A filter has no VM, because its code was not fetched or its module did not start: {_NO_VM}.",
+        f"A filter has no VM, because its code was not fetched or its module did not start: {_NO_VM}. After an update "
+        "by ECDS the last good version serves instead.",
         "the lines above say why",
         _ENVOY,
         effect=True,
@@ -214,7 +216,7 @@ _UPDATES = (
     ),
     Explanation(
         r"([Ff]ilesystem config update|config(uration)? for \S*Typed?ExtensionConfig) rejected(: (?P<cause>.*))?",
-        "A new version of the filter was rejected; the last good one keeps serving.",
+        "A new version of the filter was rejected; the last good one keeps serving, and without one requests get 500.",
         "see the same line for the reason",
         _ENVOY,
         effect=True,

@@ -238,7 +238,7 @@ def test_a_log_without_known_messages(pwasm: Pwasm, tmp_path: Path) -> None:
 def test_cause_effect_hint_and_product_are_printed(pwasm: Pwasm, tmp_path: Path) -> None:
     (tmp_path / "log").write_text(IMAGE + "DENIED: requested access to the resource is denied" + DENY)
     out = pwasm("status", "--log", "log").out
-    assert [line.split()[0] for line in out.splitlines()[1:]] == ["log", "effect", "hint", "known"]
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["log", "effect", "hint", "product"]
     (found,) = json.loads(pwasm("status", "--log", "log", "--json").out)["log"]
-    assert "go-containerregistry" in found["known_of"]
+    assert "go-containerregistry" in found["products"]
     assert REPLACED in found["effect"]
