@@ -21,7 +21,7 @@ from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
 from pwasm_compiler.kube.schemas import GATEWAY_API
 from pwasm_compiler.oci.challenge import Challenge, parse_challenges
-from pwasm_compiler.oci.mesh_rules import is_private, token_host
+from pwasm_compiler.oci.mesh_rules import REALMS_SINCE, is_private, token_host
 from pwasm_compiler.oci.reference import host_of, is_loopback
 from pwasm_compiler.wasm.instructions import self_check
 
@@ -142,7 +142,7 @@ def registry_checks(reference: str) -> Iterator[Check]:
             f"{name}, from a mesh",
             "warning",
             "plain HTTP",
-            "proxies must be configured to allow it; prefer TLS",
+            "Istio and Envoy Gateway fall back to it by themselves; pin images by digest, and prefer TLS",
         )
     if status == http.client.UNAUTHORIZED:
         yield _challenge_check(name, parse_challenges(challenges))
@@ -155,7 +155,7 @@ def _challenge_check(name: str, challenges: Sequence[Challenge]) -> Check:
         return Check(
             title,
             "warning",
-            "uses Basic authentication, which Istio 1.29.1 and later reject (rejected unsafe bearer realm)",
+            f"uses Basic authentication, which {REALMS_SINCE} reject (rejected unsafe bearer realm)",
             "put a token server in front of it, allow anonymous pulls, or serve the module over HTTPS",
         )
     for host in map(token_host, challenges):
@@ -163,7 +163,7 @@ def _challenge_check(name: str, challenges: Sequence[Challenge]) -> Check:
             return Check(
                 title,
                 "warning",
-                f"its token server is at {host}, which Istio 1.29.1 and later reject",
+                f"its token server is at {host}, which {REALMS_SINCE} reject",
                 "use a host name instead of a private network address",
             )
     return Check(title, "ok", "uses Bearer authentication")

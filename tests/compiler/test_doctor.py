@@ -199,7 +199,7 @@ def test_an_anonymous_registry(pwasm: Pwasm) -> None:
 @pytest.mark.parametrize(
     ("challenge", "state", "said"),
     [
-        ('Basic realm="Registry"', "warning", "Istio 1.29.1"),
+        ('Basic realm="Registry"', "warning", "Istio 1.27.8, 1.28.5, 1.29.1 and later"),
         ('Bearer realm="https://auth.example/token",service="r"', "ok", "Bearer"),
         ('Bearer realm="http://localhost:5001/token"', "warning", "localhost"),
         ('Bearer realm="https://10.0.0.7/token"', "warning", "10.0.0.7"),

@@ -111,6 +111,7 @@ def config(**options: Any) -> None:
     The filter gets failure_policy FAIL_RELOAD, so that a crash costs one VM rather than the filter, and a
     capability_restriction_config that lists exactly what its module uses: run this again after a build that uses more.
     The fields match the installed Envoy: 1.40 moved the restriction, and failure_policy did not exist before 1.33.
+    With --remote, a fetch that fails is tried ten times more, for about a minute and a half; Envoy's own is once more.
 
     A filter that buffers bodies, or holds headers until the body has been checked, gets
     allow_on_headers_stop_iteration with the variable PWASM_HOLD_HEADERS, which must not be set without each other.

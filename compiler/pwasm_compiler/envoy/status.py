@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pwasm_compiler.envoy.dump import BUILT_IN, Code, WasmFilter, version, wasm_filters
+from pwasm_compiler.envoy.dump import BUILT_IN, Code, Refusal, WasmFilter, refusals, wasm_filters
+from pwasm_compiler.envoy.log_hints import Found
+from pwasm_compiler.envoy.problems import Fetches, Seen, problems, where_the_log_is
+from pwasm_compiler.envoy.products import Host, Product, host_of, product_of
+from pwasm_compiler.envoy.routes import Routes
 
 _VMS = re.compile(r"wasm\.(envoy\.wasm\.runtime\.\w+)\.(active|created)")
 _RELOADS = {
@@ -17,6 +21,14 @@ _RELOADS = {
     "reload_failures": "vm_reload_failure",
     "reload_backoffs": "vm_reload_backoff",
 }
+_CLOSED = (None, "UNSPECIFIED", "FAIL_CLOSED")
+_ROUTES_SHOWN = 5
+UNCOUNTED = (
+    "this Envoy does not report how many updates it rejected (Istio leaves that out; the annotation "
+    "sidecar.istio.io/statsInclusionPrefixes: extension_config_discovery brings it back), so the version shown here "
+    "may be a rejected one: {}"
+)
+_FETCHES = ("fetch_failures", "fetch_successes", "cache_misses")
 _UPDATES = {"updates": "config_reload", "update_failures": "config_fail", "updates_rejected": "update_rejected"}
 
 
@@ -26,6 +38,7 @@ class Row:
 
     filter: WasmFilter
     code: Code
+    product: Product
     vms: int | None
     shared_with: tuple[str, ...]
     numbers: Mapping[str, int | None]
@@ -37,82 +50,102 @@ class Status:
     """The whole report. `vms` maps a runtime to its VMs: (active, created)."""
 
     source: str
-    envoy: str | None
+    host: Host
     vms: Mapping[str, tuple[int, int]]
-    remote_failures: int
+    fetches: Fetches
+    listeners_rejected: int | None
+    """Updates of listeners that were rejected since Envoy started."""
+    refused: tuple[Refusal, ...]
     rows: tuple[Row, ...]
 
     @property
     def problems(self) -> list[str]:
-        """Every problem, with the filter it belongs to."""
+        """Every problem, with the filter or listener it belongs to."""
         found = [f"{_title(row.filter)}: {problem}" for row in self.rows for problem in row.problems]
-        if self.remote_failures:
-            found.append(f"{self.remote_failures} fetches of remote code have failed since Envoy started")
+        found += [f"listener {_refused(item)}" for item in self.refused]
+        if self.fetches.failed:
+            found.append(f"{self.fetches.failed} fetches of remote code have failed since Envoy started")
         return found
 
 
-def status(source: str, dump: dict[str, Any], stats: Mapping[str, Any], *, local: bool = False) -> Status:
-    """The status of the Envoy that has this config_dump and these statistics.
+@dataclass(frozen=True)
+class _Envoy:
+    """What the rows of one Envoy have in common."""
+
+    filters: list[WasmFilter]
+    host: Host
+    vms: Mapping[str, tuple[int, int]]
+    stats: Mapping[str, Any]
+    log: Sequence[Found]
+    fetches: Fetches
+
+
+def status(
+    source: str,
+    dump: dict[str, Any],
+    stats: Mapping[str, Any],
+    *,
+    local: bool = False,
+    log: Sequence[Found] = (),
+) -> Status:
+    """The status of the Envoy that has this config_dump, these statistics, and perhaps this log.
 
     `local`: Envoy's files are on this machine, so module digests can be computed from them.
     """
-    filters = wasm_filters(dump)
-    vms = _vms(stats)
-    rows = tuple(_row(item, filters, vms, stats, local) for item in filters)
-    failures = _number(stats, "wasm.remote_load_fetch_failures") or 0
-    return Status(source, version(dump), vms, failures, rows)
+    fetches = Fetches(*(_number(stats, f"wasm.remote_load_{name}") or 0 for name in _FETCHES))
+    envoy = _Envoy(wasm_filters(dump), host_of(dump), _vms(stats), stats, log, fetches)
+    return Status(
+        source,
+        envoy.host,
+        envoy.vms,
+        fetches,
+        _number(stats, "listener_manager.lds.update_rejected"),
+        tuple(refusals(dump)),
+        tuple(_row(item, envoy, local) for item in envoy.filters),
+    )
 
 
-def _row(
-    item: WasmFilter,
-    all_filters: list[WasmFilter],
-    vms: Mapping[str, tuple[int, int]],
-    stats: Mapping[str, Any],
-    local: bool,
-) -> Row:
+def _row(item: WasmFilter, envoy: _Envoy, local: bool) -> Row:
     runtime = item.runtime or ""
-    same_runtime = [other for other in all_filters if other.runtime == item.runtime]
+    same_runtime = [other for other in envoy.filters if other.runtime == item.runtime]
     keys = {other.key for other in same_runtime}
-    numbers = {name: _number(stats, f"wasm.{item.name}.{stat}") for name, stat in _RELOADS.items()}
+    numbers = {name: _number(envoy.stats, f"wasm.{item.name}.{stat}") for name, stat in _RELOADS.items()}
     if item.ecds:
         kind = "network_filter" if item.kind == "TCP filter" else "http_filter"
         prefix = f"extension_config_discovery.{kind}.{item.entry}"
-        numbers |= {name: _number(stats, f"{prefix}.{stat}") for name, stat in _UPDATES.items()}
+        numbers |= {name: _number(envoy.stats, f"{prefix}.{stat}") for name, stat in _UPDATES.items()}
+    product = product_of(item.entry, envoy.host)
+    seen = Seen(
+        product,
+        numbers,
+        envoy.fetches,
+        envoy.vms[runtime][0] if runtime in envoy.vms else _none(envoy.stats),
+        len({other.code for other in envoy.filters if other.code.how == "remote"}) == 1,
+        _in_log(item, envoy.log),
+    )
     return Row(
         filter=item,
         code=_with_digest(item.code, local),
-        vms=vms[runtime][0] if runtime in vms and len(keys) == 1 and runtime != BUILT_IN else None,
+        product=product,
+        vms=envoy.vms[runtime][0] if runtime in envoy.vms and len(keys) == 1 and runtime != BUILT_IN else None,
         shared_with=tuple(
             _title(other) for other in same_runtime if other is not item and other.key == item.key and item.runtime
         ),
         numbers=numbers,
-        problems=tuple(_problems(item, numbers)),
+        problems=tuple(problems(item, seen)),
     )
 
 
-def _problems(item: WasmFilter, numbers: Mapping[str, int | None]) -> Iterator[str]:
-    if item.replaced_by == "deny":
-        yield "Istio could not fetch the module: every request is answered with 403 RBAC: access denied"
-    if item.replaced_by == "allow":
-        yield "Istio could not fetch the module: requests pass without the filter (FAIL_OPEN)"
-    if item.state == "waiting":
-        yield "its configuration has not arrived by ECDS; requests are answered with 500 until it does"
-    if item.kind == "TCP filter" and item.entry == "envoy.filters.http.wasm":
-        yield "it has a TCP filter's type but an HTTP filter's name"
-    if numbers.get("updates_rejected") or numbers.get("update_failures"):
-        times = max(numbers.get("updates_rejected") or 0, numbers.get("update_failures") or 0)
-        yield (
-            f"an update was rejected ({times} so far): the last good version is serving; the version shown here is the "
-            "latest one received, which may be the rejected one; see Envoy's log for the reason"
-        )
-    if numbers.get("reload_failures"):
-        yield f"reloading the VM failed {numbers['reload_failures']} times; see Envoy's log"
-    if numbers.get("reload_backoffs"):
-        yield f"{numbers['reload_backoffs']} requests got 503 during the backoff before a VM was reloaded"
-    if numbers.get("reloads"):
-        yield f"the VM crashed and was reloaded {numbers['reloads']} times; see Envoy's log for the crash"
-    if item.runtime not in (None, BUILT_IN) and item.policy in (None, "UNSPECIFIED", "FAIL_CLOSED"):
-        yield "after a crash every request is answered with 503 until Envoy restarts: set failure_policy FAIL_RELOAD"
+def _none(stats: Mapping[str, Any]) -> int | None:
+    """0 if there are no VMs at all: then Envoy does not list runtimes, and their sum only if there have been some."""
+    count = _number(stats, "wasm.wasm_vm_count")
+    return 0 if count == 0 or (count is None and "wasm.remote_load_cache_entries" in stats) else None
+
+
+def _in_log(item: WasmFilter, log: Sequence[Found]) -> str | None:
+    """What the log says about loading this filter; Envoy names the plugin in some of its messages."""
+    named = [found for found in log if found.plugin and found.plugin == item.name]
+    return next((found.excerpt for found in sorted(named, key=lambda found: found.explanation.effect)), None)
 
 
 def _vms(stats: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
@@ -142,9 +175,13 @@ def to_json(found: Status) -> dict[str, Any]:
     """`status` as plain values (what `--json` prints)."""
     return {
         "source": found.source,
-        "envoy": found.envoy,
+        "envoy": found.host.envoy,
+        "istio": found.host.istio,
         "vms": {runtime: {"active": active, "created": created} for runtime, (active, created) in found.vms.items()},
         "filters": [_row_to_json(row) for row in found.rows],
+        "listeners_rejected": found.listeners_rejected,
+        "refused_listeners": [{"listener": item.listener, "why": item.why} for item in found.refused],
+        "remote_fetches": {"failed": found.fetches.failed, "succeeded": found.fetches.succeeded},
         "problems": found.problems,
     }
 
@@ -159,10 +196,15 @@ def _row_to_json(row: Row) -> dict[str, Any]:
         "address": item.address,
         "state": item.state,
         "disabled": item.disabled,
+        "routes": None
+        if item.routes is None
+        else {"all": len(item.routes.every), "enabled": list(item.routes.enabled)},
+        "product": row.product.name,
         "runtime": item.runtime,
         "built_in": item.runtime == BUILT_IN,
         "code": {"how": row.code.how, "source": row.code.source},
         "sha256": row.code.sha256,
+        "fetched_digest": row.code.fetched,
         "root_id": item.root_id,
         "vm_id": item.vm_id,
         "failure_policy": item.policy,
@@ -177,49 +219,86 @@ def _row_to_json(row: Row) -> dict[str, Any]:
 
 def render(found: Status) -> str:
     """`status` as text."""
-    lines = [f"Envoy {found.envoy or 'of unknown version'} at {found.source}"]
+    istio = f" of Istio {found.host.istio}" if found.host.istio else ""
+    lines = [f"Envoy {found.host.envoy or 'of unknown version'}{istio} at {found.source}"]
     lines += [
         f"  VMs of {runtime}: {active} active, {created} created" for runtime, (active, created) in found.vms.items()
     ]
+    if found.fetches.begun:
+        lines.append(f"  remote code: {found.fetches.succeeded} fetches, {found.fetches.failed} failed")
+    if found.listeners_rejected and not found.refused:
+        lines.append(f"  listeners: {found.listeners_rejected} updates were rejected, but not the latest ones")
     if not found.rows:
         lines.append("  no Wasm filter")
     for row in found.rows:
         lines += ["", *_row_lines(row)]
+    for refusal in found.refused:
+        lines += ["", f"listener {_refused(refusal)}"]
     return "\n".join(lines)
+
+
+def _refused(item: Refusal) -> str:
+    return f"{item.listener or '(unnamed)'}: its latest configuration was rejected: {item.why}"
 
 
 def _row_lines(row: Row) -> Iterator[str]:
     item = row.filter
-    state = "".join(
-        f", {word}"
-        for word in (item.state if item.state != "active" else "", "disabled" if item.disabled else "")
-        if word
-    )
+    state = "".join(f", {word}" for word in (item.state if item.state != "active" else "", _disabled(item)) if word)
     yield f"{_title(item)}: {item.kind}{f' of listener {item.listener}' if item.listener else ''}{state}"
     if item.address and item.address != item.listener:
         yield f"  address    {item.address}"
+    if item.routes is not None:
+        yield f"  routes     {_on_routes(item.routes)}"
+    yield from _code_lines(row)
+    if item.runtime not in (None, BUILT_IN):
+        note = f"; {row.product.no_reload}" if row.product.no_reload and item.policy in _CLOSED else ""
+        yield f"  on crash   {item.policy or 'FAIL_CLOSED (default)'}{note}"
+    if row.vms is not None:
+        yield f"  VMs        {row.vms}"
+    if row.shared_with:
+        yield f"  shared     shares its VMs with {', '.join(row.shared_with)}"
+    yield from _number_lines(row)
+    yield from (f"  problem    {problem}" for problem in row.problems)
+
+
+def _code_lines(row: Row) -> Iterator[str]:
+    item = row.filter
     if item.runtime:
         yield f"  runtime    {item.runtime}{' (built into Envoy, no module)' if item.runtime == BUILT_IN else ''}"
         yield f"  code       {row.code.how}{f': {row.code.source}' if row.code.source else ''}"
     if row.code.sha256:
         yield f"  sha256     {row.code.sha256}"
+    if row.code.fetched:
+        yield f"  fetched    sha256:{row.code.fetched} (the image, or the file behind an http URL)"
     if item.root_id:
         yield f"  root id    {item.root_id}"
-    if item.runtime not in (None, BUILT_IN):
-        yield f"  on crash   {item.policy or 'FAIL_CLOSED (default)'}"
-    if row.vms is not None:
-        yield f"  VMs        {row.vms}"
-    if row.shared_with:
-        yield f"  shared     shares its VMs with {', '.join(row.shared_with)}"
+
+
+def _number_lines(row: Row) -> Iterator[str]:
     numbers = row.numbers
-    if item.ecds and numbers["updates"] is not None:
+    if row.filter.ecds and numbers["updates"] is not None:
         yield f"  ECDS       {_said(numbers['updates'])} updates, {_said(numbers['updates_rejected'])} rejected"
+    elif row.filter.ecds:
+        yield f"  ECDS       {UNCOUNTED.format(where_the_log_is(row.product))}"
     if numbers["reloads"] is not None:
         yield (
             f"  reloads    {_said(numbers['reloads'])} done, {_said(numbers['reload_failures'])} failed, "
             f"{_said(numbers['reload_backoffs'])} requests rejected meanwhile"
         )
-    yield from (f"  problem    {problem}" for problem in row.problems)
+
+
+def _disabled(item: WasmFilter) -> str:
+    if not item.disabled:
+        return ""
+    return "enabled by route" if item.routes is not None and item.routes.enabled else "disabled"
+
+
+def _on_routes(routes: Routes) -> str:
+    if not routes.every:
+        return "unknown: the dump has no routes for it"
+    shown = ", ".join(routes.enabled[:_ROUTES_SHOWN])
+    more = f" and {len(routes.enabled) - _ROUTES_SHOWN} more" if len(routes.enabled) > _ROUTES_SHOWN else ""
+    return f"{len(routes.enabled)} of {len(routes.every)}{f': {shown}' if shown else ''}{more}"
 
 
 def _said(number: int | None) -> str:

@@ -21,6 +21,8 @@ RELOAD_SINCE = (1, 33)
 RESTRICTED_VM_SINCE = (1, 40)
 """The first Envoy with the restriction in VmConfig. Older ones reject it there, newer ones warn elsewhere."""
 FETCH_TIMEOUT = "30s"
+FETCH_RETRIES: Json = {"num_retries": 10, "retry_back_off": {"base_interval": "1s", "max_interval": "30s"}}
+"""Envoy's own are one retry after at most a second; then it never tries again, and answers 503 (RATIONALE)."""
 _RESTRICTION = "capability_restriction_config"
 _SNAKE_CASE = {"keyValues": "key_values", "hostEnvKeys": "host_env_keys"}
 """The kept configuration's names of the fields of EnvironmentVariables, where they are not those of the protobuf."""
@@ -162,8 +164,11 @@ class WasmFilter:
     def _code(self) -> Json:
         if not isinstance(self.path, Remote):
             return {"local": {"filename": str(self.path)}}
-        uri = {"uri": self.path.url, "cluster": self.path.cluster, "timeout": FETCH_TIMEOUT}
-        return {"remote": {"http_uri": uri, "sha256": self.path.sha256}}
+        kept = _at(self.kept, "vm_config", "code", "remote")
+        uri = {"uri": self.path.url, "cluster": self.path.cluster}
+        uri["timeout"] = _at(kept, "http_uri").get("timeout", FETCH_TIMEOUT)
+        policy = kept.get("retry_policy", FETCH_RETRIES)
+        return {"remote": {"http_uri": uri, "sha256": self.path.sha256, "retry_policy": policy}}
 
 
 def version_of(text: str) -> tuple[int, int]:
@@ -188,6 +193,15 @@ def _payload(value: Payload | None) -> Json | None:
         return typed("google.protobuf.BytesValue", value=base64.b64encode(value).decode("ascii"))
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return typed("google.protobuf.StringValue", value=text)
+
+
+def _at(value: Json, *keys: str) -> Json:
+    """The message in a kept configuration at this path; empty if there is none."""
+    for key in keys:
+        value = value.get(key) or {}
+        if not isinstance(value, dict):
+            return {}
+    return value
 
 
 def _given(**fields: Any) -> Json:

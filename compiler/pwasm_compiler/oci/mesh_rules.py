@@ -48,18 +48,22 @@ def judge(
     return Verdict(title, tuple(found), tuple(notes))
 
 
+REALMS_SINCE = "Istio 1.27.8, 1.28.5, 1.29.1 and later"
+"""Which look at the realms of a registry's challenges: the first of each minor version with that fix."""
+
+
 def registry_problems(challenges: Sequence[Challenge]) -> list[str]:
     """Why Istio would refuse to log in to a registry with these challenges.
 
-    Since 1.29.1 it treats every realm as a URL and allows only https, or http to public addresses, so the realm of a
-    Basic challenge, which is arbitrary text, is a "rejected unsafe bearer realm".
+    It treats every realm as a URL and allows only https and http, and no private addresses, so the realm of a Basic
+    challenge, which is arbitrary text, is a "rejected unsafe bearer realm" (pkg/wasm/imagefetcher.go of Istio).
     """
     found = []
     for challenge in challenges:
         if challenge.scheme == "basic":
-            found.append("the registry uses Basic authentication, which Istio 1.29.1 and later reject")
+            found.append(f"the registry uses Basic authentication, which {REALMS_SINCE} reject")
         elif challenge.scheme == "bearer" and is_private(token_host(challenge)):
-            found.append("the registry's token server has a private address, which Istio 1.29.1 and later reject")
+            found.append(f"the registry's token server has a private address, which {REALMS_SINCE} reject")
     return found
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -21,20 +19,16 @@ import pytest
 import wasmtime
 
 from pwasm_compiler.envoy.dump import BUILT_IN, wasm_filters
-from pwasm_compiler.envoy.log_hints import EXPLANATIONS, explain, explanation_of
+from pwasm_compiler.envoy.log_hints import explanation_of
 from pwasm_compiler.envoy.process import Envoy, find_envoy
 from pwasm_compiler.envoy.status import render, status, to_json
 from tests.support.command_line import Pwasm
+from tests.support.hand_dumps import RBAC, TYPE, WASM, dump
 from tests.support.small_modules import http_module
 
 DUMPS = Path(__file__).parent / "dumps"
 RECORDED = DUMPS / "recorded_envoy_1_40.json"
 """What Envoy 1.40.0 answered to /config_dump; clusters, the node's extensions and the command line are left out."""
-
-TYPE = "type.googleapis.com/"
-WASM = TYPE + "envoy.extensions.filters.http.wasm.v3.Wasm"
-RBAC = TYPE + "envoy.extensions.filters.http.rbac.v3.RBAC"
-MANAGER = TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 
 # -- dumps
@@ -62,24 +56,6 @@ def test_a_recorded_dump(pwasm: Pwasm) -> None:
     assert found["problems"] == [
         "second: after a crash every request is answered with 503 until Envoy restarts: set failure_policy FAIL_RELOAD"
     ]
-
-
-def dump(http_filters: list[Any], ecds: dict[str, Any] | None = None, **listener: Any) -> dict[str, Any]:
-    """A dump WRITTEN BY HAND in the form that Envoy in an Istio proxy gives: a listener that came over xDS."""
-    manager = {"@type": MANAGER, "http_filters": http_filters}
-    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-    address = {"socket_address": {"address": "0.0.0.0", "port_value": 15006}}
-    made = {"name": "virtualInbound", "address": address, "filter_chains": [chain, chain], **listener}
-    filters = [{"ecds_filter": {"name": name, "typed_config": config}} for name, config in (ecds or {}).items()]
-    return {
-        "configs": [
-            {
-                "@type": TYPE + "envoy.admin.v3.ListenersConfigDump",
-                "dynamic_listeners": [{"name": "virtualInbound", "active_state": {"listener": made}}],
-            },
-            {"@type": TYPE + "envoy.admin.v3.EcdsConfigDump", "ecds_filters": filters},
-        ]
-    }
 
 
 def test_built_in_filters_as_the_tutorials_istio_had_them() -> None:
@@ -136,7 +112,7 @@ def test_a_filter_of_todays_istio() -> None:
         "virtualInbound",
         "0.0.0.0:15006",
     )
-    assert row.code.sha256 == digest
+    assert (row.code.sha256, row.code.fetched) == (None, digest)
     assert row.vms == 3
     assert (row.numbers["reloads"], row.numbers["reload_backoffs"], row.numbers["updates_rejected"]) == (2, 5, 1)
     assert any("was rejected (1 so far)" in problem for problem in row.problems)
@@ -283,18 +259,6 @@ def server(answer: bytes, status: int = 200) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.envoy
-def test_remote_code_that_is_not_what_was_promised(pwasm: Pwasm, tmp_path: Path) -> None:
-    http_module(tmp_path / "main.wasm")
-    with server(b"another module") as url:
-        make_config(pwasm, "--remote", f"{url}/main.wasm")
-        with Envoy(tmp_path / "new.yaml", cwd=tmp_path) as envoy:
-            found = json.loads(pwasm("status", "--admin", envoy.admin_url, "--json").out)
-    assert found["filters"][0]["code"] == {"how": "remote", "source": f"{url}/main.wasm"}
-    assert found["filters"][0]["sha256"] == hashlib.sha256((tmp_path / "main.wasm").read_bytes()).hexdigest()
-    assert any("fetches of remote code have failed" in problem for problem in found["problems"])
-
-
 # -- bad input
 
 
@@ -395,58 +359,3 @@ def test_what_envoy_says_of_a_bad_configuration(
     assert before in text
     (tmp_path / "new.yaml").write_text(text.replace(before, after))
     assert said in explained_by_envoy(pwasm, tmp_path)
-
-
-# As the sources of Istio's agent and of Envoy have them, filled in by hand.
-MESSAGES = {
-    "rejected unsafe bearer realm: realm scheme \"\" not allowed": "Basic",
-    "error in converting the wasm config to local: cannot fetch Wasm module x: … applying deny RBAC filter": "403",
-    "RBAC: access denied": "403",
-    "module downloaded from oci://x has checksum aa, which does not match: bb": "manifest's digest",
-    "missing image pulling secret": "dockerconfigjson",
-    "could not parse: plugin.wasm not found in the archive": "pwasm package",
-    "invalid media type application/vnd.oci.image.layer.v1.tar (expect …)": "--as istio",
-    "number of layers must be 2 but got 1": "--as istio",
-    "no child with platform linux/amd64 in index": "single manifest",
-    "http: server gave HTTP response to HTTPS client": "plain HTTP",
-    "MANIFEST_UNKNOWN: manifest unknown": "no such image",
-    "UNAUTHORIZED: authentication required": "refused the credentials",
-    "context deadline exceeded": "30 seconds",
-    "only one of fail_open or failure_policy can be set": "old name",
-    "Using deprecated option 'envoy.extensions.wasm.v3.PluginConfig.capability_restriction_config' from file": "1.40",
-    "node  'id'  and 'cluster' are required. Set it": "Without a node",
-    "[wasm] Attempted call to restricted proxy-wasm capability: proxy_http_call": "does not list",
-    "Function: proxy_on_request_body failed: Uncaught RuntimeError: unreachable": "The VM crashed",
-    "Filesystem config update rejected: Invalid": "last good one",
-    "Protobuf message has unknown fields … capability_restriction_config: no such field": "next to vm_config",
-    "wasm module size exceeded": "256 MiB",
-    "wasm log x: Uncaught RangeError: Maximum call stack size exceeded": "Recursion",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("message", MESSAGES)
-def test_what_other_messages_mean(message: str) -> None:
-    found = explanation_of(f"2026-11-24T00:00:00Z\twarn\t{message}")
-    assert found is not None
-    assert MESSAGES[message] in f"{found.meaning} {found.hint}"
-
-
-def test_every_explanation_is_reached_in_these_tests() -> None:
-    reached = {explanation_of(message) for message in MESSAGES}
-    live = [said for _, said in BAD_MODULES.values()] + [said for _, _, said in BAD_CONFIGURATIONS]
-    reached |= {item for item in EXPLANATIONS for said in live if said in item.meaning}
-    assert [item.meaning for item in EXPLANATIONS if item not in reached] == []
-
-
-def test_messages_are_counted_and_made_harmless(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = b"fine\n\x1b[31mInvalid path: a\xff\nInvalid path: b\nRBAC: access denied\n"
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(log)))
-    out = pwasm("status", "--log", "-").out
-    assert "(2 times)" in out
-    assert "\x1b" not in out
-    assert [item.count for item in explain(["Invalid path: x", "nothing"])] == [1]
-
-
-def test_a_log_without_known_messages(pwasm: Pwasm, tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("all is well\n")
-    assert pwasm("status", "--log", "log").out == "no known message in the log\n"
