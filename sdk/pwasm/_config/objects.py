@@ -1,0 +1,26 @@
+"""Values of JSON as the decoders pass them on; see `text`."""
+
+from __future__ import annotations
+
+from .._typing import Any
+
+Problems = list[str]
+
+
+class Object(dict[str, Any]):
+    """A JSON object that remembers its duplicate names."""
+
+    duplicates: tuple[str, ...] = ()
+
+
+def kind(value: object) -> str:
+    """The name of a JSON value's type in messages."""
+    return _KINDS.get(type(value), type(value).__name__)
+
+
+_KINDS = {type(None): "null", Object: "object", dict: "object", list: "array", float: "float", int: "int", str: "str"}
+
+
+def report_duplicates(value: object, path: str, problems: Problems) -> None:
+    """Report duplicate names of an object; JSON does not specify which one counts."""
+    problems += [f"{path}.{name}: duplicate key" for name in getattr(value, "duplicates", ())]
