@@ -45,6 +45,7 @@ import sys
 import typing
 from typing import Any, TypeVar, cast
 
+from ._config import struct  # noqa: F401  # for `text`, which every module has
 from ._config.annotations import type_of
 from ._config.objects import Problems, report_duplicates
 from ._config.rules import Part, parts_of

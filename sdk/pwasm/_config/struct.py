@@ -19,9 +19,7 @@ from collections.abc import Iterator
 from .._protobuf import BYTES, FIXED64, VARINT, fields_of
 from .._typing import Any
 from .objects import Object
-
-STRUCT_BEGINS, VALUE_BEGINS = b"\n", b"*"
-"""The first tag of a Struct or TypedStruct, and that of a Value with a Struct, with which no JSON begins."""
+from .text import VALUE_BEGINS
 
 
 class NotAStruct(ValueError):  # noqa: N818, named after what it is

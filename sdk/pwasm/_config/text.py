@@ -10,7 +10,6 @@ import json
 import re
 
 from .._typing import Any, NoReturn
-from . import struct
 from .objects import Object
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -20,6 +19,8 @@ MAX_DEPTH = 100
 _MESSAGE_HINT = (
     "; if it is a protobuf message, Envoy passes a StringValue, Struct or TypedStruct in a form that is read"
 )
+STRUCT_BEGINS, VALUE_BEGINS = b"\n", b"*"
+"""The first tag of a Struct or TypedStruct, and that of a Value with a Struct, with which no JSON begins."""
 MAX_PROBLEMS = 20
 """What a message lists."""
 
@@ -59,13 +60,10 @@ def parse(text: bytes | str) -> Any:
     """
     if len(text) > MAX_BYTES:
         raise ConfigError([f"$: the configuration has {len(text)} bytes, more than {MAX_BYTES}"])
-    if isinstance(text, bytes) and text[:1] in (struct.STRUCT_BEGINS, struct.VALUE_BEGINS):
-        try:
-            return struct.decode_message(text, MAX_DEPTH)
-        except struct.TooDeep:
-            raise ConfigError([f"$: nested deeper than {MAX_DEPTH} levels"]) from None
-        except struct.NotAStruct:
-            pass  # it is JSON after an empty line: every value of a Struct contains a byte that JSON cannot contain
+    if isinstance(text, bytes) and text[:1] in (STRUCT_BEGINS, VALUE_BEGINS):
+        message = _message(text)
+        if message is not None:
+            return message
     content = as_text(text)
     if not content.strip():
         return Object()
@@ -77,6 +75,23 @@ def parse(text: bytes | str) -> Any:
     except (ValueError, RecursionError) as error:
         hint = _MESSAGE_HINT if any(character < " " and character not in "\t\n\r" for character in content) else ""
         raise ConfigError([f"$: not JSON: {error}{hint}"]) from None
+
+
+def _message(data: bytes) -> Object | None:
+    """The content of a Struct, or of what contains one; None if it is JSON after an empty line.
+
+    Every value of a Struct contains a byte that JSON cannot contain.
+    """
+    try:
+        from . import struct
+    except ImportError:  # in the module of a filter without typed configuration, which gets JSON
+        return None
+    try:
+        return struct.decode_message(data, MAX_DEPTH)
+    except struct.TooDeep:
+        raise ConfigError([f"$: nested deeper than {MAX_DEPTH} levels"]) from None
+    except struct.NotAStruct:
+        return None
 
 
 # Without quantifiers there is no backtracking; CPython before 3.11.5 mishandles possessive ones (gh-106052).

@@ -323,6 +323,7 @@ class Dispatcher(Contexts):
             context.configuration = self._host.proxy_get_buffer_bytes(buffer, 0, size)[1] if size else b""
             started = None if of_vm or root.http is None else configure(root, self._create_twin)
             if started is not None:
+                self.hear_requests()
                 return started
             if not of_vm and not fill(root):
                 return False

@@ -42,6 +42,7 @@ class Contexts:
         self._unopened: dict[int, Root] = {}  # streams that have begun but have not had a callback yet
         self._in_vm = InVm(host)
         self.memory_size: Callable[[], int] = int  # bytes of the VM; 0 outside of Wasm
+        self.hear_requests: Callable[[], object] = int  # called when request headers begin to matter, see `exports`
         self.hold_headers = False  # PWASM_HOLD_HEADERS, see `holding`
 
     def proxy_on_context_create(self, context_id: int, parent_id: int, /) -> None:
