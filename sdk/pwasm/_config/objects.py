@@ -6,6 +6,9 @@ from .._typing import Any
 
 Problems = list[str]
 
+STRUCT_BEGINS, VALUE_BEGINS = b"\n", b"*"
+"""The first tag of a Struct or TypedStruct, and that of a Value with a Struct, with which no JSON begins."""
+
 
 class Object(dict[str, Any]):
     """A JSON object that remembers its duplicate names."""

@@ -18,8 +18,7 @@ from collections.abc import Iterator
 
 from .._protobuf import BYTES, FIXED64, VARINT, fields_of
 from .._typing import Any
-from .objects import Object
-from .text import VALUE_BEGINS
+from .objects import VALUE_BEGINS, Object
 
 
 class NotAStruct(ValueError):  # noqa: N818, named after what it is

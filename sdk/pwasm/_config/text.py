@@ -10,7 +10,7 @@ import json
 import re
 
 from .._typing import Any, NoReturn
-from .objects import Object
+from .objects import STRUCT_BEGINS, VALUE_BEGINS, Object
 
 MAX_BYTES = 4 * 1024 * 1024
 """A larger configuration is refused: each of the workers + 2 VMs that Envoy runs would hold all of it."""
@@ -19,8 +19,6 @@ MAX_DEPTH = 100
 _MESSAGE_HINT = (
     "; if it is a protobuf message, Envoy passes a StringValue, Struct or TypedStruct in a form that is read"
 )
-STRUCT_BEGINS, VALUE_BEGINS = b"\n", b"*"
-"""The first tag of a Struct or TypedStruct, and that of a Value with a Struct, with which no JSON begins."""
 MAX_PROBLEMS = 20
 """What a message lists."""
 

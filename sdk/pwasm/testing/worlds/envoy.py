@@ -133,7 +133,9 @@ class EnvoyStage:
         return config
 
     def _refused(self, setup: Setup, name: str) -> bool:
-        return Double(setup.upstream if name in {_UPSTREAM, setup.cluster_name} else setup.clusters.get(name, 200)).refuses
+        return Double(
+            setup.upstream if name in {_UPSTREAM, setup.cluster_name} else setup.clusters.get(name, 200)
+        ).refuses
 
     def close(self) -> None:
         """Stop Envoy and the servers."""
