@@ -66,6 +66,7 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
             "pwasm_compiler.gomod",
             "pwasm_compiler.held_headers",
             "pwasm_compiler.links",
+            "pwasm_compiler.match_rules",
             "pwasm_compiler.pyproject",
             "pwasm_compiler.selection",
             "pwasm_compiler.trim_options",

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 
-from pwasm_compiler import plugin_config, schema
+from pwasm_compiler import match_rules, plugin_config, schema
 from pwasm_compiler.errors import ProjectError, PwasmError, UsageError
 from pwasm_compiler.project import Project
 from pwasm_compiler.validation import listed, problems
@@ -35,7 +35,7 @@ def checked(
     """
     text = _inline(source) if source.lstrip().startswith("{") else plugin_config.read(Path(source))
     if schema_file is not None:
-        _refuse(problems(as_object(text), read_schema(schema_file), "the configuration"))
+        _refuse(_schema_problems(as_object(text), read_schema(schema_file)))
     elif project is not None:
         _refuse(_filter_problems(project, text, root_id, progress))
     return text
@@ -65,6 +65,18 @@ def read_schema(file: Path) -> Schema:
     except jsonschema.SchemaError as error:
         raise ProjectError(f"{file} is not a JSON schema", why=f"{error.message}.") from error
     return found
+
+
+def _schema_problems(config: dict[str, Any], wanted: Schema) -> list[str]:
+    """What a schema says about a configuration; about each one, if there are several (Higress's `_rules_`)."""
+    found = match_rules.problems_in_rules(config, "the configuration")
+    if found or match_rules.RULES not in config:
+        return found or problems(config, wanted, "the configuration")
+    return [
+        f"{where}: {problem}" if where else problem
+        for where, value in match_rules.configurations(config)
+        for problem in problems(value, wanted, where or "the configuration")
+    ]
 
 
 def _filter_problems(project: Project, text: str, root_id: str, progress: Callable[[str], None]) -> list[str]:

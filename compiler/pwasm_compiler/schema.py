@@ -49,10 +49,7 @@ except BaseException as error:
 for root_id, wanted in declared.items():
     answer["schemas"][root_id] = config.schema_of(wanted)
     if request["text"] is not None:
-        try:
-            config.decode(wanted, request["text"])
-        except config.ConfigError as error:
-            answer["problems"][root_id] = error.problems
+        answer["problems"][root_id] = config.problems_in(wanted, request["text"])
 print()
 print(json.dumps(answer))
 """

@@ -43,38 +43,21 @@ import json
 import re
 import sys
 import typing
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from ._config import struct
+from ._config import struct  # noqa: F401  # for `text`, which every module has
 from ._config.annotations import type_of
-from ._config.types import BAD, MAX_PROBLEMS, Object, Problems, Range, Type, UnsupportedType, report_duplicates
+from ._config.objects import Problems, report_duplicates
+from ._config.rules import Part, parts_of
+from ._config.text import MAX_BYTES, MAX_DEPTH, ConfigError, as_text, parse
+from ._config.types import BAD, Range, Type, UnsupportedType
 from ._reflect import module_name, namespace_of
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "ConfigError", "Range", "UnsupportedType", "dump", "load", "schema"]
 
-MAX_BYTES = 4 * 1024 * 1024
-"""A larger configuration is refused: each of the workers + 2 VMs that Envoy runs would hold all of it."""
-MAX_DEPTH = 100
-"""Levels of arrays and objects; deeper nesting is refused, since decoding is recursive."""
-_MESSAGE_HINT = (
-    "; if it is a protobuf message, Envoy passes a StringValue, Struct or TypedStruct in a form that is read"
-)
 _SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
 _T = TypeVar("_T")
-
-
-class ConfigError(ValueError):
-    """A configuration is invalid; `problems` lists everything that is wrong, each as `path: reason`."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(problems)
-        self.problems = problems
-
-    def __str__(self) -> str:
-        shown = self.problems[:MAX_PROBLEMS]
-        more = len(self.problems) - len(shown)
-        return "\n".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 class _Dataclass(Type):
@@ -245,11 +228,44 @@ def decode(wanted: Type, text: bytes | str) -> Any:
     """
     if isinstance(wanted, _Raw):
         return _raw(wanted, text)
-    problems: Problems = []
-    made = wanted.decode(_parse(text), "$", problems)
-    if problems:
+    try:
+        return _decoded(wanted, parse(text), "$")
+    except ConfigError as error:
         if not text:
-            problems.insert(0, "$: the configuration is empty")
+            error.problems.insert(0, "$: the configuration is empty")
+        raise
+
+
+def decode_part(wanted: Type, part: Part) -> Any:
+    """Decode one of the configurations that Higress passes together; see `rules`.
+
+    Raises:
+        ConfigError: it does not match the type.
+    """
+    return _raw(wanted, part.text) if isinstance(wanted, _Raw) else _decoded(wanted, part.value, part.where)
+
+
+def problems_in(wanted: Type, text: bytes | str) -> list[str]:
+    """What is wrong with a configuration, or with the configurations in it; empty if a plugin takes it."""
+    found: list[str] = []
+    try:
+        parts = parts_of(text)
+        if parts is None:
+            decode(wanted, text)
+    except ConfigError as error:
+        return error.problems
+    for part in parts or ():
+        try:
+            decode_part(wanted, part)
+        except ConfigError as error:
+            found += error.problems
+    return found
+
+
+def _decoded(wanted: Type, value: Any, where: str) -> Any:
+    problems: Problems = []
+    made = wanted.decode(value, where, problems)
+    if problems:
         raise ConfigError(problems)
     return made
 
@@ -257,68 +273,7 @@ def decode(wanted: Type, text: bytes | str) -> Any:
 def _raw(wanted: _Raw, text: bytes | str) -> bytes | str:
     if wanted.python is bytes:
         return text.encode() if isinstance(text, str) else text
-    return _text(text)
-
-
-def _text(text: bytes | str) -> str:
-    if isinstance(text, str):
-        return text
-    try:
-        return text.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"$: byte {error.start} is not UTF-8"]) from None
-
-
-def _parse(text: bytes | str) -> Any:
-    if len(text) > MAX_BYTES:
-        raise ConfigError([f"$: the configuration has {len(text)} bytes, more than {MAX_BYTES}"])
-    if isinstance(text, bytes) and text[:1] in (struct.STRUCT_BEGINS, struct.VALUE_BEGINS):
-        try:
-            return struct.decode_message(text, MAX_DEPTH)
-        except struct.TooDeep:
-            raise ConfigError([f"$: nested deeper than {MAX_DEPTH} levels"]) from None
-        except struct.NotAStruct:
-            pass  # it is JSON after an empty line: every value of a Struct contains a byte that JSON cannot contain
-    content = _text(text)
-    if not content.strip():
-        return Object()
-    _refuse_depth(content)
-    try:
-        return json.loads(content, object_pairs_hook=_object, parse_constant=_refuse_constant)
-    except ConfigError:
-        raise
-    except (ValueError, RecursionError) as error:
-        hint = _MESSAGE_HINT if any(character < " " and character not in "\t\n\r" for character in content) else ""
-        raise ConfigError([f"$: not JSON: {error}{hint}"]) from None
-
-
-# Without quantifiers there is no backtracking; CPython before 3.11.5 mishandles possessive ones (gh-106052).
-_TOKENS = re.compile(r'\\.|["\[\]{}]', re.DOTALL)
-_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
-
-
-def _refuse_depth(content: str) -> None:
-    depth, in_text = 0, False
-    for token in _TOKENS.finditer(content):
-        if token[0] == '"':
-            in_text = not in_text
-        elif not in_text:
-            depth += _STEPS.get(token[0], 0)
-        if depth > MAX_DEPTH:
-            raise ConfigError([f"$: nested deeper than {MAX_DEPTH} levels, at character {token.start()}"])
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Object:
-    made = Object(pairs)
-    if len(made) != len(pairs):
-        seen: set[str] = set()
-        duplicates = dict.fromkeys(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        made.duplicates = tuple(duplicates)
-    return made
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ConfigError([f"$: {name} is not JSON"])
+    return as_text(text)
 
 
 # --- for the dispatcher -------------------------------------------------------------------------------------------

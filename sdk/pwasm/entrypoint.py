@@ -220,6 +220,8 @@ def _with_entry(
     elif not callable(context):
         hint = ": pass the class, not an instance" if isinstance(context, base) else ""
         _reject(argument, f"must be a class derived from pwasm.{base.__name__} or a callable, not {context!r}{hint}")
+    if kind != "tcp":
+        from ._config import rules  # noqa: F401  # a module that may have an HTTP filter may be given rules
     if kind == "plugin" and not isinstance(context, type):
         from . import config  # noqa: F401  # its class is known only at run time, when nothing can be imported
     takes_context_id = _takes_context_id(argument, context)

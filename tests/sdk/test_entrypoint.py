@@ -11,7 +11,7 @@ import pwasm
 from pwasm import entrypoint
 from pwasm._abi import CALLBACKS
 from pwasm._dispatch.callbacks import callbacks_used
-from pwasm._dispatch.exports import callbacks_written
+from pwasm._dispatch.exports import callbacks_written, ignores_request_headers
 from pwasm.entrypoint import registration_of
 from pwasm.testing import HostEmulator
 
@@ -172,6 +172,10 @@ ALWAYS = (
 )
 
 
+FOR_RULES = "proxy_on_request_headers"
+"""Exported for every HTTP filter: rules choose a configuration in it."""
+
+
 class Response(pwasm.HttpContext):
     def on_http_response_headers(self, num_headers: int, end_of_stream: bool) -> None: ...
 
@@ -202,10 +206,10 @@ class Started(pwasm.VMContext):
 @pytest.mark.parametrize(
     ("classes", "more"),
     [
-        ((Http,), ()),
-        ((Started, Http), ()),
-        ((Response,), ("proxy_on_response_headers",)),
-        ((Response, Done), ("proxy_on_response_headers", "proxy_on_done")),
+        ((Http,), (FOR_RULES,)),
+        ((Started, Http), (FOR_RULES,)),
+        ((Response,), (FOR_RULES, "proxy_on_response_headers")),
+        ((Response, Done), (FOR_RULES, "proxy_on_response_headers", "proxy_on_done")),
         ((Tcp,), ("proxy_on_new_connection", "proxy_on_log")),
         ((Log,), ("proxy_on_request_headers", "proxy_on_log")),
         (
@@ -226,6 +230,11 @@ def test_only_what_is_overridden_is_exported(classes: tuple[type, ...], more: tu
     used = callbacks_used(registration_of(*classes))
     assert set(used) == {*ALWAYS, *more}
     assert list(used) == [name for name in ORDER if name in used]
+
+
+@pytest.mark.parametrize(("cls", "ignores"), [(Http, True), (Response, True), (Log, False), (Tcp, True)])
+def test_the_shim_ignores_request_headers_that_nothing_needs(cls: type, ignores: bool) -> None:
+    assert ignores_request_headers(registration_of(cls)) is ignores
 
 
 def test_a_factory_exports_every_callback_of_its_kind() -> None:

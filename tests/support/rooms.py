@@ -22,7 +22,7 @@ BESIDE = {
     "sdk/pwasm": ("tests/abi", "tests/wasm", "tests/envoy", "tests/conformance", "tests/fuzz/test_codecs.py"),
     "sdk/pwasm/_stream": ("tests/envoy/test_resume.py", "tests/envoy/test_faults.py"),
     "sdk/pwasm/_async": ("tests/wasm/test_aio.py", "tests/envoy/test_aio.py", "tests/envoy/test_callouts.py"),
-    "sdk/pwasm/_config": ("tests/envoy/test_config.py",),
+    "sdk/pwasm/_config": ("tests/envoy/test_config.py", "tests/envoy/test_rules.py"),
     "sdk/pwasm/_hostcalls": (
         "tests/envoy/test_http_hostcalls.py",
         "tests/envoy/test_host.py",

@@ -97,13 +97,15 @@ class Route:
     status: int = 200
     body: str = DIRECT_RESPONSE_BODY
     metadata: Metadata = field(default_factory=dict)
+    name: str = ""
 
     def to_json(self) -> Json:
         """The route as in Envoy's configuration."""
         action: Json = {"route": {"cluster": self.upstream}}
         if self.upstream is None:
             action = {"direct_response": {"status": self.status, "body": {"inline_string": self.body}}}
-        return {"match": {"prefix": self.prefix}, **action, **_metadata(self.metadata)}
+        named: Json = {"name": self.name} if self.name else {}
+        return {**named, "match": {"prefix": self.prefix}, **action, **_metadata(self.metadata)}
 
 
 @dataclass(frozen=True)

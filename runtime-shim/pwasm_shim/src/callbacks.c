@@ -109,9 +109,21 @@ static uint32_t act(int callback, PyObject **args, int count) {
 #define BOOL(name) PyBool_FromLong(name)
 #define ARGUMENTS(...) (attach(), (PyObject *[]){__VA_ARGS__}), sizeof((PyObject *[]){__VA_ARGS__}) / sizeof(PyObject *)
 
+static int deaf_to_requests;
+
+/* ignore_request_headers(whether: bool) -> bool: set for a filter without a method for them. The callback is exported
+   nevertheless, since only while it runs can be seen which configuration applies (sdk/pwasm, _dispatch/by_rules.py). */
+PyObject *ignore_request_headers(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+  (void)self;
+  if (count != 1) return PyErr_Format(PyExc_TypeError, "ignore_request_headers takes one argument");
+  deaf_to_requests = PyObject_IsTrue(args[0]) > 0;
+  return PyBool_FromLong(deaf_to_requests);
+}
+
 /* The same with size and end_of_stream: the hot path, which rarely needs the dispatcher. */
 static uint32_t act_on_data(int callback, uint32_t context_id, uint32_t size, uint32_t end_of_stream) {
   PyObject *action;
+  if (callback == REQUEST_HEADERS && deaf_to_requests) return ACTION_CONTINUE;
   attach();
   begin_steps();
   if (stream_data(callback, context_id, size, end_of_stream, &action)) return action_in(callback, finished(action));

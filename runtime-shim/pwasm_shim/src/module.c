@@ -48,7 +48,7 @@ static const PyMethodDef methods[] = {
     METHOD(renew_steps),    METHOD(count_step),        METHOD(set_time_budget),    METHOD(watch_reads),
     METHOD(bind_records),   METHOD(take_over_streams), METHOD(find_stream),        METHOD(forget_stream),
     METHOD(keep_stream),    METHOD(count_streams),     METHOD(memory_size),        METHOD(make_shortcut),
-    METHOD(make_immutable), METHOD(watch_draws),       METHOD(generators_changed), EACH_HOSTCALL(HOSTCALL),
+    METHOD(make_immutable), METHOD(watch_draws),       METHOD(generators_changed), METHOD(ignore_request_headers), EACH_HOSTCALL(HOSTCALL),
     {NULL, NULL, 0, NULL},
 };
 

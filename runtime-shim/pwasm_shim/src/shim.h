@@ -25,7 +25,7 @@ WEAK uint32_t wasi_p1_environ_get(char **pointers, char *buffer);
 fastcall_function EACH_HOSTCALL(PY);
 
 /* callbacks.c */
-fastcall_function set_callbacks;
+fastcall_function set_callbacks, ignore_request_headers;
 
 /* budget.c: the steps and the time of a callback; not counted without a budget. */
 void begin_steps(void);

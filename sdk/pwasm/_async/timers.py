@@ -129,7 +129,7 @@ def tick(root: Root, timers: Timers) -> bool:
         woken = [timer for _, _, timer in timers.sleepers[:due]]
         del timers.sleepers[:due]
         for timer in woken:
-            _wake(root, timer)
+            _wake(timer)
         own = timers.own_period > 0 and timers.own_next <= now + _SLACK
         if own:
             timers.own_next = now + timers.own_period * _MS
@@ -146,11 +146,11 @@ def tick(root: Root, timers: Timers) -> bool:
     return own
 
 
-def _wake(root: Root, timer: Timer) -> None:
+def _wake(timer: Timer) -> None:
     task = timer.task
     if task is None:
         return  # cancelled by a coroutine that was woken before it
-    stream = task.stream
+    stream, root = task.stream, task.root
     current.root = root
     try:
         if stream is None:

@@ -15,6 +15,7 @@ from .._typing import TYPE_CHECKING, Any
 from ..types import HttpContext, PluginContext, TcpContext
 
 if TYPE_CHECKING:
+    from .rules import Part
     from .types import Type
 
 BASES = (PluginContext, HttpContext, TcpContext)
@@ -64,8 +65,16 @@ def declared(registration: Registration) -> dict[str, Type]:
     return found
 
 
-def fill(root: Root) -> bool:
-    """Set the plugin's `config`; returns False, and logs the reason, if the configuration is invalid."""
+def refuse(error: Exception) -> None:
+    """Log why a configuration is refused."""
+    log_lines(LogLevel.CRITICAL, f"the plugin's configuration is refused\n{error}")
+
+
+def fill(root: Root, part: Part | None = None) -> bool:
+    """Set the plugin's `config`; returns False, and logs the reason, if the configuration is invalid.
+
+    `part` is the plugin's configuration if Higress passes several.
+    """
     context = root.context
     factories = [root.http.factory if root.http else None, root.tcp.factory if root.tcp else None]
     for cls in (type(context), *factories):
@@ -75,9 +84,10 @@ def fill(root: Root) -> bool:
         from .. import config  # available in the module, since `type_for` has imported it
 
         try:
-            context.config = config.decode(wanted, context.configuration)
+            given = config.decode(wanted, context.configuration) if part is None else config.decode_part(wanted, part)
+            context.config = given
         except config.ConfigError as error:
-            log_lines(LogLevel.CRITICAL, f"the plugin's configuration is refused\n{error}")
+            refuse(error)
             return False
         except Exception as error:
             report(LogLevel.CRITICAL, "the plugin's configuration could not be read", error)

@@ -15,13 +15,10 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 from .._protobuf import BYTES, FIXED64, VARINT, fields_of
-from .types import Object
-
-STRUCT_BEGINS, VALUE_BEGINS = b"\n", b"*"
-"""The first tag of a Struct or TypedStruct, and that of a Value with a Struct, with which no JSON begins."""
+from .._typing import Any
+from .objects import VALUE_BEGINS, Object
 
 
 class NotAStruct(ValueError):  # noqa: N818, named after what it is

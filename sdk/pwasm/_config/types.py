@@ -28,28 +28,13 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
-BAD: Any = object()
-MAX_PROBLEMS = 20
+from .objects import Object, Problems, kind, report_duplicates
 
-Problems = list[str]
+BAD: Any = object()
 
 
 class UnsupportedType(TypeError):  # noqa: N818, named after what it is about
     """An annotation that no JSON value can match."""
-
-
-class Object(dict[str, Any]):
-    """A JSON object that remembers its duplicate names."""
-
-    duplicates: tuple[str, ...] = ()
-
-
-def kind(value: object) -> str:
-    """The name of a JSON value's type in messages."""
-    return _KINDS.get(type(value), type(value).__name__)
-
-
-_KINDS = {type(None): "null", Object: "object", dict: "object", list: "array", float: "float", int: "int", str: "str"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -363,11 +348,6 @@ _LIMITS = {
     "array": ("minItems", "maxItems"),
     "object": ("minProperties", "maxProperties"),
 }
-
-
-def report_duplicates(value: object, path: str, problems: Problems) -> None:
-    """Report duplicate names of an object; JSON does not specify which one counts."""
-    problems += [f"{path}.{name}: duplicate key" for name in getattr(value, "duplicates", ())]
 
 
 def as_parsed(value: Any) -> Any:

@@ -19,7 +19,7 @@ from .._abi import Action, LogLevel, PeerType
 from .._async.callouts import deliver_answer
 from .._async.missing_option import watch
 from .._async.release import passes_later
-from .._async.tasks import close_stream, start, start_for_root
+from .._async.tasks import close_stream, start
 from .._async.timers import tick
 from .._config.binding import fill
 from .._stream.acts import holds_no_more
@@ -30,13 +30,15 @@ from .._stream.guards import act_on, is_closed
 from .._stream.holding import leave, let_headers_go, waits
 from .._stream.marks import HEADERS_HELD, HEADERS_PAUSED, RESUMED_OUTSIDE
 from .._stream.phases import PHASES, PLUGIN_LOG, RESPONSE, TCP_DONE
-from .._stream.policy import CONTINUE, PAUSE, name_of, refuse_late, root_failed, stream_failed, verdict
-from .._stream.records import Phase, Root, Stream
+from .._stream.policy import CONTINUE, PAUSE, accepted, name_of, refuse_late, root_failed, stream_failed, verdict
+from .._stream.records import Phase, Stream
 from .._stream.registration import MESSAGES
 from .._stream.report import report
 from ..types import PluginContext, VMContext
+from .by_rules import configure
 from .contexts import Contexts
 from .exports import callbacks_used
+from .plugins import are_done, run_for_roots
 
 TRACEBACK_STARTS_BELOW = True  # see `report`
 
@@ -89,12 +91,6 @@ def answered(stream: Stream, phase: Phase, action: object) -> int:
         return _failed(phase, stream, error)
 
 
-def _checked_bool(result: object) -> bool:
-    if result is None or isinstance(result, bool):
-        return result is not False
-    raise TypeError(f"must return True, False or None, not {result!r}")
-
-
 def _request_begins(stream: Stream) -> None:
     stream.request_begun = True
 
@@ -135,7 +131,7 @@ def _data_callback(export: str) -> Callable[[Dispatcher, int, int, bool], int]:
     ) -> int:
         stream = self._streams.get(context_id) or self._open(context_id)
         if stream is None or stream.skip:
-            return self._not_delivered(phase, context_id, stream)
+            return self._not_delivered(phase, context_id, stream, size, end_of_stream)
         current.host = self._host
         current.stream = stream
         current.phase = phase
@@ -234,19 +230,9 @@ def _root_callback(export: str, phase: Phase | None = None) -> Callable[..., Non
             self._unknown(export, root_id)
             return
         self._enter_root(phase, root)
-        _run_for_root(phase, root, args)
+        run_for_roots(phase, root, args)
 
     return callback
-
-
-def _run_for_root(phase: Phase, root: Root, args: tuple[int, ...]) -> None:
-    """Run a plugin's method, in the callback that has been entered."""
-    try:
-        result = getattr(root.context, phase.method)(*args)
-        if result is not None:
-            start_for_root(result, phase)
-    except BaseException as error:
-        root_failed(phase, root, error)
 
 
 def _answer_callback(export: str) -> Callable[..., None]:
@@ -258,6 +244,8 @@ def _answer_callback(export: str) -> Callable[..., None]:
         if root is None or root.context is None:
             self._unknown(export, root_id)
             return
+        if root.rules is not None:
+            root = root.rules.with_call(token) or root
         self._enter_root(phase, root)
         try:
             deliver_answer(phase, root, token, args)
@@ -307,7 +295,7 @@ class Dispatcher(Contexts):
                 return
             if due and root.context is not None:
                 # In the same callback of the host: what the sleepers have let it queue stays queued (K9).
-                _run_for_root(phase, root, ())
+                run_for_roots(phase, root, ())
             return
         self._on_tick(root_id)
 
@@ -333,9 +321,13 @@ class Dispatcher(Contexts):
         try:
             buffer = _VM_CONFIGURATION if of_vm else _PLUGIN_CONFIGURATION
             context.configuration = self._host.proxy_get_buffer_bytes(buffer, 0, size)[1] if size else b""
+            started = None if of_vm or root.http is None else configure(root, self._create_twin)
+            if started is not None:
+                self.hear_requests()
+                return started
             if not of_vm and not fill(root):
                 return False
-            return _checked_bool(getattr(context, phase.method)(size))
+            return accepted(getattr(context, phase.method)(size))
         except BaseException as error:
             report(phase.level, f"{name_of(context, phase)} failed for context {root_id}: start refused", error)
             return False
@@ -353,11 +345,7 @@ class Dispatcher(Contexts):
             return True
         phase = PHASES["proxy_on_done"]
         self._enter_root(phase, root)
-        try:
-            return _checked_bool(root.context.on_plugin_done())
-        except BaseException as error:
-            root_failed(phase, root, error)
-            return True
+        return are_done(phase, root)
 
     def proxy_on_log(self, context_id: int, /) -> None:
         """Tell the filter that its stream has ended."""
@@ -378,12 +366,23 @@ class Dispatcher(Contexts):
         except BaseException as error:
             stream_failed(phase, stream, error)
 
-    def _not_delivered(self, phase: Phase, context_id: int, stream: Stream | None) -> int:
-        """Handle a callback that is not passed to the filter: the stream is unknown, has no context, or has failed."""
+    def _not_delivered(
+        self, phase: Phase, context_id: int, stream: Stream | None, size: int = 0, end_of_stream: bool = False
+    ) -> int:
+        """Handle a callback that is not passed to the filter: the stream is unknown, has no context, or has failed.
+
+        That is also the state of a stream whose configuration is chosen now.
+        """
         if stream is None:
             self._unknown(phase.export, context_id)
             return CONTINUE
         self._enter_stream(phase, stream)
+        if stream.root.rules is not None and phase.export == "proxy_on_request_headers":
+            chosen = stream.root.rules.chosen()
+            if chosen is not None:
+                stream.root, stream.skip = chosen, False
+                self._open_for(chosen, context_id, stream)
+                return self.proxy_on_request_headers(context_id, size, end_of_stream)
         if stream.refuse:
             return refuse_late(stream, phase)
         # A 500 that was sent earlier passes through here as a response.

@@ -21,6 +21,7 @@ from .._stream.report import report
 from .._typing import TYPE_CHECKING, Any
 from ..errors import RegistrationError
 from ..types import HttpContext, PluginContext, TcpContext, VMContext
+from .by_rules import roots_of
 from .declarations import traits_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Contexts:
         self._unopened: dict[int, Root] = {}  # streams that have begun but have not had a callback yet
         self._in_vm = InVm(host)
         self.memory_size: Callable[[], int] = int  # bytes of the VM; 0 outside of Wasm
+        self.hear_requests: Callable[[], object] = int  # called when request headers begin to matter, see `exports`
         self.hold_headers = False  # PWASM_HOLD_HEADERS, see `holding`
 
     def proxy_on_context_create(self, context_id: int, parent_id: int, /) -> None:
@@ -60,9 +62,10 @@ class Contexts:
         root = self._unopened.pop(context_id, None)
         return None if root is None else self._open_for(root, context_id)
 
-    def _open_for(self, root: Root, context_id: int) -> Stream:
+    def _open_for(self, root: Root, context_id: int, stream: Stream | None = None) -> Stream:
         """Create a stream and its context; the shim does the same in the common case (runtime-shim, streams.c)."""
-        stream = self._streams[context_id] = Stream(context_id, root)
+        if stream is None:
+            stream = self._streams[context_id] = Stream(context_id, root)
         current.host = self._host
         current.root = root
         current.stream = None
@@ -73,6 +76,9 @@ class Contexts:
                 stream.traits = root.traits
                 http.context_id = context_id
                 http.plugin = root.context  # a root without context has no classes
+                return stream
+            if root.rules is not None:
+                stream.skip = True  # until its request has shown which configuration applies, see `by_rules`
                 return stream
             context: HttpContext | TcpContext | None = (
                 None if root.http is None else _created(root.http, context_id, HttpContext)
@@ -108,26 +114,37 @@ class Contexts:
                     self._in_vm.switched_off = not vm.sdk_metrics
             if vm is None:
                 raise TypeError("the VM context's factory returned None")
-            plugin = vm.new_plugin_context(context_id)
-            if plugin is None:
-                entry = registered.plugin or Entry(PluginContext, False, "")
-                plugin = _created(entry, context_id, PluginContext)
-            if not isinstance(plugin, PluginContext):
-                raise TypeError(f"a plugin context must be a pwasm.PluginContext, not {plugin!r}")
-            plugin.context_id = context_id
-            plugin.vm = vm
-            root.context = plugin
-            root.http, root.tcp = registered.http, registered.tcp
-            if type(plugin).new_http_context is not PluginContext.new_http_context:
-                root.http = Entry(plugin.new_http_context, True, "")
-            if type(plugin).new_tcp_context is not PluginContext.new_tcp_context:
-                root.tcp = Entry(plugin.new_tcp_context, True, "")
-            if root.http is not None and isinstance(root.http.factory, type) and not root.http.takes_context_id:
-                root.traits = in_mode(root, traits_of(root.http.factory))
-                root.make_http = root.http.factory
+            self._create_plugin(root, vm, registered)
         except BaseException as error:
             root.failed, root.context = True, None
             report(phase.level, f"the plugin could not be created for context {context_id}: start refused", error)
+
+    def _create_plugin(self, root: Root, vm: VMContext, registered: Registration) -> None:
+        plugin = vm.new_plugin_context(root.id)
+        if plugin is None:
+            entry = registered.plugin or Entry(PluginContext, False, "")
+            plugin = _created(entry, root.id, PluginContext)
+        if not isinstance(plugin, PluginContext):
+            raise TypeError(f"a plugin context must be a pwasm.PluginContext, not {plugin!r}")
+        plugin.context_id = root.id
+        plugin.vm = vm
+        root.context = plugin
+        root.http, root.tcp = registered.http, registered.tcp
+        if type(plugin).new_http_context is not PluginContext.new_http_context:
+            root.http = Entry(plugin.new_http_context, True, "")
+        if type(plugin).new_tcp_context is not PluginContext.new_tcp_context:
+            root.tcp = Entry(plugin.new_tcp_context, True, "")
+        if root.http is not None and isinstance(root.http.factory, type) and not root.http.takes_context_id:
+            root.traits = in_mode(root, traits_of(root.http.factory))
+            root.make_http = root.http.factory
+
+    def _create_twin(self, root: Root) -> Root:
+        """Another plugin with the same id, for another configuration; see `by_rules`."""
+        twin = Root(root.id, self._streams, self._in_vm)
+        twin.holds_headers, twin.timers = root.holds_headers, root.timers
+        current.root = twin
+        self._create_plugin(twin, root.context.vm, self._registered_for_root())
+        return twin
 
     def _registered_for_root(self) -> Registration:
         """The registration for this plugin; the host is asked for the root id only if it makes a difference."""
@@ -169,11 +186,12 @@ class Contexts:
             self._unknown("proxy_on_delete", context_id)
             return
         current.host = self._host
-        if root.tasks:
-            close_root(root)
-        if root.calls:
-            self._in_vm.add(OPEN_CALLOUTS, -len(root.calls))
-            root.calls.clear()
+        for plugin in dict.fromkeys((root, *roots_of(root))):
+            if plugin.tasks:
+                close_root(plugin)
+            if plugin.calls:
+                self._in_vm.add(OPEN_CALLOUTS, -len(plugin.calls))
+                plugin.calls.clear()
         if not self._roots:
             self._in_vm.has_memory(0)
 

@@ -7,9 +7,13 @@ Always exported are: proxy_on_context_create (the only callback that tells which
 proxy_on_vm_start and proxy_on_configure (the only time when configurations can be read), proxy_on_delete (frees the
 context), proxy_on_tick, and the five that deliver the answers of callouts. Whether a filter sleeps or makes callouts
 does not show in its classes (a helper module or a library may do so), and these six cost nothing if there is nothing to
-wake or answer. proxy_on_done is not exported for the sake of streams: the host ignores its result for a stream, whose
-last callback is proxy_on_log. Nor is proxy_on_response_headers: `resume_http_response` before the response crashes
-Envoy, but a filter without a callback for the response never has one to resume, so the call is refused.
+wake or answer. So is proxy_on_request_headers, for HTTP filters: a configuration with rules is chosen in it
+(`by_rules`), and whether there are rules shows only when the plugin starts. Until then the shim ignores it if no class
+has a use for it.
+
+proxy_on_done is not exported for the sake of streams: the host ignores its result for a stream, whose last callback is
+proxy_on_log. Nor is proxy_on_response_headers: `resume_http_response` before the response crashes Envoy, but a filter
+without a callback for the response never has one to resume, so the call is refused.
 """
 
 from __future__ import annotations
@@ -47,10 +51,15 @@ def callbacks_used(registration: Registration) -> tuple[str, ...]:
     The class that a factory returns is not known in advance, so all callbacks of its kind are exported; likewise for a
     class that overrides `new_http_context` or its siblings.
     """
-    used = set(_ALWAYS)
-    for registered in (registration, *(named for _, named in registration.named)):
-        used |= _used(registered, registration.vm)
+    used = _ALWAYS | _needed(registration)
+    if any(_http_of(registered, registration.vm) for registered in _registered(registration)):
+        used |= {_FIRST[HttpContext]}
     return tuple(callback.name for callback in CALLBACKS if callback.name in used)
+
+
+def ignores_request_headers(registration: Registration) -> bool:
+    """Whether no class has a use for request headers; they are needed to choose by rules, which it may be given."""
+    return _FIRST[HttpContext] not in _needed(registration)
 
 
 def callbacks_written(registration: Registration) -> dict[str, list[str] | None]:
@@ -97,13 +106,28 @@ def _written(cls: type, base: type) -> list[str]:
     return [name for name in methods if getattr(cls, name) is not getattr(base, name)]
 
 
+def _registered(registration: Registration) -> list[Registration]:
+    return [registration, *(named for _, named in registration.named)]
+
+
+def _needed(registration: Registration) -> set[str]:
+    """The callbacks that registered classes override, or need for what they declare."""
+    return {name for registered in _registered(registration) for name in _used(registered, registration.vm)}
+
+
+def _plugin_of(registration: Registration, vm: Entry | None) -> Entry | None:
+    return _ANY if vm is not None and _overrides(vm, "new_plugin_context") else registration.plugin
+
+
+def _http_of(registration: Registration, vm: Entry | None) -> Entry | None:
+    plugin = _plugin_of(registration, vm)
+    return _ANY if plugin is not None and _overrides(plugin, "new_http_context") else registration.http
+
+
 def _used(registration: Registration, vm: Entry | None) -> set[str]:
-    decides_plugin = vm is not None and _overrides(vm, "new_plugin_context")
-    plugin = _ANY if decides_plugin else registration.plugin
-    http, tcp = registration.http, registration.tcp
-    if plugin is not None:
-        http = _ANY if _overrides(plugin, "new_http_context") else http
-        tcp = _ANY if _overrides(plugin, "new_tcp_context") else tcp
+    plugin, http, tcp = _plugin_of(registration, vm), _http_of(registration, vm), registration.tcp
+    if plugin is not None and _overrides(plugin, "new_tcp_context"):
+        tcp = _ANY
     used: set[str] = set()
     for entry, base in ((plugin, PluginContext), (http, HttpContext), (tcp, TcpContext)):
         if entry is not None:

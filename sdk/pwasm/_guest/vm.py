@@ -18,6 +18,7 @@ from .. import _abi
 from .._async import never_awaited
 from .._dispatch import callbacks
 from .._dispatch.callbacks import Dispatcher  # the SDK's own, even if a test replaces the attribute of `callbacks`
+from .._dispatch.exports import ignores_request_headers
 from .._hostcalls import header_maps
 from .._stream import budget, log
 from .._stream.current import Current, current
@@ -101,9 +102,15 @@ def install(registration: Any) -> tuple[str, ...]:
     if registration.step_budget:
         budget.start(registration.step_budget, _pwasm_shim)
     _pwasm_shim.set_callbacks(tuple(first[callback.name] for callback in _abi.CALLBACKS))
+    _pwasm_shim.ignore_request_headers(ignores_request_headers(registration))
+    dispatcher.hear_requests = _hear_requests
     if type(dispatcher) is Dispatcher:
         _take_over_streams(dispatcher)
     return callbacks.callbacks_used(registration)
+
+
+def _hear_requests() -> None:
+    _pwasm_shim.ignore_request_headers(False)
 
 
 class Streams(dict[int, Stream]):

@@ -61,6 +61,17 @@ def verdict(action: object, phase: Phase) -> int:
     return int(action)
 
 
+def accepted(result: object) -> bool:
+    """Whether a callback that can refuse has accepted: with True or None.
+
+    Raises:
+        TypeError: the result is nothing of that kind.
+    """
+    if result is None or isinstance(result, bool):
+        return result is not False
+    raise TypeError(f"must return True, False or None, not {result!r}")
+
+
 def fails_open(context: object) -> bool:
     """Whether a context or class has `on_error = "fail_open"`; any other value means the default."""
     return getattr(context, "on_error", None) == "fail_open"

@@ -78,6 +78,7 @@ class Root:
         "id",
         "make_http",
         "option_seen",
+        "rules",
         "streams",
         "tasks",
         "tcp",
@@ -98,6 +99,7 @@ class Root:
         self.tcp: Entry | None = None
         self.make_http: type | None = None  # shortcut for `http`, if it is a class that takes no id
         self.traits: Traits | None = None
+        self.rules: Any = None  # a `by_rules.Rules`, if several configurations apply to its streams
         self.streams = streams
         self.tasks: list[Task] | None = None  # waiting coroutines of the plugin's own callbacks, see `tasks`
         self.timers: Timers | None = None  # set once a tick period is set or a coroutine sleeps, see `timers`

@@ -50,8 +50,8 @@ class _Checking(Dispatcher):
     hold_headers = False
     """Whether streams may be held by their headers."""
 
-    def _open_for(self, root: Root, context_id: int) -> Stream:
-        stream = super()._open_for(root, context_id)
+    def _open_for(self, root: Root, context_id: int, stream: Stream | None = None) -> Stream:
+        stream = super()._open_for(root, context_id, stream)
         _check(stream.context)
         return stream
 
@@ -59,7 +59,11 @@ class _Checking(Dispatcher):
         """Whether the class of a stream has this callback."""
         stream = self._streams.get(context_id)
         method = PHASES[export].method
-        return stream is not None and getattr(type(stream.context), method, None) is not getattr(HttpContext, method)
+        return (
+            stream is not None
+            and stream.context is not None
+            and getattr(type(stream.context), method, None) is not getattr(HttpContext, method)
+        )
 
     def _create_root(self, context_id: int) -> None:
         super()._create_root(context_id)

@@ -85,8 +85,10 @@ class EnvoyStage:
         self.listeners = {} if self.refused else self.envoy.listeners()
 
     def _config(self, setup: Setup, path: Path, module: Path) -> dict[str, Any]:
-        metadata = dict.fromkeys((_UPSTREAM, _TCP_UPSTREAM), setup.cluster_metadata)
-        route = Route(upstream=_UPSTREAM, metadata=setup.route_metadata)
+        metadata = dict.fromkeys((_UPSTREAM, setup.cluster_name, _TCP_UPSTREAM), setup.cluster_metadata)
+        cluster = setup.cluster_name or _UPSTREAM
+        route = Route(upstream=cluster, metadata=setup.route_metadata, name=setup.route_name)
+        servers = {**self.servers, cluster: self.servers[_UPSTREAM]}
         upstreams = [
             Upstream(
                 "127.0.0.1",
@@ -95,7 +97,7 @@ class EnvoyStage:
                 http2=isinstance(server, GrpcAuthorizer),
                 metadata=metadata.get(name, {}),
             )
-            for name, server in self.servers.items()
+            for name, server in servers.items()
         ]
         listeners: list[HttpListener | TcpListener] = []
         services = []
@@ -127,11 +129,13 @@ class EnvoyStage:
         config = bootstrap(listeners, plugins=services, upstreams=upstreams)
         enable_trailers(config)
         if setup.place == _UPSTREAM:
-            put_into_cluster(config, _UPSTREAM, chain)
+            put_into_cluster(config, cluster, chain)
         return config
 
     def _refused(self, setup: Setup, name: str) -> bool:
-        return Double(setup.upstream if name == _UPSTREAM else setup.clusters.get(name, 200)).refuses
+        return Double(
+            setup.upstream if name in {_UPSTREAM, setup.cluster_name} else setup.clusters.get(name, 200)
+        ).refuses
 
     def close(self) -> None:
         """Stop Envoy and the servers."""

@@ -109,7 +109,7 @@ def _key(setup: Setup, path: Path) -> object:
         setup.upstream is REFUSED,
         tuple(sorted((name, handler is REFUSED) for name, handler in setup.clusters.items())),
         tuple(sorted(setup.environment.items())),
-        repr((setup.route_metadata, setup.cluster_metadata)),
+        repr((setup.route_name, setup.cluster_name, setup.route_metadata, setup.cluster_metadata)),
         setup.starts,
         repr((setup.before, setup.after, setup.hold_headers, setup.place)),
     )

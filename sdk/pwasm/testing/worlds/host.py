@@ -87,6 +87,8 @@ class HostWorld(World):
             upstream_filter=setup.place == "upstream",
         )
         host.is_python = is_python(self._path)
+        names = {"route_name": setup.route_name, "cluster_name": setup.cluster_name}
+        host.properties |= {("xds", name): value.encode() for name, value in names.items() if value}
         host.properties |= _metadata("route_metadata", setup.route_metadata)
         host.properties |= _metadata("cluster_metadata", setup.cluster_metadata)
         started = host.started

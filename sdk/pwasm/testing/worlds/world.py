@@ -63,6 +63,10 @@ class Setup:
     """Several uses of the module in one VM, instead of `kind`, `root_id` and `configuration`."""
     upstream: Handler = hello
     clusters: Mapping[str, Handler] = field(default_factory=dict)
+    route_name: str = ""
+    """The name of the requests' route: the property `xds.route_name`."""
+    cluster_name: str = ""
+    """Another name of upstream's cluster, for the property `xds.cluster_name`."""
     route_metadata: Metadata = field(default_factory=dict)
     """Metadata of the requests' route, by namespace: the property `xds.route_metadata`."""
     cluster_metadata: Metadata = field(default_factory=dict)

@@ -130,7 +130,7 @@ def test_a_hanging_filter_is_stopped_and_the_place_shown(emulated: tuple[str, di
     [
         (
             "test_marker",
-            r"pytest.mark.pwasm: unknown argument cluters; known arguments: after, before, cluster_metadata, clusters",
+            r"pytest.mark.pwasm: unknown argument cluters; known arguments: after, before, cluster_metadata,",
         ),
         ("test_refused", r"the plugin refused to start:\nconfiguration: Expecting property name"),
         ("test_not_refused", "the plugin started"),
