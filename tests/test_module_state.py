@@ -87,6 +87,8 @@ STATE = {
     "pwasm_compiler.build.verify: host_functions()": "the same",
     "pwasm_compiler.envoy.programs: _version()": "what a program said, by path and time",
     "pwasm_compiler.guest.code_cache: linker_version()": "digest of the linker's sources",
+    "pwasm_compiler.kube.crd_facts: products()": "the facts of the products' CRDs, read once",
+    "pwasm_compiler.kube.releases: _schema()": "schemas made of them",
     "pwasm_compiler.guest.machine: _imports()": "what a guest can import",
     "pwasm_compiler.progress: _running": "what is on the terminal's last line",
     "pwasm_compiler.wasm.module: _by_kind()": "imports of a module by kind",

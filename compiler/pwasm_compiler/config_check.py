@@ -75,7 +75,7 @@ def _schema_problems(config: dict[str, Any], wanted: Schema) -> list[str]:
     return [
         f"{where}: {problem}" if where else problem
         for where, value in match_rules.configurations(config)
-        for problem in problems(value, wanted, where or "the configuration")
+        for problem in problems(value, wanted, "the configuration")
     ]
 
 

@@ -125,7 +125,7 @@ SPECS: dict[str, tuple[Json, ...]] = {
     ),
     "HigressWasmPlugin": (
         {
-            **{name: value for name, value in _WASM.items() if name != "type"},
+            **{name: value for name, value in _WASM.items() if name not in ("type", "pluginConfig")},
             "phase": "AUTHZ",
             "priority": 300,
             "defaultConfig": {"a": 1},

@@ -35,6 +35,8 @@ INTENDED = (
     Intended("Higress.*|EnvoyEx.*", r"sha256 is .*does not match", "no digest looks like that"),
     Intended("HigressWasmPlugin", r"missing the required field '(url|name)'", "its CRD requires nothing"),
     Intended("HigressWasmPlugin", r"(shorter|longer) than|(less|more) than", "its CRD has none of Istio's limits"),
+    Intended("HigressWasmPlugin", r"makes Higress ignore|or Higress ignores", "Higress would ignore a part, or all"),
+    Intended("HigressWasmPlugin", r"belongs into ingress|Higress replaces", "Higress makes it of matchRules"),
     Intended("EnvoyFilter", r"missing the required field '(applyTo|patch|operation)'", "such a patch does nothing"),
     Intended("EnvoyFilter", r'"INVALID": does not match', "the zero value of an enumeration of protobuf"),
     Intended("EnvoyExtensionPolicy", r"spec must have targetRefs", "an empty list of targets selects nothing"),
