@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import re
 import ssl
 import sys
-import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from pwasm_compiler.kube.schemas import GATEWAY_API
 from pwasm_compiler.oci.challenge import Challenge, parse_challenges
 from pwasm_compiler.oci.mesh_rules import is_private, token_host
 from pwasm_compiler.oci.reference import host_of, is_loopback
+from pwasm_compiler.oci.url import parse_url
 from pwasm_compiler.wasm.instructions import self_check
 
 State = Literal["ok", "warning", "broken", "not checked"]
@@ -240,12 +239,5 @@ def _ping(host: str) -> tuple[str, int, list[str]]:
 
 def _registry_host(reference: str) -> str | None:
     """The host of a registry, given as its name, an image reference or a URL."""
-    host = reference.removeprefix("oci://").removeprefix("https://").partition("/")[0]
-    try:
-        parts = urllib.parse.urlsplit(f"//{host}")
-        usable = bool(parts.hostname) and parts.port != 0 and parts.username is None
-    except ValueError:
-        return None
-    if not usable or not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?", host):
-        return None
-    return host_of(host)
+    found = parse_url(f"https://{reference.removeprefix('oci://').removeprefix('https://').partition('/')[0]}/")
+    return host_of(found.authority) if found else None
