@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from pwasm_compiler.commands.manifest import read_resources
-from pwasm_compiler.console import colour, complete_files, warn
+from pwasm_compiler.console import complete_files, say, say_document, styled, warn
 from pwasm_compiler.kube.deploy import gateway_address, wait
 from pwasm_compiler.kube.kind import Document
 from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
@@ -60,15 +59,15 @@ def deploy(file: str, dry_run: bool, timeout: float, force_conflicts: bool, as_j
     diff = kubectl.diff(text)
     _show_diff(diff)
     if not dry_run:
-        click.echo(kubectl.apply(text, force=force_conflicts), err=True)
+        say(kubectl.apply(text, force=force_conflicts), err=True)
         outcomes = [_wait(kubectl, document, timeout) for document in documents]
     if as_json:
-        click.echo(json.dumps({"changed": bool(diff), "applied": not dry_run, "resources": outcomes}, indent=2))
+        say_document({"changed": bool(diff), "applied": not dry_run, "resources": outcomes})
     else:
         for outcome in outcomes:
-            click.echo(f"{outcome['kind']}/{outcome['name']}: {outcome['note']}")
+            say(f"{outcome['kind']}/{outcome['name']}: {outcome['note']}")
             if outcome["gateway"]:
-                click.echo(f"gateway: {outcome['gateway']}")
+                say(f"gateway: {outcome['gateway']}")
     sys.stdout.flush()
 
 
@@ -83,6 +82,6 @@ def _wait(kubectl: Kubectl, document: Document, seconds: float) -> dict[str, Any
 
 def _show_diff(diff: str) -> None:
     if not diff:
-        click.echo("no changes", err=True)
+        say("no changes", err=True)
     for line in diff.splitlines():
-        click.echo(click.style(line, fg=_COLOURS.get(line[:1])), err=True, color=colour())
+        say(styled(line, fg=_COLOURS.get(line[:1])), err=True)

@@ -95,9 +95,14 @@ class _Response(http.client.HTTPResponse):
         super().__init__(_Socket(sock, clock), *arguments, **options)  # type: ignore[arg-type]
 
 
+def response(clock: Clock, sock: Any, *arguments: Any, **options: Any) -> http.client.HTTPResponse:
+    """The response that arrives at `sock`; reading it raises what `Clock.tick` does."""
+    return _Response(clock, sock, *arguments, **options)
+
+
 def _connection(of: Callable[..., Any], clock: Clock, *arguments: Any, **options: Any) -> Any:
     made = of(*arguments, **options)
-    made.response_class = functools.partial(_Response, clock)
+    made.response_class = functools.partial(response, clock)
     return made
 
 
