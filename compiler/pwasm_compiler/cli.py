@@ -34,7 +34,7 @@ COMMANDS = {
     "build": "Build a filter into main.wasm.",
     "cache": "Show or clear what is kept for later builds.",
     "config": "Write an Envoy configuration that includes a filter.",
-    "deploy": "Apply a resource to a cluster and wait until it takes effect.",
+    "deploy": "Apply a resource to a cluster and wait until it is accepted.",
     "dev": "Run a filter and reload it on every edit.",
     "doctor": "Check the environment and suggest fixes.",
     "inspect": "Show the contents of a Wasm module or image.",

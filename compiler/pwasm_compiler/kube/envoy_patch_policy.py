@@ -132,7 +132,3 @@ class EnvoyPatchPolicy(ResourceKind):
             " listeners of a Gateway with the same port share the name of the first, and with XDSNameSchemeV2 (the"
             " default from 1.10) their name is tcp-PORT"
         )
-
-    def condition_lists(self, status: Document) -> list[list[Document]]:
-        """The conditions of every ancestor."""
-        return [ancestor.get("conditions") or [] for ancestor in status.get("ancestors") or []] or [[]]
