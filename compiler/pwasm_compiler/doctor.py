@@ -15,6 +15,7 @@ from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import RELOAD_SINCE, version_of
 from pwasm_compiler.errors import PwasmError, ToolError
 from pwasm_compiler.guest.base import load_base
+from pwasm_compiler.kube.installed import BUNDLE_VERSION, Installed, installed
 from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
 from pwasm_compiler.kube.schemas import GATEWAY_API
@@ -190,6 +191,34 @@ def cluster_checks(scope: Scope) -> Iterator[Check]:
         )
         return
     yield from _kinds(cluster, bad)
+    yield from _products(cluster)
+
+
+def _products(cluster: Kubectl) -> Iterator[Check]:
+    """The versions of the products, and what depends on them."""
+    try:
+        found = installed(cluster)
+    except PwasmError as error:
+        what = f"versions unknown: {' '.join([error.what + ':', *error.why.splitlines()[-1:]])}"
+        yield Check("products", "warning", what, error.hint)
+        return
+    if not found:
+        what = "no control plane of Istio, Envoy Gateway or Higress among the deployments: its versions are not known"
+        yield Check("products", "warning", what, "it may run outside this cluster, or from an image of another name")
+    for item in found:
+        yield _product(item)
+
+
+def _product(item: Installed) -> Check:
+    name = f"{item.product} in {item.place}"
+    if not item.version:
+        return Check(name, "warning", "neither its image nor its labels tell its version", "see: kubectl describe")
+    there = [what for _, what, applies in item.facts if applies]
+    absent = [f"{what} (since {since})" for since, what, applies in item.facts if not applies]
+    parts = [f"{item.version}; use pwasm manifest --for {item.product}={item.release}"]
+    parts += [f"has {', '.join(there)}"] if there else []
+    parts += [f"does not have {', '.join(absent)}"] if absent else []
+    return Check(name, "ok", "; ".join(parts))
 
 
 def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
@@ -198,7 +227,8 @@ def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
     except PwasmError as error:
         yield Check("resource kinds", "warning", error.why.splitlines()[-1] if error.why else error.what, error.hint)
         return
-    names = {item["metadata"]["name"] for item in (found or {}).get("items", ())}
+    crds = {item["metadata"]["name"]: item["metadata"] for item in (found or {}).get("items", ())}
+    names = crds.keys()
     there = [kind for kind in KINDS.values() if kind.resource in names]
     if not there:
         yield Check(
@@ -209,6 +239,9 @@ def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
         )
         return
     yield Check("resource kinds", "ok", ", ".join(kind.name for kind in there))
+    bundle = (crds.get(f"gateways.{GATEWAY_API}", {}).get("annotations") or {}).get(BUNDLE_VERSION)
+    if bundle:
+        yield Check("Gateway API", "ok", f"{bundle}")
     for kind in there:
         if kind.needs_gateway_api and f"gateways.{GATEWAY_API}" not in names:
             what = f"not installed, but required by {kind.product}"

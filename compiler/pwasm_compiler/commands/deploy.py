@@ -24,6 +24,7 @@ from pwasm_compiler.yaml_text import dump_all
 _NOT_ASKED = "not asked whether they took it; add --proxies, or see: pwasm status"
 _STATES = {
     "taken": "took it",
+    "received": "received it",
     "refused": "refused it",
     "not yet": "has not taken it yet",
     "not asked": "could not be asked",
@@ -61,8 +62,8 @@ def deploy(
     each target. Istio (since 1.23) and Higress write no status: the resource is applied, and nothing more is known.
 
     --proxies asks up to three of the running proxies that the resource selects, through kubectl port-forward to their
-    admin interface, before and after: whether the filter arrived, or why Envoy refused it. That needs the permissions
-    to list pods and to create pods/portforward; without them, pwasm says so and does the rest.
+    admin interface, before and after: whether the filter arrived, and whether Envoy refused it, if it keeps count. That
+    needs the permissions to list pods and to create pods/portforward; without them, pwasm says so and does the rest.
 
     The address of the gateway is printed if there is one.
     """

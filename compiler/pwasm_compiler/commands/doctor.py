@@ -28,7 +28,8 @@ def doctor(as_json: bool, **options: Any) -> int:
 
     Python, the build-time Python (which comes with pwasm) and an Envoy are always required; a registry if it is named
     with --registry; kubectl and a cluster with Istio, Envoy Gateway or Higress if --cluster, --context or --kubeconfig
-    is given.
+    is given. Of these products, the versions are read from the images of their deployments, if you may list those; what
+    depends on the version is said, with the --for of pwasm manifest.
 
     The exit code is 1 if something required is broken. No credentials are sent to a registry.
     """

@@ -17,7 +17,13 @@ from pwasm_compiler.kube.proxies import Pod, filter_name, proxies_of
 from pwasm_compiler.kube.resources import kind_of
 
 POLL_SECONDS = 1.0
-State = Literal["taken", "refused", "not yet", "not asked"]
+State = Literal["taken", "received", "refused", "not yet", "not asked"]
+
+
+_LOG = "kubectl logs POD -c CONTAINER | pwasm status --log -"
+_SEE_LOG = f"Envoy refused the update and keeps the last good one; the reason is in its log: {_LOG}"
+_NO_COUNT = f"it keeps no count of what it refuses (Istio's default), so if it accepted it is only in its log: {_LOG}"
+_REFUSED_BEFORE = f"it has refused updates before, perhaps this one; see its log: {_LOG}"
 
 
 @dataclass(frozen=True)
@@ -88,15 +94,20 @@ def _answer(pod: Pod, found: Watch, changed: bool) -> Answer:
     except PwasmError as error:
         return Answer(str(pod), "not asked", _one_line(error))
     before = found.before[pod]
+    if changed and (now.refusals or 0) > (before.refusals or 0):
+        return Answer(str(pod), "refused", now.error or _SEE_LOG)
     if now.error and (not changed or now.error != before.error or now.version == before.version):
         return Answer(str(pod), "refused", now.error)
     if now.is_new_since(before if changed else None):
+        if now.by_ecds and (now.refusals is None or (now.refusals and not changed)):
+            return Answer(str(pod), "received", _NO_COUNT if now.refusals is None else _REFUSED_BEFORE)
         return Answer(str(pod), "taken")
     return Answer(str(pod), "not yet", "it still has the version of before" if now.version is not None else "")
 
 
 def _ask(port: int, name: str) -> Delivery:
-    return delivery(admin.config_dump(f"http://127.0.0.1:{port}"), name)
+    url = f"http://127.0.0.1:{port}"
+    return delivery(admin.config_dump(url), admin.stats(url), name)
 
 
 def _one_line(error: PwasmError) -> str:

@@ -1,13 +1,19 @@
-"""Whether an Envoy has taken a filter that a control plane sent: by ECDS, as Istio does, or in a listener."""
+"""Whether an Envoy has taken a filter that a control plane sent: by ECDS, as Istio does, or in a listener.
+
+A listener is in the dump as active once it serves. Of ECDS, the dump shows the version that came last, also if Envoy
+refused it (seen in Envoy 1.40): only the counters of the discovery tell, and Istio does not have its proxies keep them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pwasm_compiler.envoy.kinds import Json
+
+_REFUSALS = re.compile(r"extension_config_discovery\.(?:http|network)_filter\.(.+)\.(?:update_rejected|config_fail)")
 
 
 @dataclass(frozen=True)
@@ -17,20 +23,34 @@ class Delivery:
     version: str | None
     error: str = ""
     """Why Envoy refused the last update of what carries the filter."""
+    by_ecds: bool = False
+    refusals: int | None = None
+    """How many updates by ECDS Envoy has refused; None if it keeps no count."""
 
     def is_new_since(self, before: Delivery | None) -> bool:
         """Whether the filter arrived, or arrived again, since `before`."""
         return self.version is not None and (before is None or self.version != before.version)
 
 
-def delivery(dump: Json, name: str) -> Delivery:
+def delivery(dump: Json, stats: Mapping[str, Any], name: str) -> Delivery:
     """The delivery of the filter whose name matches the pattern `name`."""
     pattern = re.compile(name)
     configs = [config for config in _list(dump.get("configs")) if isinstance(config, dict)]
     carriers = [item for config in configs for item in _carriers(config, pattern)]
     versions = sorted({str(version) for version, _ in carriers if version is not None})
     errors = [error for _, error in carriers if error]
-    return Delivery(", ".join(versions) if versions else None, errors[0] if errors else "")
+    by_ecds = any(_has(config.get("ecds_filters"), pattern) for config in configs)
+    refusals = [
+        value
+        for key, value in stats.items()
+        if (match := _REFUSALS.fullmatch(key)) and pattern.fullmatch(match[1]) and isinstance(value, int)
+    ]
+    return Delivery(
+        ", ".join(versions) if versions else None,
+        errors[0] if errors else "",
+        by_ecds,
+        max(refusals) if refusals and by_ecds else None,
+    )
 
 
 def _carriers(config: Json, name: re.Pattern[str]) -> Iterator[tuple[str | None, str]]:

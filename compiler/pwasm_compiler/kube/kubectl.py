@@ -70,6 +70,14 @@ class Kubectl:
         items: list[dict[str, Any]] = json.loads(done.stdout).get("items") or []
         return items
 
+    def everywhere(self, resource: str) -> list[dict[str, Any]]:
+        """The resources of a kind in all namespaces."""
+        done = self._run("get", resource, "--all-namespaces", "--output", "json")
+        if done.returncode != 0:
+            raise _error(done, f"cannot list the {resource}", right=f"list {resource} in all namespaces")
+        items: list[dict[str, Any]] = json.loads(done.stdout).get("items") or []
+        return items
+
     @contextmanager
     def forward(self, pod: str, namespace: str, port: int) -> Iterator[int]:
         """The port of this machine that leads to `port` of the pod while the block runs.
