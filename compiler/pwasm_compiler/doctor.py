@@ -20,6 +20,7 @@ from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
 from pwasm_compiler.kube.schemas import GATEWAY_API
 from pwasm_compiler.oci.challenge import Challenge, parse_challenges
+from pwasm_compiler.oci.connections import Clock, clocked
 from pwasm_compiler.oci.mesh_rules import is_private, token_host
 from pwasm_compiler.oci.reference import host_of, is_loopback
 from pwasm_compiler.oci.url import parse_url
@@ -158,6 +159,10 @@ def _challenge_check(name: str, challenges: Sequence[Challenge]) -> Check:
             "uses Basic authentication, which Istio 1.29.1 and later reject (rejected unsafe bearer realm)",
             "put a token server in front of it, allow anonymous pulls, or serve the module over HTTPS",
         )
+    if any(challenge.scheme == "bearer" and not token_host(challenge) for challenge in challenges):
+        return Check(
+            title, "warning", "names a token server whose URL is none", "its administrator can correct the realm"
+        )
     for host in map(token_host, challenges):
         if is_private(host):
             return Check(
@@ -255,7 +260,7 @@ def _ping(host: str) -> tuple[str, int, list[str]]:
         ("http", lambda: http.client.HTTPConnection(host, timeout=_REGISTRY_SECONDS)),
     ]
     for scheme, connect in attempts:
-        connection = connect()
+        connection = clocked(connect(), Clock(_REGISTRY_SECONDS, 0))
         try:
             connection.request("GET", "/v2/", headers={"User-Agent": "pwasm"})
             response = connection.getresponse()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -260,6 +261,8 @@ def test_an_anonymous_registry(pwasm: Pwasm) -> None:
         ('Bearer realm="http://localhost:5001/token"', "warning", "localhost"),
         ('Bearer realm="https://10.0.0.7/token"', "warning", "10.0.0.7"),
         ('Bearer realm="https://169.254.169.254/token"', "warning", "169.254.169.254"),
+        ('Bearer realm="https://["', "warning", "whose URL is none"),
+        ('Bearer realm="https://a\x1b[2Jb/"', "warning", "whose URL is none"),
     ],
 )
 def test_what_istio_says_of_a_challenge(challenge: str, state: str, said: str) -> None:
@@ -282,6 +285,22 @@ def test_a_registry_that_is_down() -> None:
         unused.bind(("127.0.0.1", 0))
         (check,) = doctor.registry_checks(f"127.0.0.1:{unused.getsockname()[1]}")
     assert (check.state, "no answer" in check.detail) == ("broken", True)
+
+
+def test_a_registry_that_answers_for_ever() -> None:
+    """Interim responses have no end of their own, and reading each of them is quick."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            while True:  # over https first, then over http
+                taken, _ = server.accept()
+                with taken, contextlib.suppress(OSError):
+                    while True:
+                        taken.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+        threading.Thread(target=answer, daemon=True).start()
+        (check,) = doctor.registry_checks(f"127.0.0.1:{server.getsockname()[1]}")
+    assert check.state == "broken"
 
 
 @pytest.mark.programs

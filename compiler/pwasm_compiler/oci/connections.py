@@ -14,7 +14,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 SLOWEST = 16 << 10
 """Bytes per second, on the average of a whole transfer."""
@@ -100,10 +100,17 @@ def response(clock: Clock, sock: Any, *arguments: Any, **options: Any) -> http.c
     return _Response(clock, sock, *arguments, **options)
 
 
+Connection = TypeVar("Connection", bound=http.client.HTTPConnection)
+
+
+def clocked(connection: Connection, clock: Clock) -> Connection:
+    """The same connection, whose responses raise what `Clock.tick` does."""
+    connection.response_class = functools.partial(response, clock)  # type: ignore[assignment]
+    return connection
+
+
 def _connection(of: Callable[..., Any], clock: Clock, *arguments: Any, **options: Any) -> Any:
-    made = of(*arguments, **options)
-    made.response_class = functools.partial(response, clock)
-    return made
+    return clocked(of(*arguments, **options), clock)
 
 
 class HttpHandler(urllib.request.HTTPHandler):

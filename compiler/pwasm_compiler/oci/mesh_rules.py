@@ -58,6 +58,8 @@ def registry_problems(challenges: Sequence[Challenge]) -> list[str]:
     for challenge in challenges:
         if challenge.scheme == "basic":
             found.append("the registry uses Basic authentication, which Istio 1.29.1 and later reject")
+        elif challenge.scheme == "bearer" and not token_host(challenge):
+            found.append("the registry names a token server whose URL is none")
         elif challenge.scheme == "bearer" and is_private(token_host(challenge)):
             found.append("the registry's token server has a private address, which Istio 1.29.1 and later reject")
     return found
