@@ -277,5 +277,6 @@ def _ping(host: str) -> tuple[str, int, list[str]]:
 
 def _registry_host(reference: str) -> str | None:
     """The host of a registry, given as its name, an image reference or a URL."""
-    found = parse_url(f"https://{reference.removeprefix('oci://').removeprefix('https://').partition('/')[0]}/")
+    host = reference.removeprefix("oci://").removeprefix("https://").partition("/")[0]
+    found = parse_url(f"https://{host}/") if not host.endswith(":") else None
     return host_of(found.authority) if found else None
