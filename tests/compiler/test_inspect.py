@@ -168,7 +168,7 @@ PRODUCERS = b"\x02\x08language\x01\x02Go\x061.26.8\x0cprocessed-by\x02\x02Go\x06
 @pytest.mark.parametrize(
     ("section", "producers"),
     [
-        (PRODUCERS, ["Go 1.26.8", "?"]),
+        (PRODUCERS, ["Go 1.26.8", "\x1b"]),
         (b"\x00", []),
         (b"", []),
         (PRODUCERS[:21], ["Go 1.26.8"]),
@@ -181,6 +181,7 @@ def test_says_what_it_was_made_with(tmp_path: Path, section: bytes, producers: l
     path.write_bytes(path.read_bytes() + custom_section("producers", section))
     found = report(path)
     assert (found["accepted"], found["producers"]) == (True, producers)
+    assert "\x1b" not in render(found), "JSON has its own escapes; text for people has these"
     assert (f"  built by     {', '.join(producers)}" in render(found)) == bool(producers)
 
 
