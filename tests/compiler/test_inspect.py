@@ -10,6 +10,7 @@ import wasmtime
 
 from pwasm_compiler.build.module_record import ModuleRecord
 from pwasm_compiler.errors import DecodeError, PwasmError
+from pwasm_compiler.files import printable
 from pwasm_compiler.inspect import render, report
 from pwasm_compiler.wasm.encode import custom_section
 
@@ -182,7 +183,8 @@ def test_says_what_it_was_made_with(tmp_path: Path, section: bytes, producers: l
     found = report(path)
     assert (found["accepted"], found["producers"]) == (True, producers)
     assert "\x1b" not in render(found), "JSON has its own escapes; text for people has these"
-    assert (f"  built by     {', '.join(producers)}" in render(found)) == bool(producers)
+    shown = ", ".join(map(printable, producers))
+    assert (f"  built by     {shown}" in render(found)) == bool(producers)
 
 
 @pytest.mark.parametrize(
