@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import sys
 from pathlib import Path
 
@@ -280,3 +281,19 @@ def test_filters_import_the_sdk_and_the_standard_library(path: Path) -> None:
     """And the modules beside them."""
     for imported in imports_of(path.stem, path):
         assert imported.partition(".")[0] == "pwasm" or path.with_name(f"{imported}.py").is_file(), imported
+
+
+PRINTERS = {
+    "pwasm_compiler.console",  # what is printed
+    "pwasm_compiler.progress",  # the line that is overwritten
+}
+
+
+def test_only_the_console_prints() -> None:
+    """What is printed may come from a module, a registry or a log: `console.say` makes it harmless to a terminal."""
+    printing = {
+        name
+        for name, path in modules().items()
+        if name.startswith("pwasm_compiler") and re.search(r"\bclick\.(echo|secho)\(", path.read_text(encoding="utf-8"))
+    }
+    assert printing == PRINTERS

@@ -24,7 +24,7 @@ from click.exceptions import NoArgsIsHelpError
 from click.shell_completion import CompletionItem
 
 from pwasm_compiler import usage
-from pwasm_compiler.console import colour, print_error, print_error_as_json
+from pwasm_compiler.console import colour, print_error, print_error_as_json, say
 from pwasm_compiler.errors import DISTRIBUTION, PwasmError, report_a_bug
 from pwasm_compiler.files import shown
 
@@ -34,7 +34,7 @@ COMMANDS = {
     "build": "Build a filter into main.wasm.",
     "cache": "Show or clear what is kept for later builds.",
     "config": "Write an Envoy configuration that includes a filter.",
-    "deploy": "Apply a resource to a cluster and wait until it takes effect.",
+    "deploy": "Apply a resource to a cluster and wait until it is accepted.",
     "dev": "Run a filter and reload it on every edit.",
     "doctor": "Check the environment and suggest fixes.",
     "inspect": "Show the contents of a Wasm module or image.",
@@ -179,7 +179,7 @@ def _tell(error: PwasmError, words: tuple[str, ...]) -> None:
     if _wants_json(words):
         print_error_as_json(error.what, error.why, error.hint)
     elif error.what == _ABORTED:
-        click.echo(_ABORTED, err=True)  # Ctrl-C is not an error
+        say(_ABORTED, err=True)  # Ctrl-C is not an error
     else:
         print_error(error.what, error.why, error.hint)
 

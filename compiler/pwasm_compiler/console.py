@@ -1,4 +1,9 @@
-"""Terminal output shared by every command: colours, lines next to a progress line, the form of an error."""
+"""Terminal output shared by every command: colours, lines next to a progress line, the form of an error.
+
+Everything that commands print goes through here, because much of it comes from modules, registries, clusters and logs:
+`say` prints text for people, in which nothing is left that a terminal might act on; `say_document` and `say_text` print
+what programs read, in the escapes of its own syntax.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,15 +25,37 @@ def colour() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
 
 
-def say(text: str, *, err: bool = False) -> None:
+class Styled(str):
+    """Text with colours, made by `styled`."""
+
+    __slots__ = ()
+
+
+def styled(text: str, **style: Any) -> Styled:
+    """`text` in a style of `click.style`, for `say`."""
+    return Styled(click.style(_harmless(text), **style))
+
+
+def say(*parts: str, err: bool = False) -> None:
     """Print a line, even while a `Progress` line is shown."""
     with alone():
+        text = "".join(part if isinstance(part, Styled) else _harmless(part) for part in parts)
         click.echo(text, err=err, color=colour())
+
+
+def say_document(document: object) -> None:
+    """Print one JSON document; it is ASCII."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def say_text(text: str) -> None:
+    """Print a document as it is: YAML or JSON that pwasm wrote itself, and that escapes what it quotes."""
+    click.echo(text, nl=not text.endswith("\n"))
 
 
 def note(text: str) -> None:
     """A decision that pwasm made for the user, on standard error."""
-    say(click.style(text, dim=True), err=True)
+    say(styled(text, dim=True), err=True)
 
 
 def _harmless(text: str) -> str:
@@ -57,15 +85,15 @@ def transfer(label: str, size: int) -> Iterator[Callable[[int], None]]:
 
 def warn(text: str) -> None:
     """A warning, on standard error."""
-    say(click.style("warning: ", fg="yellow") + _harmless(text), err=True)
+    say(styled("warning: ", fg="yellow"), text, err=True)
 
 
 def print_error(what: str, why: str, hint: str) -> None:
     """What went wrong, why, and what to do."""
-    text = click.style("error: ", fg="red", bold=True) + "\n".join(_harmless(part) for part in (what, why) if part)
+    parts = [styled("error: ", fg="red", bold=True), "\n".join(filter(None, (what, why)))]
     if hint:
-        text += "\n\n" + click.style("hint: ", fg="cyan") + _harmless(hint)
-    say(text, err=True)
+        parts += ["\n\n", styled("hint: ", fg="cyan"), hint]
+    say(*parts, err=True)
 
 
 def error_as_json(what: str, why: str, hint: str) -> dict[str, dict[str, str]]:
@@ -75,4 +103,4 @@ def error_as_json(what: str, why: str, hint: str) -> dict[str, dict[str, str]]:
 
 def print_error_as_json(what: str, why: str, hint: str) -> None:
     """One document on standard output."""
-    click.echo(json.dumps(error_as_json(what, why, hint), indent=2))
+    say_document(error_as_json(what, why, hint))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import re
 import ssl
 import sys
-import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +15,16 @@ from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import RELOAD_SINCE, version_of
 from pwasm_compiler.errors import PwasmError, ToolError
 from pwasm_compiler.guest.base import load_base
+from pwasm_compiler.kube.crd_facts import products
+from pwasm_compiler.kube.installed import BUNDLE_VERSION, Installed, installed
 from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
 from pwasm_compiler.kube.schemas import GATEWAY_API
 from pwasm_compiler.oci.challenge import Challenge, parse_challenges
+from pwasm_compiler.oci.connections import Clock, clocked
 from pwasm_compiler.oci.mesh_rules import REALMS_SINCE, is_private, token_host
 from pwasm_compiler.oci.reference import host_of, is_loopback
+from pwasm_compiler.oci.url import parse_url
 from pwasm_compiler.wasm.instructions import self_check
 
 State = Literal["ok", "warning", "broken", "not checked"]
@@ -158,6 +160,10 @@ def _challenge_check(name: str, challenges: Sequence[Challenge]) -> Check:
             f"uses Basic authentication, which {REALMS_SINCE} reject (rejected unsafe bearer realm)",
             "put a token server in front of it, allow anonymous pulls, or serve the module over HTTPS",
         )
+    if any(challenge.scheme == "bearer" and not token_host(challenge) for challenge in challenges):
+        return Check(
+            title, "warning", "names a token server whose URL is none", "its administrator can correct the realm"
+        )
     for host in map(token_host, challenges):
         if is_private(host):
             return Check(
@@ -191,6 +197,37 @@ def cluster_checks(scope: Scope) -> Iterator[Check]:
         )
         return
     yield from _kinds(cluster, bad)
+    yield from _products(cluster)
+
+
+def _products(cluster: Kubectl) -> Iterator[Check]:
+    """The versions of the products, and what depends on them."""
+    try:
+        found = installed(cluster)
+    except PwasmError as error:
+        what = f"versions unknown: {' '.join([error.what + ':', *error.why.splitlines()[-1:]])}"
+        yield Check("products", "warning", what, error.hint)
+        return
+    if not found:
+        what = "no control plane of Istio, Envoy Gateway or Higress among the deployments: its versions are not known"
+        yield Check("products", "warning", what, "it may run outside this cluster, or from an image of another name")
+    for item in found:
+        yield _product(item)
+
+
+def _product(item: Installed) -> Check:
+    name = f"{item.product} in {item.place}"
+    if not item.version:
+        return Check(name, "warning", "neither its image nor its labels tell its version", "see: kubectl describe")
+    there = [what for _, what, applies in item.facts if applies]
+    absent = [f"{what} (since {since})" for since, what, applies in item.facts if not applies]
+    releases = list(products()[item.product].releases)
+    use = f"use pwasm manifest --for {item.product}={item.release}"
+    other = f"not among the releases whose resource kinds are known, {releases[0]} to {releases[-1]}"
+    parts = [f"{item.version}; {use if item.release in releases else other}"]
+    parts += [f"has {', '.join(there)}"] if there else []
+    parts += [f"does not have {', '.join(absent)}"] if absent else []
+    return Check(name, "ok", "; ".join(parts))
 
 
 def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
@@ -199,7 +236,8 @@ def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
     except PwasmError as error:
         yield Check("resource kinds", "warning", error.why.splitlines()[-1] if error.why else error.what, error.hint)
         return
-    names = {item["metadata"]["name"] for item in (found or {}).get("items", ())}
+    crds = {item["metadata"]["name"]: item["metadata"] for item in (found or {}).get("items", ())}
+    names = crds.keys()
     there = [kind for kind in KINDS.values() if kind.resource in names]
     if not there:
         yield Check(
@@ -210,6 +248,9 @@ def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
         )
         return
     yield Check("resource kinds", "ok", ", ".join(kind.name for kind in there))
+    bundle = (crds.get(f"gateways.{GATEWAY_API}", {}).get("annotations") or {}).get(BUNDLE_VERSION)
+    if bundle:
+        yield Check("Gateway API", "ok", f"{bundle}")
     for kind in there:
         if kind.needs_gateway_api and f"gateways.{GATEWAY_API}" not in names:
             what = f"not installed, but required by {kind.product}"
@@ -223,7 +264,7 @@ def _ping(host: str) -> tuple[str, int, list[str]]:
         ("http", lambda: http.client.HTTPConnection(host, timeout=_REGISTRY_SECONDS)),
     ]
     for scheme, connect in attempts:
-        connection = connect()
+        connection = clocked(connect(), Clock(_REGISTRY_SECONDS, 0))
         try:
             connection.request("GET", "/v2/", headers={"User-Agent": "pwasm"})
             response = connection.getresponse()
@@ -241,11 +282,5 @@ def _ping(host: str) -> tuple[str, int, list[str]]:
 def _registry_host(reference: str) -> str | None:
     """The host of a registry, given as its name, an image reference or a URL."""
     host = reference.removeprefix("oci://").removeprefix("https://").partition("/")[0]
-    try:
-        parts = urllib.parse.urlsplit(f"//{host}")
-        usable = bool(parts.hostname) and parts.port != 0 and parts.username is None
-    except ValueError:
-        return None
-    if not usable or not re.fullmatch(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?", host):
-        return None
-    return host_of(host)
+    found = parse_url(f"https://{host}/") if not host.endswith(":") else None
+    return host_of(found.authority) if found else None

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pwasm_compiler.errors import ProjectError, ToolError, UsageError
 
@@ -48,6 +49,15 @@ def is_utf8(name: str) -> bool:
 def printable(text: str) -> str:
     """`text` with escapes for what a terminal might act on or cannot show."""
     return "".join(letter if unicodedata.category(letter)[0] != "C" else ascii(letter)[1:-1] for letter in text)
+
+
+def printable_report(value: Any) -> Any:
+    """A report of plain values in which every text is `printable`, and so one line, whatever a module calls things."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable_report(key): printable_report(item) for key, item in value.items()}
+    return [printable_report(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def check_readable(path: Path, limit: int = MODULE_LIMIT, *, hint: str = "") -> None:

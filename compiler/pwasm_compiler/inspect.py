@@ -9,7 +9,7 @@ from typing import Any
 from .build.module_record import module_record
 from .build.verify import ABI_MARKERS, WASI_MODULES, callbacks_of, hostcalls_of, oldest_envoy, problems
 from .errors import BinaryError, DecodeError
-from .files import read_bytes, shown
+from .files import printable_report, read_bytes, shown
 from .held_headers import NEEDS
 from .link.inlining import is_spent
 from .wasm.decode import decode_module
@@ -102,7 +102,7 @@ def _producers(module: Module) -> list[str]:
                     reader.name()  # the field: "language", "processed-by" or "sdk"
                     for _ in range(reader.count()):
                         text = f"{reader.name()} {reader.name()}".strip()
-                        found["".join(letter if letter.isprintable() else "?" for letter in text)] = None
+                        found[text] = None
             except DecodeError:
                 continue  # a malformed custom section does not make a module invalid
     return list(found)
@@ -127,6 +127,7 @@ def _held_words(held: Mapping[str, str | None], written: Mapping[str, Sequence[s
 
 def render(found: dict[str, Any]) -> str:
     """`report` as text."""
+    found = printable_report(found)
     memory = found["memory"] or {"initial_bytes": 0, "maximum_bytes": None}
     maximum = memory["maximum_bytes"]
     lines = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -150,6 +151,62 @@ def test_the_kinds_of_a_cluster(pwasm: Pwasm, tmp_path: Path) -> None:
         assert (limited.code, "warning  resource kinds" in limited.out) == (0, True)
 
 
+DEPLOYMENTS = [
+    # namespace, name, image, labels
+    ("istio-system", "istiod", "docker.io/istio/pilot:1.26.8-distroless", {}),
+    ("istio-canary", "istiod-1-30", "mirror.example/x/pilot:1.30.0", {}),
+    ("envoy-gateway-system", "envoy-gateway", "docker.io/envoyproxy/gateway:v1.8.2", {}),
+    (
+        "higress-system", "higress-controller", f"registry.example/higress/higress@sha256:{'1' * 64}",
+        {"app.kubernetes.io/version": "2.1.3"},
+    ),
+    ("web", "pilot-light", "example/copilot:9.9.9", {}),
+    ("web", "gateway", "example/gateway:9.9.9", {}),
+]  # fmt: skip
+DEPLOYMENT = "deployments.apps"
+
+
+def with_deployments(cluster: Any, *found: tuple[str, str, str, dict[str, str]]) -> None:
+    for namespace, name, image, labels in found:
+        content = {
+            "metadata": {"labels": labels},
+            "spec": {"template": {"spec": {"containers": [{"name": "discovery", "image": image}]}}},
+        }
+        cluster.put(DEPLOYMENT, name, content, namespace)
+
+
+@pytest.mark.programs
+def test_the_versions_of_products(pwasm: Pwasm, tmp_path: Path) -> None:
+    with api_server() as cluster:
+        with_deployments(cluster, *DEPLOYMENTS)
+        result = pwasm("doctor", "--cluster", "--kubeconfig", cluster.kubeconfig(tmp_path), "--json")
+        checks = {check["name"]: check for check in json.loads(result.out)["checks"]}
+        old, new = checks["istio in istio-system/istiod"], checks["istio in istio-canary/istiod-1-30"]
+        assert old["detail"] == (
+            "1.26.8; use pwasm manifest --for istio=1.26; does not have failStrategy FAIL_RELOAD (since 1.27), "
+            "headers held by an EnvoyFilter (since 1.28), the kind TrafficExtension (since 1.30)"
+        )
+        assert new["detail"].startswith("1.30.0; use pwasm manifest --for istio=1.30; has failStrategy FAIL_RELOAD, ")
+        gateway = checks["envoy-gateway in envoy-gateway-system/envoy-gateway"]["detail"]
+        assert gateway.startswith("1.8.2; use pwasm manifest --for envoy-gateway=1.8; has headers held")
+        assert "the target ListenerSet (since 1.9)" in gateway
+        assert checks["higress in higress-system/higress-controller"]["detail"].startswith("2.1.3; use ")
+        assert not any("web/" in name for name in checks)
+
+
+@pytest.mark.programs
+def test_versions_that_are_not_told(pwasm: Pwasm, tmp_path: Path) -> None:
+    with api_server() as cluster:
+        kubeconfig = cluster.kubeconfig(tmp_path)
+        assert "no control plane of Istio" in pwasm("doctor", "--kubeconfig", kubeconfig).out
+        with_deployments(cluster, ("istio-system", "istiod", f"istio/pilot:latest@sha256:{'1.2' * 20}", {}))
+        assert "neither its image nor its labels tell its version" in pwasm("doctor", "--kubeconfig", kubeconfig).out
+        cluster.refuse["GET deployments"] = (403, "Forbidden", "deployments.apps is forbidden: no right")
+        limited = pwasm("doctor", "--kubeconfig", kubeconfig).out
+        assert "warning  products: versions unknown: cannot list the deployments" in limited
+        assert "you need the permission to list deployments in all namespaces" in limited
+
+
 # -- registries
 
 
@@ -204,6 +261,8 @@ def test_an_anonymous_registry(pwasm: Pwasm) -> None:
         ('Bearer realm="http://localhost:5001/token"', "warning", "localhost"),
         ('Bearer realm="https://10.0.0.7/token"', "warning", "10.0.0.7"),
         ('Bearer realm="https://169.254.169.254/token"', "warning", "169.254.169.254"),
+        ('Bearer realm="https://["', "warning", "whose URL is none"),
+        ('Bearer realm="https://a\x1b[2Jb/"', "warning", "whose URL is none"),
     ],
 )
 def test_what_istio_says_of_a_challenge(challenge: str, state: str, said: str) -> None:
@@ -226,6 +285,22 @@ def test_a_registry_that_is_down() -> None:
         unused.bind(("127.0.0.1", 0))
         (check,) = doctor.registry_checks(f"127.0.0.1:{unused.getsockname()[1]}")
     assert (check.state, "no answer" in check.detail) == ("broken", True)
+
+
+def test_a_registry_that_answers_for_ever() -> None:
+    """Interim responses have no end of their own, and reading each of them is quick."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            while True:  # over https first, then over http
+                taken, _ = server.accept()
+                with taken, contextlib.suppress(OSError):
+                    while True:
+                        taken.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+
+        threading.Thread(target=answer, daemon=True).start()
+        (check,) = doctor.registry_checks(f"127.0.0.1:{server.getsockname()[1]}")
+    assert check.state == "broken"
 
 
 @pytest.mark.programs

@@ -30,6 +30,7 @@ from pwasm_compiler.link.resolve import resolve
 from pwasm_compiler.oci import manifest, unpack
 from pwasm_compiler.wasm.decode import decode_module
 from pwasm_compiler.wasm.instructions import returns, sites
+from tests.fuzz import wire
 from tests.support import wasm_tools
 from tests.support.paths import ROOT
 from tests.support.small_component import COMPONENT
@@ -249,4 +250,5 @@ TARGETS = {
     "resource_yaml": Target(resource_yaml, YAML),
     "go_mod": Target(go_mod, _files("tests/projects/*/go.mod")),
     "image": Target(image, _images),
+    "registry": Target(wire.registry, wire.sessions),
 }

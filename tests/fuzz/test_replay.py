@@ -150,6 +150,17 @@ MALICE: dict[str, dict[str, bytes]] = {
         "digits": b"m" + b"1" * (MIB - 1),
         "layers": b'm{"layers":[' + b"{}," * (MIB // 3 - 9) + b"{}]}",
     },
+    "registry": {
+        "chunks": b"pHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * (MIB // 6 - 9),
+        "lines after the last chunk": b"pHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        + b"a\r\n" * (MIB // 3 - 19),
+        "interim responses": b"p" + b"HTTP/1.1 100 Continue\r\n\r\n" * (MIB // 26),
+        "a line": b"pHTTP/1.1 200 " + b"a" * (MIB - 20),
+        "headers": b"pHTTP/1.1 200 OK\r\n" + b"a: b\r\n" * (MIB // 6 - 4),
+        "challenges": b"PHTTP/1.1 401 U\r\n" + (b"WWW-Authenticate: " + b'a="\\' * 10_000 + b"\r\n") * 20 + b"\r\n",
+        "responses": b"p" + b"HTTP/1.1 429 a\r\n\r\n\n%%\n" * (MIB // 24),
+        "a body of brackets": b"pHTTP/1.1 404 N\r\n\r\n" + b'{"errors":' * (MIB // 11),
+    },
 }
 CASES = [pytest.param(name, data, id=f"{name}-{case}") for name in MALICE for case, data in MALICE[name].items()]
 

@@ -30,7 +30,8 @@ Key = tuple[str, str, str]
 
 KINDS = {
     # group/version → plural → kind
-    "v1": {"services": "Service", "namespaces": "Namespace"},
+    "v1": {"services": "Service", "namespaces": "Namespace", "pods": "Pod"},
+    "apps/v1": {"deployments": "Deployment"},
     "extensions.istio.io/v1alpha1": {"wasmplugins": "WasmPlugin", "trafficextensions": "TrafficExtension"},
     "extensions.higress.io/v1alpha1": {"wasmplugins": "WasmPlugin"},
     "networking.istio.io/v1alpha3": {"envoyfilters": "EnvoyFilter"},
@@ -59,12 +60,13 @@ class ApiServer:
     releases: dict[str, str] = field(default_factory=dict)
     """Product → the release whose CRDs are installed; otherwise the newest that is known."""
     refuse: dict[str, tuple[int, str, str]] = field(default_factory=dict)
-    """HTTP method → (code, reason, message) that it is answered with, for objects."""
+    """HTTP method, or method and plural → (code, reason, message) that it is answered with, for objects."""
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     def put(self, plural: str, name: str, content: Json, namespace: str = "default") -> None:
         """Add an existing object."""
-        self.objects[plural, namespace, name] = {"metadata": {"name": name, "namespace": namespace}, **content}
+        metadata = {"name": name, "namespace": namespace, **content.get("metadata", {})}
+        self.objects[plural, namespace, name] = {**content, "metadata": metadata}
 
     def install(self, product: str, release: str) -> None:
         """Have this release's CRDs, and only the kinds that are in it."""
@@ -159,12 +161,19 @@ class _Handler(BaseHTTPRequestHandler):
         kinds = self.state.kinds.get(version, {})
         if not plural or plural[0] not in kinds:
             return self._status(404, "NotFound", "the server could not find the requested resource")
-        if method in self.state.refuse:
-            return self._status(*self.state.refuse[method])
+        refusal = self.state.refuse.get(method) or self.state.refuse.get(f"{method} {plural[0]}")
+        if refusal:
+            return self._status(*refusal)
         group = version.rpartition("/")[0]
         full = f"{plural[0]}.{group}" if group else plural[0]
         if not name:
-            found = [item for key, item in self.state.objects.items() if key[0] == full]
+            selected = dict(part.split("=", 1) for part in query.get("labelSelector", "").split(",") if part)
+            found = [
+                item
+                for key, item in self.state.objects.items()
+                if key[0] == full and key[1] == (namespace or key[1])
+                if selected.items() <= item["metadata"].get("labels", {}).items()
+            ]
             return self._send(
                 200, {"kind": f"{kinds[plural[0]]}List", "apiVersion": version, "metadata": {}, "items": found}
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from pwasm_compiler.bench.render import render
 from pwasm_compiler.bench.target import CLIENTS, Options
 from pwasm_compiler.commands.build import backend_option
 from pwasm_compiler.commands.run import build_for_run
-from pwasm_compiler.console import complete_files
+from pwasm_compiler.console import complete_files, say, say_document
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import read_bytes
 from pwasm_compiler.progress import Progress
@@ -100,7 +99,10 @@ def bench(
     request = Request(_method(method, content), _target(target), _headers(headers), content)
     with Progress() as progress:
         report = measure(Options(request=request, **options), build_for_run, progress)
-    click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else render(report))
+    if as_json:
+        say_document(dataclasses.asdict(report))
+    else:
+        say(render(report))
 
 
 def _method(method: str | None, body: bytes | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import click
 from pwasm_compiler.build import backends
 from pwasm_compiler.build.pipeline import Artifact
 from pwasm_compiler.commands.several import for_each
-from pwasm_compiler.console import error_as_json, note, say, warn
+from pwasm_compiler.console import error_as_json, note, say, say_document, warn
 from pwasm_compiler.errors import PwasmError, UsageError
 from pwasm_compiler.files import shown
 from pwasm_compiler.inspect import filter_words
@@ -105,14 +104,14 @@ def build(
         if as_json:
             documents.append(artifact_as_json(artifact))
         else:
-            click.echo(summary(artifact))
+            say(summary(artifact))
 
     def failed(path: Path, error: PwasmError) -> None:
         documents.append({"filter": str(path), **error_as_json(error.what, error.why, error.hint)})
 
     _, code = for_each(paths or (Path(),), build_one, **({"failed": failed} if as_json else {}))
     if as_json:
-        click.echo(json.dumps(documents if len(paths) > 1 else documents[0], indent=2))
+        say_document(documents if len(paths) > 1 else documents[0])
     sys.exit(code)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 import click
 
 from pwasm_compiler.cache import Entry, cache_dir, cache_limit, entries, remove
+from pwasm_compiler.console import say, say_document
 from pwasm_compiler.errors import ToolError
 
 KINDS = {
@@ -40,12 +40,12 @@ def cache(action: str, as_json: bool) -> None:
     if action == "clear":
         _clear(found, as_json)
     elif as_json:
-        click.echo(json.dumps({"folder": str(folder), "limit": limit, "size": _size(found), "kinds": _kinds(found)}))
+        say_document({"folder": str(folder), "limit": limit, "size": _size(found), "kinds": _kinds(found)})
     else:
-        click.echo(f"{folder}: {_mib(_size(found))} of at most {_mib(limit)}")
+        say(f"{folder}: {_mib(_size(found))} of at most {_mib(limit)}")
         for kind, summary in _kinds(found).items():
             what = KINDS.get(kind, "")
-            click.echo(f"  {kind:<13}{summary['entries']:>4} {_mib(summary['size']):>12}  {what}".rstrip())
+            say(f"  {kind:<13}{summary['entries']:>4} {_mib(summary['size']):>12}  {what}".rstrip())
 
 
 def _clear(found: list[Entry], as_json: bool) -> None:
@@ -55,7 +55,10 @@ def _clear(found: list[Entry], as_json: bool) -> None:
     if stuck:  # with --json, the error is the one document
         what, hint = f"cannot remove {stuck[0].path}", "check the permissions of its folder"
         raise ToolError(what, why=f"Removed before that: {removed}.", hint=hint)
-    click.echo(json.dumps({"freed": freed, "left": []}) if as_json else f"removed {removed}")
+    if as_json:
+        say_document({"freed": freed, "left": []})
+    else:
+        say(f"removed {removed}")
 
 
 def _kinds(found: Iterable[Entry]) -> dict[str, dict[str, int]]:

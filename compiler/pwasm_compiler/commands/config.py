@@ -10,7 +10,7 @@ import click
 from pwasm_compiler import held_headers
 from pwasm_compiler.commands.manifest import hold_headers_option, variables
 from pwasm_compiler.config_check import checked
-from pwasm_compiler.console import complete_files, warn
+from pwasm_compiler.console import complete_files, say, say_text, warn
 from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import WasmFilter, bootstrap_for, ecds_document, version_of
 from pwasm_compiler.envoy.module import Module, Remote, read_module, remote
@@ -130,12 +130,12 @@ def config(**options: Any) -> None:
             check_writable(file)
     if ecds_file is not None:
         write_atomically(ecds_file, (_HEADER + dump(ecds_document(plugin))).encode())
-        click.echo(f"wrote {ecds_file}", err=True)
+        say(f"wrote {ecds_file}", err=True)
     if output is None:
-        click.echo(text, nl=False)
+        say_text(text)
     else:
         write_atomically(output, text.encode())
-        click.echo(f"wrote {output}", err=True)
+        say(f"wrote {output}", err=True)
 
 
 def _refuse_to_overwrite(options: dict[str, Any], module: Path) -> None:

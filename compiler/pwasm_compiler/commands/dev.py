@@ -59,7 +59,7 @@ def dev(verbose: bool, **options: Any) -> None:
             session.stop.set()
             for thread in threads:
                 thread.join()
-    click.echo("stopped", err=True)
+    say("stopped", err=True)
 
 
 def _changed() -> None:

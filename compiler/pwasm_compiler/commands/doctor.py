@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pwasm_compiler.console import colour, complete_files
+from pwasm_compiler.console import complete_files, say, say_document, styled
 from pwasm_compiler.doctor import Check, Scope, checks
 
 _COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
@@ -29,7 +28,8 @@ def doctor(as_json: bool, **options: Any) -> int:
 
     Python, the build-time Python (which comes with pwasm) and an Envoy are always required; a registry if it is named
     with --registry; kubectl and a cluster with Istio, Envoy Gateway or Higress if --cluster, --context or --kubeconfig
-    is given.
+    is given. Of these products, the versions are read from the images of their deployments, if you may list those; what
+    depends on the version is said, with the --for of pwasm manifest.
 
     The exit code is 1 if something required is broken. No credentials are sent to a registry.
     """
@@ -40,17 +40,16 @@ def doctor(as_json: bool, **options: Any) -> int:
             _show(check)
     broken = [check for check in found if check.state == "broken"]
     if as_json:
-        click.echo(json.dumps({"ok": not broken, "checks": [_to_json(check) for check in found]}, indent=2))
+        say_document({"ok": not broken, "checks": [_to_json(check) for check in found]})
     else:
-        click.echo(f"{len(broken)} broken" if broken else "everything required is in place")
+        say(f"{len(broken)} broken" if broken else "everything required is in place")
     return 1 if broken else 0
 
 
 def _show(check: Check) -> None:
-    state = click.style(f"{check.state:8}", fg=_COLOURS.get(check.state))
-    click.echo(f"{state} {check.name}: {check.detail}", color=colour())
+    say(styled(f"{check.state:8}", fg=_COLOURS.get(check.state)), f" {check.name}: {check.detail}")
     if check.hint and check.state != "ok":
-        click.echo(f"{'':8} {click.style('hint:', fg='cyan')} {check.hint}", color=colour())
+        say(f"{'':8} ", styled("hint:", fg="cyan"), f" {check.hint}")
 
 
 def _to_json(check: Check) -> dict[str, str]:

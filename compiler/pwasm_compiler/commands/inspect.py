@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from pwasm_compiler.commands.push import connect, registry_options
-from pwasm_compiler.console import complete_files
+from pwasm_compiler.console import complete_files, say, say_document
 from pwasm_compiler.errors import ImageError, UsageError
 from pwasm_compiler.files import check_readable, shown
 from pwasm_compiler.inspect import describe, render, report
@@ -53,7 +52,10 @@ def inspect(file: str, mesh: str | None, plain_http: bool, ca_file: Path | None,
     if verdict is not None:
         document["mesh"] = {**dataclasses.asdict(verdict), "accepted": verdict.accepted}
         parts.append(_render_verdict(verdict))
-    click.echo(json.dumps(document, indent=2) if as_json else "\n".join(parts))
+    if as_json:
+        say_document(document)
+    else:
+        say("\n".join(parts))
     refused = module is not None and not module["accepted"]
     return int(refused or (verdict is not None and not verdict.accepted))
 

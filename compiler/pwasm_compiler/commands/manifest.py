@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from pwasm_compiler import held_headers
 from pwasm_compiler.config_check import as_object, checked
-from pwasm_compiler.console import complete_files, warn
+from pwasm_compiler.console import complete_files, say_document, say_text, warn
 from pwasm_compiler.envoy.module import Module, read_module
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import read_text
@@ -179,9 +178,9 @@ def manifest(check_file: str | None, as_json: bool, for_: Sequence[str], **optio
         for caution in resources.cautions(document, releases):
             warn(caution)
     if as_json:
-        click.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
+        say_document(documents[0] if len(documents) == 1 else documents)
     else:
-        click.echo(dump_all(documents), nl=False)
+        say_text(dump_all(documents))
 
 
 def _checked(file: str, options: dict[str, Any], releases: Mapping[str, str]) -> list[Document]:

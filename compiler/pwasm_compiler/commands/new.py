@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pwasm_compiler import scaffold
+from pwasm_compiler.console import say
 
 
 @click.command(short_help="Create a new filter.")
@@ -27,5 +28,5 @@ def new(name: str, example: str | None) -> None:
     """
     files = scaffold.create(Path(name), example)
     for file in files:
-        click.echo(file)
-    click.echo(f"\nnext: pwasm test {name}; pwasm run {name}", err=True)
+        say(str(file))
+    say(f"\nnext: pwasm test {name}; pwasm run {name}", err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import click
 from pwasm_compiler.bench.compare import Comparison, compare, render
 from pwasm_compiler.bench.render import counted
 from pwasm_compiler.bench.target import Options, choose_client
-from pwasm_compiler.console import complete_files, note, warn
+from pwasm_compiler.console import complete_files, note, say, say_document, warn
 from pwasm_compiler.envoy.kinds import kind_of
 from pwasm_compiler.envoy.programs import path_of_envoy
 from pwasm_compiler.errors import BinaryError, ToolError
@@ -128,9 +127,9 @@ def _show(file: Path, output: Path, size: int, spent: Spent, found: Comparison |
             "left_out": list(spent.dropped),
             "measured": None if found is None else dataclasses.asdict(found),
         }
-        click.echo(json.dumps(document, indent=2))
+        say_document(document)
         return
     more = 100 * (len(spent.wasm) / size - 1)
-    click.echo(f"{shown(output)}: {counted(spent.functions, 'function')}, {more:+.1f} % of file")
+    say(f"{shown(output)}: {counted(spent.functions, 'function')}, {more:+.1f} % of file")
     if found is not None:
-        click.echo(render(found))
+        say(render(found))

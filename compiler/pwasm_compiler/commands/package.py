@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 
 from pwasm_compiler.cache import new_folder
 from pwasm_compiler.commands.build import build_project, summary
-from pwasm_compiler.console import warn
+from pwasm_compiler.console import say, say_document, warn
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import (
     check_readable,
@@ -74,9 +73,9 @@ def package(path: Path, output: Path | None, tag: str | None, style: Format, as_
     size = sum(layer.size for layer in image.manifest.layers)
     if as_json:
         found = {"path": str(output), "name": str(reference), "digest": image.digest, "size": size, "format": style}
-        click.echo(json.dumps(found, indent=2))
+        say_document(found)
     else:
-        click.echo(f"{shown(output)}: {tag or name}, {size / 2**20:.1f} MiB, {image.digest}")
+        say(f"{shown(output)}: {tag or name}, {size / 2**20:.1f} MiB, {image.digest}")
 
 
 def find_module(path: Path) -> Path:
@@ -86,7 +85,7 @@ def find_module(path: Path) -> Path:
         return path.absolute()
     project = load_project(path)
     if is_stale(project):
-        click.echo(summary(build_project(project)), err=True)
+        say(summary(build_project(project)), err=True)
     return project.output
 
 

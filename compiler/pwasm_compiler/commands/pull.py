@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from pwasm_compiler.commands.package import write_image
 from pwasm_compiler.commands.push import connect, registry_options
-from pwasm_compiler.console import transfer
+from pwasm_compiler.console import say, say_document, transfer
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.files import check_writable, shown, write_atomically
 from pwasm_compiler.oci.manifest import checked
@@ -50,9 +49,9 @@ def pull(reference: str, output: Path | None, as_json: bool, plain_http: bool, c
             write_image(image, source, target)
     if as_json:
         found = {"path": str(target), "digest": manifest.digest, "pinned": source.pinned(manifest.digest)}
-        click.echo(json.dumps(found, indent=2))
+        say_document(found)
     else:
-        click.echo(f"{shown(target)}: {source.pinned(manifest.digest)}")
+        say(f"{shown(target)}: {source.pinned(manifest.digest)}")
 
 
 def _default(source: Reference) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from pwasm_compiler.commands.package import find_module, format_option, image_of
-from pwasm_compiler.console import transfer
+from pwasm_compiler.console import say, say_document, transfer
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.oci import layout
 from pwasm_compiler.oci.image import Format
@@ -71,9 +70,9 @@ def push(reference: str, path: Path, style: Format, as_json: bool, plain_http: b
         digest = registry.push(image, sent)
     if as_json:
         found = {"reference": str(target), "digest": digest, "pinned": target.pinned(digest)}
-        click.echo(json.dumps(found, indent=2))
+        say_document(found)
     else:
-        click.echo(target.pinned(digest))
+        say(target.pinned(digest))
 
 
 def _image(path: Path, style: Format) -> Image:

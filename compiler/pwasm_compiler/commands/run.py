@@ -12,7 +12,7 @@ import click
 
 from pwasm_compiler.commands.build import backend_option, build_project, summary
 from pwasm_compiler.commands.manifest import hold_headers_option
-from pwasm_compiler.console import complete_files, say, warn
+from pwasm_compiler.console import complete_files, say, styled, warn
 from pwasm_compiler.envoy.log import LogRecord
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.run import DEFAULT_ADMIN_PORT, DEFAULT_PORT, Request, prepare, serve
@@ -104,7 +104,7 @@ def run(verbose: bool, no_build: bool, **options: Any) -> None:
 
         progress("starting Envoy")
         serve(plan, started=started, show=lambda record: show(record, verbose))
-    click.echo("stopped", err=True)
+    say("stopped", err=True)
 
 
 def build_for_run(project: Project) -> None:
@@ -115,10 +115,10 @@ def announce(envoy: Envoy) -> None:
     listeners = envoy.listeners()
     for name, (host, port) in listeners.items():
         shown = f"http://{host}:{port}/" if name != "tcp" else f"tcp://{host}:{port}"
-        click.echo(shown.replace("//0.0.0.0:", "//127.0.0.1:"))
+        say(shown.replace("//0.0.0.0:", "//127.0.0.1:"))
     if not listeners:
-        click.echo("no listener: the filter runs without traffic")
-    click.echo(f"admin: {envoy.admin_url}/   press Ctrl-C to stop", err=True)
+        say("no listener: the filter runs without traffic")
+    say(f"admin: {envoy.admin_url}/   press Ctrl-C to stop", err=True)
     sys.stdout.flush()
 
 
@@ -126,6 +126,6 @@ def show(record: LogRecord, verbose: bool) -> None:
     if verbose or record.from_filter or record.at_least("error"):
         origin = record.origin if record.from_filter else f"envoy {record.component}".rstrip()
         text = _CONTROL_CHARACTERS.sub(lambda match: repr(match[0])[1:-1], record.text)
-        level = click.style(f"{record.level:8}", fg=_COLOURS.get(record.level))
-        say(f"{record.time:12} {level} {f'{origin}: ' if origin else ''}{text}")
+        level = styled(f"{record.level:8}", fg=_COLOURS.get(record.level))
+        say(f"{record.time:12} ", level, f" {f'{origin}: ' if origin else ''}{text}")
         sys.stdout.flush()

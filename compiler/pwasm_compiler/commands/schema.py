@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from pwasm_compiler import plugin_config
-from pwasm_compiler.console import note
+from pwasm_compiler.console import note, say_document, say_text
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.progress import Progress
 from pwasm_compiler.project import load_project
@@ -55,7 +54,7 @@ def schema(path: Path, check: Path | None, root_id: str) -> None:
             answer = ask(project, text, progress)
     except UndeclaredError as error:
         note(f"{error.what}{', so there is nothing to check' if check else ''}. {_HOW_TO_DECLARE}")
-        click.echo(json.dumps(ANY, indent=2) if text is None else text.strip())
+        _show(ANY, text)
         return
     if root_id not in answer.schemas:
         known = ", ".join(repr(name) for name in answer.schemas)
@@ -63,4 +62,11 @@ def schema(path: Path, check: Path | None, root_id: str) -> None:
     problems = answer.problems.get(root_id)
     if problems:
         raise ProjectError(f"{check} is not a valid configuration", why="\n".join(problems))
-    click.echo(json.dumps(answer.schemas[root_id], indent=2) if text is None else text.strip())
+    _show(answer.schemas[root_id], text)
+
+
+def _show(schema: object, text: str | None) -> None:
+    if text is None:
+        say_document(schema)
+    else:
+        say_text(text.strip())

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pwasm_compiler.console import complete_files
+from pwasm_compiler.console import complete_files, say, say_document
 from pwasm_compiler.envoy import admin
 from pwasm_compiler.envoy import status as report
 from pwasm_compiler.envoy.log_hints import Found, explain
@@ -58,12 +58,12 @@ def status(url: str | None, dump: Path | None, log: str | None, as_json: bool) -
         document: dict[str, Any] = report.to_json(found) if found is not None else {}
         if log is not None:
             document["log"] = [_found_to_json(item) for item in explained]
-        click.echo(json.dumps(document, indent=2))
+        say_document(document)
         return
     if found is not None:
-        click.echo(report.render(found))
+        say(report.render(found))
     if log is not None:
-        click.echo(_render_log(explained))
+        say(_render_log(explained))
 
 
 def _from_admin(url: str, log: list[Found]) -> report.Status:

@@ -13,7 +13,7 @@ import click
 
 from pwasm_compiler import usage
 from pwasm_compiler.commands.several import for_each
-from pwasm_compiler.console import colour, complete_files
+from pwasm_compiler.console import complete_files, say, styled
 from pwasm_compiler.errors import ProjectError, UsageError
 from pwasm_compiler.files import TEXT_LIMIT, check_readable, shown
 from pwasm_compiler.project import is_filter, load_project
@@ -104,7 +104,7 @@ def test(
 
     def test_one(path: Path) -> int:
         if len(paths) > 1:
-            click.secho(f"{shown(path)}:", bold=True, color=colour())
+            say(styled(f"{shown(path)}:", bold=True))
         return _run(path, options, pytest_arguments)
 
     codes, code = for_each(paths, test_one)

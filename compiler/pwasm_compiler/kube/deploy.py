@@ -1,4 +1,8 @@
-"""From a validated resource to one in effect: apply it, wait for the condition of its kind, find the gateway."""
+"""From a validated resource to one that is accepted: wait for the condition of its kind, and find the gateway.
+
+A status says what the control plane made of the resource. Whether the proxies took the filter, only they know: see
+`pwasm_compiler.kube.proxies`.
+"""
 
 from __future__ import annotations
 
@@ -12,71 +16,87 @@ from pwasm_compiler.kube.resources import kind_of
 from pwasm_compiler.kube.schemas import GATEWAY_API
 
 POLL_SECONDS = 0.5
-SILENCE_SECONDS = 10.0
-"""How long to wait for a product that may not write status before concluding that it does not."""
+_BAD_IF_TRUE = ("Overridden", "Conflicted", "Warning", "Aggregated")
+"""Conditions whose True is not what the user wanted. Envoy Gateway: Overridden, another policy wins for some routes;
+Warning, such as a policy that reaches no route; Aggregated, more ancestors than a status can list."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the wait ended; `note` says what could not be determined."""
+    """How the wait ended; `note` says what is known and what is not, `details` what was said of each ancestor."""
 
     in_force: bool | None
     note: str
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Condition:
-    """A status condition of the current generation."""
+    """A status condition; one of an older generation is Unknown."""
 
+    ancestor: str
+    type: str
     status: str
-    reason: str
-    message: str
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == ("False" if self.type in _BAD_IF_TRUE else "True")
+
+    def __str__(self) -> str:
+        said = ": ".join(filter(None, (self.reason if self.reason != self.type else "", self.message)))
+        what = self.type if self.status == "True" else f"{self.type} is {self.status}"
+        return f"{self.ancestor + ': ' if self.ancestor else ''}{what}{f' ({said})' if said else ''}"
 
 
 def wait(kubectl: Kubectl, document: Document, seconds: float, clock: Callable[[], float] = time.monotonic) -> Outcome:
-    """Wait until the product reports that the resource is in effect.
+    """Wait until the product reports that it accepts the resource.
 
     Raises:
         ClusterError: the product rejects it, it was deleted, or no status arrives within `seconds`.
     """
     kind = kind_of(document)
     name, namespace = document["metadata"]["name"], document["metadata"].get("namespace")
-    if kind.condition is None:
-        return Outcome(None, f"{kind.product} writes no status; check the filter in the proxy with: pwasm status")
-    start, silence = clock(), min(seconds, SILENCE_SECONDS)
+    start = clock()
     while True:
         found = kubectl.get(kind.resource, name, namespace)
         if found is None:
             raise ClusterError(f"{kind.kind} {name} no longer exists", why="It was deleted in the meantime.")
-        conditions = list(_conditions(found, kind))
         _refuse_errors(found, kind, name)
-        if conditions and all(condition.status == "True" for condition in conditions):
-            return Outcome(True, f"{kind.product} reports {kind.condition}")
-        _refuse_final(conditions, kind, name)
-        waited = clock() - start
-        if kind.silence and not found.get("status") and waited >= silence:
-            return Outcome(None, f"{kind.product} wrote no status, {kind.silence}; check with: pwasm status")
-        if waited >= seconds:
-            raise _status_timeout(conditions, kind, name, seconds)
+        if kind.condition is None:
+            return Outcome(
+                None, f"applied; {kind.product} writes no status, so only its proxies can say if it is in effect"
+            )
+        said = list(_conditions(found, kind))
+        awaited = [condition for condition in said if condition.type == kind.condition]
+        if all(condition.status == "True" for condition in awaited):
+            return _accepted(kind, said)
+        _refuse_final(awaited, kind, name)
+        if clock() - start >= seconds:
+            raise _status_timeout(awaited, kind, name, seconds)
         time.sleep(POLL_SECONDS)
 
 
+def _accepted(kind: ResourceKind, said: list[_Condition]) -> Outcome:
+    bad = [str(condition) for condition in said if not condition.is_good and condition.status != "Unknown"]
+    note = f"{kind.product} reports {kind.condition}"
+    if bad:
+        return Outcome(None, f"{note}, but not all of it is in effect", tuple(bad))
+    return Outcome(True, note, tuple(str(condition) for condition in said if condition.ancestor))
+
+
 def _conditions(found: Document, kind: ResourceKind) -> Iterator[_Condition]:
-    """The relevant conditions: those of this generation."""
-    status = found.get("status") or {}
+    """Every condition; the awaited one is Unknown for an ancestor without it."""
     generation = found.get("metadata", {}).get("generation", 0)
-    for conditions in kind.condition_lists(status):
-        of_kind = [item for item in conditions if item.get("type") == kind.condition]
-        for item in of_kind:
-            observed = item.get("observedGeneration", status.get("observedGeneration", generation))
-            current = int(observed or 0) >= generation  # Istio writes it as a string
-            yield _Condition(
-                str(item.get("status")) if current else "Unknown",
-                str(item.get("reason", "")),
-                str(item.get("message", "")),
-            )
-        if not of_kind:
-            yield _Condition("Unknown", "", "")
+    for ancestor, conditions in kind.condition_lists(found.get("status") or {}):
+        if not any(item.get("type") == kind.condition for item in conditions):
+            yield _Condition(ancestor, str(kind.condition), "Unknown")
+        for item in conditions:
+            current = int(item.get("observedGeneration", generation) or 0) >= generation
+            status = str(item.get("status")) if current else "Unknown"
+            words = (str(item.get(key, "")) for key in ("reason", "message"))
+            yield _Condition(ancestor, str(item.get("type", "")), status, *words)
 
 
 def _refuse_errors(found: Document, kind: ResourceKind, name: str) -> None:
@@ -88,10 +108,10 @@ def _refuse_errors(found: Document, kind: ResourceKind, name: str) -> None:
 
 def _refuse_final(conditions: list[_Condition], kind: ResourceKind, name: str) -> None:
     for condition in conditions:
-        if condition.status == "False" and kind.false_is_final:
+        if condition.status == "False":
             raise ClusterError(
                 f"{kind.product} rejected {kind.kind} {name}",
-                why=f"{condition.reason}: {condition.message}",
+                why=f"{condition.ancestor + ', ' if condition.ancestor else ''}{condition.reason}: {condition.message}",
                 hint="fix it and deploy again",
             )
 
@@ -112,7 +132,7 @@ def gateway_address(kubectl: Kubectl, document: Document) -> str | None:
     targets = spec.get("targetRefs") or [target for target in (spec.get("targetRef"),) if target]
     try:
         for target in targets:
-            for name, place in _gateways_of(kubectl, target["kind"], target["name"], namespace):
+            for name, place in gateways_of(kubectl, target["kind"], target["name"], namespace):
                 address = _address_of_gateway(kubectl, name, place)
                 if address:
                     return address
@@ -123,7 +143,8 @@ def gateway_address(kubectl: Kubectl, document: Document) -> str | None:
     return None
 
 
-def _gateways_of(kubectl: Kubectl, kind: str, name: str, namespace: str | None) -> Iterator[tuple[str, str | None]]:
+def gateways_of(kubectl: Kubectl, kind: str, name: str, namespace: str | None) -> Iterator[tuple[str, str | None]]:
+    """Name and namespace of each Gateway that a target is, or belongs to."""
     if kind == "Gateway":
         yield name, namespace
     elif kind.endswith("Route"):

@@ -58,6 +58,8 @@ class EnvoyExtensionPolicy(ResourceKind):
     unsupported = _UNSUPPORTED
     fail_strategies = ("FAIL_CLOSE", "FAIL_OPEN")
     condition = "Accepted"
+    admin_port = 19000
+    delivered_as = r"envoy\.filters\.http\.wasm/envoyextensionpolicy/{namespace}/{name}/wasm/\d+"
     needs_gateway_api = True
     held_by = "EnvoyPatchPolicy"
     held_beside = True
@@ -93,10 +95,6 @@ class EnvoyExtensionPolicy(ResourceKind):
 
     def fails_open(self, part: Document) -> bool:
         return bool(part.get("failOpen"))
-
-    def condition_lists(self, status: Document) -> list[list[Document]]:
-        """The conditions of every ancestor: a policy may have several targets."""
-        return [ancestor.get("conditions") or [] for ancestor in status.get("ancestors") or []] or [[]]
 
 
 def _code(placement: Placement) -> Document:

@@ -123,7 +123,3 @@ class EnvoyPatchPolicy(ResourceKind):
     def needs(self, spec: Document) -> Iterator[tuple[str, str]]:
         if any(held_headers.OPTION in str(patch["operation"].get("path")) for patch in spec.get("jsonPatches", ())):
             yield "1.6", f"{held_headers.OPTION}, so the patched listener is refused"
-
-    def condition_lists(self, status: Document) -> list[list[Document]]:
-        """The conditions of every ancestor."""
-        return [ancestor.get("conditions") or [] for ancestor in status.get("ancestors") or []] or [[]]

@@ -105,10 +105,13 @@ class IstioKind(WasmPluginApi):
     held_by = "EnvoyFilter"
     default_strategy = "FAIL_RELOAD"
     """Istio's own default is FAIL_CLOSE: after one crash, 503 until the proxy restarts."""
-    condition = "Reconciled"
-    silence = "which is its default (PILOT_ENABLE_STATUS)"
-    false_is_final = False
-    """Reconciled is False while proxies are still being updated."""
+    condition = None
+    """Until 1.22 there was Reconciled, for an istiod that was told to write it: its writer left with 1.23."""
+    admin_port = 15000
+    delivered_as = r"(?:.*/)?{namespace}\.{name}(?:~.*)?"
+    """As `extensions.istio.io/wasmplugin/NAMESPACE.NAME`, misspelt `extenstions` up to 1.25; since 1.30 as a
+    TrafficExtension, which for a WasmPlugin ends in `~istio-translated-wasmplugin`."""
+    proxy_container = "istio-proxy"
     analysis_command = "istioctl analyze"
     gateway_service = ("istio-ingressgateway", "istio-system")
 

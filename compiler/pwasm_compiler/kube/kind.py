@@ -93,11 +93,13 @@ class ResourceKind(ABC):
     types: ClassVar[tuple[str, ...]] = ("HTTP",)
     """The types of filters that it can carry."""
     condition: ClassVar[str | None]
-    """The status condition that says it is in effect; None if the product writes none."""
-    silence: ClassVar[str] = ""
-    """Why there may be no status at all; empty if the product always writes one."""
-    false_is_final: ClassVar[bool] = True
-    """Whether a condition that is False is final."""
+    """The status condition that says it is accepted; None if the product writes none."""
+    admin_port: ClassVar[int | None] = None
+    """The port of the admin interface of the product's proxies, within their pods."""
+    delivered_as: ClassVar[str] = ""
+    """What the product calls the filter in its proxies: a pattern with {namespace} and {name}."""
+    proxy_container: ClassVar[str] = ""
+    """The name of a proxy's container, where other pods may have the same labels."""
     analysis_command: ClassVar[str] = ""
     """The command that explains an error of `analysis_errors`."""
     gateway_service: ClassVar[tuple[str, str] | None] = None
@@ -198,9 +200,14 @@ class ResourceKind(ABC):
         if self.fails_open(part):
             yield "a filter that fails open is bypassed after a crash until the proxy restarts: not for access control"
 
-    def condition_lists(self, status: Document) -> list[list[Document]]:
-        """The lists of conditions in a status, all of which must hold."""
-        return [status.get("conditions") or []]
+    def condition_lists(self, status: Document) -> list[tuple[str, list[Document]]]:
+        """The lists of conditions in a status, all of which must hold: a policy has one for each of its ancestors."""
+        ancestors = status.get("ancestors") or []
+        if not ancestors:
+            return [("", status.get("conditions") or [])]
+        refs = [ancestor.get("ancestorRef") or {} for ancestor in ancestors]
+        names = [f"{ref.get('kind', 'Gateway')}/{ref['name']}" if ref.get("name") else "" for ref in refs]
+        return [(name, ancestor.get("conditions") or []) for name, ancestor in zip(names, ancestors, strict=True)]
 
     def analysis_errors(self, status: Document) -> Iterator[str]:  # noqa: ARG002
         """Errors that the product reports in addition to the conditions."""

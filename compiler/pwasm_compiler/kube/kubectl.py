@@ -6,6 +6,9 @@ import json
 import re
 import shutil
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +61,44 @@ class Kubectl:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
+    def pods(self, namespace: str | None, labels: str) -> list[dict[str, Any]]:
+        """The pods with these labels, of all namespaces if `namespace` is None."""
+        where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
+        done = self._run("get", "pods", *where, "--selector", labels, "--output", "json")
+        if done.returncode != 0:
+            raise _error(done, "cannot list the pods", right="list pods")
+        items: list[dict[str, Any]] = json.loads(done.stdout).get("items") or []
+        return items
+
+    def everywhere(self, resource: str) -> list[dict[str, Any]]:
+        """The resources of a kind in all namespaces."""
+        done = self._run("get", resource, "--all-namespaces", "--output", "json")
+        if done.returncode != 0:
+            raise _error(done, f"cannot list the {resource}", right=f"list {resource} in all namespaces")
+        items: list[dict[str, Any]] = json.loads(done.stdout).get("items") or []
+        return items
+
+    @contextmanager
+    def forward(self, pod: str, namespace: str, port: int) -> Iterator[int]:
+        """The port of this machine that leads to `port` of the pod while the block runs.
+
+        Raises:
+            ClusterError: the pod cannot be reached, or the user may not do that.
+        """
+        command = [str(self.program), "port-forward", f"pod/{pod}", f":{port}", "--address=127.0.0.1"]
+        options = (("context", self.context), ("kubeconfig", self.kubeconfig), ("namespace", namespace))
+        command += [f"--{option}={value}" for option, value in options if value is not None]
+        what = f"cannot reach the proxy in {namespace}/{pod}"
+        with _started(command) as process:
+            said = _first_line(process, _FORWARD_SECONDS)
+            match = _FORWARDING.search(said)
+            if match is None:
+                process.terminate()
+                error = process.communicate()[1] or f"It said: {said or 'nothing'}."
+                done = subprocess.CompletedProcess(command, process.returncode, said, error)
+                raise _error(done, what, right="create pods/portforward")
+            yield int(match[1])
+
     def server_version(self) -> str:
         """The version of the cluster; raises if it cannot be reached."""
         done = self._run("version", "--output", "json")
@@ -75,7 +116,7 @@ class Kubectl:
             ("kubeconfig", self.kubeconfig),
             ("namespace", self.namespace),
         ):
-            if value is not None and f"--{option}" not in arguments:
+            if value is not None and f"--{option}" not in arguments and f"--all-{option}s" not in arguments:
                 command.append(f"--{option}={value}")
         try:
             return subprocess.run(
@@ -93,6 +134,36 @@ class Kubectl:
             ) from error
         except OSError as error:
             raise ToolError(f"cannot run {self.program}", why=f"{error.strerror}.") from error
+
+
+_FORWARD_SECONDS = 20.0
+_FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ->")
+
+
+@contextmanager
+def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace"
+        )
+    except OSError as error:
+        raise ToolError(f"cannot run {command[0]}", why=f"{error.strerror}.") from error
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _first_line(process: subprocess.Popen[str], seconds: float) -> str:
+    """What the process says first; "" if it says nothing or ends."""
+    found: list[str] = []
+    assert process.stdout is not None
+    reader = threading.Thread(target=lambda out: found.append(out.readline()), args=(process.stdout,), daemon=True)
+    reader.start()
+    reader.join(seconds)
+    return "".join(found)
 
 
 _SERVER_SIDE = ("--server-side", f"--field-manager={FIELD_MANAGER}")
@@ -120,6 +191,11 @@ class _Cause:
     hint: str
 
 
+_FORBIDDEN = _Cause(
+    r"\(Forbidden\)|is forbidden|forbidden:",
+    "Forbidden by the cluster (RBAC).",
+    "you need permission to get and patch this kind of resource in this namespace",
+)
 _CAUSES = (
     _Cause(
         r"no matches for kind|doesn't have a resource type|ensure CRDs are installed",
@@ -138,11 +214,7 @@ _CAUSES = (
         "see: kubectl cluster-info",
     ),
     _Cause(r"\(Unauthorized\)|must be logged in|401 Unauthorized", "Not authenticated to the cluster.", "log in again"),
-    _Cause(
-        r"\(Forbidden\)|is forbidden|forbidden:",
-        "Forbidden by the cluster (RBAC).",
-        "you need permission to get and patch this kind of resource in this namespace",
-    ),
+    _FORBIDDEN,
     _Cause(
         r"namespaces \S+ not found", "The namespace does not exist.", "create it with: kubectl create namespace NAME"
     ),
@@ -162,12 +234,14 @@ _CAUSES = (
 )
 
 
-def _error(done: subprocess.CompletedProcess[str], what: str) -> ClusterError:
+def _error(done: subprocess.CompletedProcess[str], what: str, right: str = "") -> ClusterError:
+    """The error for what kubectl said; `right` is the permission that the call needs, as RBAC names it."""
     said = "\n".join(line for line in done.stderr.strip().splitlines() if not _NOISE.search(line))
     cause = next((cause for cause in _CAUSES if re.search(cause.pattern, said, re.MULTILINE | re.IGNORECASE)), None)
     if cause is None:
         return ClusterError(what, why=said or f"kubectl exited with code {done.returncode}.")
-    return ClusterError(what, why=f"{cause.why}\n{said}", hint=cause.hint)
+    hint = f"you need the permission to {right}" if right and cause is _FORBIDDEN else cause.hint
+    return ClusterError(what, why=f"{cause.why}\n{said}", hint=hint)
 
 
 # A client-side log record, which repeats the last line.

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pwasm_compiler.errors import ImageError
+from pwasm_compiler.files import printable_report
 
 from .challenge import Challenge
 from .manifest import ARTIFACT_MODULE, DOCKER_MANIFEST, Image, Manifest
 from .unpack import extract, module_layer
+
+_SHOWN_LETTERS = 200
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,13 @@ def image_format(manifest: Manifest) -> str:
 
 def render_image(report: dict[str, Any]) -> str:
     """`image_report` as text."""
+    report = printable_report(report)
     lines = [
         f"{report['path']}: image, {report['format']}",
         f"  digest       {report['digest']}",
         *([f"  of the list  {report['list']}"] if report["list"] else []),
         *(f"  layer        {layer['mediaType']}, {layer['size']:,} bytes" for layer in report["layers"]),
-        *(f"  annotation   {name} = {_one_line(value)}" for name, value in sorted(report["annotations"].items())),
-        *(f"  problem      {_one_line(problem)}" for problem in report["problems"]),
+        *(f"  annotation   {name} = {value[:_SHOWN_LETTERS]}" for name, value in sorted(report["annotations"].items())),
+        *(f"  problem      {problem[:_SHOWN_LETTERS]}" for problem in report["problems"]),
     ]
     return "\n".join(lines)
-
-
-def _one_line(text: str) -> str:
-    """Untrusted text, made safe for a terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)[:200]

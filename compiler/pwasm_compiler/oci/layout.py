@@ -29,6 +29,7 @@ from .manifest import (
     parse_manifest,
 )
 from .reference import DEFAULT_TAG, Reference
+from .tars import content, members, reading
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
@@ -154,21 +155,18 @@ def _archive_reader(file: Path) -> Callable[[str, int], bytes]:
     check_readable(file, _ARCHIVE_LIMIT, hint="create one with: pwasm package")
 
     def read(name: str, limit: int) -> bytes:
-        try:
-            with tarfile.open(file, mode="r:") as archive:
-                member = next((item for item in archive if item.name.removeprefix("./") == name), None)
-                if member is None:
-                    raise ImageError(
-                        f"{name} is missing in {file}",
-                        why="It is not an OCI image layout in a .tar, or is incomplete.",
-                        hint="Docker 25 and later write one with: docker save NAME -o FILE.tar",
-                    )
-                stream = archive.extractfile(member) if member.isreg() and member.sparse is None else None
-                if stream is None:
-                    raise ImageError(f"{name} in {file} is not a regular file")
-                return stream.read(limit + 1)
-        except tarfile.TarError as error:
-            raise ImageError(f"{file} is damaged, or not a .tar", why=f"{error}.") from error
+        with reading(f"{file} is damaged", of="a .tar"), tarfile.open(file, mode="r:") as archive:
+            member = next((item for item in members(archive) if item.name.removeprefix("./") == name), None)
+            if member is None:
+                raise ImageError(
+                    f"{name} is missing in {file}",
+                    why="It is not an OCI image layout in a .tar, or is incomplete.",
+                    hint="Docker 25 and later write one with: docker save NAME -o FILE.tar",
+                )
+            found = content(archive, member, limit + 1)
+            if found is None:
+                raise ImageError(f"{name} in {file} is not a regular file")
+            return found
 
     return read
 

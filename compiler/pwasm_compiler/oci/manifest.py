@@ -29,6 +29,8 @@ BLOB_LIMIT = MODULE_LIMIT
 """Size limit in bytes of any blob, packed or unpacked: the maximum that Istio and Envoy Gateway accept."""
 MANIFEST_LIMIT = 4 << 20
 """Size limit in bytes, as the distribution specification requires of registries."""
+_LARGEST_SIZE = 2**63 - 1
+"""An int64, says the image specification (descriptor.md)."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def _descriptor(entry: object, where: str) -> Descriptor:
     kind, digest, size = entry.get("mediaType"), entry.get("digest"), entry.get("size")
     if not isinstance(kind, str) or not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise ImageError(f"{where} has an entry without a media type and a sha256 digest")
-    if type(size) is not int or size < 0:
+    if type(size) is not int or not 0 <= size <= _LARGEST_SIZE:
         raise ImageError(f"{where} has an entry without a size")
     return Descriptor(kind, digest, size, _annotations(entry), _platform(entry.get("platform")))
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from .challenge import Challenge
 from .manifest import Manifest
+from .url import parse_url
 
 MESHES = {
     # command line name: display name, whether its fetcher refuses some registries (see `registry_problems`)
@@ -62,6 +62,8 @@ def registry_problems(challenges: Sequence[Challenge]) -> list[str]:
     for challenge in challenges:
         if challenge.scheme == "basic":
             found.append(f"the registry uses Basic authentication, which {REALMS_SINCE} reject")
+        elif challenge.scheme == "bearer" and not token_host(challenge):
+            found.append("the registry names a token server whose URL is none")
         elif challenge.scheme == "bearer" and is_private(token_host(challenge)):
             found.append(f"the registry's token server has a private address, which {REALMS_SINCE} reject")
     return found
@@ -69,7 +71,8 @@ def registry_problems(challenges: Sequence[Challenge]) -> list[str]:
 
 def token_host(challenge: Challenge) -> str:
     """The host of the token server in a Bearer challenge, or ""."""
-    return urlsplit(challenge.parameters.get("realm", "")).hostname or ""
+    realm = parse_url(challenge.parameters.get("realm", ""))
+    return realm.host.strip("[]") if realm else ""
 
 
 def is_private(host: str) -> bool:

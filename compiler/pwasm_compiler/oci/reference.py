@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pwasm_compiler.digests import DIGEST
 from pwasm_compiler.errors import UsageError
 
+from .url import parse_url
+
 DOCKER_HUB = "docker.io"
 DEFAULT_TAG = "latest"
 
@@ -61,7 +63,7 @@ def parse_reference(text: str) -> Reference:
         raise _invalid(text, "The digest must be sha256: and 64 lower-case hexadecimal digits.")
     registry, repository, tag = _split(rest)
     match = _REGISTRY.fullmatch(registry)
-    if match is None or int(match["port"] or 1) not in range(1, 65536):
+    if match is None or parse_url(f"https://{registry}/") is None:
         raise _invalid(text, f"{registry!r} is not a registry name.")
     if tag is not None and not _TAG.fullmatch(tag):
         raise _invalid(text, "A tag may have up to 128 letters, digits, dots, dashes and underscores.")

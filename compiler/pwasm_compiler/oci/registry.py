@@ -3,20 +3,22 @@
     https://github.com/opencontainers/distribution-spec/blob/main/spec.md
     https://distribution.github.io/distribution/spec/auth/token/
 
-Credentials are looked up only when the registry asks for them. They are sent to the token server that a Bearer
-challenge names, wherever it is, as Docker does, but only over https or on this machine.
+Credentials are looked up only when the registry itself asks for them: a challenge of a host that it redirects to is not
+answered. They are sent to the token server that the registry's Bearer challenge names, wherever that is, as Docker
+does, but only over https or on this machine.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Sequence
-from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+from dataclasses import replace
+from urllib.parse import urlencode
 
 from pwasm_compiler.digests import digest_of
 from pwasm_compiler.errors import ImageError, RegistryError
 
+from .answers import token_in
 from .challenge import Challenge, parse_challenges
 from .credentials import Credentials, find_credentials
 from .manifest import (
@@ -31,7 +33,8 @@ from .manifest import (
     parse_manifest,
 )
 from .reference import Reference
-from .transport import RegistryRequest, RegistryResponse, Tick, Transport, ignore, origin_of, without_secrets
+from .transport import RegistryRequest, RegistryResponse, Tick, Transport, ignore
+from .url import Url, parse_url
 
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 _SMALL = 1 << 20
@@ -57,13 +60,15 @@ class Registry:
         self._chunk_bytes = chunk_bytes
         self._authorization: str | None = None
         self._anonymous = False
-        self._base = f"{transport.scheme(reference.host)}://{reference.host}/v2/"
-        self._repository = f"{self._base}{reference.repository}/"
+        base = parse_url(f"{transport.scheme(reference.host)}://{reference.host}/v2/")
+        assert base is not None, "a reference has a usable host"
+        self._base = base
+        self._repository = replace(base, path=f"{base.path}{reference.repository}/")
 
     def challenges(self) -> list[Challenge]:
         """The registry's challenges to an anonymous client; empty if it sends none."""
         response = self._transport.send(RegistryRequest("GET", self._base), _SMALL)
-        return _challenges(response) if response.status == 401 else []
+        return _challenges(response) if response.status == 401 and not response.elsewhere else []
 
     def manifest(self, version: str = "") -> Manifest:
         """The manifest for a tag or a digest; by default the reference's."""
@@ -132,30 +137,32 @@ class Registry:
         response = self._call("POST", "blobs/uploads/", body=b"", again=False)
         if response.status != 202:
             return response
+        secret = not response.elsewhere
         if len(data) > self._chunk_bytes:
             for start in range(0, len(data), self._chunk_bytes):
                 piece = data[start : start + self._chunk_bytes]
                 headers = {"Content-Range": f"{start}-{start + len(piece) - 1}"}
                 where = self._location(response)
-                response = self._call("PATCH", where, body=piece, headers=headers, sent=sent, again=False)
+                response = self._call(
+                    "PATCH", where, body=piece, headers=headers, sent=sent, again=False, trusted=secret
+                )
                 if response.status != 202:
                     return response
+                secret = secret and not response.elsewhere
             data = b""
-        where = _with_query(self._location(response), "digest", part.digest)
-        return self._call("PUT", where, body=data, sent=sent, again=False)
+        where = self._location(response).with_query("digest", part.digest)
+        return self._call("PUT", where, body=data, sent=sent, again=False, trusted=secret)
 
-    def _location(self, response: RegistryResponse) -> str:
+    def _location(self, response: RegistryResponse) -> Url:
         found = response.headers.get("Location")
         if not found:
             raise RegistryError(f"{self.reference.host} sent no upload location")
-        target = urljoin(response.url, found)
-        self._transport.check_target(response.url, target)
-        return target
+        return self._transport.target(response.url, found)
 
     def _call(
         self,
         method: str,
-        path: str,
+        path: str | Url,
         *,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
@@ -163,12 +170,16 @@ class Registry:
         sent: Tick = ignore,
         received: Tick = ignore,
         again: bool = True,
+        trusted: bool = True,
     ) -> RegistryResponse:
-        """One request, with authentication if the registry asks for it. `path` may be a URL from the registry."""
-        url = urljoin(self._repository, path)
+        """One request, with authentication if the registry asks for it.
+
+        `path` is one of ours, or a URL that the registry named, if `trusted`, or another host.
+        """
+        url = replace(self._repository, path=self._repository.path + path) if isinstance(path, str) else path
 
         # The registry may send us to another host, which must not get our credentials for the registry.
-        ours = origin_of(url) == origin_of(self._base)
+        ours = trusted and url.origin == self._base.origin
 
         def go() -> RegistryResponse:
             authorization = self._authorization if ours else None
@@ -178,12 +189,21 @@ class Registry:
             return self._transport.send(request, limit, again=again)
 
         response = go()
-        if response.status == 401 and ours:
+        if response.status == 401 and (response.elsewhere or not ours):
+            raise self._foreign(response)
+        if response.status == 401:
             self._authorization = self._log_in(_challenges(response), response)
             response = go()
         if response.status == 401:
-            raise self._refusal(response, "rejected the credentials")
+            raise self._foreign(response) if response.elsewhere else self._refusal(response, "rejected the credentials")
         return response
+
+    def _foreign(self, response: RegistryResponse) -> RegistryError:
+        """The error for a host that the registry led to, and that asks for credentials of its own."""
+        error = self._transport.refusal(response, "requires authentication")
+        error.why += f" {self.reference.host} led there; your credentials for it are not sent to other hosts."
+        error.hint = "its storage, or what answers in its place, is not set up correctly: tell its administrator"
+        return error
 
     def _log_in(self, challenges: Sequence[Challenge], response: RegistryResponse) -> str:
         bearer = next((item for item in challenges if item.scheme == "bearer"), None)
@@ -203,25 +223,21 @@ class Registry:
         return _basic(known)
 
     def _token(self, challenge: Challenge, known: Credentials | None) -> str:
-        realm = challenge.parameters.get("realm", "")
-        if urlsplit(realm).scheme not in ("http", "https") or not urlsplit(realm).hostname:
+        realm = parse_url(challenge.parameters.get("realm", ""))
+        if realm is None:
             raise RegistryError(
                 f"{self.reference.host} names no valid token server", why="The realm is not an http or https URL."
             )
         if known is not None and not self._transport.may_carry_secrets(realm):
-            raise _plain(urlsplit(realm).netloc)
+            raise _plain(realm.authority)
         scope = challenge.parameters.get("scope") or f"repository:{self.reference.repository}:pull,push"
         question = {"service": challenge.parameters.get("service", ""), "scope": scope}
         response = self._transport.send(_token_request(realm, question, known), _SMALL)
         if response.status != 200:
             raise self._refusal(response, "issued no token")
-        try:
-            found = json.loads(response.body)
-            token = found.get("token") or found.get("access_token")
-        except (ValueError, RecursionError, AttributeError):
-            token = None
-        if not isinstance(token, str) or not token.isprintable():
-            raise RegistryError(f"{without_secrets(realm)} did not answer with a token")
+        token = token_in(response.body)
+        if token is None:
+            raise RegistryError(f"{realm.shown} did not answer with a token")
         self._transport.keep_secret(token)
         return token
 
@@ -250,7 +266,7 @@ def _challenges(response: RegistryResponse) -> list[Challenge]:
     return parse_challenges(response.headers.get_all("WWW-Authenticate", []))
 
 
-def _token_request(realm: str, question: dict[str, str], known: Credentials | None) -> RegistryRequest:
+def _token_request(realm: Url, question: dict[str, str], known: Credentials | None) -> RegistryRequest:
     if known is not None and known.identity_token:
         fields = question | {
             "grant_type": "refresh_token",
@@ -261,14 +277,8 @@ def _token_request(realm: str, question: dict[str, str], known: Credentials | No
         return RegistryRequest("POST", realm, headers, urlencode(fields).encode(), secret_body=True)
     url = realm
     for name, value in question.items():
-        url = _with_query(url, name, value) if value else url
+        url = url.with_query(name, value) if value else url
     return RegistryRequest("GET", url, authorization=_basic(known) if known is not None else None)
-
-
-def _with_query(url: str, name: str, value: str) -> str:
-    parts = urlsplit(url)
-    query = "&".join(part for part in (parts.query, urlencode({name: value})) if part)
-    return urlunsplit(parts._replace(query=query))
 
 
 def _basic(known: Credentials) -> str:

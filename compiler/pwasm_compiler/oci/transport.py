@@ -1,19 +1,20 @@
 """HTTP for registries: what may be sent where, what is retried, and what an error may reveal.
 
 - An Authorization header is only sent to the origin (scheme, host and port) it was made for: a redirect to another one
-  is followed without it. A redirect from https to plain http is not followed.
+  is followed without it, and so is everything after that, even back (as Go does since CVE-2024-45336): the other host
+  chose it. A response says whether it came from there; the challenge of another host is none of ours to answer. A
+  redirect from https to plain http is not followed.
 - Plain HTTP is used for this machine, or for a host the user requested it for, and then without credentials.
 - 429, 500, 502, 503, 504 and broken connections are retried, with at most `ATTEMPTS` attempts in all; `Retry-After` is
   honoured up to `LONGEST_PAUSE_SECONDS`.
 - Errors show a URL without its query, which may hold a signature, and no text that contains one of our secrets.
+- Whatever bytes a server sends, in whatever time, end in a response or in a `RegistryError`.
 """
 
 from __future__ import annotations
 
-import email.utils
 import http.client
 import io
-import json
 import re
 import socket
 import ssl
@@ -21,14 +22,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
-from urllib.parse import urljoin, urlsplit
 
 from pwasm_compiler.errors import RegistryError, UsageError
 
+from .answers import error_message, retry_after
+from .connections import Clock, ClockedRequest, HttpHandler, HttpsHandler
 from .reference import is_loopback
+from .url import Url
 
 ATTEMPTS = 4
 LONGEST_PAUSE_SECONDS = 30.0
@@ -54,7 +57,7 @@ class RegistryRequest:
     """One request; `authorization` is only for the origin of `url`."""
 
     method: str
-    url: str
+    url: Url
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     authorization: str | None = field(default=None, repr=False)
@@ -73,7 +76,9 @@ class RegistryResponse:
     status: int
     headers: http.client.HTTPMessage
     body: bytes
-    url: str
+    url: Url
+    elsewhere: bool = False
+    """Whether another origin than that of the request sent it, or led to it."""
 
 
 class _PassingError(Exception):
@@ -104,13 +109,14 @@ class _Plain(urllib.request.HTTPErrorProcessor):
 class _Upload(io.BytesIO):
     """A body that reports how much of it has been read."""
 
-    def __init__(self, data: bytes, tick: Tick) -> None:
+    def __init__(self, data: bytes, *ticks: Tick) -> None:
         super().__init__(data)
-        self._tick = tick
+        self._ticks = ticks
 
     def read(self, size: int | None = -1) -> bytes:
         found = super().read(size)
-        self._tick(len(found))
+        for tick in self._ticks:
+            tick(len(found))
         return found
 
 
@@ -130,10 +136,10 @@ class Transport:
         self._timeout = timeout_seconds
         self._secrets: set[str] = set()
         self._has_ca_file = ca_file is not None
-        https = urllib.request.HTTPSHandler(context=_context(ca_file))
-        self._opener = urllib.request.build_opener(https, _NoRedirects, _Plain)
+        handlers = (HttpHandler, HttpsHandler(_context(ca_file)), _NoRedirects, _Plain)
+        self._opener = urllib.request.build_opener(*handlers)
         # A proxy cannot reach this machine's own servers.
-        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), https, _NoRedirects, _Plain)
+        self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
 
     def scheme(self, host: str) -> str:
         """`http` or `https`, for a registry at `host`."""
@@ -144,10 +150,9 @@ class Transport:
         """Never show these in an error."""
         self._secrets |= {text for text in texts if len(text) > 2}
 
-    def may_carry_secrets(self, url: str) -> bool:
+    def may_carry_secrets(self, url: Url) -> bool:
         """Whether credentials may be sent to `url`: over https, or to this machine."""
-        parts = urlsplit(url)
-        return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.netloc))
+        return url.scheme == "https" or is_loopback(url.authority)
 
     def send(self, request: RegistryRequest, limit: int, *, again: bool = True) -> RegistryResponse:
         """The response to `request`, at most `limit` bytes of it, retried where that may help.
@@ -174,63 +179,70 @@ class Transport:
         raise AssertionError("unreachable")
 
     def _follow(self, request: RegistryRequest, limit: int) -> RegistryResponse:
-        url, method, body, origin = request.url, request.method, request.body, origin_of(request.url)
+        url, method, body, origin, elsewhere = request.url, request.method, request.body, request.url.origin, False
         for _ in range(_MOST_REDIRECTS + 1):
-            authorization = request.authorization if origin_of(url) == origin else None
+            authorization = None if elsewhere else request.authorization
             response = self._once(method, url, request, body, authorization, limit)
-            if response.status not in _REDIRECTS or "Location" not in response.headers:
-                return response
-            target = urljoin(url, response.headers["Location"])
-            self.check_target(url, target)
-            if request.secret_body and origin_of(target) != origin:
-                raise RegistryError(
-                    f"{without_secrets(url)} redirects to another host, which must not get the credentials"
-                )
+            location = response.headers["Location"] if response.status in _REDIRECTS else None
+            if location is None:
+                return replace(response, elsewhere=elsewhere)
+            target = self.target(url, location)
+            elsewhere = elsewhere or target.origin != origin
+            if request.secret_body and elsewhere:
+                raise RegistryError(f"{url.shown} redirects to another host, which must not get the credentials")
             if method not in ("GET", "HEAD") and response.status not in (307, 308):
                 method, body = "GET", None
             url = target
-        raise RegistryError(f"{without_secrets(request.url)} redirects too many times")
+        raise RegistryError(f"{request.url.shown} redirects too many times")
 
-    def check_target(self, url: str, target: str) -> None:
-        """Refuse a redirect to a less secure location."""
-        parts = urlsplit(target)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise RegistryError(f"{without_secrets(url)} redirects to something other than an http or https URL")
-        if parts.scheme == "http" and origin_of(url)[0] == "https":
+    def target(self, url: Url, location: str) -> Url:
+        """Where `location`, in a response from `url`, leads; an unusable or less secure one is refused."""
+        target = url.join(location)
+        if target is None:
+            shown = location.partition("?")[0].rpartition("@")[2][:100]
             raise RegistryError(
-                f"{without_secrets(url)} redirects from https to plain http",
-                why=f"It names {without_secrets(target)}, where anyone on the path could read and modify the image.",
+                f"{url.shown} redirects to something other than an http or https URL", why=f"It names {shown!r}."
+            )
+        if target.scheme == "http" and url.scheme == "https":
+            raise RegistryError(
+                f"{url.shown} redirects from https to plain http",
+                why=f"It names {target.shown}, where anyone on the path could read and modify the image.",
                 hint="the registry is not aware of its TLS proxy; its administrator can configure its https URL",
             )
-        if parts.scheme == "http" and not self.plain_http and not is_loopback(parts.netloc):
-            raise RegistryError(f"{without_secrets(url)} redirects to plain http, at {without_secrets(target)}")
+        if target.scheme == "http" and not self.plain_http and not is_loopback(target.authority):
+            raise RegistryError(f"{url.shown} redirects to plain http, at {target.shown}")
+        return target
 
     def _once(
-        self, method: str, url: str, request: RegistryRequest, body: bytes | None, authorization: str | None, limit: int
+        self, method: str, url: Url, request: RegistryRequest, body: bytes | None, authorization: str | None, limit: int
     ) -> RegistryResponse:
         headers = dict(request.headers)
         if authorization is not None and (request.anonymous or self.may_carry_secrets(url)):
             headers["Authorization"] = authorization
+        clock = Clock(self._timeout, max(limit, _ERROR_BODY_LIMIT) + len(body or b""))
         data: IO[bytes] | None = None
         if body is not None:
             headers.setdefault("Content-Type", "application/octet-stream")
             headers["Content-Length"] = str(len(body))
-            data = _Upload(body, request.sent)
-        sent = urllib.request.Request(url, data=data, headers=headers, method=method)
-        opener = self._direct if is_loopback(urlsplit(url).netloc) else self._opener
+            data = _Upload(body, request.sent, clock.tick)
+        sent = ClockedRequest(clock, str(url), data=data, headers=headers, method=method)
+        opener = self._direct if is_loopback(url.authority) else self._opener
         try:
             with opener.open(sent, timeout=self._timeout) as answer:
                 content = _read(answer, limit, request.received, url)
                 response = RegistryResponse(answer.status, answer.headers, content, url)
         except (OSError, http.client.HTTPException) as error:
             raise self._broken(url, error) from error
+        except (ValueError, OverflowError) as error:  # http.client does not expect numbers such as a chunk of -5 bytes
+            raise self._malformed(url, error) from error
         if response.status in _AGAIN:
-            raise _PassingError(self.refusal(response, "is currently unavailable"), _retry_after(response))
+            pause = retry_after(response.headers["Retry-After"] or "")
+            raise _PassingError(self.refusal(response, "is currently unavailable"), pause)
         return response
 
-    def _broken(self, url: str, error: Exception) -> Exception:
+    def _broken(self, url: Url, error: Exception) -> Exception:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        where = urlsplit(url).netloc
+        where = url.authority
         if isinstance(reason, ssl.SSLCertVerificationError):
             return RegistryError(
                 f"the certificate of {where} is not trusted",
@@ -242,6 +254,8 @@ class Transport:
             return RegistryError(f"{where} does not speak TLS", why=f"{reason.reason or reason}.", hint=hint)
         if isinstance(reason, socket.gaierror):
             return RegistryError(f"unknown host {where}", why=f"{reason.strerror}.")
+        if isinstance(reason, http.client.HTTPException) and not isinstance(reason, OSError):
+            return _PassingError(self._malformed(url, reason))
         text = reason.strerror if isinstance(reason, OSError) and reason.strerror else type(reason).__name__
         failed = RegistryError(
             f"cannot reach {where}",
@@ -250,30 +264,25 @@ class Transport:
         )
         return failed if isinstance(reason, ConnectionRefusedError) else _PassingError(failed)
 
+    def _malformed(self, url: Url, error: Exception) -> RegistryError:
+        said = self.clean(str(error) or "nothing")
+        return RegistryError(
+            f"{url.authority} sent no valid HTTP response",
+            why=f"{type(error).__name__}: {said}.",
+            hint="is this the address of a registry?",
+        )
+
     def refusal(self, response: RegistryResponse, what: str) -> RegistryError:
         """The error for a status: the server's message, as far as it may be shown."""
-        said = self.clean(_message(response.body))
+        said = self.clean(error_message(response.body))
         why = f"It answered {response.status}{f': {said}' if said else ''}."
-        return RegistryError(f"{without_secrets(response.url)} {what}", why=why)
+        return RegistryError(f"{response.url.shown} {what}", why=why)
 
     def clean(self, text: str) -> str:
         """`text` on one line, without secrets and control characters."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "***")
         return re.sub(r"\s+|[\x00-\x1f\x7f-\x9f]", " ", text)[:300]
-
-
-def without_secrets(url: str) -> str:
-    """`url` without the parts that may be secret: user, password, query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path[:200]}"
-
-
-def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port: credentials for one must not be sent to another (RFC 6454)."""
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, (parts.hostname or "").lower(), port
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:
@@ -286,7 +295,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _read(answer: Any, limit: int, tick: Tick, url: str) -> bytes:
+def _read(answer: Any, limit: int, tick: Tick, url: Url) -> bytes:
     limit = limit if answer.status < 300 else _ERROR_BODY_LIMIT
     parts, left = [], limit
     while part := answer.read(min(_CHUNK, left + 1)):
@@ -294,28 +303,7 @@ def _read(answer: Any, limit: int, tick: Tick, url: str) -> bytes:
         if left < 0:
             if answer.status >= 300:
                 break
-            raise RegistryError(f"{without_secrets(url)} sent too much", why=f"More than {limit} bytes.")
+            raise RegistryError(f"{url.shown} sent too much", why=f"More than {limit} bytes.")
         parts.append(part)
         tick(len(part))
     return b"".join(parts)
-
-
-def _retry_after(response: RegistryResponse) -> float | None:
-    """Seconds, from a number or a date (RFC 9110 section 10.2.3)."""
-    text = (response.headers.get("Retry-After") or "").strip()
-    if text.isdecimal() and text.isascii():
-        return float(text[:9])
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time()) if text else None
-    except ValueError:
-        return None
-
-
-def _message(body: bytes) -> str:
-    """The message of an error in the distribution specification's format: `{"errors": [{"code", "message"}]}`."""
-    try:
-        found = json.loads(body)
-        entries = found["errors"]
-        return "; ".join(f"{entry.get('code', '')} {entry.get('message', '')}".strip() for entry in entries[:3])
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return ""

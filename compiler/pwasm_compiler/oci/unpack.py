@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
-import zlib
 from pathlib import PurePosixPath
 
 from pwasm_compiler.errors import ImageError
@@ -23,9 +22,12 @@ from .manifest import (
     Descriptor,
     Manifest,
 )
+from .tars import content, members, reading
 
 _MAGIC = b"\0asm"
 _SHORTEST_MODULE = 8
+_NAMES = 5
+"""Of what is there instead, in an error."""
 
 
 def module_layer(manifest: Manifest) -> Descriptor:
@@ -85,31 +87,29 @@ class _Limited(io.RawIOBase):
 
 
 def _plugin(data: bytes, limit: int) -> bytes:
-    names = []
-    try:
-        with tarfile.open(fileobj=_Limited(data, limit), mode="r|") as archive:
-            for member in archive:
-                names.append(member.name)
-                if PurePosixPath(member.name).name == PLUGIN:
-                    return _content(archive, member, limit)
-    except (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
-        raise ImageError("the layer is damaged", why=f"It is not a complete gzipped tar: {error}") from error
-    held = ", ".join(name[:60] for name in names[:5]) or "nothing"
+    names: list[str] = []
+    with (
+        reading("the layer is damaged", of="a complete gzipped tar"),
+        tarfile.open(fileobj=_Limited(data, limit), mode="r|") as archive,
+    ):
+        for member in members(archive):
+            if PurePosixPath(member.name).name == PLUGIN:
+                return _module(archive, member, limit)
+            if len(names) < _NAMES:
+                names.append(member.name[:60])
     raise ImageError(
         f"no {PLUGIN} in the image",
-        why=f"Its last layer contains {held}.",
+        why=f"Its last layer contains {', '.join(names) or 'nothing'}.",
         hint=f"build it with pwasm package, or in a Dockerfile: COPY main.wasm ./{PLUGIN}",
     )
 
 
-def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
-    # A sparse file unpacks to more than the archive contains.
-    if not member.isreg() or member.sparse is not None:
-        raise ImageError(f"{PLUGIN} in the image is not a regular file")
+def _module(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> bytes:
     if member.size > limit:
         raise _too_large()
-    stream = archive.extractfile(member)
-    found = stream.read(limit + 1) if stream else b""
+    found = content(archive, member, limit + 1)
+    if found is None:
+        raise ImageError(f"{PLUGIN} in the image is not a regular file")
     if len(found) != member.size:
         raise tarfile.ReadError(f"{PLUGIN} is truncated")
     return found

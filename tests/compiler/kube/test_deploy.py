@@ -29,7 +29,6 @@ POLICIES = "envoyextensionpolicies.gateway.envoyproxy.io"
 @pytest.fixture
 def pwasm(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> Pwasm:
     monkeypatch.setattr(deployment, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(deployment, "SILENCE_SECONDS", 0.5)
     return pwasm
 
 
@@ -70,11 +69,6 @@ def accepted(status: str, message: str = "", *, generation: int = 1) -> dict[str
     return {"ancestors": [{"conditions": [condition]}]}
 
 
-def reconciled(status: str, *, generation: int = 9) -> dict[str, Any]:
-    """A status as Istio writes it, with the generation as a string."""
-    return {"observedGeneration": str(generation), "conditions": [{"type": "Reconciled", "status": status}]}
-
-
 # Words that YAML readers disagree about: kubectl must send them as the strings they are.
 AWKWARD = {
     "y": "y",
@@ -92,7 +86,6 @@ AWKWARD = {
 def test_kubectl_reads_what_was_meant(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
     options = ["--selector", "app=y", "--plugin-config", json.dumps(AWKWARD), "--env", "A=on", "--phase", "AUTHN"]
     document = manifest(pwasm, *options)
-    cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
     result = deploy()
     assert result.code == 0, result.err
     there = cluster.objects[WASM_PLUGINS, "default", "hello"]
@@ -104,7 +97,6 @@ def test_kubectl_reads_what_was_meant(pwasm: Pwasm, deploy: Pwasm, cluster: ApiS
 
 def test_from_a_pipe(pwasm: Pwasm, cluster: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest(pwasm)
-    cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
     monkeypatch.setattr("sys.stdin", io.StringIO(Path("plugin.yaml").read_text()))
     assert pwasm("deploy", "-", "--kubeconfig", cluster.kubeconfig(tmp_path)).code == 0
     assert (WASM_PLUGINS, "default", "hello") in cluster.objects
@@ -114,16 +106,14 @@ def test_several_resources_in_a_file(pwasm: Pwasm, deploy: Pwasm, cluster: ApiSe
     manifest(pwasm)
     first = Path("plugin.yaml").read_text()
     Path("plugin.yaml").write_text(first + "---\n" + first.replace('name: "hello"', 'name: "other"'))
-    for name in ("hello", "other"):
-        cluster.statuses[WASM_PLUGINS, "default", name] = [reconciled("True")]
     assert [item["name"] for item in json.loads(deploy("--json").out)["resources"]] == ["hello", "other"]
 
 
 @pytest.mark.parametrize(
     ("kind", "plural", "options", "status"),
     [
-        ("WasmPlugin", WASM_PLUGINS, [], reconciled("True")),
-        ("TrafficExtension", "trafficextensions.extensions.istio.io", [], reconciled("True")),
+        ("WasmPlugin", WASM_PLUGINS, [], None),
+        ("TrafficExtension", "trafficextensions.extensions.istio.io", [], None),
         ("EnvoyExtensionPolicy", POLICIES, ["--target", "Gateway/eg"], accepted("True")),
         ("HigressWasmPlugin", "wasmplugins.extensions.higress.io", [], None),
     ],
@@ -143,7 +133,6 @@ def test_each_kind(
 
 def test_the_difference_is_shown_before_anything_changes(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
     manifest(pwasm, "--priority", "1")
-    cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
     assert deploy().code == 0
     manifest(pwasm, "--priority", "2")
     before = len(cluster.applied())
@@ -198,20 +187,53 @@ def test_a_wait_that_is_too_long(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer
     assert (POLICIES, "default", "hello") in cluster.objects
 
 
-def test_istio_that_writes_no_status(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
-    manifest(pwasm)
+@pytest.mark.parametrize(
+    ("kind", "product"), [("WasmPlugin", "Istio"), ("TrafficExtension", "Istio"), ("HigressWasmPlugin", "Higress")]
+)
+def test_a_product_that_writes_no_status(
+    pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer, monkeypatch: pytest.MonkeyPatch, kind: str, product: str
+) -> None:
+    """Nobody waits for what no product writes, and what is not known is said."""
+    monkeypatch.setattr(deployment, "POLL_SECONDS", -1.0)  # which no sleep takes
+    manifest(pwasm, kind=kind)
     result = deploy()
     assert result.code == 0
-    assert "PILOT_ENABLE_STATUS" in result.out
+    assert f"applied; {product} writes no status" in result.out
+    assert "proxies: not asked whether they took it; add --proxies" in result.out
+    assert json.loads(deploy("--json").out)["resources"][0]["in_force"] is None
 
 
-def test_istio_that_is_still_telling_its_proxies(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
-    manifest(pwasm)
-    script: list[dict[str, Any] | None] = [reconciled("True", generation=0), reconciled("False"), reconciled("True")]
-    cluster.statuses[WASM_PLUGINS, "default", "hello"] = script
+def conditions(*found: tuple[str, str, str]) -> dict[str, Any]:
+    """A status of Envoy Gateway for the Gateway eg, with these types, statuses and messages."""
+    items = [
+        {"type": kind, "status": status, "reason": kind, "message": message, "observedGeneration": 1}
+        for kind, status, message in found
+    ]
+    return {"ancestors": [{"ancestorRef": {"kind": "Gateway", "name": "eg"}, "conditions": items}]}
+
+
+@pytest.mark.parametrize(
+    ("further", "in_force", "said"),
+    [
+        ([], True, "Gateway/eg: Accepted"),
+        ([("Merged", "True", "Merged with policy a/b")], True, "Gateway/eg: Merged (Merged with policy a/b)"),
+        ([("Attached", "True", "")], True, "Gateway/eg: Attached"),
+        ([("Overridden", "True", "by x for [r]")], None, "Gateway/eg: Overridden (by x for [r])"),
+        ([("Warning", "True", "no route")], None, "Gateway/eg: Warning (no route)"),
+        ([("Attached", "False", "no")], None, "Gateway/eg: Attached is False (no)"),
+        ([("Overridden", "True", "\x1b[2J\nfine")], None, r"Overridden (\x1b[2J\nfine)"),
+    ],
+)
+def test_accepted_is_not_all(
+    pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer, further: list[tuple[str, str, str]], in_force: Any, said: str
+) -> None:
+    manifest(pwasm, "--target", "Gateway/eg", kind="EnvoyExtensionPolicy")
+    cluster.statuses[POLICIES, "default", "hello"] = [conditions(("Accepted", "True", ""), *further)]
     result = deploy()
-    assert (result.code, "Istio reports Reconciled" in result.out) == (0, True)
-    assert len(cluster.statuses[WASM_PLUGINS, "default", "hello"]) == 1
+    assert result.code == 0, result.err
+    assert said in result.out
+    assert ("but not all of it is in effect" in result.out) == (in_force is None)
+    assert json.loads(deploy("--json").out)["resources"][0]["in_force"] is in_force
 
 
 def test_an_error_of_istios_analysis(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
@@ -225,13 +247,12 @@ def test_an_error_of_istios_analysis(pwasm: Pwasm, deploy: Pwasm, cluster: ApiSe
 def test_a_resource_that_somebody_removes_meanwhile(
     pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest(pwasm)
+    manifest(pwasm, "--target", "Gateway/eg", kind="EnvoyExtensionPolicy")
 
     def remove(_seconds: float) -> None:
         cluster.objects.clear()
 
     monkeypatch.setattr(time, "sleep", remove)
-    monkeypatch.setattr(deployment, "SILENCE_SECONDS", 600.0)  # a slow kubectl is no silence
     result = deploy("--timeout", "600")
     assert (result.code, "no longer exists" in result.err) == (1, True)
 
@@ -260,14 +281,12 @@ def test_the_address_of_a_products_own_gateway(
 ) -> None:
     ingress = {"status": {"loadBalancer": {"ingress": [{"hostname": "lb.example"}]}}}
     cluster.put("services", service, ingress, namespace)
-    cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
     manifest(pwasm, kind=kind)
     assert "gateway: lb.example\n" in deploy().out
 
 
 def test_fields_that_somebody_else_has_set(pwasm: Pwasm, deploy: Pwasm, cluster: ApiServer) -> None:
     manifest(pwasm, "--priority", "2")
-    cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
     cluster.put(WASM_PLUGINS, "hello", {"spec": {"priority": 1, "url": "oci://x/y:1"}})
     cluster.owners[WASM_PLUGINS, "default", "hello"] = {"priority": "argocd"}
     result = deploy()
@@ -283,7 +302,6 @@ def test_the_namespace_of_a_resource_that_names_none(pwasm: Pwasm, deploy: Pwasm
     document = manifest(pwasm)
     del document["metadata"]["namespace"]
     Path("plugin.yaml").write_text(json.dumps(document))
-    cluster.statuses[WASM_PLUGINS, "web", "hello"] = [reconciled("True")]
     assert deploy("-n", "web").code == 0
     assert (WASM_PLUGINS, "web", "hello") in cluster.objects
 
@@ -378,7 +396,6 @@ def test_an_istio_without_fail_reload(pwasm: Pwasm, deploy: Pwasm, cluster: ApiS
     assert not cluster.objects
     assert deploy("--for", "istio=1.26").code == 1
     manifest(pwasm, "--for", "istio=1.26")
-    cluster.statuses[WASM_PLUGINS, "default", "hello"] = [reconciled("True")]
     assert deploy("--for", "istio=1.26").code == 0
 
 
