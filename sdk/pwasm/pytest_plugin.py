@@ -99,10 +99,14 @@ def _seconds(config: pytest.Config) -> float:
     return seconds
 
 
-def pytest_plugin_registered(plugin: object) -> None:
+def pytest_plugin_registered(plugin: object, manager: pytest.PytestPluginManager) -> None:
     """A conftest.py was imported; if several paths are given, the next one may belong to another folder."""
     file = Path(getattr(plugin, "__file__", None) or "")
-    if file.name == "conftest.py" and (folder := _filter_of(file.parent, Path(file.anchor))) is not None:
+    if file.name != "conftest.py":
+        return
+    root = getattr(manager.get_plugin("pytestconfig"), "rootpath", file.parent)
+    top = root if file.is_relative_to(root) else file.parent  # what lies above is somebody else's
+    if (folder := _filter_of(file.parent, top)) is not None:
         from pwasm.testing.worlds.neighbours import visit
 
         visit(folder)

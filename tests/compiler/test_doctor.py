@@ -292,11 +292,12 @@ def test_a_registry_that_answers_for_ever() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
-            while True:  # over https first, then over http
-                taken, _ = server.accept()
-                with taken, contextlib.suppress(OSError):
-                    while True:
-                        taken.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
+            with contextlib.suppress(OSError):  # the test has ended
+                while True:  # over https first, then over http
+                    taken, _ = server.accept()
+                    with taken, contextlib.suppress(OSError):
+                        while True:
+                            taken.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
 
         threading.Thread(target=answer, daemon=True).start()
         (check,) = doctor.registry_checks(f"127.0.0.1:{server.getsockname()[1]}")

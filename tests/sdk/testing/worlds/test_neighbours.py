@@ -105,3 +105,15 @@ def test_namespace_packages(two_filters: Path, run_pytest: Run, also: str) -> No
         (folder / "tests").mkdir()
         (folder / "tests" / "test_b.py").write_text(also + TESTS.format(name=folder.name))
     _passed(run_pytest(two_filters, "--import-mode=importlib"), 14)
+
+
+def test_a_filter_above_the_root_is_somebody_elses(tmp_path: Path, run_pytest: Run) -> None:
+    """It would take away what the conftest.py has imported: two classes of one name, and no error is caught."""
+    (tmp_path / "filter.py").write_text("raise RuntimeError('not mine')\n")
+    root = tmp_path / "mine"
+    root.mkdir()
+    (root / "pytest.ini").write_text("[pytest]\n")
+    (root / "mine.py").write_text("class Mine(Exception):\n    pass\n")
+    (root / "conftest.py").write_text("import mine, pytest\n\n@pytest.fixture\ndef kind():\n    return mine.Mine\n")
+    (root / "test_mine.py").write_text("def test_it(kind):\n    import mine\n    assert kind is mine.Mine\n")
+    _passed(run_pytest(root), 1)
