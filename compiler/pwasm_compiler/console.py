@@ -50,7 +50,7 @@ def say_document(document: object) -> None:
 
 def say_text(text: str) -> None:
     """Print a document as it is: YAML or JSON that pwasm wrote itself, and that escapes what it quotes."""
-    click.echo(text, nl=not text.endswith("\n"))
+    click.echo(text, nl=False)
 
 
 def note(text: str) -> None:

@@ -69,4 +69,4 @@ def _show(schema: object, text: str | None) -> None:
     if text is None:
         say_document(schema)
     else:
-        say_text(text.strip())
+        say_text(text.strip() + "\n")
