@@ -71,8 +71,8 @@ def cautions(rules: Sequence[Config]) -> Iterator[str]:
                 yield f"{where}: {field} does not count beside {counts[0]}"
         domains = rule.get("domain", []) if counts == ["domain"] else []
         for domain in domains:
-            if ":" in domain.rpartition("]")[2] or domain != domain.lower():
-                yield f"{where}: '{domain}' is compared with hosts without their port, as they are: hardly any is alike"
+            if ":" in domain.rpartition("]")[2]:
+                yield f"{where}: '{domain}' is compared with hosts without their port: hardly any is alike"
         if domains and all(any(_covers(before, domain) for before in seen) for domain in domains):
             yield f"{where} never applies: the first rule that matches counts, and earlier ones match all of its hosts"
         seen += domains
@@ -80,6 +80,7 @@ def cautions(rules: Sequence[Config]) -> Iterator[str]:
 
 def _covers(pattern: str, other: str) -> bool:
     """Whether every host of `other` is one of `pattern`."""
+    pattern, other = pattern.lower(), other.lower()
     if pattern.startswith("*"):
         return other.endswith(pattern[1:]) and (pattern == "*" or not other.endswith("*") or other.startswith("*"))
     if pattern.endswith("*"):

@@ -16,12 +16,14 @@ Here as in Higress's own SDK (higress-group/wasm-go, pkg/matcher/rule_matcher.go
 - The first rule in the list that matches is the one; which is more specific does not count. A request without one gets
   the default. There is no default if the configuration has nothing but `_rules_`: such a request is not filtered.
 - A rule has one kind of conditions, of which one must match; `_EFFECTIVE` says which kind counts of several.
-- Names are compared as they are: a domain in capitals does not match. A domain is `*`, `*.suffix`, `prefix.*`, or
-  exact; any other `*` is a character. The host is that of `:authority`, without a port.
+- Names are compared as they are. A domain is `*`, `*.suffix`, `prefix.*`, or exact; any other `*` is a character. The
+  host is that of `:authority`, without a port.
 - A service is `name` or `name:port`, of a cluster that is called `outbound|port|subset|name`.
 
-Differences from it, all of them refusals (docs/configuration.md): a default that the filter does not accept, which
-there means no default; conditions that are not text, or misspelt; duplicate names.
+Differences from it, all of which filter or refuse more (docs/configuration.md): letters of a host may be in either
+case, as they may for Envoy's own routes, so that `Host: A.ORG` does not pass by a rule for `a.org`; a request without
+a host gets the default; a default that the filter does not accept, which there means no default, conditions that are
+not text, or misspelt, and duplicate names are refused.
 
 A rule does not inherit from the default. `_plugin_id_`, which is for logs, is taken out.
 """
@@ -83,6 +85,7 @@ class Domain(NamedTuple):
 
 def domain(text: str) -> Domain:
     """The domain that a text stands for; a leading `*` counts before a trailing one."""
+    text = text.lower()
     if text.startswith("*"):
         return Domain(text[1:], "suffix")
     return Domain(text[:-1], "prefix") if text.endswith("*") else Domain(text, "exact")
@@ -117,7 +120,7 @@ class Rule(NamedTuple):
     def matches(self, request: Request) -> bool:
         """Whether the rule applies to a request."""
         if self.domains:
-            host = without_port(request.host())
+            host = without_port(request.host()).lower()
             return any(one.matches(host) for one in self.domains)
         if self.routes and request.route() not in self.routes:
             return False

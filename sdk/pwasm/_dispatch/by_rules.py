@@ -9,9 +9,10 @@ The choice is made when the request's headers arrive, as in Higress's own SDK. A
 nothing of the filter runs for it. That is so
 
 - if no rule matches and there is no default;
-- if the request has no `:authority`, or the host refuses to tell, which is logged at level error: Envoy answers
-  requests without a host with 400 by itself, so this takes a filter that has removed it;
 - if the filter does not see the request's headers, because an earlier filter or Envoy itself has answered.
+
+If the host refuses to tell what the choice depends on, the request is answered with 500: the filter may be there to
+refuse it. A request without `:authority` (Envoy answers such with 400, so a filter has removed it) has the host "".
 
 A filter without rules pays for none of this: its root has `rules` None, and its streams are the usual ones.
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .._abi import LogLevel, MapType
+from .._abi import LogLevel, MapType, Status
 from .._config.binding import fill, refuse
 from .._hostcalls.properties import get_property
 from .._serde import to_text
@@ -53,13 +54,13 @@ class Rules:
         self.default = next((root for part, root in pairs if part.rule is None), None)
 
     def chosen(self) -> Root | None:
-        """The plugin for the request whose headers have arrived; None if it is not filtered."""
-        try:
-            request = _Request()
-            return next((root for rule, root in self.rules if rule.matches(request)), self.default)
-        except Exception as error:
-            log_lines(LogLevel.ERROR, f"the request is not filtered: no configuration can be chosen for it: {error}")
-            return None
+        """The plugin for the request whose headers have arrived; None if it is not filtered.
+
+        Raises:
+            HostcallError: the host refuses to tell what the choice depends on.
+        """
+        request = _Request()
+        return next((root for rule, root in self.rules if rule.matches(request)), self.default)
 
     def with_call(self, token: int) -> Root | None:
         """The plugin that has made a callout."""
@@ -67,17 +68,13 @@ class Rules:
 
 
 class _Request:
-    """The request whose headers have arrived. Its host is asked for at once, since without one it has no rule."""
+    """The request whose headers have arrived. What rules ask for is asked of the host once."""
 
     def __init__(self) -> None:
-        status, value = current.host.proxy_get_header_map_value(_REQUEST_HEADERS, ":authority")
-        if status:
-            raise failed(status, "proxy_get_header_map_value", ":authority")
-        self._host = to_text(value)
-        self._properties: dict[str, str] = {}
+        self._known: dict[str, str] = {}
 
     def host(self) -> str:
-        return self._host
+        return self._header(":authority")
 
     def route(self) -> str:
         return self._property("route_name")
@@ -86,13 +83,20 @@ class _Request:
         return self._property("cluster_name")
 
     def consumer(self) -> str:
-        status, value = current.host.proxy_get_header_map_value(_REQUEST_HEADERS, "x-mse-consumer")
-        return "" if status else to_text(value)
+        return self._header("x-mse-consumer")
+
+    def _header(self, name: str) -> str:
+        if name not in self._known:
+            status, value = current.host.proxy_get_header_map_value(_REQUEST_HEADERS, name)
+            if status not in (Status.OK, Status.NOT_FOUND):
+                raise failed(status, "proxy_get_header_map_value", name)
+            self._known[name] = to_text(value) if status == Status.OK else ""
+        return self._known[name]
 
     def _property(self, name: str) -> str:
-        if name not in self._properties:
-            self._properties[name] = to_text(get_property(name) or b"")
-        return self._properties[name]
+        if name not in self._known:
+            self._known[name] = to_text(get_property(name) or b"")
+        return self._known[name]
 
 
 def roots_of(root: Root) -> tuple[Root, ...]:

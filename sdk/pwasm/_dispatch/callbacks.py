@@ -378,7 +378,11 @@ class Dispatcher(Contexts):
             return CONTINUE
         self._enter_stream(phase, stream)
         if stream.root.rules is not None and phase.export == "proxy_on_request_headers":
-            chosen = stream.root.rules.chosen()
+            try:
+                chosen = stream.root.rules.chosen()
+            except BaseException as error:
+                report(LogLevel.ERROR, f"no configuration can be chosen for context {context_id}", error)
+                return refuse_late(stream, phase)
             if chosen is not None:
                 stream.root, stream.skip = chosen, False
                 self._open_for(chosen, context_id, stream)

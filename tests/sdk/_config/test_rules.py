@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import pwasm
 from pwasm import Action, LogLevel
+from pwasm._abi import Status
 from pwasm._config.rules import CONDITIONS, Part, domain, names_of, parts_of, without_port
 from pwasm.config import ConfigError
 from pwasm.testing import HostEmulator
@@ -65,7 +66,7 @@ def chosen(configuration: Mapping[str, Any], request: Asked) -> str | None:
         ("*.example.com", "example.com", False),
         ("www.example.com", "www.example.com", True),
         ("www.example.com", "example.com", False),
-        ("www.example.com", "WWW.example.com", False),
+        ("WWW.example.com", "www.example.com", True),
         ("*", "anything", True),
         ("*", "", True),
         ("", "", True),
@@ -175,8 +176,8 @@ def test_which_of_several_conditions_count(conditions: tuple[str, ...], counts: 
 
 # --- against a model ------------------------------------------------------------------------------------------------
 
-TEXTS = st.sampled_from(["", "*", "a", "b", "*a", "a*", "a.b", "*.b", "a:1", "b:1"])
-AUTHORITIES = st.sampled_from(["", "a", "b", "a.b", "x.b", "a:1", "ab:1", "[a]:1", "[a:1]"])
+TEXTS = st.sampled_from(["", "*", "a", "b", "*a", "a*", "a.b", "*.B", "A", "a:1", "b:1"])
+AUTHORITIES = st.sampled_from(["", "a", "B", "A.b", "x.b", "a:1", "ab:1", "[a]:1", "[a:1]"])
 CLUSTERS = st.sampled_from(["", "a", "o|1||a", "o|1|s|b", "o|2||a", "o|||a", "x|o|1||a"])
 NAMES = st.sampled_from(["", "a", "b", "ab", "a.b"])
 REQUESTS = st.builds(Asked, AUTHORITIES, NAMES, CLUSTERS, NAMES)
@@ -188,6 +189,7 @@ def model(rules: list[dict[str, Any]], request: Asked) -> int | None:
     host, _, port = request.authority.rpartition(":")
     if (not host and ":" not in request.authority) or "]" in port:
         host = request.authority
+    host = host.lower()
     parts = request.cluster_name.split("|")
     for number, rule in enumerate(rules):
         texts = {name: [rule[name]] if isinstance(rule[name], str) else rule[name] for name in rule}
@@ -208,7 +210,7 @@ def model(rules: list[dict[str, Any]], request: Asked) -> int | None:
                 else host[: len(text) - 1] == text[:-1]
                 if text[-1:] == "*"
                 else host == text
-                for text in texts["_match_domain_"]
+                for text in map(str.lower, texts["_match_domain_"])
             )
         elif service:
             applies = of_service
@@ -423,12 +425,25 @@ def test_ticks_answers_and_the_end_are_for_every_plugin() -> None:
     host.plugin.proxy_on_delete(host.roots[0])
 
 
-def test_a_request_without_a_host_is_not_filtered_and_that_is_logged() -> None:
-    """As in Higress's own SDK, whose error at this point means that the request goes on without the plugin."""
+def test_a_request_without_a_host_gets_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     host = HostEmulator(Typed, plugin_configuration=json.dumps(TYPED).encode())
-    host.plugin.proxy_on_context_create(77, host.roots[0])
-    assert host.plugin.proxy_on_request_headers(77, 0, True) == Action.CONTINUE
-    assert "the request is not filtered: no configuration can be chosen for it" in texts(host)[0]
+    assert answered_with(host, "") == answered_with(host, "of nobody") != answered_with(host, "b.org")
+    monkeypatch.setattr(HostEmulator, "proxy_get_header_map_value", lambda *_: (Status.NOT_FOUND, b""))
+    assert answered_with(host, "b.org") == answered_with(host, "of nobody")
+    assert texts(host) == []
+
+
+@pytest.mark.parametrize("refused", ["proxy_get_header_map_value", "proxy_get_property"])
+def test_a_request_that_the_host_tells_nothing_about_is_answered_with_500(
+    refused: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [{"_match_route_": ["a"], "header": "x-a"}, {"_match_domain_": ["a.org"], "header": "x-a"}]
+    host = HostEmulator(Typed, plugin_configuration=json.dumps({**TYPED, "_rules_": rules}).encode())
+    monkeypatch.setattr(HostEmulator, refused, lambda *_: (Status.INTERNAL_FAILURE, b""))
+    stream = host.request("GET", "/", [(":authority", "b.org")])
+    assert stream.local_response is not None
+    assert (stream.local_response.status, stream.local_response.details) == (500, "pwasm_filter_error")
+    assert "no configuration can be chosen for context" in texts(host)[0]
 
 
 @pytest.mark.parametrize(
