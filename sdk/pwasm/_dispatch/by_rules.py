@@ -110,7 +110,7 @@ def configure(root: Root, create: Callable[[Root], Root]) -> bool | None:
     `create` makes another plugin for the same root.
     """
     # In the module if it may have an HTTP filter, see `entrypoint`.
-    from .._config.rules import parts_of
+    from .._config.rules import RULES, parts_of
     from .._config.text import ConfigError
 
     if root.rules is not None:  # it is configured again
@@ -124,6 +124,11 @@ def configure(root: Root, create: Callable[[Root], Root]) -> bool | None:
     if parts is None:
         return None
     if parts[1:] or parts[0].rule is not None:
+        if root.tcp is not None:  # it would never see a connection
+            refuse(
+                ConfigError([f"$.{RULES}: rules choose by the request, and this plugin has a filter for connections"])
+            )
+            return False
         root.timers = root.timers or Timers()
         first = Root(root.id, root.streams, root.vm)
         _take_over(first, root)

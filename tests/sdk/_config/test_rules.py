@@ -453,6 +453,11 @@ def test_a_request_that_the_host_tells_nothing_about_is_answered_with_500(
         ((Typed,), [{"_match_domain_": ["a"]}], "$._rules_[0].header: missing (expected str)"),
         ((Typed,), [{"_match_domain_": ["a"], "header": "x", "value": "odd"}], "$._rules_[0]: odd"),
         ((Typed,), [{"header": "x"}], "$._rules_[0]: it has no condition"),
+        (
+            (UntypedHttp, pwasm.TcpContext),
+            [{"_match_domain_": ["a"]}],
+            "$._rules_: rules choose by the request, and this plugin has",
+        ),
         ((Untyped, UntypedHttp), [{"_match_domain_": ["a"], "refuse": 1}], "on_plugin_start has refused $._rules_[0]"),
         ((Untyped, UntypedHttp), [{"_match_domain_": ["a"], "period": -1}], "failed for $._rules_[0]: start refused"),
     ],
