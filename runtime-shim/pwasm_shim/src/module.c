@@ -44,12 +44,12 @@ static PyObject *environment(PyObject *self, PyObject *const *args, Py_ssize_t c
 #define HOSTCALL(name) {#name, py_##name, METH_FASTCALL, NULL}
 
 static const PyMethodDef methods[] = {
-    METHOD(set_callbacks),  METHOD(set_build_record),  METHOD(environment),        METHOD(set_step_budget),
-    METHOD(renew_steps),    METHOD(count_step),        METHOD(set_time_budget),    METHOD(watch_reads),
-    METHOD(bind_records),   METHOD(take_over_streams), METHOD(find_stream),        METHOD(forget_stream),
-    METHOD(keep_stream),    METHOD(count_streams),     METHOD(memory_size),        METHOD(make_shortcut),
-    METHOD(make_immutable), METHOD(watch_draws),       METHOD(generators_changed), METHOD(ignore_request_headers), EACH_HOSTCALL(HOSTCALL),
-    {NULL, NULL, 0, NULL},
+    METHOD(set_callbacks),   METHOD(set_build_record),  METHOD(environment),        METHOD(set_step_budget),
+    METHOD(renew_steps),     METHOD(count_step),        METHOD(set_time_budget),    METHOD(watch_reads),
+    METHOD(bind_records),    METHOD(take_over_streams), METHOD(find_stream),        METHOD(forget_stream),
+    METHOD(keep_stream),     METHOD(count_streams),     METHOD(memory_size),        METHOD(make_shortcut),
+    METHOD(make_immutable),  METHOD(watch_draws),       METHOD(generators_changed), METHOD(ignore_request_headers),
+    EACH_HOSTCALL(HOSTCALL), {NULL, NULL, 0, NULL},
 };
 
 static PyModuleDef definition = {.refcount = 1, .name = "_pwasm_shim", .size = -1, .methods = methods};
