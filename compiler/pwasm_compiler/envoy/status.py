@@ -14,6 +14,8 @@ from pwasm_compiler.envoy.log_hints import Found
 from pwasm_compiler.envoy.problems import Fetches, Seen, problems, where_the_log_is
 from pwasm_compiler.envoy.products import Host, Product, host_of, product_of
 from pwasm_compiler.envoy.routes import Routes
+from pwasm_compiler.errors import PwasmError
+from pwasm_compiler.files import read_bytes
 
 _VMS = re.compile(r"wasm\.(envoy\.wasm\.runtime\.\w+)\.(active|created)")
 _RELOADS = {
@@ -161,8 +163,8 @@ def _with_digest(code: Code, local: bool) -> Code:
     if not local or code.how != "local" or code.sha256 is not None or not code.source.startswith("/"):
         return code
     try:
-        return replace(code, sha256=hashlib.sha256(Path(code.source).read_bytes()).hexdigest())
-    except OSError:
+        return replace(code, sha256=hashlib.sha256(read_bytes(Path(code.source))).hexdigest())
+    except (OSError, ValueError, PwasmError):  # whatever an Envoy calls its file
         return code
 
 

@@ -36,9 +36,9 @@ def explained(documents: Sequence[Document]) -> Iterator[None]:
 
 def _hint(said: str, documents: Sequence[Document]) -> str:
     refused = _UNSUPPORTED.search(said)
-    if refused is None:
+    word = next(filter(None, refused.groups()), "").rpartition(".")[2] if refused is not None else ""
+    if not word:
         return ""
-    word = next(found for found in refused.groups() if found).rpartition(".")[2]
     for document in documents:
         kind = kind_of(document)
         taken, refusals = accepting(kind, document)

@@ -36,6 +36,9 @@ from .reference import Reference
 from .transport import RegistryRequest, RegistryResponse, Tick, Transport, ignore
 from .url import Url, parse_url
 
+IMAGE_LIMIT = 2 * BLOB_LIMIT
+"""All of an image together, as in an archive (`layout`): a manifest may list thousands of blobs."""
+
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 _SMALL = 1 << 20
 _CLIENT = "pwasm"
@@ -98,7 +101,12 @@ class Registry:
     def pull(self, received: Tick = ignore, *, manifest: Manifest | None = None) -> Image:
         """The whole image."""
         manifest = manifest or self.manifest()
-        return Image(manifest, {part.digest: self.blob(part, received) for part in manifest.parts})
+        parts = {part.digest: part for part in manifest.parts}
+        if sum(part.size for part in parts.values()) > IMAGE_LIMIT:
+            raise ImageError(
+                f"{self.reference} is larger than {IMAGE_LIMIT >> 20} MiB", why="It is no image of a filter."
+            )
+        return Image(manifest, {digest: self.blob(part, received) for digest, part in parts.items()})
 
     def push(self, image: Image, sent: Tick = ignore) -> str:
         """Upload `image` under the reference's tag, read all of it back, and return its digest."""

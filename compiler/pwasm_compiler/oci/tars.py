@@ -40,6 +40,8 @@ def reading(what: str, of: str) -> Iterator[None]:
 def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """The members in their order."""
     while (member := archive.next()) is not None:
+        if member.size < 0:  # the next member would be this one again
+            raise tarfile.ReadError("a member has a negative size")
         yield member
         archive.members.clear()  # type: ignore[attr-defined]  # half a million of them fit into a layer of 256 MiB
 

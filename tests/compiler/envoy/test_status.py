@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import wasmtime
 
-from pwasm_compiler.envoy.dump import BUILT_IN, wasm_filters
+from pwasm_compiler.envoy.dump import BUILT_IN, Code, wasm_filters
 from pwasm_compiler.envoy.log_hints import explanation_of
 from pwasm_compiler.envoy.process import Envoy, find_envoy
-from pwasm_compiler.envoy.status import render, status, to_json
+from pwasm_compiler.envoy.status import _with_digest, render, status, to_json
 from tests.support.command_line import Pwasm
 from tests.support.hand_dumps import RBAC, TYPE, WASM, dump
 from tests.support.small_modules import http_module
@@ -359,3 +359,9 @@ def test_what_envoy_says_of_a_bad_configuration(
     assert before in text
     (tmp_path / "new.yaml").write_text(text.replace(before, after))
     assert said in explained_by_envoy(pwasm, tmp_path)
+
+
+@pytest.mark.parametrize("source", ["/dev/zero", "/a\0b", "/a\ud800", "/no/such/file", "/"])
+def test_a_file_whose_name_an_envoy_has_made_up_is_not_read(source: str) -> None:
+    code = Code("local", source)
+    assert _with_digest(code, local=True) == code

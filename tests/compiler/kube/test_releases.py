@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pwasm_compiler.kube.kubectl import ClusterError
+from pwasm_compiler.kube.refusals import explained
 from pwasm_compiler.yaml_text import dump_all, load_all
 from tests.support.command_line import Pwasm
 from tests.support.small_modules import http_module, log_module, tcp_module
@@ -210,3 +212,11 @@ def test_a_module_of_another_type_is_refused(
     assert (result.code, result.out) == (2, "")
     assert said in result.err
     assert "hint:" in result.err
+
+
+@pytest.mark.parametrize("said", ['Unsupported value: ""', 'unknown field ""', 'unknown field "spec."'])
+def test_a_refusal_that_names_nothing_is_passed_on(said: str) -> None:
+    document = {"apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin", "spec": {"url": "oci://r/x:1"}}
+    with pytest.raises(ClusterError) as caught, explained([document]):
+        raise ClusterError("kubectl failed", why=said)
+    assert (caught.value.why, caught.value.hint) == (said, "")

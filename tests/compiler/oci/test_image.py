@@ -21,6 +21,8 @@ from pwasm_compiler.oci.image import make_image
 from pwasm_compiler.oci.image_report import inspect_image
 from pwasm_compiler.oci.manifest import Descriptor, Image, Manifest, parse_manifest
 from pwasm_compiler.oci.reference import is_loopback, names_a_registry, parse_reference
+from pwasm_compiler.oci.registry import Registry
+from pwasm_compiler.oci.transport import Transport
 from pwasm_compiler.oci.unpack import extract, module_layer
 from tests.support import registries
 
@@ -344,3 +346,29 @@ def test_docker_takes_what_skopeo_takes(pwasm: Pwasm, tiny_file: Path) -> None:
     command = [registries.program("skopeo"), "--insecure-policy", "inspect", "docker-archive:image.tar"]
     done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_manifest_of_thousands_of_blobs_is_not_fetched() -> None:
+    part = {"mediaType": TAR_GZIP, "size": 256 << 20}
+    layers = [{**part, "digest": digest_of(bytes([at]))} for at in range(3)]
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2, "digest": digest_of(b"{}")}
+    raw = json.dumps({"schemaVersion": 2, "mediaType": OCI, "config": config, "layers": layers}).encode()
+    registry = Registry(parse_reference("registry.example.com/a:b"), Transport(), credentials=lambda _: None)
+    with pytest.raises(ImageError, match=r"registry\.example\.com/a:b is larger than 512 MiB"):
+        registry.pull(manifest=parse_manifest(raw))
+
+
+def test_a_member_that_ends_before_it_begins(tmp_path: Path) -> None:
+    """With a negative size the next member would be the same one, without end (CVE-2025-8194)."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name in ("a", "b"):
+            archive.addfile(tarfile.TarInfo(name))
+    header = bytearray(stream.getvalue())
+    header[512 + 124 : 512 + 136] = (-512 % 256**12).to_bytes(12, "big")
+    header[512 + 148 : 512 + 156] = b" " * 8
+    header[512 + 148 : 512 + 156] = b"%06o\0 " % sum(header[512:1024])
+    (tmp_path / "x.tar").write_bytes(header)
+    with pytest.raises(ImageError) as caught:
+        layout.read_layout(tmp_path / "x.tar")
+    assert "negative size" in caught.value.why
