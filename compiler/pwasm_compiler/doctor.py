@@ -18,7 +18,7 @@ from pwasm_compiler.guest.base import load_base
 from pwasm_compiler.kube.crd_facts import products
 from pwasm_compiler.kube.installed import BUNDLE_VERSION, Installed, installed
 from pwasm_compiler.kube.kinds import KINDS
-from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl
+from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl, items_of
 from pwasm_compiler.kube.schemas import GATEWAY_API
 from pwasm_compiler.oci.challenge import Challenge, parse_challenges
 from pwasm_compiler.oci.connections import Clock, clocked
@@ -236,7 +236,7 @@ def _kinds(cluster: Kubectl, bad: State) -> Iterator[Check]:
     except PwasmError as error:
         yield Check("resource kinds", "warning", error.why.splitlines()[-1] if error.why else error.what, error.hint)
         return
-    crds = {item["metadata"]["name"]: item["metadata"] for item in (found or {}).get("items", ())}
+    crds = {str(item["metadata"].get("name")): item["metadata"] for item in items_of(found or {})}
     names = crds.keys()
     there = [kind for kind in KINDS.values() if kind.resource in names]
     if not there:

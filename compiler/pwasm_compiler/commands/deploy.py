@@ -86,8 +86,8 @@ def deploy(
     for document in documents:
         for caution in cautions(document, releases):
             warn(caution)
-        if options["namespace"] and not document["metadata"].get("namespace"):
-            document["metadata"]["namespace"] = options["namespace"]
+        if not document["metadata"].get("namespace") and (options["namespace"] or proxies):
+            document["metadata"]["namespace"] = options["namespace"] or kubectl.context_namespace()
     text = dump_all(documents)
     with explained(documents):
         diff = kubectl.diff(text)

@@ -96,13 +96,14 @@ def _answer(pod: Pod, found: Watch, changed: bool) -> Answer:
     before = found.before[pod]
     if changed and (now.refusals or 0) > (before.refusals or 0):
         return Answer(str(pod), "refused", now.error or _SEE_LOG)
-    if now.error and (not changed or now.error != before.error or now.version == before.version):
+    if now.error and not (changed and now.error == before.error):
         return Answer(str(pod), "refused", now.error)
     if now.is_new_since(before if changed else None):
         if now.by_ecds and (now.refusals is None or (now.refusals and not changed)):
             return Answer(str(pod), "received", _NO_COUNT if now.refusals is None else _REFUSED_BEFORE)
         return Answer(str(pod), "taken")
-    return Answer(str(pod), "not yet", "it still has the version of before" if now.version is not None else "")
+    unchanged = "it still has the version of before" if now.version is not None else ""
+    return Answer(str(pod), "not yet", f"the last update before was refused: {now.error}" if now.error else unchanged)
 
 
 def _ask(port: int, name: str) -> Delivery:

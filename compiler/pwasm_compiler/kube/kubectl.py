@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +58,7 @@ class Kubectl:
             if re.search(r"\(NotFound\)|doesn't have a resource type|no matches for kind", done.stderr):
                 return None
             raise _error(done, f"cannot read {resource} {name}".rstrip())
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        return _object(done)
 
     def pods(self, namespace: str | None, labels: str) -> list[dict[str, Any]]:
         """The pods with these labels, of all namespaces if `namespace` is None."""
@@ -67,16 +66,23 @@ class Kubectl:
         done = self._run("get", "pods", *where, "--selector", labels, "--output", "json")
         if done.returncode != 0:
             raise _error(done, "cannot list the pods", right="list pods")
-        items: list[dict[str, Any]] = json.loads(done.stdout).get("items") or []
-        return items
+        return items_of(_object(done))
 
     def everywhere(self, resource: str) -> list[dict[str, Any]]:
         """The resources of a kind in all namespaces."""
         done = self._run("get", resource, "--all-namespaces", "--output", "json")
         if done.returncode != 0:
             raise _error(done, f"cannot list the {resource}", right=f"list {resource} in all namespaces")
-        items: list[dict[str, Any]] = json.loads(done.stdout).get("items") or []
-        return items
+        return items_of(_object(done))
+
+    def context_namespace(self) -> str:
+        """The namespace in which kubectl applies a resource that names none."""
+        done = self._run("config", "view", "--minify", "--output", "json")
+        try:
+            contexts = _object(done)["contexts"]
+            return str(contexts[0]["context"].get("namespace") or "default")
+        except (ClusterError, LookupError, TypeError, AttributeError):
+            return "default"
 
     @contextmanager
     def forward(self, pod: str, namespace: str, port: int) -> Iterator[int]:
@@ -105,8 +111,8 @@ class Kubectl:
         if done.returncode != 0:
             raise _error(done, "the cluster does not answer")
         try:
-            return str(json.loads(done.stdout)["serverVersion"]["gitVersion"])
-        except (ValueError, KeyError) as error:
+            return str(_object(done)["serverVersion"]["gitVersion"])
+        except (TypeError, KeyError) as error:
             raise ClusterError("the cluster did not report its version") from error
 
     def _run(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -134,6 +140,25 @@ class Kubectl:
             ) from error
         except OSError as error:
             raise ToolError(f"cannot run {self.program}", why=f"{error.strerror}.") from error
+
+
+def items_of(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The items of a list, as far as they are resources."""
+    items = found.get("items")
+    resources = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return [item for item in resources if isinstance(item.get("metadata"), dict)]
+
+
+def _object(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    try:
+        found = json.loads(done.stdout)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ClusterError(
+            "kubectl gave an answer that pwasm does not understand", why=done.stdout[:200] or "It is empty."
+        )
+    return found
 
 
 _FORWARD_SECONDS = 20.0
@@ -175,7 +200,7 @@ def find_kubectl(explicit: str | None = None) -> Path:
         found = shutil.which(explicit)
         if found is None:
             raise ToolError(f"{explicit} is not an executable program")
-        return Path(found)
+        return Path(found).absolute()
     import sys
 
     found = shutil.which("kubectl") or shutil.which("kubectl", path=str(Path(sys.executable).parent))

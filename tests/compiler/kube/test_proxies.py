@@ -6,6 +6,7 @@ When a resource is applied, it also publishes what a control plane would send, w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shlex
@@ -22,7 +23,7 @@ from pwasm_compiler.envoy.delivery import Delivery, delivery
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.wasm_filter import WasmFilter
 from pwasm_compiler.kube.kinds import KINDS
-from pwasm_compiler.kube.kubectl import find_kubectl
+from pwasm_compiler.kube.kubectl import ClusterError, Kubectl, find_kubectl
 from pwasm_compiler.kube.proxies import Pod
 from tests.support.command_line import Pwasm
 from tests.support.kubernetes_double import ApiServer, api_server
@@ -242,3 +243,33 @@ def test_istio_keeps_no_count() -> None:
     with mock.patch.object(watched_proxies, "_ask", return_value=Delivery("2", by_ecds=True)):
         (answer,) = watched_proxies.answers(watched, changed=True, seconds=0)
     assert (answer.state, "keeps no count" in answer.detail) == ("received", True)
+
+
+@pytest.mark.parametrize(
+    ("now", "state"),
+    [
+        (Delivery("1", "old"), "not yet"),  # the fix has not arrived: this is the refusal that it is for
+        (Delivery("1", "new"), "refused"),
+        (Delivery("2"), "taken"),
+    ],
+)
+def test_a_refusal_of_before_says_nothing_about_the_new_version(now: Delivery, state: str) -> None:
+    here = Pod("web-1", "default")
+    watched = watched_proxies.Watch(GATEWAY, {here: 1}, {here: Delivery("1", "old")})
+    with mock.patch.object(watched_proxies, "_ask", return_value=now):
+        (answer,) = watched_proxies.answers(watched, changed=True, seconds=0)
+    assert answer.state == state
+
+
+@pytest.mark.parametrize(
+    "said", ["", "null", "[]", '"x"', "{", '{"items": null}', '{"items": [null, {"metadata": 1}]}']
+)
+def test_an_answer_of_kubectl_that_is_none(said: str, tmp_path: Path) -> None:
+    program = tmp_path / "kubectl"
+    program.write_text(f"#!/bin/sh\necho {shlex.quote(said)}\n")
+    program.chmod(0o755)
+    kubectl = Kubectl(find_kubectl(str(program)))
+    for ask in (lambda: kubectl.pods(None, ""), lambda: kubectl.everywhere("deployments"), kubectl.server_version):
+        with contextlib.suppress(ClusterError):
+            assert ask() == []
+    assert kubectl.context_namespace() == "default"
