@@ -133,7 +133,11 @@ def configure(root: Root, create: Callable[[Root], Root]) -> bool | None:
         first = Root(root.id, root.streams, root.vm)
         _take_over(first, root)
         root.make_http = None
-        root.rules = Rules(parts, [first, *(create(root) for _ in parts[1:])])
+        roots = [first, *(create(root) for _ in parts[1:])]
+        if len({id(one.context) for one in roots}) < len(roots):  # the last configuration would be that of all requests
+            refuse(ConfigError([f"$.{RULES}: new_plugin_context returns one object for several configurations"]))
+            return False
+        root.rules = Rules(parts, roots)
     return all(_starts(plugin, part) for plugin, part in zip(roots_of(root), parts, strict=True))
 
 

@@ -119,9 +119,14 @@ def headers(stream: Stream, phase: Phase, method: Any, count: int, end_of_stream
 
 
 def _leave(stream: Stream, direction: int) -> None:
+    _select_again(stream)
+    leave_headers(stream, direction)
+
+
+def _select_again(stream: Stream) -> None:
+    """One callback has run, and what follows is another one: it begins with its own stream selected."""
     if current.stream is not stream:
         act_on(stream)
-    leave_headers(stream, direction)
 
 
 def _announces(stream: Stream, direction: int, traits: Traits) -> bool:
@@ -243,6 +248,7 @@ def trailers(stream: Stream, phase: Phase, method: Any, count: int) -> object:
         return _body_then_trailers(stream, direction, action, method, count)
     if is_over(stream, direction):
         return action
+    _select_again(stream)
     of_trailers: object = method(count)
     if type(of_trailers) is CoroutineType and action is not None and action is not Action.CONTINUE:
         return _body_then_trailers(stream, direction, action, method, count, of_trailers)
@@ -261,6 +267,7 @@ async def _body_then_trailers(
         action = await action
     if is_over(stream, direction):
         return action
+    _select_again(stream)
     of_trailers = method(count) if of_trailers is None else of_trailers
     if type(of_trailers) is CoroutineType:
         of_trailers = await of_trailers

@@ -98,6 +98,8 @@ def test_exceptions_by_another_name(top: str) -> None:
         ("import_module(f'a.{x}{y}.b')", "a.*.b"),
         ("import_module('a.%s' % name)", "a.*"),
         ("import_module('a.%s_%d' % (x, y))", "a.*_*"),
+        ("import_module('a.%(n)s' % {'n': x})", "a.*"),
+        ("import_module('a.v%02d' % x)", "a.v*"),
         ("import_module('a.{}.b'.format(name))", "a.*.b"),
         ("import_module('{0}{x}'.format(name, x=1))", "*"),
         ("__import__('a_' + name, globals(), locals(), ['X'], 1)", ".a_*"),

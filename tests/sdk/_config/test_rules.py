@@ -468,6 +468,20 @@ def test_a_wrong_rule_refuses_the_start_and_is_named(classes: Any, rules: list[A
     assert any(level == LogLevel.CRITICAL and said in text for level, text in host.logs)
 
 
+def test_one_plugin_object_for_several_configurations_refuses_the_start() -> None:
+    """The last configuration would be that of all requests."""
+    plugin = pwasm.PluginContext()
+
+    class Vm(pwasm.VMContext):
+        def new_plugin_context(self, context_id: int) -> pwasm.PluginContext:
+            return plugin
+
+    rules = {"allow": False, "_rules_": [{"_match_domain_": ["open.org"], "allow": True}]}
+    host = HostEmulator(Vm, UntypedHttp, plugin_configuration=json.dumps(rules).encode())
+    assert not host.started
+    assert "new_plugin_context returns one object for several configurations" in texts(host)[0]
+
+
 def test_a_wrong_default_refuses_the_start_too() -> None:
     """Higress's own SDK would go on without a default, and so let everything through that has no rule."""
     wrong = {"hedder": "x", "_rules_": [{"_match_domain_": ["a"], "header": "x"}]}

@@ -61,7 +61,7 @@ def pattern_of(node: Any) -> str:
     elif kind == "BinOp" and operator == "Add":
         found = pattern_of(node.left) + pattern_of(node.right)
     elif kind == "BinOp" and operator == "Mod":
-        found = pattern_of(node.left).replace("%s", "*").replace("%d", "*")
+        found = _formatted(pattern_of(node.left))
     elif kind == "Call" and getattr(node.func, "attr", "") == "format":
         first, *others = pattern_of(node.func.value).split("{")
         found = first + "".join("*" + other.partition("}")[2] for other in others)
@@ -70,6 +70,21 @@ def pattern_of(node: Any) -> str:
     elif kind == "FormattedValue":
         found = pattern_of(node.value)
     return found.replace("**", "*")
+
+
+def _formatted(text: str) -> str:
+    """A text with "*" for what the operator % replaces: `%s`, `%02d`, `%(name)s`."""
+    found, rest = "", text
+    while "%" in rest:
+        before, _, rest = rest.partition("%")
+        found += before
+        if rest[:1] == "%":
+            found, rest = f"{found}%", rest[1:]
+            continue
+        if rest[:1] == "(":
+            rest = rest.partition(")")[2]
+        found, rest = f"{found}*", rest.lstrip("-#0 +123456789.*")[1:]
+    return found + rest
 
 
 def absolute(pattern: str, node: Any) -> str:

@@ -20,6 +20,8 @@ from pwasm._dispatch.exports import callbacks_used, headers_held
 from pwasm._stream.current import current
 from pwasm._stream.registration import Registration
 
+from .neighbours import folders_of
+
 if TYPE_CHECKING:
     from pwasm_compiler.envoy.module import Module
     from pwasm_compiler.project import Project
@@ -119,7 +121,8 @@ class OwnModules:
             importlib.invalidate_caches()
 
     def __exit__(self, *_exception: object) -> None:
-        sys.path.remove(str(self._folder))
+        with suppress(ValueError):  # the filter may have removed it
+            sys.path.remove(str(self._folder))
         hidden, others = self._outside.pop()
         for name in _modules_of(self._folder, sys.modules.keys() - others):
             self._modules[name] = sys.modules.pop(name)
@@ -137,7 +140,8 @@ class OwnModules:
 
 def _namesakes(folder: Path) -> list[str]:
     """Modules from elsewhere with the same names as the filter's own: every filter is called `filter`."""
-    own = {path.stem for path in folder.glob("*.py") if not path.name.startswith(("test_", "conftest"))}
+    places = [*folder.glob("*.py"), *(path for path in folder.iterdir() if path.is_dir() and path.name.isidentifier())]
+    own = {path.stem for path in places if not path.name.startswith(("test_", "conftest"))} - sys.stdlib_module_names
     return [name for name in sys.modules if name.partition(".")[0] in own]
 
 
@@ -145,8 +149,9 @@ def _modules_of(folder: Path, among: Iterable[str]) -> list[str]:
     """The modules of a filter, without test modules and packages installed below its folder."""
     found, beginning = [], str(folder)
     for name in list(among):
-        file = getattr(sys.modules[name], "__file__", None)
-        if file is None or not file.startswith(beginning) or name.startswith("test"):
+        module = sys.modules[name]
+        file = getattr(module, "__file__", None) or next(iter(folders_of(module)), None)  # a namespace has only folders
+        if not isinstance(file, str) or not file.startswith(beginning) or name.startswith(("test_", "tests")):
             continue
         inside = Path(file).relative_to(folder) if Path(file).is_relative_to(folder) else Path("site-packages")
         if "site-packages" not in inside.parts and not inside.name.startswith(("test_", "conftest")):

@@ -77,14 +77,14 @@ def _names_in(folder: Path) -> set[str]:
 
 def _is_of(module: ModuleType, folder: Path | None) -> bool:
     """Whether a module is the filter's own, rather than installed below its folder."""
-    places = [getattr(module, "__file__", None), *_folders_of(module)]
+    places = [getattr(module, "__file__", None), *folders_of(module)]
     place = next((place for place in places if isinstance(place, str)), "")
     if folder is None or not place.startswith(str(folder)) or not Path(place).is_relative_to(folder):
         return False
     return "site-packages" not in Path(place).parts and Path(place).stem != "conftest"
 
 
-def _folders_of(module: ModuleType) -> list[object]:
+def folders_of(module: ModuleType) -> list[object]:
     """The folders of a package; none for a namespace package whose parent is no longer in `sys.modules`."""
     try:
         return list(getattr(module, "__path__", ()))

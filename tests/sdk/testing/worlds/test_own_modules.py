@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_pickles_and_late_imports(pwasm_world: World) -> None:
 
 
 def test_two_vms_and_the_test_have_modules_of_their_own() -> None:
-    modules, path = dict(sys.modules), list(sys.path)
+    path = list(sys.path)
     (_, one), (_, other) = (import_for_vm(PROJECTS / "own_modules") for _ in "ab")
     with one:
         import counter as of_one  # type: ignore[import-not-found]
@@ -35,4 +36,22 @@ def test_two_vms_and_the_test_have_modules_of_their_own() -> None:
     with other:
         assert (sys.modules["counter"], sys.modules["late"]) == (of_other, late)
     assert of_one is not of_other
-    assert (sys.modules, sys.path) == (modules, path)
+    assert not {"filter", "counter", "late"} & sys.modules.keys()
+    assert sys.path == path
+
+
+def test_two_filters_with_folders_of_one_name(tmp_path: Path) -> None:
+    """Without `__init__.py` a package has no file, only folders."""
+    seen = []
+    for name in ("one", "other"):
+        folder = tmp_path / name / "handlers"
+        folder.mkdir(parents=True)
+        (folder / "a.py").write_text(f"NAME = {name!r}\n")
+        (tmp_path / name / "tester.py").write_text(f"NAME = {name!r}\n")
+        (tmp_path / name / "filter.py").write_text(
+            "from handlers import a\nimport tester\nSEEN = a.NAME, tester.NAME\n"
+        )
+        with import_for_vm(tmp_path / name)[1]:
+            seen.append(sys.modules["filter"].SEEN)
+    assert seen == [("one", "one"), ("other", "other")]
+    assert not {"handlers", "handlers.a", "tester"} & sys.modules.keys()
