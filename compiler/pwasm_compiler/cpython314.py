@@ -278,7 +278,6 @@ WANTED_BY_TEXT: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 COMPILES_TEXT = frozenset(
     {
-        "GNUTranslations",
         "NamedTuple",
         "dataclass",
         "evaluate_forward_ref",

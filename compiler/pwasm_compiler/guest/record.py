@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..cpython314 import ABSENT, REMOVED_FROM_STANDARD_LIBRARY
+from ..cpython314 import ABSENT, REMOVED_FROM_STANDARD_LIBRARY, VERSION
 from ..errors import BuildError, split_hint
 from ..link.layout import Layout
 from ..link.memory import global_address, read_memory
@@ -139,7 +139,7 @@ def hint_for(module: str) -> str:
         return f"{module} does not exist in a Wasm module: {_NOT_IN_WASM[module]}"
     if top in REMOVED_FROM_STANDARD_LIBRARY:
         version = REMOVED_FROM_STANDARD_LIBRARY[top]
-        return f"Python {version} has removed {top}, and a module has 3.14; PyPI may have it as standard-{top}"
+        return f"Python {version} has removed {top}, and a module has {VERSION}; PyPI may have it as standard-{top}"
     if any(is_test(f"{part}.py") or is_test(part) for part in module.split(".")):
         return f"files with names like {module} are taken for tests and left out; rename it if it is part of the filter"
     return "add its distribution to [project] dependencies in pyproject.toml; it must be pure Python"

@@ -67,7 +67,7 @@ _CODEC_NAMES = frozenset({
 })  # fmt: skip
 """Those of the library, which has aliases for most; written as they are found (see `encodings.normalize_encoding`)."""
 _COMPILES = {"compile", "eval", "exec"}
-_COMPILES_LATER = {("gettext", "install"), ("gettext", "translation")}
+_COMPILES_LATER = {("gettext", "GNUTranslations"), ("gettext", "install"), ("gettext", "translation")}
 """A catalogue says in an expression how its language counts."""
 _RESUMES = frozenset(
     {
