@@ -13,6 +13,7 @@ class Looks(pwasm.HttpContext):
     """Its body callback looks at another stream, and its trailers callback refuses the request."""
 
     buffer_request_body = True
+    other = 0
 
     def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
         if pwasm.get_http_request_header(":authority") == "a.org":
