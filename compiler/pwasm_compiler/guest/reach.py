@@ -225,7 +225,7 @@ def _late(one: Import, package: str, place: str = "", failed: bool = False) -> L
 
 
 def _is_between(start: str, module: str, end: str) -> bool:
-    return module.startswith(start) and module.endswith(end) and "." not in module[len(start) : -len(end) or None]
+    return module.startswith(start) and module.endswith(end)  # also "v1.users" below "handlers."
 
 
 def _filled(start: str, text: str, end: str, package: str) -> str:

@@ -117,7 +117,12 @@ def test_a_computed_import_means_what_the_source_names_and_that_is_said(call: st
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("app.{name}", ["app.a"]), ("app.{name}.b", ["app.in.b"]), ("fil{name}", ["filter"]), ("x.{name}", [])],
+    [
+        ("app.{name}", ["app.a", "app.in.b"]),
+        ("app.{name}.b", ["app.in.b"]),
+        ("fil{name}", ["filter"]),
+        ("x.{name}", []),
+    ],
 )
 def test_of_the_filters_own_modules_all_may_be_meant(name: str, found: list[str]) -> None:
     sources = {
