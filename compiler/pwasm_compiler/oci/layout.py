@@ -18,6 +18,7 @@ from pwasm_compiler.files import check_readable
 
 from .manifest import (
     BLOB_LIMIT,
+    IMAGE_LIMIT,
     MANIFEST_LIMIT,
     OCI_INDEX,
     OCI_LAYER,
@@ -37,7 +38,6 @@ _DOCKER_FILE = "manifest.json"
 _REF_NAME = "org.opencontainers.image.ref.name"
 _FULL_NAME = "io.containerd.image.name"
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
-_ARCHIVE_LIMIT = 2 * BLOB_LIMIT
 _DOCKERFILE = """\
 # With Docker: docker build -t {name} . && docker push {name}
 FROM scratch
@@ -152,7 +152,7 @@ def _folder_reader(folder: Path) -> Callable[[str, int], bytes]:
 
 
 def _archive_reader(file: Path) -> Callable[[str, int], bytes]:
-    check_readable(file, _ARCHIVE_LIMIT, hint="create one with: pwasm package")
+    check_readable(file, IMAGE_LIMIT, hint="create one with: pwasm package")
 
     def read(name: str, limit: int) -> bytes:
         with reading(f"{file} is damaged", of="a .tar"), tarfile.open(file, mode="r:") as archive:

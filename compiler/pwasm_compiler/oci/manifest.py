@@ -27,6 +27,8 @@ MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 
 BLOB_LIMIT = MODULE_LIMIT
 """Size limit in bytes of any blob, packed or unpacked: the maximum that Istio and Envoy Gateway accept."""
+IMAGE_LIMIT = 2 * BLOB_LIMIT
+"""All of an image together, in an archive or a registry: a manifest may list thousands of blobs."""
 MANIFEST_LIMIT = 4 << 20
 """Size limit in bytes, as the distribution specification requires of registries."""
 _LARGEST_SIZE = 2**63 - 1

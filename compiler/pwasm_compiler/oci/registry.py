@@ -23,6 +23,7 @@ from .challenge import Challenge, parse_challenges
 from .credentials import Credentials, find_credentials
 from .manifest import (
     BLOB_LIMIT,
+    IMAGE_LIMIT,
     INDEXES,
     MANIFEST_LIMIT,
     MANIFESTS,
@@ -35,9 +36,6 @@ from .manifest import (
 from .reference import Reference
 from .transport import RegistryRequest, RegistryResponse, Tick, Transport, ignore
 from .url import Url, parse_url
-
-IMAGE_LIMIT = 2 * BLOB_LIMIT
-"""All of an image together, as in an archive (`layout`): a manifest may list thousands of blobs."""
 
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
 _SMALL = 1 << 20

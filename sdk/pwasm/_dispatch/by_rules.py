@@ -110,35 +110,46 @@ def configure(root: Root, create: Callable[[Root], Root]) -> bool | None:
     `create` makes another plugin for the same root.
     """
     # In the module if it may have an HTTP filter, see `entrypoint`.
-    from .._config.rules import RULES, parts_of
+    from .._config.rules import parts_of
     from .._config.text import ConfigError
 
+    roots: list[Root] = []
+    try:
+        parts = parts_of(root.context.configuration)
+        if parts is not None and (parts[1:] or parts[0].rule is not None):
+            roots = _twins(root, len(parts), create)
+    except ConfigError as error:
+        refuse(error)
+        return False  # rules that it has already stay in force
     if root.rules is not None:  # it is configured again
         _take_over(root, root.rules.roots[0])
         root.rules = None
-    try:
-        parts = parts_of(root.context.configuration)
-    except ConfigError as error:
-        refuse(error)
-        return False
     if parts is None:
         return None
-    if parts[1:] or parts[0].rule is not None:
-        if root.tcp is not None:  # it would never see a connection
-            refuse(
-                ConfigError([f"$.{RULES}: rules choose by the request, and this plugin has a filter for connections"])
-            )
-            return False
-        root.timers = root.timers or Timers()
-        first = Root(root.id, root.streams, root.vm)
-        _take_over(first, root)
+    if roots:
         root.make_http = None
-        roots = [first, *(create(root) for _ in parts[1:])]
-        if len({id(one.context) for one in roots}) < len(roots):  # the last configuration would be that of all requests
-            refuse(ConfigError([f"$.{RULES}: new_plugin_context returns one object for several configurations"]))
-            return False
         root.rules = Rules(parts, roots)
     return all(_starts(plugin, part) for plugin, part in zip(roots_of(root), parts, strict=True))
+
+
+def _twins(root: Root, count: int, create: Callable[[Root], Root]) -> list[Root]:
+    """A plugin for each of so many configurations, of which the first is the one that `root` has.
+
+    Raises:
+        ConfigError: the filter cannot have several.
+    """
+    from .._config.rules import RULES
+    from .._config.text import ConfigError
+
+    if root.tcp is not None:  # it would never see a connection
+        raise ConfigError([f"$.{RULES}: rules choose by the request, and this plugin has a filter for connections"])
+    root.timers = root.timers or Timers()
+    first = Root(root.id, root.streams, root.vm)
+    _take_over(first, root if root.rules is None else root.rules.roots[0])
+    roots = [first, *(create(root) for _ in range(1, count))]
+    if len({id(one.context) for one in roots}) < count:  # the last configuration would be that of all requests
+        raise ConfigError([f"$.{RULES}: new_plugin_context returns one object for several configurations"])
+    return roots
 
 
 def _take_over(root: Root, other: Root) -> None:

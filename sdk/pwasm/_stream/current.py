@@ -6,7 +6,8 @@ nor a context, and what they act on has to be stored somewhere. Rules that keep 
 - Only the dispatcher writes `host`, `phase`, `queued`, `root` and `stream`, at the start of *every* callback, so a
   value never outlives the callback it belongs to, and two dispatchers in one process (two emulators in one test) do not
   see each other.
-- `set_effective_context` and the resume functions replace `phase` (and `stream`) for the rest of that callback.
+- `set_effective_context` and the resume functions replace `phase` (and `stream`, and `root` by that of the stream) for
+  the rest of that callback.
 - There are no threads in a Wasm VM, and the host does not re-enter a plugin before it has returned.
 """
 

@@ -303,5 +303,7 @@ def select_stream(stream: Stream | None) -> None:
         missing = NO_STREAM
     elif not stream.http:
         missing = NO_HTTP
+    if stream is None and origin[1] is not None:
+        current.root = origin[1].root  # the last one that was entered may be another plugin
     current.stream = stream
     current.phase = origin[0].but(missing, missing, origin)

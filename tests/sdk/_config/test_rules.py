@@ -490,6 +490,42 @@ def test_a_wrong_default_refuses_the_start_too() -> None:
     assert "$.hedder: unknown field; did you mean header?" in texts(host)[0]
 
 
+@pytest.mark.parametrize("wrong", [{"_rules_": 1}, {"header": "x-a", "_rules_": [{"header": "x"}]}])
+def test_a_configuration_that_is_refused_later_leaves_the_rules_in_force(wrong: dict[str, Any]) -> None:
+    host = HostEmulator(Typed, plugin_configuration=json.dumps(TYPED).encode())
+    before = [answered_with(host, name) for name in ("a.org", "b.org")]
+    host.plugin_configuration = json.dumps(wrong).encode()
+    assert not host.call("proxy_on_configure", host.roots[0], len(host.plugin_configuration))
+    assert [answered_with(host, name) for name in ("a.org", "b.org")] == before
+
+
+class Asking(pwasm.PluginContext):
+    def on_http_call_response(self, token: int, num_headers: int, body_size: int, num_trailers: int) -> None:
+        pwasm.log_info("answer for %s", self.configuration)
+
+
+class AsksForItsPlugin(pwasm.HttpContext):
+    def on_http_request_headers(self, num_headers: int, end_of_stream: bool) -> Action:
+        return Action.CONTINUE
+
+    def on_http_request_body(self, size: int, end_of_stream: bool) -> Action:
+        with pwasm.effective_context(self.plugin.context_id):
+            pwasm.log_info("%s", pwasm.get_plugin_configuration())
+            pwasm.dispatch_http_call("web", [(":method", "GET"), (":path", "/"), (":authority", "a")])
+        return Action.CONTINUE
+
+
+def test_the_plugin_that_a_stream_selects_is_its_own() -> None:
+    """The host was last in a stream of another configuration."""
+    rules = {"_rules_": [{"_match_domain_": ["a.org"], "n": "a"}, {"_match_domain_": ["b.org"], "n": "b"}]}
+    host = HostEmulator(Asking, AsksForItsPlugin, plugin_configuration=json.dumps(rules).encode())
+    first = host.begin("POST", "/", {":authority": "a.org"})
+    host.begin("POST", "/", {":authority": "b.org"})
+    first.send_request_body(b"x", end_of_stream=True)
+    host.answer(host.http_calls[-1])
+    assert texts(host) == ['b\'{"n": "a"}\'', 'answer for b\'{"n": "a"}\'']
+
+
 def test_conditions_that_do_not_count_are_logged() -> None:
     rules = {"_rules_": [{"_match_route_": ["a"], "_match_domain_": ["b.org"], "header": "x-b"}]}
     host = HostEmulator(Typed, plugin_configuration=json.dumps(rules).encode())

@@ -189,7 +189,7 @@ class _Walk:
         self._mention(node.id, unit)
         if self._is_kept(node, inside) and (node.id in _COMPILES or node.id in COMPILES_TEXT):
             self._add("compiles", node.lineno)
-        if self._imports(node) and self._is_kept(node, inside) and id(node) not in self._called:
+        if self._imports(node) and self._is_kept(node, inside=False):
             self._note_computed(node, unit if inside else "", "*", handled)
         if node.id in ("__doc__", "getdoc") and self._reads(node):
             self._add("doc", node.lineno)
@@ -201,7 +201,7 @@ class _Walk:
         compiles = compiles or (owner, node.attr) in _COMPILES_LATER or node.attr in COMPILES_TEXT
         if compiles and self._is_kept(node, inside):
             self._add("compiles", node.lineno)
-        if self._imports(node) and self._is_kept(node, inside) and id(node) not in self._called:
+        if self._imports(node) and self._is_kept(node, inside=False):
             self._note_computed(node, unit if inside else "", "*", handled)
         if node.attr in ("__doc__", "getdoc") and self._reads(node):
             self._add("doc", node.lineno)
@@ -213,7 +213,7 @@ class _Walk:
         return name in _BY_NAME or (owner, name) == _RESOLVES or getattr(function, "id", "") in self._by_name
 
     def _is_kept(self, node: Any, inside: bool) -> bool:
-        """Whether what is mentioned may run later: at the top, what is not called at once."""
+        """Whether what is mentioned may run later: outside of functions, what is not called at once."""
         return type(node.ctx).__name__ == "Load" and (inside or id(node) not in self._called)
 
     def _reads(self, node: Any) -> bool:
