@@ -48,6 +48,8 @@ def is_utf8(name: str) -> bool:
 
 def printable(text: str) -> str:
     """`text` with escapes for what a terminal might act on or cannot show."""
+    if text.isprintable():  # nearly every text is, and of a module there may be hundreds of thousands
+        return text
     return "".join(letter if unicodedata.category(letter)[0] != "C" else ascii(letter)[1:-1] for letter in text)
 
 

@@ -103,8 +103,7 @@ _Dumper.add_representer(str, _quoted)
 
 def load_all(text: str) -> list[Any]:
     """The non-empty documents of `text`; the same errors as `nodes`."""
-    documents = [construct(node) for node in nodes(text)]
-    return [document for document in documents if document is not None]
+    return [document for _, document in _documents(text) if document is not None]
 
 
 def load(text: str) -> Any:
@@ -123,12 +122,13 @@ def nodes(text: str) -> list[yaml.Node]:
     Raises:
         YamlError: not YAML, a duplicate key, a key that is not a string, or larger than any real configuration.
     """
+    return [node for node, _ in _documents(text)]
+
+
+def _documents(text: str) -> list[tuple[yaml.Node, Any]]:
     if len(text) > SIZE_LIMIT:
         raise YamlError(f"the text is larger than {SIZE_LIMIT >> 20} MiB")
-    found = compose(text, NODE_LIMIT)
-    for node in found:
-        construct(node)
-    return found
+    return [(node, construct(node)) for node in compose(text, NODE_LIMIT)]
 
 
 def compose_one(text: str, limit: int = VALUE_LIMIT) -> yaml.Node | None:

@@ -30,7 +30,7 @@ from .manifest import (
     parse_manifest,
 )
 from .reference import DEFAULT_TAG, Reference
-from .tars import content, members, reading
+from .tars import content, members, open_tar, reading
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
@@ -155,7 +155,7 @@ def _archive_reader(file: Path) -> Callable[[str, int], bytes]:
     check_readable(file, IMAGE_LIMIT, hint="create one with: pwasm package")
 
     def read(name: str, limit: int) -> bytes:
-        with reading(f"{file} is damaged", of="a .tar"), tarfile.open(file, mode="r:") as archive:
+        with reading(f"{file} is damaged", of="a .tar"), open_tar("r:", file) as archive:
             member = next((item for item in members(archive) if item.name.removeprefix("./") == name), None)
             if member is None:
                 raise ImageError(

@@ -22,7 +22,7 @@ from .manifest import (
     Descriptor,
     Manifest,
 )
-from .tars import content, members, reading
+from .tars import content, members, open_tar, reading
 
 _MAGIC = b"\0asm"
 _SHORTEST_MODULE = 8
@@ -90,7 +90,7 @@ def _plugin(data: bytes, limit: int) -> bytes:
     names: list[str] = []
     with (
         reading("the layer is damaged", of="a complete gzipped tar"),
-        tarfile.open(fileobj=_Limited(data, limit), mode="r|") as archive,
+        open_tar("r|", _Limited(data, limit)) as archive,
     ):
         for member in members(archive):
             if PurePosixPath(member.name).name == PLUGIN:

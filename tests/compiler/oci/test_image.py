@@ -372,3 +372,60 @@ def test_a_member_that_ends_before_it_begins(tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
         layout.read_layout(tmp_path / "x.tar")
     assert "negative size" in caught.value.why
+
+
+def header(name: str, kind: bytes, data: bytes) -> bytes:
+    """A member of a tar with a header that Python itself would not write."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(data)
+    return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
+
+
+def pax(**fields: str) -> bytes:
+    records = b""
+    for name, value in fields.items():
+        rest = f" {name.replace('__', '.')}={value}\n".encode()
+        size = len(rest) + len(str(len(rest)))
+        records += f"{size + (len(str(size)) - len(str(len(rest))))}".encode() + rest
+    return records
+
+
+EMPTY = header("empty", tarfile.REGTYPE, b"")
+GLOBAL = header("g", tarfile.XGLTYPE, pax(comment="x" * 3000))
+SPARSE = header("x", tarfile.XHDTYPE, pax(GNU__sparse__major="1", GNU__sparse__minor="0"))
+
+
+@pytest.mark.parametrize(
+    ("before", "why"),
+    [
+        (header("x", tarfile.XHDTYPE, b"1" * (1 << 20)), "extended headers are too long"),
+        ((header("x", tarfile.XHDTYPE, pax(path="p" * 9000)) + EMPTY) * 200, "extended headers are too long"),
+        (header("g", tarfile.XGLTYPE, pax(comment="x" * 5000)), "extended headers are too long"),
+        ((GLOBAL + EMPTY) * 400, "extended headers are too long"),
+        (header("L", tarfile.GNUTYPE_LONGNAME, b"n" * (1 << 16)), "extended headers are too long"),
+        (SPARSE, "it has a sparse file"),
+        (header("x", tarfile.XHDTYPE, pax(GNU__sparse__map="0,1")), "it has a sparse file"),
+        (header("x", tarfile.XHDTYPE, pax(GNU__sparse__size="1")), "it has a sparse file"),
+        (header("S", tarfile.GNUTYPE_SPARSE, b""), "it has a sparse file"),
+    ],
+    ids=["long", "many", "long global", "many global", "long name", "sparse 1.0", "sparse 0.1", "sparse 0.0", "sparse"],
+)
+def test_headers_that_cost_more_to_read_than_to_send(before: bytes, why: str, tiny: bytes, tmp_path: Path) -> None:
+    archive = before + header("plugin.wasm", tarfile.REGTYPE, tiny) + bytes(1024)
+    with pytest.raises(ImageError) as caught:
+        extract(Descriptor(TAR_GZIP, digest_of(b""), 0), gzip.compress(archive))
+    assert why in caught.value.why
+    (tmp_path / "x.tar").write_bytes(archive)
+    with pytest.raises(ImageError) as caught:
+        layout.read_layout(tmp_path / "x.tar")
+    assert why in caught.value.why
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_names_and_global_headers_are_read(form: int, tiny: bytes) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form, pax_headers={"comment": "by git"}) as archive:
+        info = tarfile.TarInfo("a/" * 2000 + "plugin.wasm")
+        info.size = len(tiny)
+        archive.addfile(info, io.BytesIO(tiny))
+    assert extract(Descriptor(TAR_GZIP, digest_of(b""), 0), gzip.compress(buffer.getvalue())) == tiny
