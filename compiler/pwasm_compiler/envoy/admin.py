@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.parse
+from contextlib import closing
 from typing import Any
 
 from pwasm_compiler.errors import PwasmError, UsageError
@@ -26,7 +27,8 @@ def config_dump(url: str) -> dict[str, Any]:
 def stats(url: str) -> dict[str, Any]:
     """The statistics of Wasm and of extension discovery, by name."""
     found = _json(url, "/stats?" + urllib.parse.urlencode({"format": "json", "filter": _STATS}), "stats")
-    return {item["name"]: item["value"] for item in found["stats"] if "name" in item and "value" in item}
+    items = [item for item in found["stats"] if isinstance(item, dict) and isinstance(item.get("name"), str)]
+    return {item["name"]: item["value"] for item in items if "value" in item}
 
 
 def check_url(url: str) -> tuple[str, str, int]:
@@ -43,19 +45,17 @@ def check_url(url: str) -> tuple[str, str, int]:
 
 def _json(url: str, page: str, key: str) -> dict[str, Any]:
     prefix, host, port = check_url(url)
-    connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:
-        connection.request("GET", prefix + page)
-        response = connection.getresponse()
-        data = response.read(SIZE_LIMIT + 1)
-    except (OSError, http.client.HTTPException) as error:
+        with closing(http.client.HTTPConnection(host, port, timeout=SECONDS)) as connection:
+            connection.request("GET", prefix + page)
+            response = connection.getresponse()
+            data = response.read(SIZE_LIMIT + 1)
+    except (OSError, http.client.HTTPException, ValueError) as error:  # http.client expects no chunk of -5 bytes
         raise AdminError(
             f"no response from {url}",
             why=f"{getattr(error, 'strerror', None) or error or type(error).__name__}.",
             hint="is Envoy running? For a pod: kubectl port-forward POD 15000, and --admin http://127.0.0.1:15000",
         ) from error
-    finally:
-        connection.close()
     if response.status != http.client.OK:
         raise _no_admin(url, f"It responded with {response.status} to {page.partition('?')[0]}.")
     if len(data) > SIZE_LIMIT:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pwasm_compiler.envoy.dump_values import get, list_of
 from pwasm_compiler.envoy.kinds import Json
 
 _REFUSALS = re.compile(r"extension_config_discovery\.(?:http|network)_filter\.(.+)\.(?:update_rejected|config_fail)")
@@ -35,11 +36,11 @@ class Delivery:
 def delivery(dump: Json, stats: Mapping[str, Any], name: str) -> Delivery:
     """The delivery of the filter whose name matches the pattern `name`."""
     pattern = re.compile(name)
-    configs = [config for config in _list(dump.get("configs")) if isinstance(config, dict)]
+    configs = list_of(dump.get("configs"))
     carriers = [item for config in configs for item in _carriers(config, pattern)]
     versions = sorted({str(version) for version, _ in carriers if version is not None})
     errors = [error for _, error in carriers if error]
-    by_ecds = any(_has(config.get("ecds_filters"), pattern) for config in configs)
+    by_ecds = any(_has(get(config, "ecds_filters"), pattern) for config in configs)
     refusals = [
         value
         for key, value in stats.items()
@@ -53,19 +54,19 @@ def delivery(dump: Json, stats: Mapping[str, Any], name: str) -> Delivery:
     )
 
 
-def _carriers(config: Json, name: re.Pattern[str]) -> Iterator[tuple[str | None, str]]:
+def _carriers(config: Any, name: re.Pattern[str]) -> Iterator[tuple[str | None, str]]:
     """Version and last error of everything that has, or was to have, the filter."""
-    for item in _list(config.get("ecds_filters")):
+    for item in list_of(get(config, "ecds_filters")):
         # Without a version nothing was taken yet, and the name is that of what was refused.
-        refused = _get(item, "error_state", "failed_configuration")
-        if _has(_get(item, "ecds_filter"), name) or _has(refused, name):
-            there = item.get("ecds_filter") is not None
-            yield (str(item.get("version_info", "")) if there else None), _error(item)
-    for item in _list(config.get("dynamic_listeners")):
-        active = _get(item, "active_state")
+        refused = get(item, "error_state", "failed_configuration")
+        if _has(get(item, "ecds_filter"), name) or _has(refused, name):
+            there = get(item, "ecds_filter") is not None
+            yield (str(get(item, "version_info") or "") if there else None), _error(item)
+    for item in list_of(get(config, "dynamic_listeners")):
+        active = get(item, "active_state")
         if _has(active, name):
-            yield str(_get(active, "version_info") or ""), _error(item)
-        elif _has(_get(item, "error_state", "failed_configuration"), name):
+            yield str(get(active, "version_info") or ""), _error(item)
+        elif _has(get(item, "error_state", "failed_configuration"), name):
             yield None, _error(item)
 
 
@@ -84,15 +85,5 @@ def _has(value: Any, name: re.Pattern[str]) -> bool:
     return False
 
 
-def _error(item: Json) -> str:
-    return str(_get(item, "error_state", "details") or "")
-
-
-def _list(value: Any) -> list[Json]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def _get(value: Any, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+def _error(item: Any) -> str:
+    return str(get(item, "error_state", "details") or "")

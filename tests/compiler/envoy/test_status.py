@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import wasmtime
 
+from pwasm_compiler.envoy.admin import stats
 from pwasm_compiler.envoy.dump import BUILT_IN, Code, wasm_filters
 from pwasm_compiler.envoy.log_hints import explanation_of
 from pwasm_compiler.envoy.process import Envoy, find_envoy
@@ -281,6 +283,10 @@ def test_something_else_than_an_admin_interface(pwasm: Pwasm, answer: bytes, cod
     [
         (["--admin", "https://x"], 2, "not the URL of an admin interface"),
         (["--admin", "http://x:y"], 2, "not the URL of an admin interface"),
+        (["--admin", "http://a..b"], 1, "no response from http://a..b"),
+        (["--admin", f"http://{'a' * 64}.b"], 1, "no response from"),
+        (["--admin", "http://127.0.0.1:1/é"], 1, "no response from"),
+        (["--admin", "http://a b"], 1, "no response from http://a b"),
         (["--admin", "http://x", "--dump", "y"], 2, "are mutually exclusive"),
         (["--dump", "nowhere"], 2, "nowhere: no such file or directory"),
         (["--dump", "text"], 1, "is not a config_dump"),
@@ -294,6 +300,31 @@ def test_bad_calls(pwasm: Pwasm, tmp_path: Path, arguments: list[str], code: int
     result = pwasm("status", *arguments)
     assert (result.code, result.out) == (code, "")
     assert said in result.err
+
+
+@pytest.mark.parametrize("body", [b"-5\r\nx", b"zz\r\n", b"ffffffffffffffffffffff\r\nx", b""])
+def test_an_admin_interface_that_counts_wrongly(pwasm: Pwasm, body: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            taken, _ = listening.accept()
+            with taken:
+                taken.recv(1 << 16)
+                taken.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        result = pwasm("status", "--admin", url)
+        thread.join()
+    assert (result.code, result.out) == (1, "")
+    assert f"no response from {url}" in result.err
+
+
+@pytest.mark.parametrize("found", [[1], [{"name": ["x"], "value": 1}], [{"name": "x"}], [None, {"value": 2}]])
+def test_statistics_of_another_form(found: list[Any]) -> None:
+    with server(json.dumps({"stats": found}).encode()) as url:
+        assert stats(url) == {}
 
 
 # -- what messages mean

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pwasm_compiler.envoy import products as of_envoys
 from pwasm_compiler.kube.crd_facts import Nodes, products
 from pwasm_compiler.kube.installed import FACTS
 
@@ -29,3 +30,7 @@ def test_since_when_a_release_has_it(what: str) -> None:
     (nodes,) = [releases for name, releases in kinds.items() if name.startswith(f"{kind} ")]
     first = next(release for release, found in nodes.items() if has(found))
     assert (tuple(map(int, first.split("."))), what) in FACTS[product]
+
+
+def test_what_status_says_of_istio_is_the_same() -> None:
+    assert (of_envoys._FAIL_RELOAD_IN_ISTIO, "failStrategy FAIL_RELOAD") in FACTS["istio"]
