@@ -62,6 +62,7 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
     {
         "tools": (  # files, texts and values, each on its own
             "pwasm_compiler.cache",
+            "pwasm_compiler.connections",
             "pwasm_compiler.digests",
             "pwasm_compiler.files",
             "pwasm_compiler.gomod",
@@ -72,6 +73,7 @@ FLOORS: tuple[dict[str, tuple[str, ...]], ...] = (
             "pwasm_compiler.selection",
             "pwasm_compiler.trim_options",
             "pwasm_compiler.validation",
+            "pwasm_compiler.values",
             "pwasm_compiler.yaml_text",
         )
     },

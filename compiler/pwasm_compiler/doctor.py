@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pwasm_compiler.connections import Clock, clocked
 from pwasm_compiler.cpython314 import VERSION
 from pwasm_compiler.envoy import programs
 from pwasm_compiler.envoy.config import RELOAD_SINCE, version_of
@@ -21,7 +22,6 @@ from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.kube.kubectl import Kubectl, find_kubectl, items_of
 from pwasm_compiler.kube.schemas import GATEWAY_API
 from pwasm_compiler.oci.challenge import Challenge, parse_challenges
-from pwasm_compiler.oci.connections import Clock, clocked
 from pwasm_compiler.oci.mesh_rules import REALMS_SINCE, is_private, token_host
 from pwasm_compiler.oci.reference import host_of, is_loopback
 from pwasm_compiler.oci.url import parse_url

@@ -31,6 +31,10 @@ _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The C loader if PyYAML has it: twenty times as fast, and it limits nesting to 1,000 levels."""
 _TOO_DEEP = "nesting depth"
 """In libyaml's words."""
+_DEPTH_LIMIT = 100
+"""Limit on a value's nesting: writers of YAML and of JSON recurse."""
+_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
+"""The types that JSON has too; Kubernetes and Envoy have no other."""
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _DIGITS = 4000
 """Limit on a number's digits; Python converts at most 4,300, and sexagesimal ones (`1:30:00`) take quadratic time."""
@@ -144,8 +148,8 @@ def compose(text: str, limit: int = VALUE_LIMIT) -> list[yaml.Node]:
 
     Raises:
         NotYamlError: the text is not YAML.
-        YamlError: it expands to more than `limit` values, contains itself, is nested too deeply, or has a number that
-            no one would write by hand.
+        YamlError: it expands to more than `limit` values, contains itself, is nested too deeply, has a type that JSON
+            does not have, or a number that no one would write by hand.
     """
     with _yaml_errors():
         found = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
@@ -174,8 +178,13 @@ def dump(document: Any) -> str:
 
 
 def dump_all(documents: list[Any]) -> str:
-    """The documents as YAML, `---` between them."""
-    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    """The documents as YAML, `---` between them.
+
+    Raises:
+        YamlError: one is nested too deeply.
+    """
+    with _yaml_errors():
+        return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
 @contextmanager
@@ -212,6 +221,11 @@ def _count(node: yaml.Node, limit: int, known: dict[int, int], above: set[int]) 
     line = node.start_mark.line + 1
     if id(node) in above:
         raise YamlError(f"line {line}: a value that contains itself")
+    if len(above) > _DEPTH_LIMIT:
+        raise YamlError(f"line {line}: nested more than {_DEPTH_LIMIT} levels deep")
+    if node.tag not in _TAGS:
+        tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+        raise YamlError(f"line {line}: a value of the type {tag}, which JSON does not have", hint="quote it")
     if id(node) not in known:
         children: list[yaml.Node] = []
         if isinstance(node, yaml.SequenceNode):

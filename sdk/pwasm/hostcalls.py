@@ -103,6 +103,13 @@ def plugin_done() -> None:
     Raises:
         NotFound: Envoy is not waiting for this call, or a stream is selected.
     """
+    root = current.root
+    if root is not None and root.unfinished is not None and current.stream is None:
+        if root not in root.unfinished:
+            raise failed(Status.NOT_FOUND, "proxy_done")
+        root.unfinished.discard(root)
+        if root.unfinished:  # other plugins with this id, see `by_rules`; the host knows one
+            return
     status = current.host.proxy_done()
     if status:
         raise failed(status, "proxy_done")

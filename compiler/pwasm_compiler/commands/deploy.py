@@ -22,7 +22,7 @@ from pwasm_compiler.kube.refusals import explained
 from pwasm_compiler.kube.releases import chosen
 from pwasm_compiler.kube.resources import cautions
 from pwasm_compiler.progress import Progress
-from pwasm_compiler.yaml_text import dump_all
+from pwasm_compiler.yaml_text import dump, dump_all
 
 _NOT_ASKED = "not asked whether they took it; add --proxies, or see: pwasm status"
 _STATES = {
@@ -88,22 +88,21 @@ def deploy(
             warn(caution)
         if not document["metadata"].get("namespace") and (options["namespace"] or proxies):
             document["metadata"]["namespace"] = options["namespace"] or kubectl.context_namespace()
-    text = dump_all(documents)
     with explained(documents):
-        diff = kubectl.diff(text)
-    _show_diff(diff)
+        diffs = [kubectl.diff(dump(document)) for document in documents]
+    _show_diff("".join(diffs))
     if not dry_run:
         with ExitStack() as stack:
             watched = [stack.enter_context(watch(kubectl, item)) if proxies else None for item in documents]
             with explained(documents):
-                applied = kubectl.apply(text, force=force_conflicts)
+                applied = kubectl.apply(dump_all(documents), force=force_conflicts)
             say(applied, err=True)
             outcomes = [
                 _wait(kubectl, document, timeout, asked, changed=bool(diff))
-                for document, asked in zip(documents, watched, strict=True)
+                for document, asked, diff in zip(documents, watched, diffs, strict=True)
             ]
     if as_json:
-        say_document({"changed": bool(diff), "applied": not dry_run, "resources": outcomes})
+        say_document({"changed": any(diffs), "applied": not dry_run, "resources": outcomes})
     else:
         for outcome in outcomes:
             _show(outcome)
@@ -122,7 +121,8 @@ def _wait(
         if asked is not None and not asked.trouble:
             progress(f"asking {len(asked.ports)} proxies for up to {seconds:g} s")
             told = answers(asked, changed=changed, seconds=seconds)
-    all_took_it = bool(told) and all(answer.state == "taken" for answer in told)
+    selected = 0 if asked is None else asked.selected
+    all_took_it = 0 < selected == len(told) and all(answer.state == "taken" for answer in told)
     return {
         "kind": kind,
         "name": name,
@@ -130,6 +130,7 @@ def _wait(
         "note": outcome.note,
         "conditions": list(outcome.details),
         "proxies": [dataclasses.asdict(answer) for answer in told],
+        "proxies_selected": selected,
         "proxies_not_asked": asked.trouble if asked is not None else _NOT_ASKED,
         "gateway": gateway_address(kubectl, document),
     }
@@ -142,6 +143,8 @@ def _show(outcome: dict[str, Any]) -> None:
     for answer in outcome["proxies"]:
         detail = f": {printable(answer['detail'])}" if answer["detail"] else ""
         say(f"  proxy {answer['pod']}: {_STATES[answer['state']]}{detail}")
+    if outcome["proxies_selected"] > len(outcome["proxies"]):
+        say(f"  {outcome['proxies_selected']} proxies are selected; the others were not asked")
     if outcome["proxies_not_asked"] and outcome["in_force"] is not True:
         say(f"  proxies: {printable(outcome['proxies_not_asked'])}")
     if outcome["gateway"]:

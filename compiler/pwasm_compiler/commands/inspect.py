@@ -88,10 +88,10 @@ def _remote(registry: Registry) -> InspectedImage:
     if manifest.is_index and (child := manifest.linux_amd64()):
         manifest, index = registry.manifest(child.digest), manifest
     try:
-        layer = module_layer(manifest)
-        blobs = {layer.digest: registry.blob(layer)}
+        layers = [module_layer(manifest)]
     except ImageError:
-        blobs = {}  # `inspect_image` reports what is wrong with it
+        layers = []  # `inspect_image` reports what is wrong with it
+    blobs = {layer.digest: registry.blob(layer) for layer in layers}
     return inspect_image(
         str(registry.reference), Image(manifest, blobs), index=index, challenges=tuple(registry.challenges())
     )

@@ -17,6 +17,8 @@ from pwasm_compiler.kube.proxies import Pod, filter_name, proxies_of
 from pwasm_compiler.kube.resources import kind_of
 
 POLL_SECONDS = 1.0
+MOST = 3
+"""How many proxies are asked: each sends its whole configuration."""
 State = Literal["taken", "received", "refused", "not yet", "not asked"]
 
 
@@ -40,6 +42,8 @@ class Watch:
     """The proxies of one resource, with what they had before; `trouble` says why none can be asked."""
 
     name: str = ""
+    selected: int = 0
+    """How many running proxies the resource selects; at most `MOST` are asked."""
     ports: dict[Pod, int] = field(default_factory=dict)
     before: dict[Pod, Delivery] = field(default_factory=dict)
     unreachable: dict[Pod, str] = field(default_factory=dict)
@@ -63,7 +67,8 @@ def watch(kubectl: Kubectl, document: Document) -> Iterator[Watch]:
         except PwasmError as error:
             found.trouble = _one_line(error)
             pods = []
-        for pod in pods:
+        found.selected = len(pods)
+        for pod in pods[:MOST]:
             try:
                 port = stack.enter_context(kubectl.forward(pod.name, pod.namespace, kind.admin_port))
                 found.before[pod] = _ask(port, found.name)

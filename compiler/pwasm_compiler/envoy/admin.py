@@ -8,6 +8,7 @@ import urllib.parse
 from contextlib import closing
 from typing import Any
 
+from pwasm_compiler.connections import Clock, clocked
 from pwasm_compiler.errors import PwasmError, UsageError
 
 SECONDS = 10.0
@@ -46,10 +47,11 @@ def check_url(url: str) -> tuple[str, str, int]:
 def _json(url: str, page: str, key: str) -> dict[str, Any]:
     prefix, host, port = check_url(url)
     try:
-        with closing(http.client.HTTPConnection(host, port, timeout=SECONDS)) as connection:
+        plain = http.client.HTTPConnection(host, port, timeout=SECONDS)
+        with closing(clocked(plain, Clock(SECONDS, SIZE_LIMIT))) as connection:
             connection.request("GET", prefix + page)
-            response = connection.getresponse()
-            data = response.read(SIZE_LIMIT + 1)
+            with closing(connection.getresponse()) as response:
+                data = response.read(SIZE_LIMIT + 1)
     except (OSError, http.client.HTTPException, ValueError) as error:  # http.client expects no chunk of -5 bytes
         raise AdminError(
             f"no response from {url}",

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pwasm_compiler.envoy.dump_values import get, list_of
 from pwasm_compiler.envoy.kinds import Json
+from pwasm_compiler.values import get, list_of
 
 _REFUSALS = re.compile(r"extension_config_discovery\.(?:http|network)_filter\.(.+)\.(?:update_rejected|config_fail)")
 

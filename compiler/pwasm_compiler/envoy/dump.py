@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pwasm_compiler.envoy.dump_values import address_of, get, list_of, type_of, unwrapped
+from pwasm_compiler.envoy.dump_values import address_of, type_of, unwrapped
 from pwasm_compiler.envoy.kinds import WASM, Json
 from pwasm_compiler.envoy.routes import Routes, RouteTables, routes_of
+from pwasm_compiler.values import get, list_of, text
 
 _WASM = {
     WASM["http"]: "HTTP filter",
@@ -139,7 +140,7 @@ def _listeners(configs: list[Json]) -> Iterator[tuple[Json, str]]:
 
 
 def _of_listener(listener: Any, state: str, around: _Surroundings) -> Iterator[WasmFilter]:
-    name, address = get(listener, "name"), address_of(get(listener, "address"))
+    name, address = text(listener, "name"), address_of(get(listener, "address"))
     chains = [*list_of(get(listener, "filter_chains")), get(listener, "default_filter_chain")]
     entries: list[tuple[Any, list[Any]]] = [(entry, []) for entry in list_of(get(listener, "access_log"))]
     for chain in chains:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
+
+from pwasm_compiler.values import get
 
 _STRUCTS = {"udpa.type.v1.TypedStruct", "xds.type.v3.TypedStruct"}
 
@@ -27,17 +28,3 @@ def address_of(value: Any) -> str | None:
 
 def type_of(value: Any) -> str:
     return str(value.get("@type", "")).rpartition("/")[2] if isinstance(value, dict) else ""
-
-
-def list_of(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def get(value: Any, *keys: str) -> Any:
-    """The value at a path of snake_case names, which a dump may have in camelCase."""
-    for key in keys:
-        if not isinstance(value, dict):
-            return None
-        camel = re.sub(r"_(\w)", lambda match: match[1].upper(), key)
-        value = value.get(key, value.get(camel))
-    return value

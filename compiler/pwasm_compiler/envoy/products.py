@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pwasm_compiler.envoy.dump_values import get, list_of
 from pwasm_compiler.envoy.wasm_filter import RELOAD_SINCE
+from pwasm_compiler.values import get, list_of
 
 _FAIL_RELOAD_IN_ISTIO = (1, 27)
 """The first Istio whose failStrategy has it (`kube`)."""

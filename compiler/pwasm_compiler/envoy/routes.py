@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pwasm_compiler.envoy.dump_values import get, list_of, type_of
+from pwasm_compiler.envoy.dump_values import type_of
 from pwasm_compiler.envoy.kinds import Json
+from pwasm_compiler.values import get, list_of
 
 _OVERRIDE = "envoy.config.route.v3.FilterConfig"
 

@@ -15,7 +15,7 @@ from pwasm_compiler.envoy.problems import Fetches, Seen, problems, where_the_log
 from pwasm_compiler.envoy.products import Host, Product, host_of, product_of
 from pwasm_compiler.envoy.routes import Routes
 from pwasm_compiler.errors import PwasmError
-from pwasm_compiler.files import read_bytes
+from pwasm_compiler.files import printable, read_bytes
 
 _VMS = re.compile(r"wasm\.(envoy\.wasm\.runtime\.\w+)\.(active|created)")
 _RELOADS = {
@@ -236,7 +236,7 @@ def render(found: Status) -> str:
         lines += ["", *_row_lines(row)]
     for refusal in found.refused:
         lines += ["", f"listener {_refused(refusal)}"]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))  # a name may hold a line break
 
 
 def _refused(item: Refusal) -> str:

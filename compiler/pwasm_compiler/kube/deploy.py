@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pwasm_compiler.kube.kind import Document, ResourceKind
 from pwasm_compiler.kube.kubectl import ClusterError, Kubectl
 from pwasm_compiler.kube.resources import kind_of
 from pwasm_compiler.kube.schemas import GATEWAY_API
+from pwasm_compiler.values import get, mapping, mappings, text
 
 POLL_SECONDS = 0.5
 _BAD_IF_TRUE = ("Overridden", "Conflicted", "Warning", "Aggregated")
@@ -88,19 +90,23 @@ def _accepted(kind: ResourceKind, said: list[_Condition]) -> Outcome:
 
 def _conditions(found: Document, kind: ResourceKind) -> Iterator[_Condition]:
     """Every condition; the awaited one is Unknown for an ancestor without it."""
-    generation = found.get("metadata", {}).get("generation", 0)
-    for ancestor, conditions in kind.condition_lists(found.get("status") or {}):
+    generation = get(found, "metadata", "generation")
+    for ancestor, conditions in kind.condition_lists(mapping(found, "status")):
         if not any(item.get("type") == kind.condition for item in conditions):
             yield _Condition(ancestor, str(kind.condition), "Unknown")
         for item in conditions:
-            current = int(item.get("observedGeneration", generation) or 0) >= generation
-            status = str(item.get("status")) if current else "Unknown"
-            words = (str(item.get(key, "")) for key in ("reason", "message"))
-            yield _Condition(ancestor, str(item.get("type", "")), status, *words)
+            status = text(item, "status") if _is_current(item, generation) else "Unknown"
+            yield _Condition(ancestor, text(item, "type"), status, text(item, "reason"), text(item, "message"))
+
+
+def _is_current(condition: Document, generation: Any) -> bool:
+    """Whether it is about the generation that the resource has now; without one, it is about any."""
+    observed = condition.get("observedGeneration", generation)
+    return not isinstance(generation, int) or (isinstance(observed, int) and observed >= generation)
 
 
 def _refuse_errors(found: Document, kind: ResourceKind, name: str) -> None:
-    for error in kind.analysis_errors(found.get("status") or {}):
+    for error in kind.analysis_errors(mapping(found, "status")):
         raise ClusterError(
             f"{kind.product} reports an error in {kind.kind} {name}", why=error, hint=f"see: {kind.analysis_command}"
         )
@@ -149,18 +155,17 @@ def gateways_of(kubectl: Kubectl, kind: str, name: str, namespace: str | None) -
         yield name, namespace
     elif kind.endswith("Route"):
         route = kubectl.get(f"{kind.lower()}s.{GATEWAY_API}", name, namespace)
-        for parent in ((route or {}).get("spec") or {}).get("parentRefs") or []:
-            if parent.get("kind", "Gateway") == "Gateway":
-                yield parent["name"], parent.get("namespace", namespace)
+        for parent in mappings(route, "spec", "parentRefs"):
+            if parent.get("kind", "Gateway") == "Gateway" and text(parent, "name"):
+                yield text(parent, "name"), text(parent, "namespace") or namespace
 
 
 def _address_of_gateway(kubectl: Kubectl, name: str, namespace: str | None) -> str | None:
     gateway = kubectl.get(f"gateways.{GATEWAY_API}", name, namespace)
-    addresses = ((gateway or {}).get("status") or {}).get("addresses") or []
-    return next((item["value"] for item in addresses if item.get("value")), None)
+    return next(filter(None, (text(item, "value") for item in mappings(gateway, "status", "addresses"))), None)
 
 
 def _address_of_service(kubectl: Kubectl, name: str, namespace: str) -> str | None:
     service = kubectl.get("services", name, namespace)
-    ingress = (((service or {}).get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-    return next((found for item in ingress if (found := item.get("ip") or item.get("hostname"))), None)
+    ingress = mappings(service, "status", "loadBalancer", "ingress")
+    return next(filter(None, (text(item, "ip") or text(item, "hostname") for item in ingress)), None)

@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from pwasm_compiler import held_headers
+from pwasm_compiler import held_headers, values
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.kube.kind import Document, Placement, ResourceKind, given
 from pwasm_compiler.kube.schemas import GATEWAY_API, LABELS, Schema, text
@@ -64,8 +64,8 @@ def _option_with_variable(spec: Any) -> str | None:
     """Neither works without the other, see `held_headers`."""
     for number, patch in enumerate(spec.get("configPatches", ())):
         plugin = _plugin_of(patch)
-        values = plugin.get("vm_config", {}).get("environment_variables", {}).get("key_values", {})
-        if (plugin.get(held_headers.OPTION) is True) != (held_headers.VARIABLE in values):
+        variables = values.mapping(plugin, "vm_config", "environment_variables", "key_values")
+        if (plugin.get(held_headers.OPTION) is True) != (held_headers.VARIABLE in variables):
             pair = f"{held_headers.OPTION} and {held_headers.VARIABLE}"
             return f"spec.configPatches[{number}] must have both or neither of {pair}"
     return None
@@ -120,10 +120,13 @@ class EnvoyFilter(ResourceKind):
         return [plugin for patch in spec.get("configPatches", ()) if (plugin := _plugin_of(patch))]
 
     def source(self, part: Document) -> Document:
-        code = part.get("vm_config", {}).get("code", {})
+        code = values.mapping(part, "vm_config", "code")
         if "remote" not in code:
-            return {"url": f"file://{code.get('local', {}).get('filename', '')}"}
-        return given(url=code["remote"].get("http_uri", {}).get("uri", ""), sha256=code["remote"].get("sha256"))
+            return {"url": f"file://{values.text(code, 'local', 'filename')}"}
+        return {
+            "url": values.text(code, "remote", "http_uri", "uri"),
+            "sha256": values.text(code, "remote", "sha256"),
+        }
 
     def fails_open(self, part: Document) -> bool:
         return part.get("failure_policy") == "FAIL_OPEN"
@@ -185,11 +188,11 @@ def _plugin_config(placement: Placement) -> Document:
 
 def _vm_config(placement: Placement) -> Document:
     environment = placement.environment or {}
-    values = {name: value for name, value in environment.items() if value is not None}
+    chosen = {name: value for name, value in environment.items() if value is not None}
     if placement.hold_headers:
-        values[held_headers.VARIABLE] = held_headers.VALUE
+        chosen[held_headers.VARIABLE] = held_headers.VALUE
     inherited = [name for name, value in environment.items() if value is None]
-    variables = given(key_values=values or None, host_env_keys=inherited or None)
+    variables = given(key_values=chosen or None, host_env_keys=inherited or None)
     return given(runtime="envoy.wasm.runtime.v8", code=_code(placement), environment_variables=variables or None)
 
 
@@ -203,7 +206,5 @@ def _code(placement: Placement) -> Document:
 
 def _plugin_of(patch: Document) -> Document:
     """The PluginConfig in a patch, with the fields in snake_case; empty if it has none."""
-    node: Any = patch.get("patch", {}).get("value", {})
-    for key in ("typed_config", "value", "config"):
-        node = node.get(key) if isinstance(node, dict) else None
-    return node if isinstance(node, dict) and "vm_config" in node else {}
+    plugin = values.mapping(patch, "patch", "value", "typed_config", "value", "config")
+    return plugin if "vm_config" in plugin else {}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pwasm_compiler.kube.kubectl import Kubectl
+from pwasm_compiler.values import mapping, mappings, text
 
 IMAGES = {
     # product, as in `pwasm manifest --for`: the repository of its control plane's image, whatever the registry
@@ -72,21 +73,21 @@ def installed(kubectl: Kubectl) -> list[Installed]:
 
 def _control_planes(deployments: list[dict[str, Any]]) -> Iterator[Installed]:
     for item in deployments:
-        metadata, template = item.get("metadata") or {}, (item.get("spec") or {}).get("template") or {}
-        labels = {**(metadata.get("labels") or {}), **((template.get("metadata") or {}).get("labels") or {})}
-        for container in (template.get("spec") or {}).get("containers") or []:
-            image = str(container.get("image", ""))
+        template = mapping(item, "spec", "template")
+        labels = {**mapping(item, "metadata", "labels"), **mapping(template, "metadata", "labels")}
+        for container in mappings(template, "spec", "containers"):
+            image = text(container, "image")
             for product, pattern in IMAGES.items():
                 if re.search(pattern, image):
-                    place = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
+                    place = f"{text(item, 'metadata', 'namespace')}/{text(item, 'metadata', 'name')}"
                     yield Installed(product, _version(image, labels), place)
 
 
 def _version(image: str, labels: Mapping[str, str]) -> str:
     """That of the image's tag; an image may be named by its digest only, and a mirror may have tags of its own."""
     tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
-    for text in (tag, *(str(labels.get(name, "")) for name in _LABELS)):
-        match = _VERSION.search(text.replace("-", " "))
+    for said in (tag, *(str(labels.get(name, "")) for name in _LABELS)):
+        match = _VERSION.search(said.replace("-", " "))
         if match:
             return match[1]
     return ""

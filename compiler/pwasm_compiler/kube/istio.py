@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from pwasm_compiler import held_headers
+from pwasm_compiler import held_headers, values
 from pwasm_compiler.kube.kind import Document, Placement, ResourceKind, given
 from pwasm_compiler.kube.schemas import GATEWAY_API, LABELS, Schema, text
 
@@ -25,8 +25,8 @@ IMAGE_URL = text(pattern=r"^(?:(?:oci|https?)://[^\s/]+/\S+|file://\S+|(?![a-z0-
 
 def environment_rule(spec: Any) -> str | None:
     """The variable that goes with Envoy's option is not set alone."""
-    variables = spec.get("wasm", spec).get("vmConfig", {}).get("env", ())
-    if any(variable["name"] == held_headers.VARIABLE for variable in variables):
+    variables = values.mappings(spec.get("wasm", spec), "vmConfig", "env")
+    if any(variable.get("name") == held_headers.VARIABLE for variable in variables):
         return f"{held_headers.VARIABLE} needs {held_headers.OPTION}, which this resource cannot set"
     return None
 
@@ -120,10 +120,9 @@ class IstioKind(WasmPluginApi):
         return bool(unsaid) and self._strategy(release) is None
 
     def analysis_errors(self, status: Document) -> Iterator[str]:
-        for message in status.get("validationMessages") or []:
+        for message in values.mappings(status, "validationMessages"):
             if message.get("level") == "ERROR":
-                code = (message.get("type") or {}).get("code", "")
-                yield f"{code} {message.get('documentationUrl', '')}".strip()
+                yield f"{values.text(message, 'type', 'code')} {values.text(message, 'documentationUrl')}".strip()
 
 
 class WasmPlugin(IstioKind):

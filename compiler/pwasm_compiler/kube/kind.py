@@ -11,6 +11,7 @@ from pwasm_compiler.digests import sha256_in, sha256_of
 from pwasm_compiler.errors import UsageError
 from pwasm_compiler.kube.crd_facts import Nodes, products
 from pwasm_compiler.kube.schemas import Schema
+from pwasm_compiler.values import mapping, mappings, text
 
 Document = dict[str, Any]
 """A resource, or a part of one, as parsed from YAML."""
@@ -202,12 +203,10 @@ class ResourceKind(ABC):
 
     def condition_lists(self, status: Document) -> list[tuple[str, list[Document]]]:
         """The lists of conditions in a status, all of which must hold: a policy has one for each of its ancestors."""
-        ancestors = status.get("ancestors") or []
+        ancestors = mappings(status, "ancestors")
         if not ancestors:
-            return [("", status.get("conditions") or [])]
-        refs = [ancestor.get("ancestorRef") or {} for ancestor in ancestors]
-        names = [f"{ref.get('kind', 'Gateway')}/{ref['name']}" if ref.get("name") else "" for ref in refs]
-        return [(name, ancestor.get("conditions") or []) for name, ancestor in zip(names, ancestors, strict=True)]
+            return [("", mappings(status, "conditions"))]
+        return [(_ancestor(mapping(item, "ancestorRef")), mappings(item, "conditions")) for item in ancestors]
 
     def analysis_errors(self, status: Document) -> Iterator[str]:  # noqa: ARG002
         """Errors that the product reports in addition to the conditions."""
@@ -215,6 +214,10 @@ class ResourceKind(ABC):
 
     def __str__(self) -> str:
         return f"{self.product} {self.kind}"
+
+
+def _ancestor(ref: Document) -> str:
+    return f"{text(ref, 'kind') or 'Gateway'}/{text(ref, 'name')}" if text(ref, "name") else ""
 
 
 def given(**fields: Any) -> Document:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pwasm_compiler.errors import PwasmError, ToolError
+from pwasm_compiler.values import mapping, mappings
 
 FIELD_MANAGER = "pwasm"
 SECONDS = 60.0
@@ -99,8 +102,7 @@ class Kubectl:
             said = _first_line(process, _FORWARD_SECONDS)
             match = _FORWARDING.search(said)
             if match is None:
-                process.terminate()
-                error = process.communicate()[1] or f"It said: {said or 'nothing'}."
+                error = _rest_of_errors(process) or f"It said: {said or 'nothing'}."
                 done = subprocess.CompletedProcess(command, process.returncode, said, error)
                 raise _error(done, what, right="create pods/portforward")
             yield int(match[1])
@@ -144,9 +146,7 @@ class Kubectl:
 
 def items_of(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The items of a list, as far as they are resources."""
-    items = found.get("items")
-    resources = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    return [item for item in resources if isinstance(item.get("metadata"), dict)]
+    return [item for item in mappings(found, "items") if mapping(item, "metadata")]
 
 
 def _object(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -162,6 +162,7 @@ def _object(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 _FORWARD_SECONDS = 20.0
+_LAST_WORDS_SECONDS = 1.0
 _FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ->")
 
 
@@ -170,7 +171,13 @@ def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
     pipe = subprocess.PIPE
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace"
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
         )
     except OSError as error:
         raise ToolError(f"cannot run {command[0]}", why=f"{error.strerror}.") from error
@@ -178,7 +185,25 @@ def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
+            _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End it, and what it has started: kubectl may be a script that runs the real one."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
             process.kill()
+
+
+def _rest_of_errors(process: subprocess.Popen[str]) -> str:
+    """What a process that is not wanted any more has said on standard error."""
+    try:
+        return process.communicate(timeout=_LAST_WORDS_SECONDS)[1]
+    except subprocess.TimeoutExpired:
+        _kill(process)
+        return process.communicate()[1]
 
 
 def _first_line(process: subprocess.Popen[str], seconds: float) -> str:

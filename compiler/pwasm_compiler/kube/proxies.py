@@ -10,9 +10,8 @@ from pwasm_compiler.kube.deploy import gateways_of
 from pwasm_compiler.kube.kind import Document, ResourceKind
 from pwasm_compiler.kube.kubectl import ClusterError, Kubectl
 from pwasm_compiler.kube.resources import kind_of
+from pwasm_compiler.values import mapping, mappings, text
 
-MOST = 3
-"""How many are asked: each sends its whole configuration."""
 ISTIO_ROOT = "istio-system"
 """The root namespace of Istio, unless its mesh configuration names another: resources there are for all namespaces."""
 _GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
@@ -45,7 +44,7 @@ def filter_name(document: Document) -> str:
 
 
 def proxies_of(kubectl: Kubectl, document: Document) -> list[Pod]:
-    """At most `MOST` running pods that the resource selects.
+    """The running pods that the resource selects.
 
     Raises:
         ClusterError: pods may not be listed, or it cannot be said which are meant.
@@ -55,13 +54,13 @@ def proxies_of(kubectl: Kubectl, document: Document) -> list[Pod]:
     for place in _places(kubectl, document, kind):
         for item in kubectl.pods(place.namespace, place.labels):
             if _is_running(item) and _has_container(item, kind.proxy_container):
-                found[Pod(item["metadata"]["name"], item["metadata"]["namespace"])] = None
+                found[Pod(text(item, "metadata", "name"), text(item, "metadata", "namespace"))] = None
     if not found:
         raise ClusterError(
             f"no running proxy is selected by {kind.kind} {document['metadata']['name']}",
             hint="check its selector or target, and whether the pods have a proxy",
         )
-    return list(found)[:MOST]
+    return list(found)
 
 
 def _places(kubectl: Kubectl, document: Document, kind: ResourceKind) -> Iterator[_Place]:
@@ -70,7 +69,7 @@ def _places(kubectl: Kubectl, document: Document, kind: ResourceKind) -> Iterato
     if not targets and kind.needs_gateway_api:
         raise ClusterError(f"{kind.kind} has no targetRefs", why="Targets that labels select are not looked up.")
     if not targets:
-        labels = (spec.get("selector") or {}).get("matchLabels") or {}
+        labels = mapping(spec, "selector", "matchLabels")
         everywhere = namespace == ISTIO_ROOT
         yield _Place(None if everywhere else namespace, ",".join(f"{key}={value}" for key, value in labels.items()))
     for target in targets:
@@ -87,11 +86,10 @@ def _places(kubectl: Kubectl, document: Document, kind: ResourceKind) -> Iterato
 
 
 def _is_running(pod: Document) -> bool:
-    return (pod.get("status") or {}).get("phase") == "Running"
+    return text(pod, "metadata", "name") != "" and text(pod, "status", "phase") == "Running"
 
 
 def _has_container(pod: Document, name: str) -> bool:
     """A sidecar is an init container where Kubernetes has native ones."""
-    spec = pod.get("spec") or {}
-    containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
+    containers = [*mappings(pod, "spec", "containers"), *mappings(pod, "spec", "initContainers")]
     return not name or any(container.get("name") == name for container in containers)

@@ -26,10 +26,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from pwasm_compiler.connections import Clock, ClockedRequest, HttpHandler, HttpsHandler
 from pwasm_compiler.errors import RegistryError, UsageError
 
 from .answers import error_message, retry_after
-from .connections import Clock, ClockedRequest, HttpHandler, HttpsHandler
 from .reference import is_loopback
 from .url import Url
 

@@ -83,9 +83,14 @@ class Domain(NamedTuple):
         return host.endswith(self.text) if self.form == "suffix" else host.startswith(self.text)
 
 
+def lower(text: str) -> str:
+    """`text` with small letters for those of ASCII, as hosts are compared: U+212A is no `k`."""
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
 def domain(text: str) -> Domain:
     """The domain that a text stands for; a leading `*` counts before a trailing one."""
-    text = text.lower()
+    text = lower(text)
     if text.startswith("*"):
         return Domain(text[1:], "suffix")
     return Domain(text[:-1], "prefix") if text.endswith("*") else Domain(text, "exact")
@@ -120,7 +125,7 @@ class Rule(NamedTuple):
     def matches(self, request: Request) -> bool:
         """Whether the rule applies to a request."""
         if self.domains:
-            host = without_port(request.host()).lower()
+            host = lower(without_port(request.host()))
             return any(one.matches(host) for one in self.domains)
         if self.routes and request.route() not in self.routes:
             return False

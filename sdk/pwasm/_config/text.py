@@ -67,7 +67,7 @@ def parse(text: bytes | str) -> Any:
         return Object()
     _refuse_depth(content)
     try:
-        return json.loads(content, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(content, object_pairs_hook=_object, parse_float=_float, parse_constant=_refuse_constant)
     except ConfigError:
         raise
     except (ValueError, RecursionError) as error:
@@ -115,6 +115,13 @@ def _object(pairs: list[tuple[str, Any]]) -> Object:
         duplicates = dict.fromkeys(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         made.duplicates = tuple(duplicates)
     return made
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if number - number:  # infinite, which no JSON can say: a rule's configuration is written again
+        raise ConfigError([f"$: {digits[:20]} is beyond any number of 64 bits"])
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -28,11 +28,15 @@ def run_for_roots(phase: Phase, root: Root, args: tuple[int, ...]) -> None:
 
 def are_done(phase: Phase, root: Root) -> bool:
     """Whether every plugin lets itself be removed; one that fails does."""
-    done = True
+    waits = set()
     for plugin in roots_of(root):
         current.root = plugin
         try:
-            done = accepted(plugin.context.on_plugin_done()) and done
+            if not accepted(plugin.context.on_plugin_done()):
+                waits.add(plugin)
         except BaseException as error:
             root_failed(phase, plugin, error)
-    return done
+    if root.rules is not None:
+        for plugin in root.rules.roots:
+            plugin.unfinished = waits
+    return not waits

@@ -84,6 +84,7 @@ class Root:
         "tcp",
         "timers",
         "traits",
+        "unfinished",
         "vm",
     )
 
@@ -100,6 +101,7 @@ class Root:
         self.make_http: type | None = None  # shortcut for `http`, if it is a class that takes no id
         self.traits: Traits | None = None
         self.rules: Any = None  # a `by_rules.Rules`, if several configurations apply to its streams
+        self.unfinished: set[Root] | None = None  # of all plugins with this id, if several: who is to call plugin_done
         self.streams = streams
         self.tasks: list[Task] | None = None  # waiting coroutines of the plugin's own callbacks, see `tasks`
         self.timers: Timers | None = None  # set once a tick period is set or a coroutine sleeps, see `timers`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import socket
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 import wasmtime
 
+from pwasm_compiler.envoy import admin
 from pwasm_compiler.envoy.admin import stats
 from pwasm_compiler.envoy.dump import BUILT_IN, Code, wasm_filters
 from pwasm_compiler.envoy.log_hints import explanation_of
@@ -26,6 +28,7 @@ from pwasm_compiler.envoy.process import Envoy, find_envoy
 from pwasm_compiler.envoy.status import _with_digest, render, status, to_json
 from tests.support.command_line import Pwasm
 from tests.support.hand_dumps import RBAC, TYPE, WASM, dump
+from tests.support.odd_values import odd
 from tests.support.small_modules import http_module
 
 DUMPS = Path(__file__).parent / "dumps"
@@ -178,6 +181,25 @@ def test_odd_dumps_do_no_harm(value: Any) -> None:
         assert "Envoy" in render(status("dump", document, {}))
 
 
+def test_one_odd_value_in_a_dump_does_no_harm() -> None:
+    code = {"remote": {"http_uri": {"uri": "http://x"}, "sha256": "a" * 64}}
+    plugin = {"@type": WASM, "config": {"name": "n", "vm_config": {"runtime": "r", "code": code}}}
+    delivered = {"name": "ns.e", "config_discovery": {"type_urls": [WASM]}}
+    document = dump([{"name": "x", "typed_config": plugin}, delivered], {"ns.e": plugin})
+    whole = render(status("dump", document, {}))
+    assert "n: HTTP filter of listener virtualInbound" in whole
+    for changed in odd(document):
+        if isinstance(changed.get("configs"), list):
+            json.dumps(to_json(status("dump", changed, {})))
+            assert len(render(status("dump", changed, {}))) < 2 * len(whole)
+
+
+def test_a_name_with_a_line_break_forges_no_line() -> None:
+    plugin = {"@type": WASM, "config": {"name": "n\n  problem    none", "vm_config": {"code": {}}}}
+    shown = render(status("dump", dump([{"name": "x", "typed_config": plugin}], name="l\nx"), {}))
+    assert "n\\n  problem    none: HTTP filter of listener l\\nx" in shown
+
+
 # -- a real Envoy
 
 
@@ -268,6 +290,27 @@ def test_nobody_there(pwasm: Pwasm) -> None:
     result = pwasm("status", "--admin", "http://127.0.0.1:1")
     assert (result.code, result.out) == (1, "")
     assert "is Envoy running?" in result.err
+
+
+def test_one_that_sends_without_end(pwasm: Pwasm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of each read is limited, and that of all of them."""
+    monkeypatch.setattr(admin, "SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                for _ in range(600):
+                    connection.sendall(b"[")
+                    time.sleep(0.1)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        result = pwasm("status", "--admin", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join(30)
+    assert not thread.is_alive()
+    assert (result.code, "timed out" in result.err) == (1, True), result.err
 
 
 @pytest.mark.parametrize(("answer", "code"), [(b"<html>", 200), (b"{}", 200), (b"[]", 200), (b"not here", 404)])

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import shlex
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pwasm_compiler.envoy.config import bootstrap_for, ecds_document
 from pwasm_compiler.envoy.delivery import Delivery, delivery
 from pwasm_compiler.envoy.process import Envoy
 from pwasm_compiler.envoy.wasm_filter import WasmFilter
+from pwasm_compiler.kube import kubectl as kubectl_module
 from pwasm_compiler.kube.kinds import KINDS
 from pwasm_compiler.kube.kubectl import ClusterError, Kubectl, find_kubectl
 from pwasm_compiler.kube.proxies import Pod
@@ -239,7 +241,7 @@ def test_counts_of_refusals(stats: dict[str, int], refusals: int | None) -> None
 def test_istio_keeps_no_count() -> None:
     """Its proxies leave out the counters of discoveries: that the version is new is all that is known."""
     here = Pod("web-1", "default")
-    watched = watched_proxies.Watch(ISTIO, {here: 1}, {here: Delivery("1", by_ecds=True)})
+    watched = watched_proxies.Watch(ISTIO, 1, {here: 1}, {here: Delivery("1", by_ecds=True)})
     with mock.patch.object(watched_proxies, "_ask", return_value=Delivery("2", by_ecds=True)):
         (answer,) = watched_proxies.answers(watched, changed=True, seconds=0)
     assert (answer.state, "keeps no count" in answer.detail) == ("received", True)
@@ -255,10 +257,60 @@ def test_istio_keeps_no_count() -> None:
 )
 def test_a_refusal_of_before_says_nothing_about_the_new_version(now: Delivery, state: str) -> None:
     here = Pod("web-1", "default")
-    watched = watched_proxies.Watch(GATEWAY, {here: 1}, {here: Delivery("1", "old")})
+    watched = watched_proxies.Watch(GATEWAY, 1, {here: 1}, {here: Delivery("1", "old")})
     with mock.patch.object(watched_proxies, "_ask", return_value=now):
         (answer,) = watched_proxies.answers(watched, changed=True, seconds=0)
     assert answer.state == state
+
+
+def test_not_all_that_are_selected_are_asked(deploy: Callable[..., Any], cluster: ApiServer, tmp_path: Path) -> None:
+    for number in range(5):
+        pod(cluster, f"web-{number}", {"app": "web"})
+    program, took_it = kubectl(tmp_path, "echo 'Forwarding from 127.0.0.1:1 -> 15000'; exec sleep 600"), Delivery("1")
+    with mock.patch.object(watched_proxies, "_ask", return_value=took_it):
+        deploy(RESOURCE, program)
+        result, found = deploy(RESOURCE, program), deploy(RESOURCE, program, "--json")
+    (outcome,) = json.loads(found.out)["resources"]
+    assert [answer["state"] for answer in outcome["proxies"]] == ["taken"] * 3
+    assert (outcome["proxies_selected"], outcome["in_force"]) == (5, None)
+    assert "5 proxies are selected; the others were not asked" in result.out
+
+
+def test_what_changed_is_known_for_each_resource(
+    deploy: Callable[..., Any], cluster: ApiServer, tmp_path: Path
+) -> None:
+    """Of the one that stays as it is, no new version is awaited."""
+    pod(cluster, "web-1", {"app": "web"})
+    program = kubectl(tmp_path, "echo 'Forwarding from 127.0.0.1:1 -> 15000'; exec sleep 600")
+    other = {**RESOURCE, "metadata": {**RESOURCE["metadata"], "name": "other"}}
+    with mock.patch.object(watched_proxies, "_ask", return_value=Delivery("1")):
+        deploy(RESOURCE, program, "--timeout", "0")
+        both = {"apiVersion": "v1", "kind": "List", "items": [RESOURCE, other]}
+        found = json.loads(deploy(both, program, "--json", "--timeout", "0").out)
+    assert found["changed"] is True
+    assert [item["proxies"][0]["state"] for item in found["resources"]] == ["taken", "not yet"]
+
+
+@pytest.mark.parametrize("says", ["echo sorry >&2;", "echo Forwarding to nowhere;", "exec 2>&1; echo x;"])
+def test_a_kubectl_that_starts_another_one_is_ended_with_it(tmp_path: Path, says: str) -> None:
+    """What it has started would hold the pipes open, and so pwasm, for a minute."""
+    program = kubectl(tmp_path, f"{says} sleep 61; exit 1")
+    start = time.monotonic()
+    with (
+        mock.patch.object(kubectl_module, "_FORWARD_SECONDS", 1.0),
+        pytest.raises(ClusterError, match="cannot reach the proxy in default/web-1"),
+        Kubectl(program).forward("web-1", "default", 15000),
+    ):
+        pass
+    assert time.monotonic() - start < 40
+
+
+def test_a_forward_through_a_script_ends_with_the_block(tmp_path: Path) -> None:
+    program = kubectl(tmp_path, "echo 'Forwarding from 127.0.0.1:1 -> 15000'; sleep 61; exit 1")
+    start = time.monotonic()
+    with Kubectl(program).forward("web-1", "default", 15000) as port:
+        assert port == 1
+    assert time.monotonic() - start < 40
 
 
 @pytest.mark.parametrize(

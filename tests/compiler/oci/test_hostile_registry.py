@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pwasm_compiler import connections
 from pwasm_compiler.errors import ImageError, PwasmError, RegistryError
-from pwasm_compiler.oci import connections, unpack
+from pwasm_compiler.oci import unpack
 from pwasm_compiler.oci.answers import error_message, retry_after, token_in
 from pwasm_compiler.oci.image import make_image
 from pwasm_compiler.oci.manifest import OCI_LAYER, Descriptor, parse_manifest
@@ -317,6 +318,16 @@ def escapes(image: dict[str, Any], blobs: dict[str, bytes], double: Start) -> An
         return registries.Answer(200, json.dumps(image).encode(), {"Content-Type": image["mediaType"]})
 
     return double(answer)
+
+
+def test_a_layer_that_was_changed_is_not_called_missing(pwasm: Any, double: Start) -> None:
+    made = make_image(MODULE, {})
+    changed = {digest: bytes([*data[:-1], data[-1] ^ 1]) for digest, data in made.blobs.items()}
+    server = escapes(json.loads(made.manifest.raw), changed, double)
+    result = pwasm("inspect", f"{server.address}/team/filter:1")
+    assert result.code == 1
+    assert "does not match its digest" in result.err
+    assert "it has been modified" in result.err
 
 
 NASTY = "\x1b[2J\x1b]0;x\a\x9b31m\u202e\nproblem      none\r"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import pwasm
 from pwasm import Action, LogLevel
 from pwasm._abi import Status
-from pwasm._config.rules import CONDITIONS, Part, domain, names_of, parts_of, without_port
+from pwasm._config.rules import CONDITIONS, Part, domain, lower, names_of, parts_of, without_port
 from pwasm.config import ConfigError
 from pwasm.testing import HostEmulator
 
@@ -67,6 +67,10 @@ def chosen(configuration: Mapping[str, Any], request: Asked) -> str | None:
         ("www.example.com", "www.example.com", True),
         ("www.example.com", "example.com", False),
         ("WWW.example.com", "www.example.com", True),
+        ("www.example.com", "WWW.EXAMPLE.COM", True),
+        ("kern.org", "\u212aern.org", False),
+        ("\u212aern.org", "\u212aERN.org", True),
+        ("a\udc80.org", "A\udc80.org", True),
         ("*", "anything", True),
         ("*", "", True),
         ("", "", True),
@@ -78,7 +82,7 @@ def chosen(configuration: Mapping[str, Any], request: Asked) -> str | None:
     ],
 )
 def test_a_domain(pattern: str, host: str, matches: bool) -> None:
-    assert domain(pattern).matches(host) is matches
+    assert domain(pattern).matches(lower(host)) is matches
 
 
 @pytest.mark.parametrize(
@@ -423,6 +427,38 @@ def test_ticks_answers_and_the_end_are_for_every_plugin() -> None:
     host.plugin.proxy_on_done(host.roots[0])
     assert texts(host) == [f"end of {default}", f"end of {ruled}"]
     host.plugin.proxy_on_delete(host.roots[0])
+
+
+class Slow(pwasm.PluginContext):
+    """Wants to see one more tick for each of `n`."""
+
+    def on_plugin_start(self, plugin_configuration_size: int) -> None:
+        self.left = json.loads(self.configuration)["n"]
+        pwasm.set_tick_period_milliseconds(10)
+
+    def on_plugin_done(self) -> bool:
+        return self.left == 0
+
+    def on_tick(self) -> None:
+        self.left -= 1
+        try:
+            if self.left <= 0:
+                pwasm.plugin_done()
+        except pwasm.NotFound:
+            pwasm.log_info("nobody waits")
+
+
+def test_a_plugin_of_several_configurations_ends_with_the_last_of_them() -> None:
+    rules = {"n": 0, "_rules_": [{"_match_domain_": ["b"], "n": 2}, {"_match_domain_": ["c"], "n": 1}]}
+    host = HostEmulator(Slow, UntypedHttp, plugin_configuration=json.dumps(rules).encode())
+    (root,) = host.roots
+    assert not host.plugin.proxy_on_done(root)
+    host.roots_waiting.add(root)
+    for waits, said in ((True, 1), (False, 2), (False, 3)):
+        host.logs.clear()
+        host.tick()
+        assert (root in host.roots_waiting) == waits
+        assert texts(host) == ["nobody waits"] * said
 
 
 def test_a_request_without_a_host_gets_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
