@@ -200,7 +200,7 @@ def _explained(error: BaseException, words: tuple[str, ...]) -> PwasmError:
         where = f"{shown(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         return PwasmError(f"{where}{error.strerror or error}")
     if os.environ.get("PWASM_TRACEBACK"):
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)).rstrip(), err=True)
     return PwasmError(
         f"pwasm failed: {type(error).__name__}: {error}",
         why=report_a_bug(),

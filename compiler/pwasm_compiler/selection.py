@@ -92,8 +92,8 @@ def _namespaces(
 
 
 def _is_imported(name: str, text: str) -> bool:
-    """Whether the source `text` may import a folder by this name: in a statement, or by a string "name.module"."""
-    return bool(re.search(rf"(?m)(?:^|[:;])\s*(?:from|import)\s[^#\n]*\b{name}\b|[\"']{name}[.:]\w", text))
+    """Whether the source `text` may import a folder by this name: in a statement, or by a string, "name.module"."""
+    return bool(re.search(rf"(?m)(?:^|[:;])\s*(?:from|import)\s[^#\n]*\b{name}\b|[\"']{name}[.:][\w{{%\"']", text))
 
 
 def _data_files(

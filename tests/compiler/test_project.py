@@ -203,6 +203,25 @@ def test_source_files_of_a_folder(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("import_module('handlers.a')", True),
+        ("import_module('handlers.' + name)", True),
+        ("import_module(f'handlers.{name}')", True),
+        ("import_module('handlers.%s' % name)", True),
+        ("from handlers import a", True),
+        ("log('handlers: none')", False),
+        ("log('handlers.')", True),
+        ("log('all handlers')", False),
+    ],
+)
+def test_a_folder_without_init_is_code_if_it_is_named_as_a_package(folder: Path, text: str, *, there: bool) -> None:
+    write(folder, "handlers/a.py")
+    (folder / "filter.py").write_text(f"{text}\n")
+    assert ("handlers/a.py" in names(load_project(folder))) is there
+
+
 def test_a_go_filter(tmp_path: Path) -> None:
     write(tmp_path, "main.go", "pages/test_a.html", "main.wasm", "main.wasm.names", ".git/config", "node_modules/x/y")
     (tmp_path / "go.mod").write_text("module example.org/filters/add_header/v2\n")

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
+from urllib.parse import quote, quote_plus
 
 from pwasm_compiler.connections import Clock, ClockedRequest, HttpHandler, HttpsHandler
 from pwasm_compiler.errors import RegistryError, UsageError
@@ -160,7 +161,10 @@ class Transport:
         Raises:
             RegistryError: no response, retries exhausted, a body over the limit, or an unsafe redirect.
         """
-        return self.retry(lambda: self._follow(request, limit)) if again else self._follow(request, limit)
+        try:
+            return self.retry(lambda: self._follow(request, limit)) if again else self._follow(request, limit)
+        except RegistryError as error:  # a redirect may repeat what was sent
+            raise RegistryError(self.clean(error.what), why=self.clean(error.why), hint=error.hint) from error
 
     def retry(self, action: Callable[[], T]) -> T:
         """Perform `action`, and retry transient failures."""
@@ -279,8 +283,9 @@ class Transport:
         return RegistryError(f"{response.url.shown} {what}", why=why)
 
     def clean(self, text: str) -> str:
-        """`text` on one line, without secrets and control characters."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
+        """`text` on one line, without secrets, as they are or as a URL has them, and without control characters."""
+        spelt = {form for text in self._secrets for form in (text, quote(text, safe=""), quote_plus(text), quote(text))}
+        for secret in sorted(spelt, key=len, reverse=True):
             text = text.replace(secret, "***")
         return re.sub(r"\s+|[\x00-\x1f\x7f-\x9f]", " ", text)[:300]
 

@@ -28,6 +28,7 @@ _FILE, _FOLDER = stat.S_IFREG | 0o444, stat.S_IFDIR | 0o555
 _files: Mapping[str, bytes] = {}
 _folders: dict[str, list[str]] = {}
 """The contents of each folder that contains data files."""
+_inodes: dict[str, int] = {}
 
 
 def install(root: str, files: Mapping[str, bytes]) -> None:
@@ -70,8 +71,12 @@ def open_file(
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not set(mode).isdisjoint("wax+"):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+    in_binary = "b" in mode
+    as_usual = sorted(mode) in (["r"], ["b", "r"], ["r", "t"])
+    if not as_usual or (any((encoding, errors, newline is not None)) if in_binary else buffering == 0):
+        return _open(file, mode, buffering, encoding, errors, newline)  # raises ValueError before it opens anything
     raw = File(path)
-    if "b" in mode:
+    if in_binary:
         return raw if buffering == 0 else io.BufferedReader(raw)
     text = io.TextIOWrapper(io.BufferedReader(raw), encoding, errors, newline)
     text.mode = mode  # type: ignore[misc]  # as `open` does
@@ -108,7 +113,10 @@ class File(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         self._check()
-        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._contents)}[whence]
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._contents)}
+        if whence not in starts:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        at = offset + starts[whence]
         if at < 0:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._at = at
@@ -162,12 +170,17 @@ def lstat_file(path: Any, *, dir_fd: int | None = None) -> os.stat_result:
 
 def list_folder(path: Any = ".") -> list[Any]:
     """`os.listdir`"""
-    return _or(lambda known: list(_names(known)), path, lambda: _listdir(path))
+    return _or(lambda known: [_like(path, name) for name in _names(known)], path, lambda: _listdir(path))
 
 
 def scan_folder(path: Any = ".") -> Any:
     """`os.scandir`"""
-    return _or(lambda known: Scan([Entry(known, name) for name in _names(known)]), path, lambda: _scandir(path))
+    return _or(lambda known: Scan([Entry(path, known, name) for name in _names(known)]), path, lambda: _scandir(path))
+
+
+def _like(path: Any, name: str) -> Any:
+    """`name` as bytes if `path` is: what finds files by bytes gets bytes."""
+    return os.fsencode(name) if isinstance(os.fspath(path), bytes) else name
 
 
 def _or(ours: Callable[[str], _T], path: Any, original: Callable[[], _T]) -> _T:
@@ -206,17 +219,18 @@ class Scan:
 class Entry:
     """`os.DirEntry`"""
 
-    def __init__(self, folder: str, name: str) -> None:
-        self.name, self.path = name, f"{folder}/{name}"
+    def __init__(self, asked: Any, folder: str, name: str) -> None:
+        self._known = f"{folder}/{name}"
+        self.name, self.path = _like(asked, name), _like(asked, self._known)
 
-    def __fspath__(self) -> str:
+    def __fspath__(self) -> Any:
         return self.path
 
     def is_dir(self, **_options: Any) -> bool:
-        return self.path in _folders
+        return self._known in _folders
 
     def is_file(self, **_options: Any) -> bool:
-        return self.path in _files
+        return self._known in _files
 
     def is_symlink(self) -> bool:
         return False
@@ -225,10 +239,10 @@ class Entry:
         return False
 
     def inode(self) -> int:
-        return 0
+        return _status(self._known).st_ino
 
     def stat(self, **_options: Any) -> os.stat_result:
-        return _status(self.path)
+        return _status(self._known)
 
 
 def _known(path: Any) -> str | None:
@@ -250,4 +264,5 @@ def _names(folder: str) -> list[str]:
 def _status(path: str) -> os.stat_result:
     mode, size = (_FOLDER, 0) if path in _folders else (_FILE, len(_files[path]))
     times = {"st_atime_ns": 0, "st_ctime_ns": 0, "st_mtime_ns": 0}
-    return os.stat_result((mode, 0, 0, 1, 0, 0, size, 0, 0, 0), times)
+    inode = _inodes.setdefault(path, len(_inodes) + 1)  # `samefile` compares them
+    return os.stat_result((mode, inode, 0, 1, 0, 0, size, 0, 0, 0), times)

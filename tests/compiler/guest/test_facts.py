@@ -78,6 +78,39 @@ def test_whether_an_import_error_is_handled(text: str, handled: bool) -> None:
     assert found.handled == handled
 
 
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [
+        ("from sys import platform as p\nif p == 'win32':\n import a", False),
+        ("from sys import version_info\nif version_info < (3, 9):\n import a", False),
+        ("from typing import TYPE_CHECKING as T\nif T:\n import a", False),
+        ("from os import name\nif name == 'nt':\n import a", False),
+        ("from x import name\nif name == 'nt':\n import a", True),
+        ("match sys.platform:\n case 'win32' | 'cygwin':\n  import a", False),
+        ("match sys.platform:\n case 'win32':\n  pass\n case _:\n  import a", True),
+        ("match sys.platform:\n case _:\n  pass\n case 'win32':\n  import a", False),
+        ("match sys.platform:\n case 'win32' if x:\n  import a", True),
+        ("match sys.platform:\n case ['win32']:\n  import a", True),
+        ("match x:\n case 'win32':\n  import a", True),
+    ],
+)
+def test_conditions_by_other_names(text: str, *, runs: bool) -> None:
+    assert any(one.module == "a" for one in facts_of(text).imports) is runs
+
+
+@pytest.mark.parametrize(
+    ("text", "handled"),
+    [
+        ("from contextlib import suppress as quiet\nwith quiet(ImportError):\n import a", True),
+        ("from importlib.util import find_spec as look\nif look('a') is not None:\n import a", True),
+        ("if importlib.util.find_spec('a'):\n pass\nelse:\n import a", False),
+        ("ERRORS: Any = (ImportError,)\ntry:\n import a\nexcept ERRORS:\n pass", True),
+    ],
+)
+def test_what_handles_by_another_name(text: str, *, handled: bool) -> None:
+    assert next(one for one in facts_of(text).imports if one.module == "a").handled is handled
+
+
 @pytest.mark.parametrize("top", ["ERRORS = (ImportError, KeyError)", "ERRORS = ImportError", "ERRORS = x or Exception"])
 def test_exceptions_by_another_name(top: str) -> None:
     (found,) = facts_of(f"{top}\ndef f():\n try:\n  import a\n except ERRORS:\n  pass\n").imports
@@ -115,9 +148,29 @@ def test_a_computed_import(call: str, pattern: str) -> None:
     assert not {"no module", ""} & set(found.literals)
 
 
-@pytest.mark.parametrize("text", ["from importlib import import_module as load", "load = importlib.import_module"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from importlib import import_module as load",
+        "load = importlib.import_module",
+        "load: Any = importlib.import_module",
+        "(load := importlib.import_module)",
+        "from runpy import run_module as load",
+    ],
+)
 def test_an_import_by_another_name(text: str) -> None:
     assert facts_of(f"{text}\ndef f():\n    load('a')\n").computed == (Computed(3, "f", "a", handled=False),)
+
+
+def test_a_function_that_imports_and_is_found_by_its_name() -> None:
+    (found,) = facts_of("def f():\n    getattr(importlib, 'import_module')('a')\n").computed
+    assert found == Computed(2, "f", "*", handled=False)
+
+
+def test_a_module_that_is_found_and_executed() -> None:
+    text = "def f():\n    spec = importlib.util.find_spec('a')\n"
+    assert facts_of(text).computed == ()
+    assert facts_of(f"{text}    spec.loader.exec_module(m)\n").computed == (Computed(2, "f", "a", handled=True),)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +191,10 @@ def test_an_import_by_another_name(text: str) -> None:
         ("os.name == 'nt'", False),
         ("os.name != 'nt'", True),
         ("not sys.platform.startswith(('win', 'darwin'))", True),
-        ("platform.system() == 'Windows'", True),
+        ("platform.system() == 'Windows'", False),
+        ("platform.system() not in ('Windows', 'Darwin')", True),
+        ("platform.system(x) == 'Windows'", True),
+        ("platform.machine() == 'x86_64'", True),
     ],
 )
 def test_conditions_that_are_the_same_in_every_vm(test: str, *, runs: bool) -> None:

@@ -53,3 +53,40 @@ def test_bytes(on_disk: Path, buffering: int, operations: list[tuple[Any, ...]])
 def test_text(on_disk: Path, newline: str | None) -> None:
     with on_disk.open(newline=newline) as real, bundle_files.open_file(on_disk, newline=newline) as ours:
         assert (ours.name, ours.mode, list(ours)) == (str(real.name), real.mode, list(real))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("", {}), ("rr", {}), ("rbt", {}), ("U", {}), ("b", {}), ("br", {}), ("tr", {}), ("rt", {}),
+        ("rb", {"encoding": "utf-8"}), ("rb", {"errors": "strict"}), ("rb", {"newline": ""}), ("r", {"buffering": 0}),
+    ],
+)  # fmt: skip
+def test_modes(on_disk: Path, mode: str, options: dict[str, Any]) -> None:
+    """What is no mode is refused as `open` does, whatever the bundle has."""
+
+    def opened(function: Any) -> str:
+        try:
+            with function(on_disk, mode, **options) as file:
+                return type(file).__name__
+        except ValueError as error:
+            return str(error)
+
+    assert opened(bundle_files.open_file) == opened(io.open)
+
+
+def test_a_seek_from_nowhere(on_disk: Path) -> None:
+    with bundle_files.open_file(on_disk, "rb", 0) as file, pytest.raises(OSError, match="Invalid argument"):
+        file.seek(0, 7)
+
+
+def test_folders_by_text_and_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_files, "_files", {"/data/a": b"1", "/data/b/c": b"2"})
+    monkeypatch.setattr(bundle_files, "_folders", {"/data": ["a", "b"], "/data/b": ["c"]})
+    assert bundle_files.list_folder("/data") == ["a", "b"]
+    assert bundle_files.list_folder(b"/data") == [b"a", b"b"]
+    for path in ("/data", b"/data"):
+        one, other = bundle_files.scan_folder(path)
+        assert (one.is_file(), one.is_dir(), other.is_file(), other.is_dir()) == (True, False, False, True)
+        assert type(one.path) is type(one.name) is type(path)
+        assert one.inode() == bundle_files.stat_file("/data/a").st_ino != other.inode()

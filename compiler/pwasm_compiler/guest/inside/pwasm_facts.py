@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from encodings.aliases import aliases
 
-from pwasm_conditions import known  # type: ignore[import-not-found]
+from pwasm_conditions import cases, known, original  # type: ignore[import-not-found]
 from pwasm_tables import COMPILES_TEXT, MODULES_THAT_COMPILE  # type: ignore[import-not-found]
 from pwasm_tree import absolute, dots_of, name_of, names_in, nodes_in, pattern_of, texts_in  # type: ignore[import-not-found]
 
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+_ASSIGNS = ("Assign", "AnnAssign", "NamedExpr")
 _FUNCTIONS = ("FunctionDef", "AsyncFunctionDef", "Lambda")
 _HANDLES = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 _BY_NAME = {"import_module", "__import__"}
-_RESOLVES = ("pkgutil", "resolve_name")
+_RESOLVES = {("pkgutil", "resolve_name"), ("runpy", "run_module")}
 _CODECS = {
     # function that takes the name of a codec: at which position
     "Charset": 0,
@@ -100,6 +101,10 @@ class _Walk:
         """Names that `import` has given to modules."""
         self._others: dict[str, str] = {}
         """Names that `from … import` has given to modules or to values, with where they are from."""
+        self._originals: dict[str, str] = {}
+        """The same, with `module.name`."""
+        self._found: list[tuple[Any, str, str]] = []
+        """Calls of `find_spec` with their unit and pattern: they import, if the source executes modules."""
         self._called: set[int] = set()
         """Nodes that are called, and not kept for later."""
         self._inner_texts: list[tuple[Any, str, str, bool, bool]] = []
@@ -130,6 +135,9 @@ class _Walk:
 
     def text(self) -> str:
         lines = self._lines
+        if any("exec_module" in names for names in self._units.values()):
+            for node, unit, pattern in self._found:
+                self._note_computed(node, unit, pattern, True)
         lines += [f"unit\t{unit}\t{','.join(sorted(names))}" for unit, names in self._units.items()]
         if self._computes:
             lines += [f"literal\t{text}" for text in sorted(self._literals)]
@@ -144,20 +152,13 @@ class _Walk:
         kind = type(node).__name__
         if kind == "Assign" and any("__doc__" in names_in(target) for target in node.targets):
             self._copied.update(map(id, nodes_in(node.value)))
-        if kind == "Assign" and name_of(node.value) in _BY_NAME:
-            self._by_name.update(filter(None, map(name_of, node.targets)))
-            self._called.add(id(node.value))
-        if (
-            kind == "Assign"
-            and type(node.value).__name__ != "Call"
-            and not self._catching.isdisjoint(names_in(node.value))
-        ):
-            self._catching.update(filter(None, map(name_of, node.targets)))
+        if kind in _ASSIGNS and node.value is not None:
+            self._note_renamed(node.value, getattr(node, "targets", None) or [node.target])
         note = self._notes.get(kind)
         if note is not None:
             note(node, unit, inside, handled)
-        if kind == "If" and (taken := known(node.test)) is not None:
-            for child in node.body if taken else node.orelse:
+        if (runs := self._that_run(node, kind)) is not None:
+            for child in runs:
                 yield child, unit, outer, inside, handled
             return
         below = (unit, outer, inside)
@@ -171,11 +172,38 @@ class _Walk:
             below = (node.targets[0].id, outer, inside)  # another name for something
         for field in node._fields:
             value = getattr(node, field, None)
-            tried = (handled and kind not in _FUNCTIONS) or (field == "body" and _handles(node, kind, self._catching))
+            tried = (handled and kind not in _FUNCTIONS) or (field == "body" and self._handles(node, kind))
             for child in value if type(value) is list else (value,):
                 if hasattr(child, "_fields"):
                     at_definition = kind in _FUNCTIONS and field != "body" and not inside
                     yield (child, unit, outer, inside, tried) if at_definition else (child, *below, tried)
+
+    def _that_run(self, node: Any, kind: str) -> list[Any] | None:
+        """The statements of a branch that may run, if that is the same in every VM."""
+        if kind == "Match":
+            return cases(node, self._originals)  # type: ignore[no-any-return]
+        taken = known(node.test, self._originals) if kind == "If" else None
+        return None if taken is None else list(node.body if taken else node.orelse)
+
+    def _note_renamed(self, value: Any, targets: list[Any]) -> None:
+        """`load = importlib.import_module`, `ERRORS = (ImportError, AttributeError)`."""
+        given = set(filter(None, map(name_of, targets)))
+        if name_of(value) in _BY_NAME:
+            self._by_name |= given
+            self._called.add(id(value))
+        if type(value).__name__ != "Call" and not self._catching.isdisjoint(names_in(value)):
+            self._catching |= given
+
+    def _handles(self, node: Any, kind: str) -> bool:
+        """Whether an ImportError in the body goes no further, or cannot be since the module was looked for."""
+        caught = self._catching
+        if kind in ("Try", "TryStar"):
+            catching = [one for one in node.handlers if one.type is None or not caught.isdisjoint(names_in(one.type))]
+            return bool(catching) and type(catching[0].body[-1]).__name__ != "Raise"
+        if kind in ("With", "AsyncWith"):
+            found = [{original(one, self._originals) for one in nodes_in(item.context_expr)} for item in node.items]
+            return any("suppress" in names and not caught.isdisjoint(names) for names in found)
+        return kind == "If" and "find_spec" in {original(one, self._originals) for one in nodes_in(node.test)}
 
     def _mention(self, name: str, unit: str) -> None:
         self._units.setdefault(unit, set()).add(name)
@@ -210,7 +238,7 @@ class _Walk:
         """Whether a function imports what its argument names."""
         owner = getattr(getattr(function, "value", None), "id", "")
         name = getattr(function, "attr", "")
-        return name in _BY_NAME or (owner, name) == _RESOLVES or getattr(function, "id", "") in self._by_name
+        return name in _BY_NAME or (owner, name) in _RESOLVES or getattr(function, "id", "") in self._by_name
 
     def _is_kept(self, node: Any, inside: bool) -> bool:
         """Whether what is mentioned may run later: outside of functions, what is not called at once."""
@@ -259,7 +287,8 @@ class _Walk:
         for alias in node.names:
             self._mention(alias.name, unit)
             self._others[alias.asname or alias.name] = module
-            if alias.name in _BY_NAME or (module, alias.name) == _RESOLVES:
+            self._originals[alias.asname or alias.name] = f"{module}.{alias.name}"
+            if alias.name in _BY_NAME or (module, alias.name) in _RESOLVES:
                 self._by_name.add(alias.asname or alias.name)
         self._add("import", node.lineno, unit if inside else "", node.level, module, ",".join(names), _word(handled))
         wanted = COMPILES_TEXT | {name for owner, name in _COMPILES_LATER if owner == module}
@@ -276,6 +305,10 @@ class _Walk:
         named = node.args or [keyword.value for keyword in node.keywords if keyword.arg == "name"]
         if named and self._imports(function):
             self._note_computed(node, unit, absolute(dots_of(node) + pattern_of(named[0]), node), handled)
+        if named and original(function, self._originals) == "find_spec":
+            self._found.append((node, unit, absolute(dots_of(node) + pattern_of(named[0]), node)))
+        if called == "getattr" and any(getattr(one, "value", "") in _BY_NAME for one in node.args[1:2]):
+            self._note_computed(node, unit, "*", handled)
         if called == "__import__" and inside and named:
             self._note_fromlist(node, unit, named[0])
         if called == "getattr" and "__doc__" in [getattr(one, "value", "") for one in node.args[1:]]:
@@ -331,17 +364,6 @@ def _is_codec(text: str) -> bool:
 
 def _word(handled: bool) -> str:
     return "handled" if handled else ""
-
-
-def _handles(node: Any, kind: str, caught: set[str]) -> bool:
-    """Whether an ImportError, or an exception `caught` with it, goes no further than a `try` or `with`."""
-    if kind in ("Try", "TryStar"):
-        catching = [one for one in node.handlers if one.type is None or not caught.isdisjoint(names_in(one.type))]
-        return bool(catching) and type(catching[0].body[-1]).__name__ != "Raise"
-    if kind in ("With", "AsyncWith"):
-        found = [names_in(item.context_expr) for item in node.items]
-        return any("suppress" in names and not caught.isdisjoint(names) for names in found)
-    return False
 
 
 def _shape(body: list[Any]) -> Iterator[str]:
