@@ -184,7 +184,13 @@ def dump_all(documents: list[Any]) -> str:
         YamlError: one is nested too deeply.
     """
     with _yaml_errors():
-        return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+        text: str = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+    return "".join(letter if letter == "\n" or letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    """A letter that cannot be seen, as in the double quotes of YAML: of all that is not ASCII, they are around it."""
+    return f"\\u{ord(letter):04x}" if ord(letter) < 1 << 16 else f"\\U{ord(letter):08x}"
 
 
 @contextmanager

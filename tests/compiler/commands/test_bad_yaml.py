@@ -10,9 +10,12 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pwasm.testing.suites.suite import SuiteError, load_suite
 from pwasm_compiler.envoy import run
+from pwasm_compiler.yaml_text import dump, load
 from tests.support import command_line
 from tests.support.command_line import Pwasm
 from tests.support.small_modules import http_module
@@ -126,3 +129,14 @@ def test_a_dump_that_is_nested_too_deeply(pwasm: Pwasm, tmp_path: Path) -> None:
     result = pwasm("status", "--dump", "dump.json")
     assert result.code == 1
     assert "dump.json is not a config_dump" in result.err
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"])), st.text(st.characters(exclude_categories=["Cs"]))
+    )
+)
+def test_what_is_written_has_nothing_that_cannot_be_seen(document: dict[str, str]) -> None:
+    text = dump(document)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert load(text) == document
