@@ -6,8 +6,10 @@ The double's answers were compared with those of the real code once, see docs/me
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -46,6 +48,49 @@ INTENDED = (
     Intended("EnvoyExtensionPolicy", r"pullSecretRef\.group is", "Secrets have no group"),
     Intended("EnvoyPatchPolicy", r"targetRef\.(kind|group) is|name is \"\"", "Envoy Gateway patches Gateways only"),
 )
+
+
+_LONG = "a" * 64
+_REMOVED = object()
+EXAMPLES: list[tuple[str, int, str, Any]] = [
+    # for each row of INTENDED: a spec of SPECS, and what is changed in it
+    ("WasmPlugin", 0, "sha256", None),
+    ("WasmPlugin", 0, "selector.matchLabels.app", "X Y"),
+    ("EnvoyExtensionPolicy", 1, "targetSelectors.0.matchLabels.a", _LONG),
+    ("HigressWasmPlugin", 0, "url", "ftp://h/x"),
+    ("HigressWasmPlugin", 0, "sha256", "beef"),
+    ("HigressWasmPlugin", 0, "url", _REMOVED),
+    ("HigressWasmPlugin", 0, "pluginName", "a" * 257),
+    ("HigressWasmPlugin", 0, "pluginConfig", {}),
+    ("HigressWasmPlugin", 0, "matchRules.0.config._match_domain_", ["x"]),
+    ("EnvoyFilter", 0, "configPatches.0.applyTo", _REMOVED),
+    ("EnvoyFilter", 0, "configPatches.0.applyTo", "INVALID"),
+    ("EnvoyExtensionPolicy", 0, "targetRefs", []),
+    ("EnvoyExtensionPolicy", 1, "targetSelectors.0.kind", "Service"),
+    ("EnvoyExtensionPolicy", 0, "mergeType", "x"),
+    ("EnvoyExtensionPolicy", 0, "wasm.0.name", ""),
+    ("EnvoyExtensionPolicy", 0, "wasm.0.code.image.pullSecretRef.group", "core"),
+    ("EnvoyPatchPolicy", 0, "targetRef.kind", "HTTPRoute"),
+]
+
+
+@pytest.mark.parametrize(("example", "row"), list(zip(EXAMPLES, INTENDED, strict=True)))
+def test_a_difference_that_is_intended(example: tuple[str, int, str, Any], row: Intended) -> None:
+    name, number, path, value = example
+    spec = copy.deepcopy(SPECS[name][number])
+    steps: list[Any] = [int(part) if part.isdigit() else part for part in path.split(".")]
+    *above, last = steps
+    place: Any = functools.reduce(lambda at, key: at[key], above, spec)
+    if value is _REMOVED:
+        del place[last]
+    else:
+        place[last] = value
+    kind = KINDS[name]
+    document, release = resource(kind, spec), kind.known_releases()[-1]
+    server = answer(document, kind.releases()[release])
+    assert (server.unknown, server.duplicates, server.errors) == ((), (), ())
+    assert re.fullmatch(row.kinds, name)
+    assert any(re.search(row.said, line) for line in found_in(kind, document, release))
 
 
 @pytest.mark.slow
