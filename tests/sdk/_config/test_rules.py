@@ -433,7 +433,7 @@ class Slow(pwasm.PluginContext):
     """Wants to see one more tick for each of `n`."""
 
     def on_plugin_start(self, plugin_configuration_size: int) -> None:
-        self.left = json.loads(self.configuration)["n"]
+        self.left = int(json.loads(self.configuration)["n"])
         pwasm.set_tick_period_milliseconds(10)
 
     def on_plugin_done(self) -> bool:
