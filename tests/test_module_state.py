@@ -26,6 +26,7 @@ STATE = {
     "pwasm._guest.bundle: files": "data files, read at build",
     "pwasm._guest.bundle_files: _files": "the same",
     "pwasm._guest.bundle_files: _folders": "the folders they are in",
+    "pwasm._guest.bundle_files: _inodes": "a number for each that was asked for; the same for good",
     "builtins: open": "finds data files; only in a module that has some",
     "io: open": "the same",
     "os: stat": "the same",

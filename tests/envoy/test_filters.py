@@ -25,7 +25,7 @@ pytestmark = pytest.mark.envoy
 Built = Callable[[str], Path]
 EnvoyOf = Callable[[str], Path | None]
 
-REQUESTS = 20_000
+REQUESTS = 8_000
 ENVOYS = ["newest", "oldest"]
 WORKERS = [1, 2]
 HELLO_WORLD = str(FILTERS / "hello_world")

@@ -1,4 +1,4 @@
-"""`pwasm run` serves each filter with its own envoy.yaml: its README is right, and 20,000 requests change nothing.
+"""`pwasm run` serves each filter with its own envoy.yaml: its README is right, and 8,000 requests change nothing.
 
 One Envoy for each filter; the module comes from the cache that the filters' own tests fill.
 """
@@ -22,11 +22,11 @@ pytestmark = [pytest.mark.wasm, pytest.mark.envoy]
 NAMES = sorted(file.parent.name for file in FILTERS.glob("*/filter.py"))
 SECONDS = 30.0
 
-REQUESTS = 20_000
+REQUESTS = 8_000
 # A part of them first: buffers and caches that are filled once are no leak.
-WARM_UP = 4_000
+WARM_UP = 2_000
 MOST_GROWTH = 8 * 1024 * 1024
-"""Bytes in 16,000 requests: a leak of half a kilobyte in each would show."""
+"""Bytes in 6,000 requests: a leak of 1.4 kilobytes in each would show."""
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -130,10 +130,10 @@ LOADS: dict[str, list[tuple[dict[str, Any], int | None]]] = {
     "rate_limit": [({"headers": (f"x-user: user{n}",)}, status) for status in (200, 429) for n in range(300)],
     "routing_table": [({"path": "/api"}, 200), ({"path": "/api", "method": "POST"}, 200), (GET, 404)],
 }
-# What one worker cannot do 20,000 times in a moment: ten calls for each request.
+# What one worker cannot do 8,000 times in a moment: ten calls for each request.
 FEWER = {"multiple_dispatches": 2_000}
 CONNECTIONS = {"postpone_requests": 200}
-# Twenty thousand requests that wait for a tick want more ticks.
+# Eight thousand requests that wait for a tick want more ticks.
 FASTER = {"postpone_requests": ('value: "1000"', 'value: "10"')}
 
 

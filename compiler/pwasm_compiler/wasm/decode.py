@@ -58,6 +58,10 @@ _ORDER = {
 }
 
 
+_MOST_SECTIONS = 10_000
+"""More than any compiler writes; each costs far more to decode than the two bytes that it can be."""
+
+
 def decode_module(data: memoryview, start: int = 0, end: int | None = None) -> Module:
     """Decode the module in `data[start:end]`; offsets in errors count from the start of `data`.
 
@@ -73,6 +77,8 @@ def decode_module(data: memoryview, start: int = 0, end: int | None = None) -> M
     rank = -1
     while not reader.at_end():
         at = reader.position
+        if len(spans) == _MOST_SECTIONS:
+            raise DecodeError(f"more than {_MOST_SECTIONS:,} sections", offset=at)
         identifier, contents = reader.section()
         if identifier not in Section.__members__.values():
             raise DecodeError(f"unknown section id {identifier}", offset=at)

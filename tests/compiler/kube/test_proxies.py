@@ -268,7 +268,7 @@ def test_not_all_that_are_selected_are_asked(deploy: Callable[..., Any], cluster
         pod(cluster, f"web-{number}", {"app": "web"})
     program, took_it = kubectl(tmp_path, "echo 'Forwarding from 127.0.0.1:1 -> 15000'; exec sleep 600"), Delivery("1")
     with mock.patch.object(watched_proxies, "_ask", return_value=took_it):
-        deploy(RESOURCE, program)
+        deploy(RESOURCE, program, "--timeout", "0")
         result, found = deploy(RESOURCE, program), deploy(RESOURCE, program, "--json")
     (outcome,) = json.loads(found.out)["resources"]
     assert [answer["state"] for answer in outcome["proxies"]] == ["taken"] * 3
